@@ -1,0 +1,110 @@
+"""Modules: named parameters. Cells: one step, with a name on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import DtypeError, TinyseqError
+from tinyseq.tape import Tape
+from tinyseq.tensor import Parameter, as_tensor
+
+
+class Module:
+    """Anything with parameters. Attributes that are parameters, modules, or lists of them are found by name."""
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """(dotted name, parameter), each parameter once."""
+        yield from _named(self, prefix, set())
+
+    def parameters(self) -> list[Parameter]:
+        """All parameters, in the order of definition."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters' values by name."""
+        return {name: parameter.value.copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Set all parameters. Raises TinyseqError naming what is missing, unknown, or of another shape or dtype."""
+        own = dict(self.named_parameters())
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            raise TinyseqError(
+                f"these weights are for another model: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+            )
+        for name, parameter in own.items():
+            array = np.asarray(state[name])
+            if array.shape != parameter.shape:
+                raise TinyseqError(f"weights for {name} have shape {array.shape}, the model needs {parameter.shape}")
+            if array.dtype != parameter.dtype:
+                raise DtypeError(f"weights for {name} are {array.dtype}, the model is {parameter.dtype}")
+        for name, parameter in own.items():
+            parameter.value[...] = state[name]
+
+
+def _named(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Parameter]]:
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Parameter):
+        yield prefix, thing
+        return
+    if isinstance(thing, Module):
+        items: Any = vars(thing).items()
+    elif isinstance(thing, dict):
+        items = thing.items()
+    elif isinstance(thing, (list, tuple)):
+        items = enumerate(thing)
+    else:
+        return
+    for key, value in items:
+        yield from _named(value, f"{prefix}.{key}" if prefix else str(key), seen)
+
+
+class Cell(Module):
+    """One step of a network: subclasses define ``step(x_t, state) -> state, output``.
+
+    Calling a cell records one step: ``state, output = cell(x_t, state)``. Each call on a tape is the next time
+    step; ``at=t`` says which one.
+    """
+
+    name = "cell"
+
+    def step(self, *inputs_and_state: Any) -> tuple[Any, Any]:
+        """One step. Subclasses define it."""
+        raise NotImplementedError(f"{type(self).__name__} must define step(x_t, state) -> state, output")
+
+    def __call__(self, *inputs_and_state: Any, at: int | None = None) -> tuple[Any, Any]:
+        tape = Tape.current()
+        for parameter in self.parameters():
+            as_tensor(parameter)
+        cell = tape.cell_name(self, self.name)
+        count = tape.next_step(cell)
+        outer, tape.scope = tape.scope, (cell, count if at is None else int(at))
+        try:
+            return self.step(*inputs_and_state)
+        finally:
+            tape.scope = outer
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: Any) -> np.ndarray:
+    """U(−1/√n, 1/√n) with n the number of inputs of a unit."""
+    bound = 1.0 / np.sqrt(fan_in)
+    return rng.uniform(-bound, bound, shape).astype(dtype)
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Check that randomness is explicit."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    raise TinyseqError(f"rng must be a numpy Generator, got {rng!r}; write rng=np.random.default_rng(0)")
+
+
+def positive(**sizes: int) -> None:
+    """Check that sizes are whole numbers of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise TinyseqError(f"{name} must be a whole number of at least 1, got {size!r}")

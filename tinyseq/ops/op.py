@@ -1,0 +1,172 @@
+"""What an op is: one record holding shape rule, forward, vjp, what the vjp reads, symbol and equation.
+
+Forward and vjp are lists of *calls* of Numba kernels. Both executors run the same lists, so the arithmetic of an
+op is written once. Every kernel has the signature ``kernel(d, x0, x1, ...)``: flat arrays, the first one written,
+and an int64 vector
+
+    d = [rows, stride of x0, stride of x1, ..., accumulate, further sizes ...]
+
+It loops over ``rows``; in row r operand j starts at r · stride_j. So a batch of instances is more rows, and an
+operand shared by all of them has stride 0. ``accumulate`` 0 overwrites x0, 1 adds to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyseq.errors import TapeError
+from tinyseq.jit import kernel_from_source
+
+
+class Site(NamedTuple):
+    """Where an op stands: all that its calls depend on besides values."""
+
+    attrs: tuple
+    arg: int
+    shapes: tuple[tuple[int, ...], ...]
+    shape: tuple[int, ...]
+
+    def attr(self, key: str) -> Any:
+        """A static attribute by its name."""
+        return dict(self.attrs)[key]
+
+
+class Kernel:
+    """A Numba kernel with the names of its operands; compiled when it is first called."""
+
+    registry: dict[str, Kernel] = {}  # noqa: RUF012
+
+    def __init__(
+        self, name: str, function: Callable, operands: tuple[str, ...], integers: tuple[str, ...] = ()
+    ) -> None:
+        self.name, self.function, self.operands, self.integers = name, function, operands, integers
+        if name in Kernel.registry:
+            raise TapeError(f"two kernels are called {name!r}")
+        Kernel.registry[name] = self
+
+    def __call__(self, d: np.ndarray, *arrays: np.ndarray) -> None:
+        self.function(d, *arrays)
+
+    def __repr__(self) -> str:
+        return f"Kernel({self.name}({', '.join(self.operands)}))"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call. Operands are roles: x0, x1 … inputs, y output, g its gradient, gx0 … theirs, attr constants.
+
+    ``partial`` says that the call writes only a part of its first operand, which must then be zeroed before.
+    """
+
+    kernel: Kernel
+    d: np.ndarray
+    operands: tuple[str, ...]
+    partial: bool = False
+
+    @property
+    def accumulate_slot(self) -> int:
+        """Place of the accumulate flag in d."""
+        return 1 + len(self.operands)
+
+
+def call(
+    kernel: Kernel,
+    rows: int,
+    operands: dict[str, int],
+    sizes: tuple[int, ...] = (),
+    *,
+    partial: bool = False,
+    add: bool = False,
+) -> Call:
+    """A call from ``{role: row stride}``, the first role being the one written."""
+    d = np.array([rows, *operands.values(), int(add), *sizes], np.int64)
+    return Call(kernel, d, tuple(operands), partial)
+
+
+@dataclass(frozen=True)
+class Op:
+    """One primitive.
+
+    shape     (attrs, shapes, dtypes) → (shape, dtype code); raises ShapeError or DtypeError
+    forward   site → calls that write y
+    vjp       input position → (site → calls that add g·∂y/∂x_i to gx_i); inputs missing here get no gradient
+    reads     input position → roles that its vjp reads besides g ("x0", "y", ...)
+    floats    names of attributes passed to kernels as an array of floats in the role "attr"
+    check     (site, integer inputs) → None, raises DataError on values out of range
+    joins     any number of inputs, all alike; the vjp gives one call for each
+    shaped    the result's shape is the caller's wish, checked by the shape rule, not stored among the attributes
+    """
+
+    name: str
+    arity: int
+    symbol: str
+    equation: str
+    shape: Callable[..., tuple[tuple[int, ...], int]]
+    forward: Callable[[Site], list[Call]]
+    vjp: dict[int, Callable[[Site], list[Call]]] = field(default_factory=dict)
+    reads: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    floats: tuple[str, ...] = ()
+    check: Callable[..., None] | None = None
+    joins: bool = False
+    shaped: bool = False
+
+    def vjps(self, site: Site) -> list[tuple[int, list[Call]]]:
+        """(input position, calls) for each input that gets a gradient."""
+        if self.joins:  # any number of inputs, all alike: one rule gives a call for each
+            return [(i, [one]) for i, one in enumerate(self.vjp[0](site))]
+        return [(i, rule(site)) for i, rule in self.vjp.items()]
+
+
+OPS: dict[str, Op] = {}
+
+
+def register(op: Op) -> Op:
+    """Put an op into the table."""
+    if op.name in OPS:
+        raise TapeError(f"two ops are called {op.name!r}")
+    OPS[op.name] = op
+    return op
+
+
+def size(shape: tuple[int, ...]) -> int:
+    """Number of elements."""
+    return prod(shape)
+
+
+def map_kernel(name: str, operands: tuple[str, ...], expression: str, namespace: dict[str, Any]) -> Kernel:
+    """A kernel that computes one expression for each element of rows × columns.
+
+    d = [rows, stride of each operand ..., accumulate, columns]; the names of the operands after the first stand in
+    the expression for their elements, ``zero``, ``one``, ``half``, ``two`` for constants of the operands' dtype;
+    ``attr`` for the array of constants.
+    """
+    sources = operands[1:]
+    arguments = ", ".join(["d", "out", *(f"_{s}" for s in sources)])
+    lines = [f"def {name}_kernel({arguments}):"]
+    lines += [
+        "    number = out.dtype.type",
+        "    zero = number(0)",
+        "    one = number(1)",
+        "    half = number(0.5)",
+        "    two = number(2)",
+    ]
+    if "attr" in sources:
+        lines += ["    attr0 = _attr[0]", "    attr1 = _attr[1]"]
+    columns = len(operands) + 2
+    lines += [f"    columns = d[{columns}]", f"    if d[{columns - 1}]:"]
+    for operator in ("+=", "="):
+        lines += ["        for r in range(d[0]):", "            out_row = out[r * d[1] : r * d[1] + columns]"]
+        for place, source in enumerate(sources):
+            if source != "attr":
+                lines += [f"            {source}_row = _{source}[r * d[{place + 2}] : r * d[{place + 2}] + columns]"]
+        lines += ["            for i in range(columns):"]
+        lines += [f"                {s} = {s}_row[i]" for s in sources if s != "attr"]
+        lines += [f"                out_row[i] {operator} {expression}"]
+        if operator == "+=":
+            lines += ["    else:"]
+    return Kernel(name, kernel_from_source(f"{name}_kernel", "\n".join(lines) + "\n", namespace), operands)

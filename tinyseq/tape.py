@@ -1,0 +1,404 @@
+"""The tape: an append-only table of nodes in topological order.
+
+The index of a node *is* its place in the order: every input of node i has an index below i. A tape holds
+neither values nor gradients (those belong to the executor that is handed to it) and no closures, so it can be
+stamped, checked, drawn and planned as arrays. A node is five numbers and its inputs:
+
+    kind    an interned record of all that does not change from step to step: op, static attributes,
+            shape without its first axis, dtype, name, cell and source line
+    rows    length of the first axis, -1 for a scalar
+    arg     one integer that may change from step to step (which row of x, how many rows)
+    step    time step or tree position, -1 outside any cell
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinyseq.errors import GradientError, TapeError
+
+if TYPE_CHECKING:
+    from tinyseq.tensor import Parameter
+
+FLOAT32, FLOAT64, INT64 = 0, 1, 2
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
+
+_current: ContextVar[tuple[Tape, ...]] = ContextVar("tinyseq_tapes", default=())
+
+
+class Kind(NamedTuple):
+    """All that nodes of one place in one cell have in common."""
+
+    op: str
+    attrs: tuple
+    tail: tuple[int, ...]
+    dtype: int
+    name: str
+    cell: str
+    line: tuple[str, int]
+
+
+class Node(NamedTuple):
+    """One node, gathered from the columns for reading."""
+
+    index: int
+    op: str
+    inputs: tuple[int, ...]
+    attrs: tuple
+    arg: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    name: str
+    cell: str
+    step: int
+    line: tuple[str, int]
+
+
+class Tape:
+    """A computational graph under construction: ``with ts.Tape() as tape: ...`` records into it.
+
+    Nothing is computed while recording. ``tensor.value`` and ``tape.backward(loss)`` ask the executor, which
+    is made from ``executor`` (a callable that takes the tape; by default ``Tape.default_executor``).
+    """
+
+    default_executor: Callable[[Tape], Any] | None = None
+
+    def __init__(self, executor: Callable[[Tape], Any] | None = None) -> None:
+        make = executor or type(self).default_executor
+        self.kinds: list[Kind] = []
+        self.parameters: list[Parameter] = []
+        self._kind_ids: dict[Kind, int] = {}
+        self._parameter_nodes: dict[int, int] = {}
+        self._cell_names: dict[int, tuple[object, str]] = {}
+        self._cell_calls: dict[str, int] = {}
+        self.scope: tuple[str, int] = ("", -1)
+        self._n = 0
+        self._n_flushed = 0
+        self._n_edges = 0
+        self._table = np.empty((4, 64), np.int64)  # kind, rows, arg, step
+        self._ptr = np.zeros(65, np.int64)
+        self._edges = np.empty(128, np.int64)
+        self._rows: list[tuple[int, int, int, int]] = []
+        self._row_inputs: list[tuple[int, ...]] = []
+        self.executor: Any = make(self) if make is not None else None
+
+    # -- recording ------------------------------------------------------------------------------------------
+    def __enter__(self) -> Tape:
+        _current.set((*_current.get(), self))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        stack = list(_current.get())
+        for place in range(len(stack) - 1, -1, -1):
+            if stack[place] is self:
+                del stack[place]
+                break
+        _current.set(tuple(stack))
+
+    @staticmethod
+    def current() -> Tape:
+        """The innermost tape being recorded."""
+        stack = _current.get()
+        if not stack:
+            raise TapeError(
+                "no tape is recording: operations on tensors build a graph, and a graph needs a tape.\n"
+                "Write:\n    with ts.Tape() as tape:\n        y = ...  # the operation"
+            )
+        return stack[-1]
+
+    @staticmethod
+    def recording() -> bool:
+        """Whether a tape is recording."""
+        return bool(_current.get())
+
+    def kind_id(self, kind: Kind) -> int:
+        """The number of an interned kind."""
+        found = self._kind_ids.get(kind)
+        if found is None:
+            found = self._kind_ids[kind] = len(self.kinds)
+            self.kinds.append(kind)
+        return found
+
+    def append(
+        self,
+        op: str,
+        inputs: tuple[int, ...],
+        shape: tuple[int, ...],
+        dtype: int,
+        attrs: tuple = (),
+        arg: int = 0,
+        line: tuple[str, int] = ("", 0),
+        name: str = "",
+    ) -> int:
+        """Append one node and return its index. Callers have checked shapes; ``verify`` checks again."""
+        cell, step = self.scope
+        kind = self.kind_id(Kind(op, attrs, shape[1:], dtype, name, cell, line))
+        self._rows.append((kind, shape[0] if shape else -1, arg, step))
+        self._row_inputs.append(inputs)
+        self._n += 1
+        return self._n - 1
+
+    def extend(
+        self,
+        kind: np.ndarray,
+        rows: np.ndarray,
+        arg: np.ndarray,
+        step: np.ndarray,
+        n_inputs: np.ndarray,
+        inputs: np.ndarray,
+    ) -> int:
+        """Append many nodes at once (unfolding is this). Returns the index of the first."""
+        self.flush()
+        first, n, m = self._n, len(kind), len(inputs)
+        self._reserve(first + n, self._n_edges + m)
+        block = self._table[:, first : first + n]
+        block[0], block[1], block[2], block[3] = kind, rows, arg, step
+        np.cumsum(n_inputs, out=self._ptr[first + 1 : first + n + 1])
+        self._ptr[first + 1 : first + n + 1] += self._n_edges
+        self._edges[self._n_edges : self._n_edges + m] = inputs
+        self._n = self._n_flushed = first + n
+        self._n_edges += m
+        return first
+
+    def flush(self) -> None:
+        """Move rows appended one by one into the columns."""
+        if not self._rows:
+            return
+        lo, hi = self._n_flushed, self._n
+        flat = list(itertools.chain.from_iterable(self._row_inputs))
+        self._reserve(hi, self._n_edges + len(flat))
+        self._table[:, lo:hi] = np.array(self._rows, np.int64).T
+        counts = np.fromiter(map(len, self._row_inputs), np.int64, hi - lo)
+        self._ptr[lo + 1 : hi + 1] = np.cumsum(counts) + self._n_edges
+        self._edges[self._n_edges : self._n_edges + len(flat)] = flat
+        self._n_edges += len(flat)
+        self._n_flushed = hi
+        self._rows.clear()
+        self._row_inputs.clear()
+
+    def _reserve(self, nodes: int, edges: int) -> None:
+        if nodes > self._table.shape[1]:
+            grown = np.empty((4, max(nodes, 2 * self._table.shape[1])), np.int64)
+            grown[:, : self._n_flushed] = self._table[:, : self._n_flushed]
+            ptr = np.zeros(grown.shape[1] + 1, np.int64)
+            ptr[: self._n_flushed + 1] = self._ptr[: self._n_flushed + 1]
+            self._table, self._ptr = grown, ptr
+        if edges > len(self._edges):
+            wider = np.empty(max(edges, 2 * len(self._edges)), np.int64)
+            wider[: self._n_edges] = self._edges[: self._n_edges]
+            self._edges = wider
+
+    def parameter(self, parameter: Parameter, line: tuple[str, int] = ("", 0)) -> int:
+        """The one leaf that stands for a parameter on this tape."""
+        node = self._parameter_nodes.get(id(parameter))
+        if node is None:
+            scope, self.scope = self.scope, ("", -1)
+            code = DTYPES.index(parameter.value.dtype)
+            node = self.append(
+                "parameter",
+                (),
+                parameter.value.shape,
+                code,
+                (),
+                len(self.parameters),
+                ("", 0),
+                parameter.name,
+            )
+            self.scope = scope
+            self._parameter_nodes[id(parameter)] = node
+            self.parameters.append(parameter)
+        return node
+
+    def node_of(self, parameter: Parameter) -> int | None:
+        """Index of the parameter's leaf, or None where this tape does not use it."""
+        return self._parameter_nodes.get(id(parameter))
+
+    def cell_name(self, cell: object, wanted: str) -> str:
+        """A scope name for this cell, unique on this tape."""
+        known = self._cell_names.get(id(cell))
+        if known is None:
+            taken = {name for _, name in self._cell_names.values()}
+            name = next(
+                n for n in itertools.chain([wanted], (f"{wanted}_{i}" for i in itertools.count(2))) if n not in taken
+            )
+            known = self._cell_names[id(cell)] = (cell, name)
+        return known[1]
+
+    def next_step(self, cell: str, count: int = 1) -> int:
+        """The step number of the next call of a cell, counting calls from 0."""
+        step = self._cell_calls.get(cell, 0)
+        self._cell_calls[cell] = step + count
+        return step
+
+    def rename(self, index: int, name: str) -> None:
+        """Name a node, for pictures, dumps and errors."""
+        if index >= self._n_flushed:
+            at = index - self._n_flushed
+            kind, rows, arg, step = self._rows[at]
+            self._rows[at] = (self.kind_id(self.kinds[kind]._replace(name=name)), rows, arg, step)
+        else:
+            kind = int(self._table[0, index])
+            self._table[0, index] = self.kind_id(self.kinds[kind]._replace(name=name))
+
+    # -- reading --------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def kind(self) -> np.ndarray:
+        """Kind of each node, (n,)."""
+        self.flush()
+        return self._table[0, : self._n]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Length of each node's first axis, -1 for scalars, (n,)."""
+        self.flush()
+        return self._table[1, : self._n]
+
+    @property
+    def arg(self) -> np.ndarray:
+        """The varying integer attribute of each node, (n,)."""
+        self.flush()
+        return self._table[2, : self._n]
+
+    @property
+    def step(self) -> np.ndarray:
+        """Time step or tree position of each node, -1 outside any cell, (n,)."""
+        self.flush()
+        return self._table[3, : self._n]
+
+    @property
+    def input_pointers(self) -> np.ndarray:
+        """Inputs of node i are ``input_indices[input_pointers[i]:input_pointers[i + 1]]``."""
+        self.flush()
+        return self._ptr[: self._n + 1]
+
+    @property
+    def input_indices(self) -> np.ndarray:
+        """All inputs, node after node."""
+        self.flush()
+        return self._edges[: self._n_edges]
+
+    def column(self, field: str) -> np.ndarray:
+        """A field of ``Kind`` (op, name, cell ...) for every node, as an object array."""
+        table = np.empty(len(self.kinds), object)
+        table[:] = [getattr(kind, field) for kind in self.kinds]
+        return table[self.kind]
+
+    def inputs(self, index: int) -> tuple[int, ...]:
+        """Indices of a node's inputs."""
+        if index >= self._n_flushed:
+            return self._row_inputs[index - self._n_flushed]
+        return tuple(self._edges[self._ptr[index] : self._ptr[index + 1]].tolist())
+
+    def _row(self, index: int) -> tuple[int, int, int, int]:
+        if index >= self._n_flushed:
+            return self._rows[index - self._n_flushed]
+        return tuple(self._table[:, index].tolist())  # type: ignore[return-value]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Shape of a node."""
+        kind, rows, _, _ = self._row(index)
+        return () if rows < 0 else (rows, *self.kinds[kind].tail)
+
+    def node(self, index: int) -> Node:
+        """One node with everything the tape knows of it."""
+        if not 0 <= index < self._n:
+            raise TapeError(f"node {index} asked for, but this tape has nodes 0 to {self._n - 1}")
+        kind, rows, arg, step = self._row(index)
+        k = self.kinds[kind]
+        shape = () if rows < 0 else (rows, *k.tail)
+        return Node(
+            index,
+            k.op,
+            self.inputs(index),
+            k.attrs,
+            arg,
+            shape,
+            DTYPES[k.dtype],
+            k.name,
+            k.cell,
+            step,
+            k.line,
+        )
+
+    def nodes(self, indices: Iterable[int] | None = None) -> list[Node]:
+        """Several nodes (all by default)."""
+        return [self.node(i) for i in (range(self._n) if indices is None else indices)]
+
+    def consumers(self, index: int) -> np.ndarray:
+        """Indices of the nodes that read a node, once for each time they read it."""
+        return np.searchsorted(self.input_pointers, np.flatnonzero(self.input_indices == index), "right") - 1
+
+    # -- running --------------------------------------------------------------------------------------------
+    def backward(self, loss: Any, seed: Any = None, accumulate: bool = False) -> None:
+        """Set the gradient of ``loss`` for every parameter and node it depends on.
+
+        A second call gives the same gradients; ``accumulate=True`` adds to the parameters' gradients instead.
+        ``seed`` is ∂L/∂loss, needed unless ``loss`` is a scalar.
+        """
+        if loss.tape is not self:
+            raise TapeError("the loss is on another tape; call backward on the tape that recorded it: loss.backward()")
+        if loss.shape and seed is None:
+            raise GradientError(
+                f"backward of a tensor of shape {loss.shape} needs a seed of that shape: only a scalar loss has one "
+                "gradient.\nReduce it first (ts.sum(loss)) or give tape.backward(loss, seed=array)"
+            )
+        self.executor.backward(loss.index, seed, accumulate)
+
+    def dump(self, limit: int | None = None) -> str:
+        """The tape as text, one line a node."""
+        shown = self._n if limit is None else min(limit, self._n)
+        lines = []
+        for node in self.nodes(range(shown)):
+            where = f"{node.cell}[{node.step}]" if node.cell else (f"[{node.step}]" if node.step >= 0 else "")
+            arguments = ", ".join(
+                [f"%{i}" for i in node.inputs]
+                + [f"{key}={value}" for key, value in node.attrs]
+                + ([f"arg={node.arg}"] if node.arg else [])
+            )
+            shape = "×".join(map(str, node.shape)) or "scalar"
+            source = f"  # {node.line[0].rsplit('/', 1)[-1]}:{node.line[1]}" if node.line[1] else ""
+            lines.append(
+                f"%{node.index:<5} {where:<12} {node.name:<8} = {node.op}({arguments}): {node.dtype} {shape}{source}"
+            )
+        if shown < self._n:
+            lines.append(f"… {self._n - shown} more nodes")
+        return "\n".join(lines)
+
+    def same_graph(self, other: Tape) -> bool:
+        """Whether both tapes hold the same nodes in the same order, save where parameters' leaves stand and source lines."""
+        mine, theirs = self._canonical(), other._canonical()
+        return mine[0] == theirs[0] and all(np.array_equal(a, b) for a, b in zip(mine[1:], theirs[1:], strict=True))
+
+    def _canonical(self) -> tuple:
+        leaf = self.column("op") == "parameter"
+        number = np.cumsum(~leaf) - 1
+        number[leaf] = -1 - self.arg[leaf]
+        plain = [kind._replace(line=("", 0)) for kind in self.kinds]
+        kinds = [plain[k] for k in self.kind[~leaf].tolist()]
+        counts = np.diff(self.input_pointers)[~leaf]
+        names = [parameter.name for parameter in self.parameters]
+        return (
+            (kinds, names),
+            self.rows[~leaf],
+            self.arg[~leaf],
+            self.step[~leaf],
+            counts,
+            number[self.input_indices],
+        )
+
+    def __repr__(self) -> str:
+        cells = sorted({kind.cell for kind in self.kinds if kind.cell})
+        return f"Tape({self._n} nodes, {len(self.parameters)} parameters, cells: {', '.join(cells) or 'none'})"
+
+
+def shape_of(rows: int, tail: Sequence[int]) -> tuple[int, ...]:
+    """Shape from the two columns that hold it."""
+    return () if rows < 0 else (rows, *tail)

@@ -1,0 +1,255 @@
+"""Tensor: a handle on a node of a tape. Parameter: a named array that outlives tapes. No mathematics here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import DtypeError, ShapeError, TapeError, TinyseqError
+from tinyseq.ops import OPS
+from tinyseq.tape import DTYPES, Tape
+
+_CODE = {dtype: code for code, dtype in enumerate(DTYPES)}
+_internal_files: set[str] = {__file__}
+_inferred: dict[tuple, tuple[tuple[int, ...], int]] = {}
+
+
+def internal(file: str) -> None:
+    """Mark a source file as tinyseq's plumbing: source lines on the tape are the callers'."""
+    _internal_files.add(file)
+
+
+def source_line() -> tuple[str, int]:
+    """File and line of the innermost caller that is not plumbing."""
+    frame = sys._getframe(1)
+    while frame.f_code.co_filename in _internal_files and frame.f_back is not None:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+class Operators:
+    """The operators that tensors and parameters share; ``tinyseq.functions`` gives them their meaning."""
+
+    __array_ufunc__ = None  # array * tensor asks the tensor, not NumPy
+
+    def _call(self, function: str, *arguments: Any, **options: Any) -> Any:
+        from tinyseq import functions
+
+        return getattr(functions, function)(*arguments, **options)
+
+    # fmt: off
+    def __add__(self, other: Any) -> Tensor: return self._call("add", self, other)
+    def __radd__(self, other: Any) -> Tensor: return self._call("add", other, self)
+    def __sub__(self, other: Any) -> Tensor: return self._call("sub", self, other)
+    def __rsub__(self, other: Any) -> Tensor: return self._call("sub", other, self)
+    def __mul__(self, other: Any) -> Tensor: return self._call("mul", self, other)
+    def __rmul__(self, other: Any) -> Tensor: return self._call("mul", other, self)
+    def __truediv__(self, other: Any) -> Tensor: return self._call("div", self, other)
+    def __rtruediv__(self, other: Any) -> Tensor: return self._call("div", other, self)
+    def __pow__(self, other: Any) -> Tensor: return self._call("power", self, other)
+    def __rpow__(self, other: Any) -> Tensor: return self._call("power", other, self)
+    def __matmul__(self, other: Any) -> Tensor: return self._call("matmul", self, other)
+    def __rmatmul__(self, other: Any) -> Tensor: return self._call("matmul", other, self)
+    def __neg__(self) -> Tensor: return self._call("neg", self)
+    def __abs__(self) -> Tensor: return self._call("abs", self)
+    def __gt__(self, other: Any) -> Tensor: return self._call("greater", self, other)
+    def __lt__(self, other: Any) -> Tensor: return self._call("greater", other, self)
+    def __getitem__(self, key: Any) -> Tensor: return self._call("getitem", self, key)
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: return self._call("sum", self, axis, keepdims)
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: return self._call("mean", self, axis, keepdims)
+    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: return self._call("max", self, axis, keepdims)
+    def reshape(self, *shape: Any) -> Tensor: return self._call("reshape", self, *shape)
+    def detach(self) -> Tensor: return self._call("detach", self)
+    # fmt: on
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose; ``x @ W.T`` is recorded as one matmul with a transposed operand."""
+        return self._call("transposed", self)
+
+    def __iter__(self) -> Any:
+        raise TinyseqError("a tensor is not iterable; use ts.steps(x) for its time steps, ts.split(x, n) for its parts")
+
+    def __bool__(self) -> bool:
+        raise TinyseqError(
+            "a tensor has no truth value while recording: the graph would depend on it. "
+            "Use ts.where(mask, a, b), or tensor.value if you mean its number now"
+        )
+
+
+class Tensor(Operators):
+    """A node of a tape: ``shape``, ``dtype``, ``name``, and on request ``value`` and ``grad``."""
+
+    __slots__ = ("dtype_code", "index", "shape", "tape")
+
+    def __init__(self, tape: Tape, index: int, shape: tuple[int, ...], dtype_code: int) -> None:
+        self.tape, self.index, self.shape, self.dtype_code = tape, index, shape, dtype_code
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32, float64 or int64."""
+        return DTYPES[self.dtype_code]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def name(self) -> str:
+        """The name given with ``named``, or ''."""
+        return self.tape.node(self.index).name
+
+    def named(self, name: str) -> Tensor:
+        """Name this node for pictures, dumps and errors; returns the tensor."""
+        self.tape.rename(self.index, name)
+        return self
+
+    @property
+    def value(self) -> np.ndarray:
+        """The value, computed now if it was not yet."""
+        return self.tape.executor.value(self.index)
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """∂L/∂this after a backward pass; None before, and where the loss does not depend on this."""
+        return self.tape.executor.grad(self.index)
+
+    def item(self) -> float:
+        """The value of a one-element tensor as a Python number."""
+        return self.value.item()
+
+    def backward(self, seed: Any = None, accumulate: bool = False) -> None:
+        """``tape.backward`` of this tensor."""
+        self.tape.backward(self, seed, accumulate)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise ShapeError("a scalar has no length")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        node = self.tape.node(self.index)
+        where = f", {node.cell}[{node.step}]" if node.cell else ""
+        return f"Tensor({node.name or node.op}, {self.shape}, {self.dtype}{where})"
+
+
+class Parameter(Operators):
+    """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass)."""
+
+    def __init__(self, value: Any, name: str = "") -> None:
+        array = np.array(value, order="C")
+        if array.dtype not in (np.float32, np.float64):
+            raise DtypeError(
+                f"parameter {name or '?'} needs float32 or float64, got {array.dtype}; "
+                "write Parameter(array.astype('float32'))"
+            )
+        self.value, self.grad, self.name = array, None, name
+        self.grad: np.ndarray | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the value."""
+        return self.value.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.value.ndim
+
+    def __repr__(self) -> str:
+        return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype})"
+
+
+def as_tensor(x: Any) -> Tensor:
+    """The tensor itself, or the leaf that stands for a parameter or array on the current tape."""
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, Parameter):
+        tape = Tape.current()
+        index = tape.parameter(x)
+        return Tensor(tape, index, x.value.shape, _CODE[x.value.dtype])
+    if isinstance(x, np.ndarray):
+        return tensor(x)
+    raise TinyseqError(
+        f"expected a tensor, parameter or array, got {type(x).__name__}; write ts.tensor(x, dtype='float32')"
+    )
+
+
+def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
+    """Put an array on the current tape as an input leaf. Bools and integers become int64, floats keep their dtype."""
+    tape = Tape.current()
+    given = np.asarray(array)
+    if dtype is None and not isinstance(array, (np.ndarray, np.generic)) and given.dtype == np.float64:
+        dtype = np.float32
+    value = np.array(
+        given,
+        dtype=dtype if dtype is not None else (np.int64 if given.dtype.kind in "bui" else None),
+        order="C",
+    )
+    code = _CODE.get(value.dtype)
+    if code is None:
+        raise DtypeError(
+            f"tensors are float32, float64 or int64, got {value.dtype}; convert with array.astype('float32')"
+        )
+    index = tape.append("input", (), value.shape, code, (), 0, source_line(), name)
+    tape.executor.bind(index, value)
+    return Tensor(tape, index, value.shape, code)
+
+
+def constant(value: float, shape: tuple[int, ...], dtype_code: int) -> Tensor:
+    """A tensor filled with one number that is part of the graph itself."""
+    tape = Tape.current()
+    index = tape.append("constant", (), shape, dtype_code, (("value", float(value)),), 0, source_line())
+    return Tensor(tape, index, shape, dtype_code)
+
+
+def record(
+    op: str, inputs: Sequence[Any], attrs: tuple = (), arg: int = 0, rows: int | None = None, wish: tuple = ()
+) -> Tensor:
+    """Record one op on the inputs' tape: check shapes and dtypes, append the node, return its handle.
+
+    ``rows`` replaces the first axis of the shape that the op's rule gives; ``wish`` is handed to the rule alone.
+    """
+    tensors = [x if type(x) is Tensor else as_tensor(x) for x in inputs]
+    tape = tensors[0].tape
+    for other in tensors:
+        if other.tape is not tape:
+            raise TapeError(
+                f"{op} got tensors of two tapes; record them on one tape, or carry the number over with "
+                "ts.tensor(other.value)"
+            )
+    key = (op, attrs, wish, *[(t.shape, t.dtype_code) for t in tensors])
+    found = _inferred.get(key)
+    if found is None:
+        try:
+            found = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
+        except TinyseqError as error:
+            raise _located(error, tensors) from None
+        if len(tensors) <= 4:
+            if len(_inferred) > 100_000:
+                _inferred.clear()
+            _inferred[key] = found
+    shape, code = found
+    if rows is not None:
+        shape = (rows, *shape[1:])
+    index = tape.append(op, tuple([t.index for t in tensors]), shape, code, attrs, arg, source_line())
+    return Tensor(tape, index, shape, code)
+
+
+def _located(error: TinyseqError, tensors: list[Tensor]) -> TinyseqError:
+    """The error again, with the operands' names and the line that asked for the op."""
+    names = []
+    for t in tensors[:4]:
+        node = t.tape.node(t.index)
+        names.append(f"{node.name or node.op + ' %' + str(t.index)} {t.shape}")
+    file, line = source_line()
+    return type(error)(f"{error}\n  operands: {', '.join(names)}\n  at {file}:{line}")
