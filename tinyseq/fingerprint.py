@@ -147,8 +147,8 @@ class _Walk:
 
     def _unknown(self, value: Any, name: str) -> UnknownContentError:
         return UnknownContentError(
-            f"kernel {self._kernel_name} isn't cached on disk: it uses {name!r}, a {type(value).__name__}, whose "
-            f"content can't be hashed. Use numbers, strings, tuples, arrays, or functions made by @kernel."
+            f"kernel {self._kernel_name} isn't cached on disk: it uses {name!r}, a {type(value).__name__}, "
+            f"whose content can't be hashed. Use numbers, strings, tuples, arrays, or functions made by @kernel."
         )
 
     def _add(self, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -37,7 +38,7 @@ def kernel(function: Callable[..., Any] | None = None, /, **flags: Any) -> Any:
     """
     if function is None:
         return lambda decorated: kernel(decorated, **flags)
-    if not hasattr(function, "__code__"):
+    if not isinstance(function, FunctionType):
         raise TypeError(f"kernel expects a Python function, not {function!r}: write @kernel above a def")
     options = {**FLAGS, **flags}
     if isinstance(options["fastmath"], frozenset):
@@ -61,7 +62,7 @@ def kernel_from_source(name: str, source: str, namespace: Mapping[str, Any], **f
     scope = {**namespace, "__name__": __name__}
     exec(compile(source, filename, "exec", dont_inherit=True), scope)
     function = scope.get(name)
-    if not hasattr(function, "__code__"):
+    if not isinstance(function, FunctionType):
         first_line = source.partition("\n")[0]
         raise ValueError(f"the source defines no function {name!r}; its first line is {first_line!r}")
     return kernel(function, **flags)

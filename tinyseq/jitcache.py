@@ -37,6 +37,8 @@ from numba.core.serialize import dumps
 from tinyseq.fingerprint import STAMPED, UnknownContentError, fingerprint, is_stamped
 
 KEPT_FOLDERS = 4
+# Settings of Numba (environment variables NUMBA_...) that change the code it makes.
+_SWITCHES = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
 _FOLDER = re.compile(r"kernels-[0-9a-f]{24}")
 _started = time.time()
 
@@ -112,7 +114,7 @@ class KernelCache(_Cache):
             warnings.warn(str(error), NumbaWarning, stacklevel=2)
             return None
         self._make_symbols_unique(content)
-        switches = (config.OPT, config.BOUNDSCHECK, config.LOOP_VECTORIZE, config.SLP_VECTORIZE)
+        switches = [getattr(config, name) for name in _SWITCHES]
         key = repr((content, sig, codegen.magic_tuple(), switches))
         return folder / f"{self._stem()}-{hashlib.sha256(key.encode()).hexdigest()[:32]}.nbc"
 
@@ -132,17 +134,13 @@ class KernelCache(_Cache):
 def cache_folder() -> Path | None:
     """The folder of this version of the kernels, writable; None if there is nowhere to write."""
     stamp = source_stamp()
-    return (
-        None if stamp is None else _open_folder(os.environ.get("TINYSEQ_CACHE_DIR", ""), _user_cache(), stamp)
-    )
+    return None if stamp is None else _open_folder(os.environ.get("TINYSEQ_CACHE_DIR", ""), _user_cache(), stamp)
 
 
 @cache
 def source_stamp() -> str | None:
     """Hash of all kernel sources and of what compiles them; None when it can't be trusted."""
-    paths = sorted(
-        path for entry in STAMPED for path in ([entry] if entry.is_file() else entry.rglob("*.py"))
-    )
+    paths = sorted(path for entry in STAMPED for path in ([entry] if entry.is_file() else entry.rglob("*.py")))
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     digest = hashlib.sha256(repr(versions).encode())
     for path in paths:
