@@ -1,0 +1,204 @@
+"""Folding: record one step of a cell, take it off the tape, stamp it as often as wanted.
+
+The step is recorded once, on the end of the tape, with placeholders for what comes from outside; that is the folded
+graph: nodes, and delayed edges from the new state back to the placeholders of the old one. The recording is then
+taken off the tape again and stamped for every instance as array arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import TapeError
+from tinyseq.tape import Tape
+from tinyseq.tensor import Tensor, as_tensor, internal
+
+internal(__file__)
+
+
+# -- nested states ------------------------------------------------------------------------------------------------
+def flatten(tree: Any) -> list[Tensor]:
+    """The tensors of a state or output: a tensor, None, or nested tuples, lists and dicts of them."""
+    if tree is None:
+        return []
+    if isinstance(tree, (tuple, list)):
+        return [leaf for branch in tree for leaf in flatten(branch)]
+    if isinstance(tree, dict):
+        return [leaf for branch in tree.values() for leaf in flatten(branch)]
+    return [as_tensor(tree)]
+
+
+def rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
+    """The same nesting with other leaves."""
+    supply = iter(leaves)
+
+    def walk(branch: Any) -> Any:
+        if branch is None:
+            return None
+        if isinstance(branch, tuple) and hasattr(branch, "_fields"):
+            return type(branch)(*[walk(b) for b in branch])
+        if isinstance(branch, (tuple, list)):
+            return type(branch)(walk(b) for b in branch)
+        if isinstance(branch, dict):
+            return {key: walk(b) for key, b in branch.items()}
+        return next(supply)
+
+    return walk(tree)
+
+
+# -- folding ------------------------------------------------------------------------------------------------------
+@dataclass
+class Folded:
+    """One step recorded: rows of the tape's table, and for each input of each node where it comes from.
+
+    A reference is (code, number): LOCAL a node of the step, FIXED a node of the tape, SLOT a placeholder.
+    """
+
+    table: np.ndarray
+    n_inputs: np.ndarray
+    codes: np.ndarray
+    numbers: np.ndarray
+    state: list[tuple[int, int]]
+    outputs: list[tuple[int, int]]
+    state_tree: Any = None
+    output_tree: Any = None
+    state_shapes: list[tuple[int, ...]] = field(default_factory=list)
+    output_shapes: list[tuple[int, ...]] = field(default_factory=list)
+    output_dtypes: list[int] = field(default_factory=list)
+
+
+LOCAL, FIXED, SLOT = 0, 1, 2
+
+
+def fold(
+    tape: Tape,
+    run: Callable[[list[Tensor]], tuple[Any, Any]],
+    slots: Sequence[tuple[tuple[int, ...], int]],
+    cell: str,
+) -> Folded:
+    """Record ``run(placeholders) -> (state, outputs)`` once and take it off the tape again.
+
+    Leaves that the step makes (parameters, arrays) stay on the tape, before all stamps.
+    """
+    tape.flush()
+    base = len(tape)
+    places = [
+        Tensor(tape, tape.append("input", (), shape, code, name="placeholder"), shape, code) for shape, code in slots
+    ]
+    scope, tape.scope = tape.scope, (cell, 0)
+    try:
+        state_tree, output_tree = run(places)
+    except BaseException:
+        tape.scope = scope
+        _truncate(tape, base)
+        raise
+    tape.scope = scope
+    state, outputs = flatten(state_tree), flatten(output_tree)
+    rows, inputs = list(tape._rows), list(tape._row_inputs)
+    first = base + len(slots)
+    where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(len(slots))}
+    leaves = [i for i in range(first, len(tape)) if tape.kinds[rows[i - base][0]].op in ("input", "parameter")]
+    inner = sorted(set(range(first, len(tape))) - set(leaves))
+    where.update({old: (LOCAL, place) for place, old in enumerate(inner)})
+    _truncate(tape, base)
+    for old in leaves:
+        new = _keep_leaf(tape, old, rows[old - base])
+        where[old] = (FIXED, new)
+
+    def place_of(index: int) -> tuple[int, int]:
+        return where.get(index, (FIXED, index))
+
+    used = [place_of(j) for i in inner for j in inputs[i - base]]
+    return Folded(
+        table=np.array([rows[i - base] for i in inner], np.int64).reshape(-1, 4),
+        n_inputs=np.array([len(inputs[i - base]) for i in inner], np.int64),
+        codes=np.array([code for code, _ in used], np.int64),
+        numbers=np.array([number for _, number in used], np.int64),
+        state=[place_of(t.index) for t in state],
+        outputs=[place_of(t.index) for t in outputs],
+        state_tree=state_tree,
+        output_tree=output_tree,
+        state_shapes=[t.shape for t in state],
+        output_shapes=[t.shape for t in outputs],
+        output_dtypes=[t.dtype_code for t in outputs],
+    )
+
+
+def _truncate(tape: Tape, base: int) -> None:
+    if tape._n_flushed > base:
+        raise TapeError(
+            "a cell asked for a value or a column of the tape while its step was being recorded; "
+            "read values outside the cell, after unfolding"
+        )
+    del tape._rows[base - tape._n_flushed :]
+    del tape._row_inputs[base - tape._n_flushed :]
+    tape._n = base
+    for key in [key for key, node in tape._parameter_nodes.items() if node >= base]:
+        tape._parameter_nodes[key] = -1  # kept below, at its new place
+
+
+def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
+    kind = tape.kinds[row[0]]
+    new = tape._n
+    tape._rows.append((tape.kind_id(kind._replace(cell="")), row[1], row[2], -1))
+    tape._row_inputs.append(())
+    tape._n += 1
+    if kind.op == "parameter":
+        tape._parameter_nodes[id(tape.parameters[row[2]])] = new
+    else:
+        tape.executor.rebind(old, new)
+    return new
+
+
+# -- stamping -------------------------------------------------------------------------------------------------------
+Slots = Callable[[int, int, np.ndarray, np.ndarray], Any]
+
+
+def stamp(
+    tape: Tape,
+    groups: Sequence[tuple[Folded, np.ndarray]],
+    slots: Slots,
+    steps: np.ndarray,
+    args: dict[tuple[int, int], np.ndarray],
+    rows: dict[int, np.ndarray] | None = None,
+) -> np.ndarray:
+    """Append every instance of every group; returns the first node of each instance.
+
+    groups   (folded, numbers of its instances in the order of running)
+    slots    (group, slot, its instances, first nodes of all) → node indices that stand for a placeholder
+    steps    step of each instance
+    args     (group, local node) → arg of that node in each of the group's instances
+    rows     group → lengths of the first axes, (instances, nodes), where they differ
+    """
+    count = sum(len(instances) for _, instances in groups)
+    n_nodes, n_edges = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    for folded, instances in groups:
+        n_nodes[instances], n_edges[instances] = len(folded.table), len(folded.codes)
+    tape.flush()
+    start = len(tape)
+    bases = start + np.cumsum(n_nodes) - n_nodes
+    edge_bases = np.cumsum(n_edges) - n_edges
+    table = np.empty((4, int(n_nodes.sum())), np.int64)
+    n_inputs = np.empty(table.shape[1], np.int64)
+    edges = np.empty(int(n_edges.sum()), np.int64)
+    for g, (folded, instances) in enumerate(groups):
+        at = (bases[instances] - start)[:, None] + np.arange(len(folded.table))
+        for column in range(3):
+            table[column][at] = folded.table[:, column]
+        table[3][at] = np.where(folded.table[:, 3] >= 0, steps[instances][:, None], -1)
+        if rows is not None and g in rows:
+            table[1][at] = rows[g]
+        for (group, local), values in args.items():
+            if group == g:
+                table[2][at[:, local]] = values
+        n_inputs[at] = folded.n_inputs
+        block = folded.numbers + (folded.codes == LOCAL) * bases[instances][:, None]
+        for j in np.flatnonzero(folded.codes == SLOT):
+            block[:, j] = slots(g, int(folded.numbers[j]), instances, bases)
+        edges[edge_bases[instances][:, None] + np.arange(len(folded.codes))] = block
+    tape.extend(table[0], table[1], table[2], table[3], n_inputs, edges)
+    return bases

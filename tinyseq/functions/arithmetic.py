@@ -1,0 +1,151 @@
+"""Elementwise arithmetic; operands of different shapes are brought to one by an explicit ``expand``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import DtypeError, ShapeError, TinyseqError
+from tinyseq.functions.shapes import expand
+from tinyseq.tape import DTYPES, INT64
+from tinyseq.tensor import Tensor, as_tensor, constant, internal, record, source_line
+
+internal(__file__)
+
+
+Number = (int, float, np.number)
+
+
+def broadcast(*operands: Any) -> list[Tensor]:
+    """Bring operands to one shape, each by an explicit ``expand`` node; numbers become constants."""
+    tensors = [x if isinstance(x, Number) else as_tensor(x) for x in operands]
+    first = next(x for x in tensors if isinstance(x, Tensor))
+    try:
+        shape = np.broadcast_shapes(*[x.shape for x in tensors if isinstance(x, Tensor)])
+    except ValueError:
+        shapes = " and ".join(str(x.shape) for x in tensors if isinstance(x, Tensor))
+        file, line = source_line()
+        raise ShapeError(
+            f"shapes {shapes} do not broadcast: counted from the right each axis must be equal or 1\n  at {file}:{line}"
+        ) from None
+    return [
+        constant(x, shape, first.dtype_code) if isinstance(x, Number) else (x if x.shape == shape else expand(x, shape))
+        for x in tensors
+    ]
+
+
+def _affine(x: Any, k: float, c: float) -> Tensor:
+    x = as_tensor(x)
+    if x.dtype_code == INT64:
+        raise DtypeError("arithmetic needs floating point, got integers; convert with array.astype('float32')")
+    return record("affine", [x], (("k", float(k)), ("c", float(c))))
+
+
+def _binary(op: str, a: Any, b: Any) -> Tensor:
+    if type(a) is Tensor and type(b) is Tensor and a.shape == b.shape:
+        return record(op, (a, b))
+    return record(op, broadcast(a, b))
+
+
+def add(a: Any, b: Any) -> Tensor:
+    """a + b."""
+    if isinstance(b, Number):
+        return _affine(a, 1.0, float(b))
+    if isinstance(a, Number):
+        return _affine(b, 1.0, float(a))
+    return _binary("add", a, b)
+
+
+def sub(a: Any, b: Any) -> Tensor:
+    """a − b."""
+    if isinstance(b, Number):
+        return _affine(a, 1.0, -float(b))
+    if isinstance(a, Number):
+        return _affine(b, -1.0, float(a))
+    return _binary("sub", a, b)
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    """a ⊙ b."""
+    if isinstance(b, Number):
+        return _affine(a, float(b), 0.0)
+    if isinstance(a, Number):
+        return _affine(b, float(a), 0.0)
+    return _binary("mul", a, b)
+
+
+def div(a: Any, b: Any) -> Tensor:
+    """a / b."""
+    if isinstance(b, Number):
+        if b == 0:
+            raise TinyseqError("division by the constant 0")
+        return _affine(a, 1.0 / float(b), 0.0)
+    return _binary("div", a, b)
+
+
+def power(a: Any, b: Any) -> Tensor:
+    """aᵇ; the exponents 2 and ½ become a ⊙ a and √a."""
+    if isinstance(b, Number) and not isinstance(a, Number):
+        if b == 2:
+            a = as_tensor(a)
+            return record("mul", (a, a))
+        if b == 0.5:
+            return sqrt(a)
+    return _binary("power", a, b)
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """The larger of a and b; a tie shares the gradient."""
+    return _binary("maximum", a, b)
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """The smaller of a and b, as −max(−a, −b)."""
+    return neg(maximum(-a, -b))
+
+
+def greater(a: Any, b: Any) -> Tensor:
+    """1 where a > b, else 0; no gradient."""
+    return _binary("greater", a, b)
+
+
+def where(mask: Any, a: Any, b: Any) -> Tensor:
+    """a where the mask is not 0, else b. The mask is an array or tensor of the operands' dtype, or boolean."""
+    code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
+    if isinstance(mask, np.ndarray) and mask.dtype.kind in "bui":
+        mask = mask.astype(DTYPES[code])
+    return record("where", broadcast(mask, a, b))
+
+
+def squared_error(y: Any, target: Any) -> Tensor:
+    """(y − target)² for each element."""
+    return _binary("squared_error", y, target)
+
+
+def bernoulli_cross_entropy(logits: Any, target: Any) -> Tensor:
+    """−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1]."""
+    return _binary("bernoulli_cross_entropy", logits, target)
+
+
+def _unary(name: str, doc: str) -> Any:
+    def function(x: Any) -> Tensor:
+        return record(name, (x,))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    return function
+
+
+neg = _unary("neg", "−a.")
+exp = _unary("exp", "eᵃ.")
+log = _unary("log", "log a.")
+sqrt = _unary("sqrt", "√a.")
+abs = _unary("abs", "|a|, slope 0 at 0.")
+tanh = _unary("tanh", "tanh a.")
+sigmoid = _unary("sigmoid", "σ(a) = 1/(1 + e⁻ᵃ).")
+relu = _unary("relu", "max(a, 0).")
+softplus = _unary("softplus", "log(1 + eᵃ).")
+detach = _unary("detach", "The same value; no gradient passes.")
+softmax = _unary("softmax", "softmax over the last axis.")
+log_softmax = _unary("log_softmax", "log softmax over the last axis.")

@@ -1,0 +1,95 @@
+"""Indexing: by position, by integer arrays (embedding), one-hot rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
+from tinyseq.functions.shapes import axis_number, index, reshape, slice_axis
+from tinyseq.tape import DTYPES
+from tinyseq.tensor import Tensor, as_tensor, internal, record
+
+internal(__file__)
+
+
+def getitem(x: Any, key: Any) -> Tensor:
+    """x[t], x[a:b], x[:, a:b] …: integers on the first axis, slices of step 1 anywhere, integers elsewhere."""
+    x = as_tensor(x)
+    keys = key if isinstance(key, tuple) else (key,)
+    if len(keys) > x.ndim:
+        raise ShapeError(f"{len(keys)} indices for a tensor of shape {x.shape}")
+    axis = 0
+    for place, k in enumerate(keys):
+        if isinstance(k, slice):
+            start, stop, step = k.indices(x.shape[axis])
+            if step != 1:
+                raise ShapeError(f"slices have step 1, got {k}; for other rows use ts.take(x, np.arange(...))")
+            if (start, stop) != (0, x.shape[axis]):
+                x = slice_axis(x, start, max(start, stop), axis)
+            axis += 1
+        elif isinstance(k, (int, np.integer)):
+            if place == 0:
+                x = index(x, int(k))
+            else:
+                at = axis_number(int(k), x.shape[axis], "index")
+                x = slice_axis(x, at, at + 1, axis)
+                x = reshape(x, x.shape[:axis] + x.shape[axis + 1 :])
+        elif isinstance(k, (np.ndarray, Tensor)) and len(keys) == 1:
+            return take(x, k)
+        else:
+            raise TinyseqError(
+                f"a tensor is indexed by integers and slices, got {k!r}; for rows by number use ts.take(x, index)"
+            )
+    return x
+
+
+def indices(i: Any) -> Tensor:
+    if isinstance(i, (list, tuple, int)):
+        i = np.asarray(i)
+    if isinstance(i, np.ndarray) and i.dtype.kind not in "iub":
+        raise DtypeError(f"indices must be integers, got {i.dtype}; write index.astype('int64')")
+    return as_tensor(i)
+
+
+def take(table: Any, i: Any, axis: int = 0) -> Tensor:
+    """Rows of a table by number (an embedding): table (V, F), index (B) → (B, F).
+
+    ``axis=1`` takes columns instead: for U (F, V) this is U x with x one-hot, (B, F).
+    """
+    table, i = as_tensor(table), indices(i)
+    if axis not in (0, 1):
+        raise ShapeError(f"take is along axis 0 (rows) or 1 (columns of a matrix), got {axis}")
+    check_range("take: number (token)", i, table.shape[axis] if table.ndim > axis else 0)
+    return record("take", (table, i), (("axis", 1),) if axis else ())
+
+
+def gather(x: Any, i: Any) -> Tensor:
+    """One element of each row: x (B, C), index (B) → (B)."""
+    x, i = as_tensor(x), indices(i)
+    check_range("gather: index", i, x.shape[-1] if x.ndim else 0)
+    return record("gather", (x, i))
+
+
+def one_hot(i: Any, classes: int, dtype: Any = np.float32) -> Tensor:
+    """Rows with a single 1: index (B) → (B, classes)."""
+    i = indices(i)
+    check_range("one_hot: class", i, classes)
+    return record("one_hot", (i,), (("classes", int(classes)), ("dtype", DTYPES.index(np.dtype(dtype)))))
+
+
+def check_range(what: str, i: Tensor, limit: int) -> None:
+    """Raise at the user's line where an index that is already known is out of range."""
+    root = i
+    node = root.tape.node(root.index)
+    while node.op in ("index", "window", "slice", "reshape"):
+        node = root.tape.node(node.inputs[0])
+    if node.op != "input":
+        return
+    low, high = root.tape.executor.bounds(node.index)
+    if low < 0 or high >= limit:
+        raise DataError(
+            f"{what} {low if low < 0 else high} is out of range: {node.name or 'the index array'} holds "
+            f"{low} to {high}, expected 0 to {limit - 1}"
+        )

@@ -1,0 +1,45 @@
+"""Losses and layer normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import TinyseqError
+from tinyseq.functions.arithmetic import sqrt, where
+from tinyseq.functions.integers import check_range, indices
+from tinyseq.functions.reductions import mean, sum
+from tinyseq.tensor import Tensor, as_tensor, internal, record
+
+internal(__file__)
+
+
+def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "mean") -> Tensor:
+    """−log softmax(logits)[target] for integer targets: logits (…, C), target (…).
+
+    ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
+    others; the mean is over the rows that count.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise TinyseqError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+    logits, target = as_tensor(logits), indices(target)
+    check_range("cross_entropy: target", target, logits.shape[-1] if logits.ndim else 0)
+    losses = record("cross_entropy", (logits, target))
+    if mask is not None:
+        if isinstance(mask, np.ndarray):
+            mask = mask.astype(logits.dtype)
+        mask = as_tensor(mask)
+        losses = where(mask, losses, 0.0)
+    if reduction == "none":
+        return losses
+    if reduction == "sum":
+        return sum(losses)
+    return mean(losses) if mask is None else sum(losses) / sum(mask)
+
+
+def layer_norm(x: Any, gain: Any, bias: Any, epsilon: float = 1e-5) -> Tensor:
+    """gain ⊙ (x − μ)/√(σ² + ε) + bias over the last axis (Ba et al. 2016), as a composition of ops."""
+    centred = x - mean(x, axis=-1, keepdims=True)
+    variance = mean(centred * centred, axis=-1, keepdims=True)
+    return centred / sqrt(variance + epsilon) * gain + bias

@@ -1,0 +1,51 @@
+"""Sums, means, maxima and norms over all axes, one or several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinyseq.errors import ShapeError
+from tinyseq.functions.shapes import axis_number
+from tinyseq.tensor import Tensor, as_tensor, internal, record
+
+internal(__file__)
+
+
+def _reduce(op: str, x: Any, axis: int | Sequence[int] | None, keepdims: bool) -> Tensor:
+    x = as_tensor(x)
+    given = range(x.ndim) if axis is None else ([axis] if isinstance(axis, int) else list(axis))
+    axes = sorted(axis_number(a, x.ndim, op) for a in given)
+    if len(set(axes)) != len(axes):
+        raise ShapeError(f"{op} got axes {tuple(given)} of a tensor of shape {x.shape}: each axis once")
+    runs: list[list[int]] = []
+    for a in axes:
+        if runs and runs[-1][1] == a:
+            runs[-1][1] = a + 1
+        else:
+            runs.append([a, a + 1])
+    if not runs:
+        runs = [[0, 0]]
+    for first, last in reversed(runs):
+        x = record(op, (x,), (("axes", (first, last)), ("keepdims", bool(keepdims))))
+    return x
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Sum over all axes, one axis or several."""
+    return _reduce("sum", x, axis, keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Mean over all axes, one axis or several."""
+    return _reduce("mean", x, axis, keepdims)
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Largest element; the first of equals gets the gradient."""
+    return _reduce("max", x, axis, keepdims)
+
+
+def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Euclidean norm, (Σ x²)^½."""
+    return _reduce("norm", x, axis, keepdims)

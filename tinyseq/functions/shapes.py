@@ -1,0 +1,107 @@
+"""Other shapes of the same numbers: reshape, transpose, joins, slices, explicit broadcasting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import ShapeError
+from tinyseq.tape import DTYPES
+from tinyseq.tensor import Tensor, as_tensor, constant, internal, record
+
+internal(__file__)
+
+
+def axis_number(axis: int, ndim: int, op: str) -> int:
+    if not -ndim <= axis < ndim:
+        raise ShapeError(f"{op} along axis {axis} of a tensor with {ndim} axes; axes are 0 to {ndim - 1}")
+    return int(axis) % ndim
+
+
+def expand(x: Any, shape: Sequence[int]) -> Tensor:
+    """Repeat ``x`` along new or single axes; ∂L/∂x sums over them."""
+    return record("expand", [x], wish=(("shape", tuple(int(n) for n in shape)),))
+
+
+def zeros(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
+    """A constant tensor of zeros."""
+    return constant(0.0, tuple(int(n) for n in shape), DTYPES.index(np.dtype(dtype)))
+
+
+def steps(x: Any) -> Iterator[tuple[int, Tensor]]:
+    """The time steps of a sequence (T, B, F): ``for t, x_t in ts.steps(x)``."""
+    x = as_tensor(x)
+    for t in range(len(x)):
+        yield t, index(x, t)
+
+
+def reshape(x: Any, *shape: Any) -> Tensor:
+    """The same numbers in another shape; one size may be −1."""
+    x = as_tensor(x)
+    wanted = [int(n) for n in (shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)]
+    if wanted.count(-1) == 1:
+        rest = prod(n for n in wanted if n != -1)
+        wanted[wanted.index(-1)] = prod(x.shape) // rest if rest and prod(x.shape) % rest == 0 else -1
+    return record("reshape", (x,), wish=(("shape", tuple(wanted)),))
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """Axes in another order (reversed by default)."""
+    x = as_tensor(x)
+    order = range(x.ndim)[::-1] if axes is None else axes
+    return record("transpose", (x,), (("axes", tuple(axis_number(a, x.ndim, "transpose") for a in order)),))
+
+
+def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
+    """Join along an axis (the last, features, by default)."""
+    if not tensors:
+        raise ShapeError("concatenate needs at least one tensor, got none")
+    first = as_tensor(tensors[0])
+    return record("concatenate", [first, *tensors[1:]], (("axis", axis_number(axis, first.ndim, "concatenate")),))
+
+
+def stack(tensors: Sequence[Any]) -> Tensor:
+    """Stack along a new first axis: T tensors of shape (B, F) give (T, B, F)."""
+    if not tensors:
+        raise ShapeError("stack needs at least one tensor, got none")
+    return record("stack", list(tensors))
+
+
+def split(x: Any, parts: int, axis: int = -1) -> list[Tensor]:
+    """Cut an axis into equal parts."""
+    x = as_tensor(x)
+    axis = axis_number(axis, x.ndim, "split")
+    if parts < 1 or x.shape[axis] % parts:
+        raise ShapeError(
+            f"split of axis {axis} of shape {x.shape} into {parts} equal parts: {x.shape[axis]} is no multiple of it"
+        )
+    width = x.shape[axis] // parts
+    return [slice_axis(x, i * width, (i + 1) * width, axis) for i in range(parts)]
+
+
+def slice_axis(x: Any, start: int, stop: int, axis: int = -1) -> Tensor:
+    """x[start:stop] along an axis."""
+    x = as_tensor(x)
+    return record(
+        "slice", (x,), (("axis", axis_number(axis, x.ndim, "slice")), ("start", int(start)), ("stop", int(stop)))
+    )
+
+
+def window(x: Any, start: int, count: int) -> Tensor:
+    """x[start : start + count] along the first axis, as one kind of node whatever the numbers."""
+    x = as_tensor(x)
+    if not 0 <= start <= start + count <= len(x):
+        raise ShapeError(f"rows {start} to {start + count} of a tensor of shape {x.shape}")
+    return record("window", (x,), (), int(start), int(count))
+
+
+def index(x: Any, t: int) -> Tensor:
+    """x[t] along the first axis."""
+    x = as_tensor(x)
+    length = len(x)
+    if not -length <= t < length:
+        raise ShapeError(f"index {t} is outside 0 to {length - 1}, the first axis of shape {x.shape}")
+    return record("index", (x,), (), int(t) % length)
