@@ -1,0 +1,154 @@
+"""Matrix products on parts of flat arrays: C (+)= A B, by register tiles, without a call into BLAS.
+
+A recurrence multiplies by the same weights at every step. BLAS copies them into panels at every call; here
+they are packed once (`pack`) and each product then runs near the multipliers' peak, from one row upwards.
+
+A kernel calls it on arenas: flat arrays with an offset and strides for each operand, in elements.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from tinyseq.engine.emit import INT, checked_itemsize, counted_loop, define, element_address, element_type
+from tinyseq.engine.panels import pack, packed_size, panel_width
+from tinyseq.engine.tile import HOST, Tile, tile_function
+
+__all__ = ["gemm", "make_gemm", "pack", "packed_size", "panel_width"]
+
+# A panel of 256 rows and the A rows of one tile stay in a first-level cache of 32 KiB; 256 rows of A by 256
+# columns in a second-level cache of 512 KiB.
+_K_BLOCK = 256
+_M_BLOCK = 256
+
+
+def make_gemm(tile: Tile) -> Any:
+    """`gemm` (below) with register tiles of the sizes in `tile`: an intrinsic, callable from kernels only."""
+
+    @intrinsic
+    def gemm(  # type: ignore[no-untyped-def]
+        typing_context, m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, accumulate
+    ):
+        itemsize = checked_itemsize("gemm", (A, B, C))
+        i_ = types.intp
+        signature = types.none(i_, i_, i_, A, i_, i_, i_, B, i_, i_, i_, C, i_, i_, i_)
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            m, n, k, _, a_off, a_rs, a_cs, _, b_off, b_ks, b_js, _, c_off, c_rs, accumulate = arguments
+            a = element_address(context, builder, A, arguments[3], a_off)
+            b = element_address(context, builder, B, arguments[7], b_off)
+            c = element_address(context, builder, C, arguments[11], c_off)
+            function = _gemm_function(builder.module, tile, itemsize)
+            builder.call(function, [m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate])
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return gemm
+
+
+gemm = make_gemm(HOST)
+"""gemm(m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, accumulate), in kernels.
+
+C[i, j] (+)= Σ_p A[i, p] B[p, j] for i < m, j < n, p < k, with A[i, p] at a_off + i a_rs + p a_cs, B in panels
+(`tinyseq.engine.panels`), C[i, j] at c_off + i c_rs + j. A, B, C are contiguous float32 or float64 arrays of one dtype
+(one arena may be all three, if what is written overlaps nothing that is read). With accumulate = 0 C is
+overwritten and never read, with k = 0 it becomes 0; otherwise the product is added. Nothing outside the m × n
+elements of C is written, nothing outside the m × k and k × n elements of A and B is read.
+NaN and infinity propagate. Indices aren't checked: the caller vouches for them.
+"""
+
+
+def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
+    """f(m, n, k, A, a_rs, a_cs, B, b_ks, b_js, C, c_rs, accumulate): loops over blocks, panels, tiles."""
+    pointer = element_type(itemsize).as_pointer()
+    name = f"tinyseq_gemm_{itemsize}_{'_'.join(str(int(size)) for size in tile)}"
+    zero, one, width = INT(0), INT(1), tile.panel_width(itemsize)
+
+    def emit(builder: ir.IRBuilder, *arguments: ir.Value) -> None:
+        m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate = arguments
+
+        def smaller(x: ir.Value, y: ir.Value) -> ir.Value:
+            return builder.select(builder.icmp_signed("<", x, y), x, y)
+
+        def larger(x: ir.Value, y: ir.Value) -> ir.Value:
+            return builder.select(builder.icmp_signed(">", x, y), x, y)
+
+        # One block if rows are too few for a panel to be used twice; one of no rows if k = 0, to write C.
+        few = builder.icmp_signed("<=", m, INT(tile.rows))
+        k_block = builder.select(few, larger(k, one), INT(_K_BLOCK))
+
+        def block(p: ir.Value, _: object) -> list[ir.Value]:
+            size = smaller(k_block, builder.sub(k, p))
+            later = builder.zext(builder.icmp_signed(">", p, zero), INT)
+            adds = builder.or_(accumulate, later)
+            a_block = builder.gep(a, [builder.mul(p, a_cs)])
+            b_block = builder.gep(b, [builder.mul(p, b_ks)])
+
+            def rows(i: ir.Value, _: object) -> list[ir.Value]:
+                count = smaller(INT(_M_BLOCK), builder.sub(m, i))
+                a_rows = builder.gep(a_block, [builder.mul(i, a_rs)])
+                c_rows = builder.gep(c, [builder.mul(i, c_rs)])
+
+                def panel(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                    b_panel, c_panel = carried
+                    columns = smaller(builder.sub(n, j), INT(width))
+                    operands = [size, a_rows, a_rs, a_cs, b_panel, b_ks, c_panel, c_rs, columns, adds]
+                    _emit_panel(builder, tile, itemsize, count, operands)
+                    return [builder.gep(b_panel, [b_js]), builder.gep(c_panel, [INT(width)])]
+
+                counted_loop(builder, zero, n, INT(width), [b_block, c_rows], panel)
+                return []
+
+            counted_loop(builder, zero, m, INT(_M_BLOCK), [], rows)
+            return []
+
+        counted_loop(builder, zero, larger(k, one), k_block, [], block)
+
+    sizes = [INT, INT, INT]
+    return define(module, name, [*sizes, pointer, INT, INT, pointer, INT, INT, pointer, INT, INT], emit)
+
+
+def _emit_panel(builder: ir.IRBuilder, tile: Tile, itemsize: int, count: ir.Value, operands: list[ir.Value]) -> None:
+    """`count` rows of C by one panel: full, or partial and then of no more vectors than it needs."""
+    columns = operands[8]
+    full = builder.icmp_signed("==", columns, INT(tile.panel_width(itemsize)))
+    with builder.if_else(full) as (then, otherwise):
+        with then:
+            _emit_rows(builder, tile, itemsize, tile.vectors, False, count, operands)
+        with otherwise:
+            narrow = builder.icmp_signed("<=", columns, INT(tile.lanes(itemsize)))
+            with builder.if_else(narrow) as (one, several):
+                with one:
+                    _emit_rows(builder, tile, itemsize, 1, True, count, operands)
+                with several:
+                    _emit_rows(builder, tile, itemsize, tile.vectors, True, count, operands)
+
+
+def _emit_rows(
+    builder: ir.IRBuilder,
+    tile: Tile,
+    itemsize: int,
+    vectors: int,
+    partial: bool,
+    count: ir.Value,
+    operands: list[ir.Value],
+) -> None:
+    """Cover `count` rows by tiles of `tile.rows` rows, then by ones of 4, 2, 1."""
+    size, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, adds = operands
+    sizes = [tile.rows, *(rows for rows in (4, 2, 1) if rows < tile.rows)]
+    i = INT(0)
+    for rows in sizes:
+        function = tile_function(builder.module, tile, itemsize, rows, vectors, partial)
+
+        def body(i: ir.Value, _: object, rows: int = rows, function: ir.Function = function) -> list[ir.Value]:
+            a_rows = builder.gep(a, [builder.mul(i, a_rs)])
+            c_rows = builder.gep(c, [builder.mul(i, c_rs)])
+            builder.call(function, [size, a_rows, a_rs, a_cs, b, b_ks, c_rows, c_rs, columns, adds])
+            return []
+
+        i, _ = counted_loop(builder, i, builder.sub(count, INT(rows - 1)), INT(rows), [], body)

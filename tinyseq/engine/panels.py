@@ -1,0 +1,130 @@
+"""The layout in which a matrix product reads its right operand, and the copy into it.
+
+A *panel* is `panel_width` neighbouring columns of B. Element (p, j) of B lies at
+
+    b_off + (j // width) * b_js + p * b_ks + j % width
+
+so a packed B has b_ks = width, b_js = k * width, and a row-major one (leading dimension ld) is used as it is
+with b_ks = ld, b_js = width. Offsets and strides count elements, of any sign.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, overload, register_jitable
+
+from tinyseq.engine.emit import INT, checked_itemsize, counted_loop, define, element_address, element_type
+from tinyseq.engine.tile import HOST, Tile
+
+__all__ = ["make_pack", "pack", "packed_size", "panel_width"]
+
+
+def panel_width(dtype: Any) -> int:
+    """Columns in a panel for `dtype`; in kernels the argument is an array or its dtype."""
+    return HOST.panel_width(np.dtype(dtype).itemsize)
+
+
+@overload(panel_width)
+def _panel_width_in_kernels(dtype):  # type: ignore[no-untyped-def]
+    width = HOST.panel_width(dtype.dtype.bitwidth // 8)
+    return lambda dtype: width
+
+
+@register_jitable
+def packed_size(k: int, n: int, width: int) -> int:
+    """Elements that a k × n matrix takes when packed into panels of `width` columns, the last one padded."""
+    return (n + width - 1) // width * width * k
+
+
+def make_pack(tile: Tile) -> Any:
+    """`pack` (below) into panels for `make_gemm(tile)`."""
+
+    @intrinsic
+    def pack(typing_context, B, b_off, b_rs, b_cs, k, n, P, p_off):  # type: ignore[no-untyped-def]
+        itemsize = checked_itemsize("pack", (B, P))
+        i_ = types.intp
+        signature = types.none(B, i_, i_, i_, i_, i_, P, i_)
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            _, b_off, b_rs, b_cs, k, n, _, p_off = arguments
+            b = element_address(context, builder, B, arguments[0], b_off)
+            p = element_address(context, builder, P, arguments[6], p_off)
+            function = _pack_function(builder.module, tile, itemsize)
+            builder.call(function, [b, b_rs, b_cs, k, n, p])
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return pack
+
+
+pack = make_pack(HOST)
+"""pack(B, b_off, b_rs, b_cs, k, n, P, p_off), in kernels: copy a k × n matrix into panels for `gemm`.
+
+Element (p, j) of the matrix is at b_off + p b_rs + j b_cs of `B`: exchange the strides to pack the transpose.
+Writes all `packed_size(k, n, panel_width(P))` elements of `P` from p_off on, those for columns past n as
+zeros. B and P are contiguous arrays of one dtype, float32 or float64; they may be one arena, if what is written
+overlaps nothing that is read. Indices aren't checked. Align the target to 64 bytes: a vector that lies across
+two cache lines takes twice as long to load.
+"""
+
+
+def _pack_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
+    """f(B, b_rs, b_cs, k, n, P): a panel by rows of vectors if they are contiguous, else by columns."""
+    element, lanes, width = element_type(itemsize), tile.lanes(itemsize), tile.panel_width(itemsize)
+    vector_pointer = ir.VectorType(element, lanes).as_pointer()
+    zero, one = INT(0), INT(1)
+
+    def emit(builder: ir.IRBuilder, *arguments: ir.Value) -> None:
+        b, b_rs, b_cs, k, n, target = arguments
+        contiguous = builder.icmp_signed("==", b_cs, one)
+
+        def rows(source: ir.Value, panel: ir.Value) -> None:
+            def row(p: ir.Value, _: object) -> list[ir.Value]:
+                for v in range(tile.vectors):
+                    offset = INT(v * lanes)
+                    piece = builder.gep(source, [builder.add(builder.mul(p, b_rs), offset)])
+                    place = builder.gep(panel, [builder.add(builder.mul(p, INT(width)), offset)])
+                    value = builder.load(builder.bitcast(piece, vector_pointer), align=itemsize)
+                    builder.store(value, builder.bitcast(place, vector_pointer), align=itemsize)
+                return []
+
+            counted_loop(builder, zero, k, one, [], row)
+
+        def columns(count: ir.Value, source: ir.Value, panel: ir.Value) -> None:
+            def column(j: ir.Value, _: object, padding: bool = False) -> list[ir.Value]:
+                def copy(p: ir.Value, _: object) -> list[ir.Value]:
+                    offset = builder.add(builder.mul(p, b_rs), builder.mul(j, b_cs))
+                    address = builder.gep(source, [offset])
+                    value = ir.Constant(element, 0) if padding else builder.load(address)
+                    builder.store(value, builder.gep(panel, [builder.add(builder.mul(p, INT(width)), j)]))
+                    return []
+
+                counted_loop(builder, zero, k, one, [], copy)
+                return []
+
+            counted_loop(builder, zero, count, one, [], column)
+            counted_loop(builder, count, INT(width), one, [], functools.partial(column, padding=True))
+
+        def panel(j: ir.Value, _: object) -> list[ir.Value]:
+            source = builder.gep(b, [builder.mul(j, b_cs)])
+            start = builder.gep(target, [builder.mul(j, k)])
+            left = builder.sub(n, j)
+            full = builder.icmp_signed(">=", left, INT(width))
+            with builder.if_else(builder.and_(full, contiguous)) as (then, otherwise):
+                with then:
+                    rows(source, start)
+                with otherwise:
+                    columns(builder.select(full, INT(width), left), source, start)
+            return []
+
+        counted_loop(builder, zero, n, INT(width), [], panel)
+
+    pointer = element.as_pointer()
+    name = f"tinyseq_pack_{itemsize}_{lanes}x{tile.vectors}"
+    return define(module, name, [pointer, INT, INT, INT, INT, pointer], emit)
