@@ -1,1 +1,6 @@
-"""tasks."""
+"""Tasks: embedded and user texts with their baselines, each with its source."""
+
+from tinyseq.tasks.markov import Markov
+from tinyseq.tasks.text import Corpus, Vocabulary, Windows, embedded_text, read_text
+
+__all__ = ["Corpus", "Markov", "Vocabulary", "Windows", "embedded_text", "read_text"]

@@ -1,0 +1,194 @@
+"""Saved models: one safetensors file in a folder, with all that rebuilds the model as JSON in its header.
+
+The file is complete or not there: it is written under another name, flushed, and put in place by one rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyseq import nn
+from tinyseq.errors import FileError, TinyseqError
+from tinyseq.nn.module import Module
+from tinyseq.tasks.text import Vocabulary
+from tinyseq.train.optimisers import Optimiser
+
+FILE = "model.safetensors"
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """A model read back, with what was saved beside it."""
+
+    model: Any
+    vocabulary: Vocabulary | None = None
+    optimiser_state: dict[str, np.ndarray] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def save(
+    folder: str | Path,
+    model: Module,
+    vocabulary: Vocabulary | None = None,
+    optimiser: Optimiser | None = None,
+    info: dict[str, Any] | None = None,
+) -> Path:
+    """Write a model of ``tinyseq.nn`` into a folder (made if need be); returns the file.
+
+    ``info`` is anything JSON can hold. Raises FileError where the folder cannot be written; an older checkpoint there
+    is then as it was.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
+    if optimiser is not None:
+        arrays.update({f"optimiser.{name}": array for name, array in optimiser.state_dict().items()})
+    header = {
+        "format": FORMAT,
+        "model": type(model).__name__,
+        "sizes": constructor_arguments(model),
+        "dtype": str(model.parameters()[0].dtype),
+        "vocabulary": vocabulary.symbols if vocabulary else None,
+        "info": info or {},
+        "digest": digest(arrays),
+    }
+    return write_safely(Path(folder) / FILE, to_bytes(arrays, {"tinyseq": json.dumps(header)}))
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint: a folder that ``save`` wrote, or the file in it.
+
+    Raises FileError naming the problem: missing, damaged, of another program, of a newer tinyseq, of another model.
+    """
+    path = Path(path)
+    file = path / FILE if path.is_dir() else path
+    arrays, header = _read(file)
+    if header.get("digest") != digest(arrays):
+        raise FileError(f"{file} is damaged: its weights are not those that were saved; train or copy it again")
+    try:
+        model = build(header["model"], dict(header["sizes"]), header["dtype"])
+        symbols, info = header["vocabulary"], dict(header["info"])
+        model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")})
+        vocabulary = Vocabulary(symbols) if symbols is not None else None
+    except KeyError as error:
+        raise FileError(f"{file} is damaged: its header has no {error}") from None
+    except (TinyseqError, TypeError, ValueError) as error:
+        raise FileError(f"{file} cannot be used: {error}") from None
+    state = {k.removeprefix("optimiser."): v for k, v in arrays.items() if k.startswith("optimiser.")}
+    return Checkpoint(model, vocabulary, state or None, info)
+
+
+def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        if file.stat().st_size == 0:
+            raise FileError(f"{file} is empty; it was never written or is damaged")
+        with safe_open(file, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise FileError(f"no model at {file}; `tinyseq train -o FOLDER` writes one") from None
+    except SafetensorError as error:
+        raise FileError(f"{file} is damaged, or is not a safetensors file: {error}") from None
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot read {file}: {error.strerror or error}") from None
+    if "tinyseq" not in metadata:
+        raise FileError(f"{file} was not written by tinyseq: its header does not say which model it holds")
+    try:
+        header = json.loads(metadata["tinyseq"])
+        version = int(header["format"])
+    except (ValueError, KeyError, TypeError):
+        raise FileError(f"{file} is damaged: its header cannot be read") from None
+    if version > FORMAT:
+        raise FileError(f"{file} has format {version}, this tinyseq reads up to {FORMAT}; upgrade tinyseq")
+    return arrays, header
+
+
+def build(name: str, sizes: dict[str, Any], dtype: str) -> Module:
+    """A model of ``tinyseq.nn`` from its class name and the arguments of its constructor."""
+    made = getattr(nn, name, None) if name in nn.__all__ else None
+    if not (isinstance(made, type) and issubclass(made, Module)):
+        raise TinyseqError(f"tinyseq.nn has no model named {name!r}")
+    return made(**sizes, rng=np.random.default_rng(0), dtype=np.dtype(dtype))  # type: ignore[call-arg]
+
+
+def constructor_arguments(model: Module) -> dict[str, Any]:
+    """The arguments a model was made with, read from its attributes of the same names."""
+    found = {}
+    for name in inspect.signature(type(model).__init__).parameters:
+        if name in ("self", "rng", "dtype"):
+            continue
+        if not hasattr(model, name):
+            raise TinyseqError(
+                f"{type(model).__name__} cannot be saved: it does not keep its argument {name!r}; "
+                f"write self.{name} = {name} in its __init__"
+            )
+        found[name] = getattr(model, name)
+    if type(model).__name__ not in nn.__all__:
+        raise TinyseqError(
+            f"{type(model).__name__} is not a model of tinyseq.nn, so a file could not rebuild it; "
+            "keep model.state_dict() with numpy.savez instead"
+        )
+    return found
+
+
+def digest(arrays: dict[str, np.ndarray]) -> str:
+    """A fingerprint of names, dtypes, shapes and every byte."""
+    total = hashlib.blake2b(digest_size=16)
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def writable_folder(folder: str | Path) -> Path:
+    """Make a folder and check that files can be written there. Raises FileError."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise FileError(f"cannot write into {folder}: it is a file, not a folder") from None
+    except OSError as error:
+        raise FileError(f"cannot write into the folder {folder}: {error.strerror or error}") from None
+    return folder
+
+
+def write_safely(file: Path, content: bytes) -> Path:
+    """Write a file whole or not at all, and leave nothing else behind. Raises FileError."""
+    folder = writable_folder(file.parent)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{file.name}.", delete=False) as out:
+            temporary = out.name
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, file)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise FileError(f"cannot write {file}: {error.strerror or error}") from None
+    return file
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

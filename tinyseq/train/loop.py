@@ -1,0 +1,142 @@
+"""The training loop of a character model: truncated backpropagation through time, window after window.
+
+A model is anything with ``losses(x, y, state) -> (loss, unfolded)`` where ``unfolded.final`` is the state after the
+last step: the cells of ``tinyseq.nn`` are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import cos, isfinite, log, pi
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import DataError, GradientError, TinyseqError
+from tinyseq.functions import mul
+from tinyseq.tape import Tape
+from tinyseq.tasks.text import Windows
+from tinyseq.train.optimisers import Optimiser, clip_global_norm, global_norm, positive_number
+from tinyseq.train.progress import Progress
+from tinyseq.unfold import flatten, rebuild
+
+
+@dataclass
+class History:
+    """What happened at each step of training: loss in bits per character before the step, norm of the gradient."""
+
+    bits: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    tokens: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+
+def fit(
+    model: Any,
+    windows: Windows,
+    optimiser: Optimiser,
+    steps: int,
+    *,
+    clip: float | None = None,
+    schedule: Callable[[int], float] | None = None,
+    progress: bool = True,
+) -> History:
+    """Train for a number of steps, one window each; the loss is the mean over T and B.
+
+    The state's value is carried from window to window as a constant, so the gradient stops there: truncation by
+    chunks. ``clip`` is the largest global norm of the gradient, ``schedule`` gives the rate of each step from 0.
+    Ctrl-C ends the training early and keeps what was learned (``history.interrupted``).
+
+    Raises GradientError when the loss or the gradient is not finite; the parameters are then the last good ones,
+    those of the last step whose loss was finite.
+    """
+    if not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
+    if clip is not None:
+        positive_number("clip", clip)
+    history, state, good = History(), None, _copy(optimiser)
+    started = perf_counter()
+    with Progress(int(steps), shown=progress) as bar:
+        try:
+            for step, (x, y, fresh) in zip(range(steps), windows, strict=False):
+                if schedule is not None:
+                    optimiser.rate = positive_number("rate", schedule(step))
+                nats, state = gradients(model, x, y, None if fresh else state)
+                if isfinite(nats):
+                    good = _copy(optimiser)
+                norm = clip_global_norm(optimiser.parameters, clip) if clip else global_norm(optimiser.parameters)
+                if not (isfinite(nats) and isfinite(norm)):
+                    _restore(optimiser, good)
+                    what = f"the gradient's norm is {norm}" if isfinite(nats) else f"the loss is {nats}"
+                    raise GradientError(
+                        f"training stopped at step {step + 1} of {steps}: {what}. The weights are the last good ones.\n"
+                        f"Try a smaller rate than {optimiser.rate:g}, or clip the gradient's norm"
+                    )
+                optimiser.step()
+                history.bits.append(nats / log(2))
+                history.norms.append(norm)
+                history.tokens += x.size
+                bar.advance(history.bits[-1], x.size)
+        except KeyboardInterrupt:
+            history.interrupted = True
+    history.seconds = perf_counter() - started
+    return history
+
+
+def gradients(model: Any, x: np.ndarray, y: np.ndarray, state: Any) -> tuple[float, Any]:
+    """Set the gradients of the mean loss over a window; returns that loss in nats and the final state's values."""
+    with Tape():
+        loss, unfolded = model.losses(x, y, state)
+        mean = mul(loss, 1.0 / len(x))
+        mean.backward()
+        return mean.item(), values(unfolded.final)
+
+
+def values(state: Any) -> Any:
+    """A state's values as plain arrays, in the same nesting: constants wherever they are used next."""
+    return rebuild(state, [tensor.value.copy() for tensor in flatten(state)])
+
+
+def bits_per_token(model: Any, tokens: np.ndarray, context: np.ndarray, *, T: int = 100, B: int = 16) -> float:
+    """Cross-entropy of a model on a text in bits per character; ``context`` is what came before, its last is read.
+
+    The text is cut into B streams of equal length that run side by side, in windows of T steps with the state carried
+    on; each stream starts from the initial state. What is left over (fewer than B characters) runs as one stream more.
+    """
+    if not len(context) or not len(tokens):
+        raise DataError("one character of context and one to predict are the least")
+    text = np.concatenate([np.asarray(context)[-1:], tokens]).astype(np.int64)
+    B = min(B, len(tokens))
+    length = len(tokens) // B
+    total = _nats(model, text[: B * length + 1], length, B, T)
+    if len(tokens) > B * length:
+        total += _nats(model, text[B * length :], len(tokens) - B * length, 1, T)
+    return total / len(tokens) / log(2)
+
+
+def _nats(model: Any, text: np.ndarray, length: int, B: int, T: int) -> float:
+    x, y = text[:-1].reshape(B, length).T, text[1:].reshape(B, length).T
+    total, state = 0.0, None
+    for start in range(0, length, T):
+        with Tape():
+            loss, unfolded = model.losses(x[start : start + T], y[start : start + T], state)
+            total += loss.item() * B
+            state = values(unfolded.final)
+    return total
+
+
+def cosine(rate: float, steps: int, last: float = 0.1) -> Callable[[int], float]:
+    """A rate that falls along half a cosine from ``rate`` to ``last · rate`` over the steps."""
+    return lambda step: rate * (last + (1 - last) * 0.5 * (1 + cos(pi * min(step / max(steps - 1, 1), 1.0))))
+
+
+def _copy(optimiser: Optimiser) -> list[np.ndarray]:
+    return [p.value.copy() for p in optimiser.parameters]
+
+
+def _restore(optimiser: Optimiser, values: list[np.ndarray]) -> None:
+    for p, value in zip(optimiser.parameters, values, strict=True):
+        p.value[...] = value

@@ -1,0 +1,183 @@
+"""Optimisers: SGD with momentum, RMSprop, Adam, as chapter 8 of the book writes them.
+
+An optimiser holds one array of each of its slots for each parameter. Its rule, ``update``, works in place on arrays of
+any shape and element by element, so it serves a matrix and a flat vector of all parameters alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite, sqrt
+from typing import ClassVar
+
+import numpy as np
+
+from tinyseq.errors import DtypeError, GradientError, ShapeError, TinyseqError
+from tinyseq.tensor import Parameter
+
+
+class Optimiser:
+    """Base: checks its parameters, keeps their slots, counts steps. ``rate`` may be set between steps.
+
+    A parameter whose gradient is None (the loss does not depend on it) stays as it is.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, parameters: Sequence[Parameter], rate: float) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise TinyseqError("no parameters to learn: give the optimiser model.parameters()")
+        strangers = [p for p in self.parameters if not isinstance(p, Parameter)]
+        if strangers:
+            raise TinyseqError(f"an optimiser needs Parameters, got {type(strangers[0]).__name__}")
+        if len({id(p) for p in self.parameters}) != len(self.parameters):
+            raise TinyseqError("a parameter was given twice; it would be updated twice at each step")
+        self.rate = positive_number("rate", rate)
+        self.steps = 0
+        self.state = {slot: [np.zeros_like(p.value) for p in self.parameters] for slot in self.slots}
+
+    def step(self) -> None:
+        """Update all parameters from their gradients. Raises GradientError where there are none at all."""
+        if all(p.grad is None for p in self.parameters):
+            raise GradientError("no parameter has a gradient: run loss.backward() before optimiser.step()")
+        self.steps += 1
+        for i, p in enumerate(self.parameters):
+            if p.grad is not None:
+                self.update(p.value, p.grad, *[self.state[slot][i] for slot in self.slots])
+
+    def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
+        """Change ``w`` and its state in place. Subclasses define it."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the step count and of every slot, as ``slot.number``."""
+        arrays = {f"{slot}.{i}": a.copy() for slot, group in self.state.items() for i, a in enumerate(group)}
+        return {"steps": np.array([self.steps], np.int64), **arrays}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Set what ``state_dict`` gave. Raises TinyseqError, and changes nothing, where it does not fit."""
+        own = self.state_dict()
+        missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        if missing or unknown:
+            raise TinyseqError(
+                f"this state is of another optimiser than {type(self).__name__}: "
+                f"missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+            )
+        for name, array in own.items():
+            if state[name].shape != array.shape:
+                raise ShapeError(f"optimiser state {name} has shape {state[name].shape}, expected {array.shape}")
+            if state[name].dtype != array.dtype:
+                raise DtypeError(f"optimiser state {name} is {state[name].dtype}, expected {array.dtype}")
+        self.steps = int(state["steps"][0])
+        for slot, group in self.state.items():
+            for i, array in enumerate(group):
+                array[...] = state[f"{slot}.{i}"]
+
+
+class SGD(Optimiser):
+    """Stochastic gradient descent with momentum α (algorithm 8.2): v ← αv − εg, w ← w + v."""
+
+    slots = ("velocity",)
+
+    def __init__(self, parameters: Sequence[Parameter], rate: float = 0.1, momentum: float = 0.0) -> None:
+        super().__init__(parameters, rate)
+        self.momentum = fraction("momentum", momentum)
+
+    def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
+        """v ← αv − εg, w ← w + v."""
+        (v,) = state
+        v *= self.momentum
+        v -= self.rate * g
+        w += v
+
+
+class RMSprop(Optimiser):
+    """RMSprop with decay ρ (algorithm 8.5): r ← ρr + (1−ρ) g⊙g, w ← w − ε g / √(δ + r)."""
+
+    slots = ("square",)
+
+    def __init__(
+        self, parameters: Sequence[Parameter], rate: float = 1e-3, decay: float = 0.9, delta: float = 1e-6
+    ) -> None:
+        super().__init__(parameters, rate)
+        self.decay = fraction("decay", decay)
+        self.delta = positive_number("delta", delta)
+
+    def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
+        """r ← ρr + (1−ρ) g⊙g, w ← w − ε g / √(δ + r)."""
+        (r,) = state
+        r *= self.decay
+        r += (1 - self.decay) * (g * g)
+        w -= self.rate * g / np.sqrt(self.delta + r)
+
+
+class Adam(Optimiser):
+    """Adam (algorithm 8.7; Kingma and Ba 2015).
+
+    s ← ρ₁s + (1−ρ₁) g,  r ← ρ₂r + (1−ρ₂) g⊙g,  w ← w − ε ŝ / (√r̂ + δ)  with  ŝ = s/(1−ρ₁ᵗ),  r̂ = r/(1−ρ₂ᵗ).
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        rate: float = 1e-3,
+        decay1: float = 0.9,
+        decay2: float = 0.999,
+        delta: float = 1e-8,
+    ) -> None:
+        super().__init__(parameters, rate)
+        self.decay1, self.decay2 = fraction("decay1", decay1), fraction("decay2", decay2)
+        self.delta = positive_number("delta", delta)
+
+    def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
+        """One step of algorithm 8.7."""
+        s, r = state
+        s *= self.decay1
+        s += (1 - self.decay1) * g
+        r *= self.decay2
+        r += (1 - self.decay2) * (g * g)
+        unbias1, unbias2 = 1 - self.decay1**self.steps, sqrt(1 - self.decay2**self.steps)
+        w -= (self.rate / unbias1) * s / (np.sqrt(r) / unbias2 + self.delta)
+
+
+OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
+
+
+def global_norm(parameters: Sequence[Parameter]) -> float:
+    """‖g‖ of all gradients together, in float64 and without overflow; parameters without a gradient count 0."""
+    grads = [p.grad for p in parameters if p.grad is not None and p.grad.size]
+    largest = max((float(np.abs(g).max()) for g in grads), default=0.0)
+    if largest == 0.0 or not isfinite(largest):
+        return largest
+    return largest * sqrt(sum(float(np.square(g / largest, dtype=np.float64).sum()) for g in grads))
+
+
+def clip_global_norm(parameters: Sequence[Parameter], limit: float) -> float:
+    """Scale all gradients by v/‖g‖ if ‖g‖ > v (10.48, 10.49); returns ‖g‖ as it was.
+
+    A norm that is not finite has no direction to keep: gradients are then left alone, and the caller sees the norm.
+    """
+    positive_number("limit", limit)
+    norm = global_norm(parameters)
+    if limit < norm < float("inf"):
+        for p in parameters:
+            if p.grad is not None:
+                p.grad *= limit / norm
+    return norm
+
+
+def positive_number(name: str, value: float) -> float:
+    """Check that a setting is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < float("inf"):
+        raise TinyseqError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
+
+
+def fraction(name: str, value: float) -> float:
+    """Check that a setting lies in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
+        raise TinyseqError(f"{name} must be at least 0 and below 1, got {value!r}")
+    return float(value)

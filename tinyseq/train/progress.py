@@ -1,0 +1,61 @@
+"""How training reports itself: a bar on a terminal, a few plain lines where the output is piped."""
+
+from __future__ import annotations
+
+import sys
+from time import perf_counter
+from typing import Any
+
+
+class Progress:
+    """Loss in bits per character (smoothed), tokens per second, time left; to stderr."""
+
+    smoothing = 0.95
+    lines_when_piped = 10
+
+    def __init__(self, steps: int, shown: bool = True) -> None:
+        self.steps, self.shown = steps, shown
+        self.done, self.tokens, self.bits = 0, 0, 0.0
+        self.started = perf_counter()
+        self.bar: Any = None
+
+    def __enter__(self) -> Progress:
+        if self.shown and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=self.steps,
+                desc="training",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                bar_format="{desc} {percentage:3.0f}% {bar} {n_fmt}/{total_fmt} steps, {remaining} left{postfix}",
+            )
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def advance(self, bits: float, tokens: int) -> None:
+        """One step is done: its loss and its tokens."""
+        weight = 1.0 if not self.done else 1 - self.smoothing
+        self.bits += weight * (bits - self.bits)
+        self.done += 1
+        self.tokens += tokens
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.summary(), refresh=False)
+            self.bar.update()
+        elif self.shown and self.done * self.lines_when_piped // self.steps > (
+            (self.done - 1) * self.lines_when_piped // self.steps
+        ):
+            left = (perf_counter() - self.started) * (self.steps - self.done) / self.done
+            print(
+                f"training {self.done}/{self.steps} steps, {left:.0f} s left, {self.summary()}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def summary(self) -> str:
+        """Loss and speed in words."""
+        speed = self.tokens / max(perf_counter() - self.started, 1e-9)
+        return f"{self.bits:.3f} bits/char, {speed:,.0f} tokens/s"
