@@ -1,6 +1,7 @@
-"""tinyseq: write one step of a network in the book's equations; see every node of the unfolded graph, and run it fast."""
+"""tinyseq: write one step of a network in the book's equations, see every node of its unfolded graph, run it fast."""
 
-from tinyseq import errors, nn
+from tinyseq import diagnose, errors, functions, nn
+from tinyseq.diagnose import contributions, gradcheck, ledger
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
@@ -8,7 +9,27 @@ from tinyseq.structure import Chain
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, Tensor, tensor
 from tinyseq.unfold import unfold
+from tinyseq.verify import verify
 
 Tape.default_executor = Reference
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Chain",
+    "Parameter",
+    "Reference",
+    "Tape",
+    "Tensor",
+    "TinyseqError",
+    "contributions",
+    "diagnose",
+    "errors",
+    "gradcheck",
+    "ledger",
+    "nn",
+    "tensor",
+    "unfold",
+    "verify",
+]
+__all__ += functions.__all__

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyseq.errors import TapeError
 from tinyseq.tape import Tape
-from tinyseq.tensor import Tensor, as_tensor, internal
+from tinyseq.tensor import Tensor, as_tensor, internal, leaked
 
 internal(__file__)
 
@@ -84,20 +84,29 @@ def fold(
 
     Leaves that the step makes (parameters, arrays) stay on the tape, before all stamps.
     """
+    if tape.folding:
+        raise TapeError("unfold inside a step that is itself being unfolded; inside a step, loop over the inner steps")
     tape.flush()
     base = len(tape)
-    places = [
-        Tensor(tape, tape.append("input", (), shape, code, name="placeholder"), shape, code) for shape, code in slots
-    ]
-    scope, tape.scope = tape.scope, (cell, 0)
-    try:
+    scope = tape.scope
+    tape.folds += 1
+    tape.folding = tape.folds
+    try:  # a step that fails leaves its nodes on the tape, where nothing depends on them
+        places = [
+            Tensor(tape, tape.append("input", (), shape, code, name="placeholder"), shape, code)
+            for shape, code in slots
+        ]
+        tape.scope = (cell, 0)
         state_tree, output_tree = run(places)
-    except BaseException:
-        tape.scope = scope
-        _truncate(tape, base)
-        raise
-    tape.scope = scope
-    state, outputs = flatten(state_tree), flatten(output_tree)
+        state, outputs = flatten(state_tree), flatten(output_tree)
+    finally:
+        tape.scope, tape.folding = scope, 0
+    if any(leaf.fold not in (0, tape.folds) for leaf in (*state, *outputs)):
+        raise leaked()
+    if tape._n_flushed > base:
+        raise TapeError(
+            "a step read columns of the tape while it was being recorded for unfolding; read them after unfold(...)"
+        )
     rows, inputs = list(tape._rows), list(tape._row_inputs)
     first = base + len(slots)
     where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(len(slots))}
@@ -129,11 +138,6 @@ def fold(
 
 
 def _truncate(tape: Tape, base: int) -> None:
-    if tape._n_flushed > base:
-        raise TapeError(
-            "a cell asked for a value or a column of the tape while its step was being recorded; "
-            "read values outside the cell, after unfolding"
-        )
     del tape._rows[base - tape._n_flushed :]
     del tape._row_inputs[base - tape._n_flushed :]
     tape._n = base

@@ -17,7 +17,7 @@ class Chain:
     rows lie packed, step after step, in one array of Σ lengths rows. ``chain.reversed()`` runs from the end.
     """
 
-    def __init__(self, steps: int | Sequence[int], backwards: bool = False) -> None:
+    def __init__(self, steps: int | Sequence[int] | np.ndarray, backwards: bool = False) -> None:
         self.lengths: np.ndarray | None = None
         if isinstance(steps, (int, np.integer)):
             self.T = int(steps)

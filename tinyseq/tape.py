@@ -46,7 +46,7 @@ class Kind(NamedTuple):
 class Node(NamedTuple):
     """One node, gathered from the columns for reading."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     op: str
     inputs: tuple[int, ...]
     attrs: tuple
@@ -77,6 +77,8 @@ class Tape:
         self._cell_names: dict[int, tuple[object, str]] = {}
         self._cell_calls: dict[str, int] = {}
         self.scope: tuple[str, int] = ("", -1)
+        self.folding = 0  # number of the step being recorded to be stamped, 0 outside of one
+        self.folds = 0
         self._n = 0
         self._n_flushed = 0
         self._n_edges = 0
@@ -343,6 +345,8 @@ class Tape:
         A second call gives the same gradients; ``accumulate=True`` adds to the parameters' gradients instead.
         ``seed`` is ∂L/∂loss, needed unless ``loss`` is a scalar.
         """
+        if self.folding:
+            raise TapeError("backward inside a step that is being recorded for unfolding; call it after unfold(...)")
         if loss.tape is not self:
             raise TapeError("the loss is on another tape; call backward on the tape that recorded it: loss.backward()")
         if loss.shape and seed is None:
@@ -373,7 +377,7 @@ class Tape:
         return "\n".join(lines)
 
     def same_graph(self, other: Tape) -> bool:
-        """Whether both tapes hold the same nodes in the same order, save where parameters' leaves stand and source lines."""
+        """Whether both tapes hold the same nodes in the same order; source lines and places of parameters aside."""
         mine, theirs = self._canonical(), other._canonical()
         return mine[0] == theirs[0] and all(np.array_equal(a, b) for a, b in zip(mine[1:], theirs[1:], strict=True))
 

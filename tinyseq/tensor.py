@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import DtypeError, ShapeError, TapeError, TinyseqError
+from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
 from tinyseq.ops import OPS
 from tinyseq.tape import DTYPES, Tape
 
@@ -83,10 +83,11 @@ class Operators:
 class Tensor(Operators):
     """A node of a tape: ``shape``, ``dtype``, ``name``, and on request ``value`` and ``grad``."""
 
-    __slots__ = ("dtype_code", "index", "shape", "tape")
+    __slots__ = ("dtype_code", "fold", "index", "shape", "tape")
 
     def __init__(self, tape: Tape, index: int, shape: tuple[int, ...], dtype_code: int) -> None:
         self.tape, self.index, self.shape, self.dtype_code = tape, index, shape, dtype_code
+        self.fold = tape.folding
 
     @property
     def dtype(self) -> np.dtype:
@@ -111,12 +112,24 @@ class Tensor(Operators):
     @property
     def value(self) -> np.ndarray:
         """The value, computed now if it was not yet."""
+        self._settled()
         return self.tape.executor.value(self.index)
 
     @property
     def grad(self) -> np.ndarray | None:
         """∂L/∂this after a backward pass; None before, and where the loss does not depend on this."""
+        self._settled()
         return self.tape.executor.grad(self.index)
+
+    def _settled(self) -> None:
+        """A tensor of a step being recorded for unfolding stands for all time steps: it has no value of its own."""
+        if self.tape.folding:
+            raise TapeError(
+                "a value or gradient was asked for inside a step that is being recorded for unfolding, where there "
+                "are none yet; read them after unfold(...), or run the step in a plain loop"
+            )
+        if self.fold:
+            raise leaked()
 
     def item(self) -> float:
         """The value of a one-element tensor as a Python number."""
@@ -142,28 +155,45 @@ class Parameter(Operators):
 
     def __init__(self, value: Any, name: str = "") -> None:
         array = np.array(value, order="C")
+        if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
+            array = array.astype(np.float32)
         if array.dtype not in (np.float32, np.float64):
             raise DtypeError(
                 f"parameter {name or '?'} needs float32 or float64, got {array.dtype}; "
                 "write Parameter(array.astype('float32'))"
             )
-        self.value, self.grad, self.name = array, None, name
-        self.grad: np.ndarray | None
+        self._value, self.name = array, name
+        self.grad: np.ndarray | None = None
+
+    @property
+    def value(self) -> np.ndarray:
+        """The array; assigning another keeps shape and dtype, which tapes rely on."""
+        return self._value
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        array = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise ShapeError(
+                f"{self!r} cannot hold {array.dtype} {array.shape}: shape and dtype of a parameter stay as they are; "
+                "make another Parameter"
+            )
+        self._value = array
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""
-        return self.value.shape
+        return self._value.shape
 
     @property
     def dtype(self) -> np.dtype:
         """Dtype of the value."""
-        return self.value.dtype
+        return self._value.dtype
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return self.value.ndim
+        return self._value.ndim
 
     def __repr__(self) -> str:
         return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype})"
@@ -190,6 +220,8 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     given = np.asarray(array)
     if dtype is None and not isinstance(array, (np.ndarray, np.generic)) and given.dtype == np.float64:
         dtype = np.float32
+    if given.dtype.kind == "u" and given.size and int(given.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"integers are int64, up to 2⁶³ − 1; {name or 'the array'} holds {int(given.max())}")
     value = np.array(
         given,
         dtype=dtype if dtype is not None else (np.int64 if given.dtype.kind in "bui" else None),
@@ -222,6 +254,8 @@ def record(
     tensors = [x if type(x) is Tensor else as_tensor(x) for x in inputs]
     tape = tensors[0].tape
     for other in tensors:
+        if other.fold and other.fold != tape.folding:
+            raise leaked()
         if other.tape is not tape:
             raise TapeError(
                 f"{op} got tensors of two tapes; record them on one tape, or carry the number over with "
@@ -243,6 +277,14 @@ def record(
         shape = (rows, *shape[1:])
     index = tape.append(op, tuple([t.index for t in tensors]), shape, code, attrs, arg, source_line())
     return Tensor(tape, index, shape, code)
+
+
+def leaked() -> TapeError:
+    """The error for a tensor that is used outside the recorded step it was made in."""
+    return TapeError(
+        "this tensor was made inside a step while it was recorded for unfolding, where it stood for every time step; "
+        "return it as the step's output or state, then read unfolded.output(t) or unfolded.state(t)"
+    )
 
 
 def _located(error: TinyseqError, tensors: list[Tensor]) -> TinyseqError:

@@ -152,6 +152,8 @@ class Reference:
     def rebind(self, old: int, new: int) -> None:
         """A leaf has moved on the tape."""
         self.values[new] = self.values.pop(old)
+        if old in self._bounds:
+            self._bounds[new] = self._bounds.pop(old)
 
     def bounds(self, index: int) -> tuple[int, int]:
         """Smallest and largest number in an integer leaf."""

@@ -20,7 +20,9 @@ Number = (int, float, np.number)
 def broadcast(*operands: Any) -> list[Tensor]:
     """Bring operands to one shape, each by an explicit ``expand`` node; numbers become constants."""
     tensors = [x if isinstance(x, Number) else as_tensor(x) for x in operands]
-    first = next(x for x in tensors if isinstance(x, Tensor))
+    first = next((x for x in tensors if isinstance(x, Tensor)), None)
+    if first is None:
+        raise TinyseqError(f"needs a tensor among its operands, got the numbers {operands}; write ts.tensor(number)")
     try:
         shape = np.broadcast_shapes(*[x.shape for x in tensors if isinstance(x, Tensor)])
     except ValueError:
@@ -30,7 +32,9 @@ def broadcast(*operands: Any) -> list[Tensor]:
             f"shapes {shapes} do not broadcast: counted from the right each axis must be equal or 1\n  at {file}:{line}"
         ) from None
     return [
-        constant(x, shape, first.dtype_code) if isinstance(x, Number) else (x if x.shape == shape else expand(x, shape))
+        constant(float(x), shape, first.dtype_code)
+        if isinstance(x, Number)
+        else (x if x.shape == shape else expand(x, shape))
         for x in tensors
     ]
 

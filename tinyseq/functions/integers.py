@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.shapes import axis_number, index, reshape, slice_axis
-from tinyseq.tape import DTYPES
+from tinyseq.tape import DTYPES, INT64
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
 internal(__file__)
@@ -29,13 +29,15 @@ def getitem(x: Any, key: Any) -> Tensor:
             if (start, stop) != (0, x.shape[axis]):
                 x = slice_axis(x, start, max(start, stop), axis)
             axis += 1
-        elif isinstance(k, (int, np.integer)):
+        elif isinstance(k, (int, np.integer)) and not isinstance(k, bool):
             if place == 0:
                 x = index(x, int(k))
             else:
                 at = axis_number(int(k), x.shape[axis], "index")
                 x = slice_axis(x, at, at + 1, axis)
                 x = reshape(x, x.shape[:axis] + x.shape[axis + 1 :])
+        elif isinstance(k, np.ndarray) and k.dtype == np.bool_:
+            raise TinyseqError("a tensor is not indexed by a boolean mask; use ts.take(x, np.flatnonzero(mask))")
         elif isinstance(k, (np.ndarray, Tensor)) and len(keys) == 1:
             return take(x, k)
         else:
@@ -82,6 +84,8 @@ def one_hot(i: Any, classes: int, dtype: Any = np.float32) -> Tensor:
 def check_range(what: str, i: Tensor, limit: int) -> None:
     """Raise at the user's line where an index that is already known is out of range."""
     root = i
+    if i.dtype_code != INT64:
+        raise DtypeError(f"{what} must be an integer, got {i.dtype}; write array.astype('int64')")
     node = root.tape.node(root.index)
     while node.op in ("index", "window", "slice", "reshape"):
         node = root.tape.node(node.inputs[0])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import TinyseqError
+from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.functions.arithmetic import sqrt, where
 from tinyseq.functions.integers import check_range, indices
 from tinyseq.functions.reductions import mean, sum
@@ -24,12 +24,17 @@ def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "
     if reduction not in ("mean", "sum", "none"):
         raise TinyseqError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     logits, target = as_tensor(logits), indices(target)
-    check_range("cross_entropy: target", target, logits.shape[-1] if logits.ndim else 0)
+    what = "cross_entropy: target" if mask is None else "cross_entropy: target (masked rows too need a class, write 0)"
+    check_range(what, target, logits.shape[-1] if logits.ndim else 0)
     losses = record("cross_entropy", (logits, target))
     if mask is not None:
         if isinstance(mask, np.ndarray):
             mask = mask.astype(logits.dtype)
         mask = as_tensor(mask)
+        if mask.shape != target.shape:
+            raise ShapeError(
+                f"cross_entropy: the mask has shape {mask.shape}, it needs that of the targets, {target.shape}"
+            )
         losses = where(mask, losses, 0.0)
     if reduction == "none":
         return losses

@@ -15,11 +15,12 @@ internal(__file__)
 class Transposed(Tensor):
     """``W.T``, kept symbolic so that ``x @ W.T`` is one matmul; any other op records a transpose."""
 
-    __slots__ = ("_made", "original")
+    __slots__ = ("_made", "_made_in", "original")
 
     def __init__(self, original: Tensor) -> None:
         self.original = original
         self._made: int | None = None
+        self._made_in = self.fold = original.tape.folding
         self.tape = original.tape
         self.dtype_code = original.dtype_code
         self.shape = original.shape[:-2] + original.shape[-2:][::-1]
@@ -27,7 +28,8 @@ class Transposed(Tensor):
     @property
     def index(self) -> int:  # type: ignore[override]
         """Index of the transpose node, recorded when it is first needed."""
-        if self._made is None:
+        if self._made is None or self._made_in != self.tape.folding:
+            self._made_in = self.tape.folding
             axes = tuple(range(len(self.shape)))
             self._made = record("transpose", [self.original], (("axes", axes[:-2] + axes[-2:][::-1]),)).index
         return self._made

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import ShapeError
-from tinyseq.tape import DTYPES
+from tinyseq.errors import DtypeError, ShapeError
+from tinyseq.tape import FLOAT32, FLOAT64
 from tinyseq.tensor import Tensor, as_tensor, constant, internal, record
 
 internal(__file__)
@@ -28,7 +28,17 @@ def expand(x: Any, shape: Sequence[int]) -> Tensor:
 
 def zeros(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
     """A constant tensor of zeros."""
-    return constant(0.0, tuple(int(n) for n in shape), DTYPES.index(np.dtype(dtype)))
+    sizes = tuple(int(n) for n in shape)
+    if any(n < 0 for n in sizes):
+        raise ShapeError(f"sizes are at least 0, got zeros of shape {sizes}")
+    return constant(0.0, sizes, _float_code("zeros", dtype))
+
+
+def _float_code(what: str, dtype: Any) -> int:
+    code = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}.get(np.dtype(dtype))
+    if code is None:
+        raise DtypeError(f"{what} are float32 or float64, got {np.dtype(dtype)}")
+    return code
 
 
 def steps(x: Any) -> Iterator[tuple[int, Tensor]]:

@@ -43,6 +43,7 @@ class RNN(Cell):
         positive(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
         rng = generator(rng)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        self.learn_initial_state = learn_initial_state
         self.U = Parameter(uniform(rng, (hidden_size, input_size), hidden_size, dtype), "U")
         self.W = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), "W")
         self.b = Parameter(np.zeros(hidden_size, dtype), "b")
@@ -81,7 +82,7 @@ class RNN(Cell):
     def losses(self, x: Any, y: Any, h: Any = None) -> tuple[Tensor, Unfolded]:
         """The total loss and the unfolded net, whose outputs are (o, L(t)) and whose final state can be carried on."""
         x = self._input(x)
-        y = as_tensor(y)
+        y = F.indices(y)
         if y.shape != x.shape[:2]:
             hint = "; y looks batch-first: write y.T" if y.shape == x.shape[:2][::-1] else ""
             raise ShapeError(f"targets are (T, B) class numbers: x has (T, B) = {x.shape[:2]}, y {y.shape}{hint}")
@@ -97,7 +98,8 @@ class RNN(Cell):
                 raise ShapeError(f"token sequences are (T, B), got shape {x.shape}")
             F.check_range("token", x, self.input_size)
         elif x.ndim != 3 or x.shape[2] != self.input_size:
-            raise ShapeError(f"sequences are (T, B, F) with F = {self.input_size} features, got shape {x.shape}")
+            hint = "; tokens (T, B) are integers, write x.astype('int64')" if x.ndim == 2 else ""
+            raise ShapeError(f"sequences are (T, B, F) with F = {self.input_size} features, got shape {x.shape}{hint}")
         if 0 in x.shape:
             raise ShapeError(f"empty sequence: x has shape {x.shape}; T, B and F must be at least 1")
         return x.named("x") if not x.name else x
@@ -108,7 +110,8 @@ class RNN(Cell):
         h = as_tensor(h)
         if h.shape != (x.shape[1], self.hidden_size):
             raise ShapeError(
-                f"the state h is (B, hidden) = ({x.shape[1]}, {self.hidden_size}), got {h.shape}; sequences are (T, B, F)"
+                f"the state h is (B, hidden) = ({x.shape[1]}, {self.hidden_size}), got {h.shape}; "
+                "sequences are (T, B, F)"
             )
         return h
 
@@ -117,4 +120,4 @@ class _LossStep:
     """The step of a cell together with its loss, under the cell's own name."""
 
     def __init__(self, cell: RNN) -> None:
-        self.name, self.step, self.parameters = cell.name, cell.loss_step, cell.parameters
+        self.cell, self.name, self.step, self.parameters = cell, cell.name, cell.loss_step, cell.parameters

@@ -102,7 +102,8 @@ elementwise("maximum", "(x0 if (x0 >= x1 or x0 != x0) else x1)",
             symbol="max", equation="y = max(a, b), a tie shares the gradient")
 elementwise("tanh", "tanh(x0)", "g * (one - y * y)", symbol="tanh", equation="y = tanh a")
 elementwise("sigmoid", "sigmoid(x0)", "g * y * (one - y)", symbol="σ", equation="y = σ(a) = 1/(1 + e⁻ᵃ)")
-elementwise("relu", "(zero if x0 <= zero else x0)", "(zero if y <= zero else g)", symbol="relu", equation="y = max(a, 0)")
+elementwise("relu", "(zero if x0 <= zero else x0)", "(zero if y <= zero else g)",
+            symbol="relu", equation="y = max(a, 0)")
 elementwise("softplus", "softplus(x0)", "g * sigmoid(x0)", symbol="ζ", equation="y = log(1 + eᵃ)")
 elementwise("greater", "(one if x0 > x1 else (zero if x0 <= x1 else x0 - x1))", None, None,
             symbol=">", equation="y = 1 where a > b, else 0; no gradient")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
 from tinyseq.ops.op import Call, Kernel, Op, Site, call, register

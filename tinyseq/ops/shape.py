@@ -111,6 +111,8 @@ def _copy(target: str, source: str, n: int) -> list[Call]:
 # -- leaves ---------------------------------------------------------------------------------------------------
 def _leaf_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
     flags = dict(attrs)
+    if any(n < 0 for n in flags["shape"]):
+        raise ShapeError(f"sizes are at least 0, got shape {flags['shape']}")
     return flags["shape"], flags.get("dtype", 0)
 
 
@@ -200,7 +202,11 @@ def _expand_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int
     (shape,), wanted = shapes, dict(attrs)["shape"]
     _rank("expand", wanted)
     padded = (1,) * (len(wanted) - len(shape)) + shape
-    if len(shape) > len(wanted) or any(a not in (1, b) for a, b in zip(padded, wanted, strict=True)):
+    if (
+        len(shape) > len(wanted)
+        or any(n < 0 for n in wanted)
+        or any(a not in (1, b) for a, b in zip(padded, wanted, strict=True))
+    ):
         raise ShapeError(
             f"{shape} does not broadcast to {wanted}: each axis must be equal or 1, counted from the right"
         )
