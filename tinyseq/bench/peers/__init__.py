@@ -1,0 +1,44 @@
+"""The libraries that tinyseq is measured against, each imported only when asked for and only if installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from tinyseq.bench.peers.variant import Variant
+from tinyseq.bench.problems import Problem
+from tinyseq.bench.training import Training
+
+PEERS = ("torch", "jax", "autograd", "mygrad", "numpy")
+TRAINERS = ("torch", "jax")
+
+
+def installed() -> list[str]:
+    """The peers that can be imported here."""
+    return [peer for peer in PEERS if find_spec(peer) is not None]
+
+
+def variants(problem: Problem, peers: Sequence[str] | None = None, torch_compile: bool = False) -> dict[str, Variant]:
+    """Every variant of every installed peer (or of those named) for the problem, as "peer variant".
+
+    `torch_compile` adds torch.compile, which takes up to a minute per row at its first call.
+    """
+    found: dict[str, Variant] = {}
+    for peer in installed() if peers is None else peers:
+        module = import_module(f"tinyseq.bench.peers.{peer}_peer")
+        ways = module.variants(problem)
+        if torch_compile and peer == "torch":
+            ways |= module.compiled(problem)
+        found |= {f"{peer} {name}": variant for name, variant in ways.items()}
+    return found
+
+
+def trainers(training: Training) -> dict[str, Variant]:
+    """The same for training end to end: `run` is one step, the check returns the parameters after a few."""
+    found: dict[str, Variant] = {}
+    for peer in TRAINERS:
+        if find_spec(peer) is not None:
+            module = import_module(f"tinyseq.bench.peers.{peer}_trainer")
+            found |= {f"{peer} {name}": variant for name, variant in module.trainers(training).items()}
+    return found

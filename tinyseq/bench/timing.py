@@ -1,0 +1,99 @@
+"""Timing several callables against each other on a machine that is not quiet: they alternate, and medians count."""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from threadpoolctl import ThreadpoolController
+
+ROUNDS = 7
+SAMPLE_SECONDS = 5e-3
+# the threads of OpenMP pools spin for a while after their work; without a pause they would run beside the next one
+PAUSE_SECONDS = 0.02
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Inside, NumPy's BLAS and torch (if it is loaded) use `count` threads; None changes nothing."""
+    if count is None:
+        yield
+        return
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    with ThreadpoolController().limit(limits=count, user_api="blas"):
+        if torch:
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+def _seconds(run: Callable[[], object], repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - start) / repeats
+
+
+def _repeats(run: Callable[[], object], sample_seconds: float) -> int:
+    """Calls that fill one sample, after a first call for what is done once (compiling, growing pools)."""
+    run()
+    once = min(_seconds(run, 1) for _ in range(2))
+    return max(1, round(sample_seconds / max(once, 1e-9) + 0.5))
+
+
+def alternate(
+    runs: Mapping[str, Callable[[], object]],
+    thread_counts: Mapping[str, int | None] | None = None,
+    rounds: int = ROUNDS,
+    sample_seconds: float = SAMPLE_SECONDS,
+    progress: Callable[[str], object] | None = None,
+) -> dict[str, float]:
+    """Median seconds per call of each run.
+
+    In each of `rounds` rounds every run is sampled once, in turn, so that a disturbance falls on all of them. A
+    sample is as many calls as last `sample_seconds`, after one call that is not timed. The garbage collector is
+    off meanwhile. `thread_counts` gives the threads of a run (see `threads`); `progress` is told each name.
+    """
+    counts = thread_counts or {}
+    repeats: dict[str, int] = {}
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        for name, run in runs.items():
+            with threads(counts.get(name)):
+                repeats[name] = _repeats(run, sample_seconds)
+        for _ in range(rounds):
+            for name, run in runs.items():
+                if progress is not None:
+                    progress(name)
+                time.sleep(PAUSE_SECONDS)
+                with threads(counts.get(name)):
+                    run()
+                    samples[name].append(_seconds(run, repeats[name]))
+            # a recorder may leave cycles behind; freed here, between rounds, they cost nobody's sample
+            gc.collect()
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: statistics.median(taken) for name, taken in samples.items()}
+
+
+def fair_environment() -> dict[str, str]:
+    """The environment to start a benchmark process in: ours without OPENBLAS_* overrides.
+
+    OpenBLAS reads them when NumPy is imported. A forced core type makes NumPy's products run on kernels for an older
+    CPU (measured: OPENBLAS_CORETYPE=Haswell halves them where AVX-512 is wide), so timings in such a process
+    would flatter every other row.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
