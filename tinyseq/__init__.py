@@ -8,6 +8,7 @@ from tinyseq.functions import *  # noqa: F403
 from tinyseq.structure import Chain
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, Tensor, tensor
+from tinyseq.trees import Forest, Tree
 from tinyseq.unfold import unfold
 from tinyseq.verify import verify
 
@@ -17,11 +18,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chain",
+    "Forest",
     "Parameter",
     "Reference",
     "Tape",
     "Tensor",
     "TinyseqError",
+    "Tree",
     "contributions",
     "diagnose",
     "errors",

@@ -6,7 +6,7 @@ A plain loop that calls the cell at each step records the same nodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,8 +16,12 @@ from tinyseq.functions import concatenate, stack, take
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.trees import Forest
+from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
 
 internal(__file__)
+
+_NO_STATE: Any = object()
 
 
 class Unfolded:
@@ -93,29 +97,46 @@ class Unfolded:
         return self._final
 
 
+@overload
+def unfold(
+    step: Any, structure: Chain, inputs: Any, state: Any, *, delays: Sequence[int] = (1,), name: str | None = None
+) -> Unfolded: ...
+
+
+@overload
+def unfold(step: Any, structure: Forest, inputs: Any, *, name: str | None = None) -> UnfoldedTree: ...
+
+
 def unfold(
     step: Callable[..., Any],
-    structure: Chain,
+    structure: Chain | Forest,
     inputs: Any,
-    state: Any,
+    state: Any = _NO_STATE,
     *,
     delays: Sequence[int] = (1,),
     name: str | None = None,
-) -> Unfolded:
-    """Unfold ``step(x_t, state) -> state, output`` over a chain.
+) -> Unfolded | UnfoldedTree:
+    """Unfold ``step(x_t, state) -> state, output`` over a chain, or a tree cell over a tree (``unfold_tree``).
 
     inputs   a sequence (T, B, …) or a tuple of them, each giving one argument; for Chain(lengths) packed rows
              (Σ lengths, …) or a padded (T, B, …); () for a step without input
     state    the initial state: a tensor, parameter or array, or nested tuples and dicts of them
     delays   which earlier states the step gets; with several, it gets a tuple of states, one for each delay
     """
+    if isinstance(structure, Forest):
+        if state is not _NO_STATE or tuple(delays) != (1,):
+            raise ShapeError("a tree starts from its leaves: it has no initial state and no delays")
+        return unfold_tree(step, structure, inputs, name)
     if not isinstance(structure, Chain):
-        raise ShapeError(f"unfold needs a structure such as ts.Chain(T), got {structure!r}")
+        raise ShapeError(f"unfold needs a structure such as ts.Chain(T) or ts.Tree.balanced(n), got {structure!r}")
+    if state is _NO_STATE:
+        raise ShapeError("a chain starts from an initial state: write ts.unfold(cell, chain, x, state)")
     if not delays or any(d < 1 for d in delays):
         raise ShapeError(f"delays are whole steps of at least 1, got {tuple(delays)}")
     tape = Tape.current()
     cell = getattr(step, "step", step)
-    scope_name = tape.cell_name(step, name or getattr(step, "name", None) or getattr(step, "__name__", "cell"))
+    named = getattr(step, "cell", step)
+    scope_name = tape.cell_name(named, str(name or getattr(named, "name", "") or getattr(named, "__name__", "cell")))
     for parameter in step.parameters() if hasattr(step, "parameters") else ():
         as_tensor(parameter)
     sequences = [_sequence(x, structure) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]

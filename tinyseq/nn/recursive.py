@@ -1,0 +1,307 @@
+"""Recursive nets, section 10.6 and figure 10.14: one cell for the leaves and inner nodes of any tree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq import functions as F
+from tinyseq.errors import DataError, ShapeError
+from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.tape import INT64, Tape
+from tinyseq.tensor import Parameter, Tensor, as_tensor
+from tinyseq.trees import Forest
+from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
+
+
+class TreeCell(Module):
+    """A net over trees: subclasses define ``leaf(x) -> state`` and ``merge(left, right, …) -> state``.
+
+    Calling a cell records one node of a tree: ``cell(x=row)`` a leaf, ``cell(left, right)`` an inner node,
+    ``cell(left, right, x=row)`` an inner node with an input. ``at`` is its position, by default the number of the call.
+    """
+
+    name = "tree"
+
+    def leaf(self, x: Tensor) -> Any:
+        """State of a leaf from its input. Subclasses define it."""
+        raise NotImplementedError(f"{type(self).__name__} must define leaf(x) -> state")
+
+    def merge(self, *children: Any) -> Any:
+        """State of an inner node from its children's states, left to right. Subclasses define it."""
+        raise NotImplementedError(f"{type(self).__name__} must define merge(left, right, ...) -> state")
+
+    def __call__(self, *children: Any, x: Any = None, at: int | None = None) -> Any:
+        tape = Tape.current()
+        for parameter in self.parameters():
+            as_tensor(parameter)
+        cell = tape.cell_name(self, self.name)
+        count = tape.next_step(cell)
+        outer, tape.scope = tape.scope, (cell, count if at is None else int(at))
+        try:
+            if not children:
+                return self.leaf(x)
+            return self.merge(*children, **({} if x is None else {"x": x}))
+        finally:
+            tape.scope = outer
+
+    def unfold(self, tree: Forest, x: Any) -> UnfoldedTree:
+        """Unfold over a tree or forest; x has a row for each leaf, or a row for each node (``ts.unfold``)."""
+        return unfold_tree(self, tree, x)
+
+
+class TreeNet(TreeCell):
+    """A tree cell with an output at the root.
+
+        o = c + V_o h(root)
+        L = −log softmax(o)_y
+
+    Shapes: V_o (output, hidden), c (output). Inputs are floating-point rows (…, input), or tokens, integers that
+    stand for one-hot inputs: V x is then a column of V.
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, output_size: int, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> None:
+        positive(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
+        generator(rng)
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        self.V_o = Parameter(uniform(rng, (output_size, hidden_size), hidden_size, dtype), "V_o")
+        self.c = Parameter(np.zeros(output_size, dtype), "c")
+
+    def hidden(self, state: Any) -> Tensor:
+        """The part h of a state that the output reads."""
+        return state
+
+    def unfold(self, tree: Forest, x: Any) -> UnfoldedTree:
+        """Unfold over a tree or forest: x (n_leaves, input) or tokens (n_leaves,); for one tree that a batch shares
+        (n_leaves, B, input) or tokens (n_leaves, B); or with n rows, for inputs at inner nodes too."""
+        x = as_tensor(x)
+        if x.dtype_code == INT64:
+            F.check_range("token", x, self.input_size)
+        elif x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"inputs of a tree are (n_leaves, F), or (n_leaves, B, F) where a batch shares the tree, "
+                f"with F = {self.input_size} features; got shape {x.shape}"
+            )
+        return super().unfold(tree, x if x.name else x.named("x"))
+
+    def output(self, tree: Forest, x: Any) -> Tensor:
+        """o at the root of each tree, (trees, output); (B, output) where a batch shares the tree."""
+        h = self.hidden(self.unfold(tree, x).roots)
+        return (self.c + F.linear(h, self.V_o)).named("o")
+
+    def loss(self, tree: Forest, x: Any, y: Any) -> Tensor:
+        """L, averaged over the trees (or over the batch that shares one): y holds a class for each."""
+        o, y = self.output(tree, x), as_tensor(y)
+        if y.shape != o.shape[:1]:
+            raise ShapeError(f"targets are one class for each root: expected y of shape {o.shape[:1]}, got {y.shape}")
+        return F.cross_entropy(o, y if y.name else y.named("y")).named("L")
+
+
+class RecursiveNet(TreeNet):
+    """The recursive net of figure 10.14, for binary trees.
+
+        a(p) = b + V x(p)                            at a leaf
+        a(p) = b + U h(left) + W h(right)            at an inner node; + V x(p) where it has an input
+        h(p) = tanh a(p)
+
+    Shapes: V (hidden, input), U and W (hidden, hidden), b (hidden). U h(left) + W h(right) is the [U W][left; right] of
+    other texts.
+    """
+
+    name = "recursive"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, output_size: int, *, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, rng, dtype)
+        self.V = Parameter(uniform(rng, (hidden_size, input_size), hidden_size, dtype), "V")
+        self.U = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), "U")
+        self.W = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), "W")
+        self.b = Parameter(np.zeros(hidden_size, dtype), "b")
+
+    def leaf(self, x: Tensor) -> Tensor:
+        """h = tanh(b + V x): x (B, input) or tokens (B) → (B, hidden)."""
+        return F.tanh((self.b + product(self.V, x)).named("a")).named("h")
+
+    def merge(self, left: Tensor, right: Tensor, x: Tensor | None = None) -> Tensor:
+        """h = tanh(b + U left + W right), + V x within where there is an x."""
+        return F.tanh(self.activation(left, right, x).named("a")).named("h")
+
+    def activation(self, left: Tensor, right: Tensor, x: Tensor | None) -> Tensor:
+        """a of an inner node."""
+        a = self.b + F.linear(left, self.U) + F.linear(right, self.W)
+        return a if x is None else a + product(self.V, x)
+
+
+class RNTN(RecursiveNet):
+    """The recursive neural tensor network (Socher et al. 2013), for binary trees: children meet in a product too.
+
+        z = [h(left); h(right)]
+        a_k(p) = b_k + (U h(left) + W h(right))_k + zᵀ T_k z,    k = 1 … hidden
+        h(p) = tanh a(p)
+
+    Leaves and inputs at inner nodes are those of ``RecursiveNet``. Shape: T (hidden · 2 hidden, 2 hidden), the slices
+    T_k (2 hidden, 2 hidden) one under the other.
+    """
+
+    name = "rntn"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, output_size: int, *, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, rng=rng, dtype=dtype)
+        both = 2 * hidden_size
+        self.T = Parameter(uniform(rng, (hidden_size * both, both), both * both, dtype), "T")
+
+    def activation(self, left: Tensor, right: Tensor, x: Tensor | None) -> Tensor:
+        """a of an inner node."""
+        z = F.concatenate([left, right]).named("z")
+        batch, both = z.shape
+        Tz = F.reshape(F.linear(z, self.T), (batch, self.hidden_size, both))
+        zTz = F.reshape(F.matmul(Tz, F.reshape(z, (batch, both, 1))), (batch, self.hidden_size))
+        return super().activation(left, right, x) + zTz
+
+
+class TreeLSTM(TreeNet):
+    """The N-ary Tree-LSTM (Tai, Socher & Manning 2015, equations 9–14), binary by default, in the book's symbols.
+
+        z   = [h_1; …; h_N]                              the children's outputs, 0 where a child is missing
+        g   = σ(b_g + U_g x + W_g z)                     input gate   (Tai: i)
+        f_k = σ(b_f + U_f x + W_fk z),  k = 1 … N        one forget gate for each child
+        q   = σ(b_q + U_q x + W_q z)                     output gate  (Tai: o)
+        s   = g ⊙ tanh(b + U x + W z) + Σ_k f_k ⊙ s_k    cell state   (Tai: c)
+        h   = tanh(s) ⊙ q
+
+    Leaves have no z, inner nodes without input no x: their terms are left out. Children are ordered; a node may have
+    1 to ``arity`` of them. The state is (h, s). b_f starts at 1, so that cells remember at first.
+    Shapes: U_• (hidden, input), W_• (hidden, N · hidden), b_• (hidden).
+    """
+
+    name = "tree_lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        arity: int = 2,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, rng, dtype)
+        positive(arity=arity)
+        self.arity = arity
+        sizes = (input_size, hidden_size, arity * hidden_size, rng, dtype)
+        self.candidate, self.g, self.q = Affine("", *sizes), Affine("_g", *sizes), Affine("_q", *sizes)
+        self.f = Affine("_f", *sizes, bias=1.0)
+        self.f.W.name = "W_f1"
+        self.f_more = [
+            Parameter(uniform(rng, (hidden_size, arity * hidden_size), hidden_size, dtype), f"W_f{k + 1}")
+            for k in range(1, arity)
+        ]
+
+    def hidden(self, state: tuple[Tensor, Tensor]) -> Tensor:
+        """h of a state (h, s)."""
+        return state[0]
+
+    def leaf(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(h, s) of a leaf: x (B, input) or tokens (B)."""
+        return remember(self.candidate(x), self.g(x), self.q(x))
+
+    def merge(self, *children: tuple[Tensor, Tensor], x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(h, s) of an inner node from its children's, left to right."""
+        missing = self.arity - len(children)
+        if missing < 0:
+            raise DataError(
+                f"a TreeLSTM of arity {self.arity} got a node with {len(children)} children; "
+                f"make it with arity={len(children)}, or use ChildSumTreeLSTM"
+            )
+        parts = [h for h, _ in children]
+        if missing:
+            parts.append(F.zeros((parts[0].shape[0], missing * self.hidden_size), parts[0].dtype))
+        z = F.concatenate(parts).named("z") if len(parts) > 1 else parts[0]
+        base = self.f.of_input(x)
+        kept = [
+            F.sigmoid(base + F.linear(z, W)).named("f") * s
+            for (_, s), W in zip(children, [self.f.W, *self.f_more], strict=False)
+        ]
+        return remember(self.candidate(x, z), self.g(x, z), self.q(x, z), kept)
+
+
+class ChildSumTreeLSTM(TreeNet):
+    """The child-sum Tree-LSTM (Tai, Socher & Manning 2015, equations 2–8), for any number of unordered children.
+
+        h̃   = Σ_k h_k
+        g   = σ(b_g + U_g x + W_g h̃)                     input gate   (Tai: i)
+        f_k = σ(b_f + U_f x + W_f h_k)                   one forget gate for each child, by its own output
+        q   = σ(b_q + U_q x + W_q h̃)                     output gate  (Tai: o)
+        s   = g ⊙ tanh(b + U x + W h̃) + Σ_k f_k ⊙ s_k    cell state   (Tai: c)
+        h   = tanh(s) ⊙ q
+
+    Made for dependency trees, where every node has an input x; where one has none its terms are left out. The state
+    is (h, s). b_f starts at 1. Shapes: U_• (hidden, input), W_• (hidden, hidden), b_• (hidden).
+    """
+
+    name = "child_sum"
+
+    def __init__(
+        self, input_size: int, hidden_size: int, output_size: int, *, rng: np.random.Generator, dtype: Any = np.float32
+    ) -> None:
+        super().__init__(input_size, hidden_size, output_size, rng, dtype)
+        sizes = (input_size, hidden_size, hidden_size, rng, dtype)
+        self.candidate, self.g, self.q = Affine("", *sizes), Affine("_g", *sizes), Affine("_q", *sizes)
+        self.f = Affine("_f", *sizes, bias=1.0)
+
+    def hidden(self, state: tuple[Tensor, Tensor]) -> Tensor:
+        """h of a state (h, s)."""
+        return state[0]
+
+    def leaf(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(h, s) of a leaf: x (B, input) or tokens (B)."""
+        return remember(self.candidate(x), self.g(x), self.q(x))
+
+    def merge(self, *children: tuple[Tensor, Tensor], x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(h, s) of an inner node from its children's."""
+        total = children[0][0]
+        for h, _ in children[1:]:
+            total = total + h
+        base = self.f.of_input(x)
+        kept = [F.sigmoid(base + F.linear(h, self.f.W)).named("f") * s for h, s in children]
+        return remember(self.candidate(x, total), self.g(x, total), self.q(x, total), kept)
+
+
+class Affine(Module):
+    """b + U x + W z, terms without an operand left out: what a gate looks at."""
+
+    def __init__(
+        self, suffix: str, inputs: int, hidden: int, below: int, rng: np.random.Generator, dtype: Any, bias: float = 0.0
+    ) -> None:
+        self.U = Parameter(uniform(rng, (hidden, inputs), hidden, dtype), f"U{suffix}")
+        self.W = Parameter(uniform(rng, (hidden, below), hidden, dtype), f"W{suffix}")
+        self.b = Parameter(np.full(hidden, bias, dtype), f"b{suffix}")
+
+    def of_input(self, x: Tensor | None) -> Tensor | Parameter:
+        """b + U x, the part that all children share."""
+        return self.b if x is None else self.b + product(self.U, x)
+
+    def __call__(self, x: Tensor | None, z: Tensor | None = None) -> Tensor | Parameter:
+        base = self.of_input(x)
+        return base if z is None else base + F.linear(z, self.W)
+
+
+def remember(candidate: Any, g: Any, q: Any, kept: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+    """s = σ(g) ⊙ tanh(candidate) + Σ kept, h = tanh(s) ⊙ σ(q)."""
+    s = F.sigmoid(g).named("g") * F.tanh(candidate)
+    for part in kept or ():
+        s = s + part
+    s = s.named("s")
+    return (F.tanh(s) * F.sigmoid(q).named("q")).named("h"), s
+
+
+def product(U: Parameter, x: Tensor) -> Tensor:
+    """U x for rows x, or the columns of U that tokens x name."""
+    return F.take(U, x, axis=1) if x.dtype_code == INT64 else F.linear(x, U)
