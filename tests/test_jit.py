@@ -175,6 +175,23 @@ def test_a_cached_and_a_fresh_function_of_one_name_do_not_mix(copy: Copy):
     assert copy.run(script % ("f0, f1", "both(1)"), PYTHONHASHSEED="0") == 23
 
 
+def test_loading_prepares_the_compiler_only_when_the_code_needs_it(copy: Copy):
+    """Finished loops need no compiler; hashing a string needs an address that Numba's compiler registers."""
+    script = """
+    import json, sys
+    import numpy as np
+    from tinyseq.jit import kernel_from_source
+    loop = kernel_from_source("loop", "def loop(a):\\n    for i in range(a.size):\\n        a[i] += 1.0\\n", {})
+    text = kernel_from_source("text", "def text(n):\\n    return {str(n): n}[str(n)]\\n", {})
+    a = np.zeros(3)
+    loop(a)
+    early = "numba.np.linalg" in sys.modules
+    print(json.dumps([a.tolist(), early, text(7), *[sum(f.stats.cache_hits.values()) for f in (loop, text)]]))
+    """
+    assert copy.run(script) == [[1.0, 1.0, 1.0], True, 7, 0, 0]
+    assert copy.run(script) == [[1.0, 1.0, 1.0], False, 7, 1, 1]
+
+
 def test_compiler_flags_are_part_of_the_key(copy: Copy):
     script = """
     import json

@@ -29,9 +29,11 @@ from typing import Any
 import llvmlite
 import numba
 import numpy as np
+from llvmlite.binding import address_of_symbol
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.errors import NumbaWarning
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from tinyseq.fingerprint import STAMPED, UnknownContentError, fingerprint, is_stamped
@@ -68,15 +70,16 @@ class KernelCache(_Cache):
             path.unlink(missing_ok=True)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
         path = self._path(sig, target_context.codegen())
         if path is None:
             return None
         try:
-            payload = pickle.loads(path.read_bytes())
+            symbols, payload = pickle.loads(path.read_bytes())
         except FileNotFoundError:
             return None
         except Exception:  # a damaged file may raise anything; compiling again writes it anew
+            return None
+        if not _can_link(symbols, target_context):
             return None
         return CompileResultCacheImpl.rebuild(self, target_context, payload)  # type: ignore[arg-type]
 
@@ -84,7 +87,8 @@ class KernelCache(_Cache):
         path = self._path(sig, data.codegen)
         if path is None or not self._cacheable(data):
             return
-        content = dumps(CompileResultCacheImpl.reduce(self, data))  # type: ignore[arg-type]
+        reduced = CompileResultCacheImpl.reduce(self, data)  # type: ignore[arg-type]
+        content = dumps((_undefined_symbols(data.library), reduced))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write_atomically(path, content)
@@ -129,6 +133,25 @@ class KernelCache(_Cache):
         suffix = f"_{content[:12]}"
         if not name.endswith(suffix) and ("<locals>" in name or not is_stamped(self._function)):
             self._function.__qualname__ = name + suffix
+
+
+def _undefined_symbols(library: Any) -> list[str]:
+    module = library._final_module
+    names = {value.name for value in (*module.functions, *module.global_variables) if value.is_declaration}
+    return sorted(name for name in names if not name.startswith(("llvm.", "NRT_")))
+
+
+def _can_link(symbols: list[str], target_context: Any) -> bool:
+    """Whether machine code that refers to `symbols` can run in this process.
+
+    Numba prepares its whole compiler before it loads anything (0.3 s, SciPy included). All that finished code
+    needs is the runtime and the addresses; only if one is missing may preparing the compiler provide it.
+    """
+    rtsys.initialize(target_context)
+    if all(map(address_of_symbol, symbols)):
+        return True
+    target_context.refresh()
+    return all(map(address_of_symbol, symbols))
 
 
 def cache_folder() -> Path | None:

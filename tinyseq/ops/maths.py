@@ -14,6 +14,7 @@ each instruction, so they hold when a kernel with looser ones inlines these func
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,11 @@ from numba.extending import overload
 
 from tinyseq.jit import FLAGS, kernel
 from tinyseq.ops import bits
-from tinyseq.ops.formats import FLOAT32, FLOAT64, Format
+from tinyseq.ops.formats import FLOAT32, FLOAT64, Format, polynomial
 
 __all__ = ["exp", "expm1", "log", "log1p", "power", "sigmoid", "softplus", "sqrt", "tanh"]
 
+_FORMATS = {types.float32: FLOAT32, types.float64: FLOAT64}
 _EXACT: Any = {**FLAGS, "fastmath": {"contract"}, "forceinline": True}
 
 
@@ -85,9 +87,10 @@ def power(a: Any, b: Any) -> Any:
     return _quietly(np.power)(a, b)
 
 
+@cache
 def _make_expm1_parts(f: Format) -> Callable[..., Any]:
     """x -> (e**r - 1, n + magic) with x = n ln 2 + r, |r| <= ln 2 / 2."""
-    log2e, magic, ln2_hi, ln2_lo, tail = f.log2e, f.magic, f.ln2_hi, f.ln2_lo, f.expm1_tail
+    log2e, magic, ln2_hi, ln2_lo, tail = f.log2e, f.magic, f.ln2_hi, f.ln2_lo, polynomial(f.real, f.expm1_tail)
 
     @kernel(**_EXACT)
     def expm1_parts(x):
@@ -158,9 +161,10 @@ def _make_sigmoid(f: Format) -> Callable[..., Any]:
     return implementation
 
 
+@cache
 def _make_log_core(f: Format) -> Callable[..., Any]:
     """(g, e) -> ln(1 + g) + e ln 2, sqrt(1/2) <= 1 + g < sqrt(2)."""
-    half, two, ln2_hi, ln2_lo, tail = f.real(0.5), f.real(2), f.ln2_hi, f.ln2_lo, f.log_tail
+    half, two, ln2_hi, ln2_lo, tail = f.real(0.5), f.real(2), f.ln2_hi, f.ln2_lo, polynomial(f.real, f.log_tail)
 
     @kernel(**_EXACT)
     def by_polynomial(g, e):
@@ -194,6 +198,7 @@ def _make_log(f: Format) -> Callable[..., Any]:
     return implementation
 
 
+@cache
 def _make_log1p_core(f: Format) -> Callable[..., Any]:
     core, half, one = _make_log_core(f), f.real(0.5), f.real(1)
 
@@ -233,13 +238,11 @@ def _make_sqrt(f: Format) -> Callable[..., Any]:
 
 
 def _offer(function: Callable[..., Any], make: Callable[[Format], Callable[..., Any]]) -> None:
-    made = {types.float32: make(FLOAT32), types.float64: make(FLOAT64)}
-
     @overload(function, jit_options=_EXACT)
     def choose(x):
-        if x not in made:
+        if x not in _FORMATS:
             raise TypingError(f"{function.__name__} expects a float32 or a float64, not {x}: convert it first")
-        return made[x]
+        return make(_FORMATS[x])
 
 
 for _function, _make in (
@@ -273,6 +276,6 @@ def _power64(a, b):
 
 @overload(power, jit_options=_EXACT)
 def _choose_power(a, b):
-    if a != b or a not in (types.float32, types.float64):
+    if a != b or a not in _FORMATS:
         raise TypingError(f"power expects two float32 or two float64, not {a} and {b}: convert them first")
     return _power32 if a == types.float32 else _power64
