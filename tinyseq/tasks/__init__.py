@@ -1,6 +1,6 @@
 """Tasks: embedded and user texts with their baselines, each with its source."""
 
 from tinyseq.tasks.markov import Markov
-from tinyseq.tasks.text import Corpus, Vocabulary, Windows, embedded_text, read_text
+from tinyseq.tasks.text import EMBEDDED, Corpus, Vocabulary, Windows, embedded_text, read_text
 
-__all__ = ["Corpus", "Markov", "Vocabulary", "Windows", "embedded_text", "read_text"]
+__all__ = ["EMBEDDED", "Corpus", "Markov", "Vocabulary", "Windows", "embedded_text", "read_text"]

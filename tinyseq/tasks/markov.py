@@ -87,6 +87,6 @@ def _codes(tokens: np.ndarray, size: int, order: int) -> tuple[np.ndarray, np.nd
 
 def _checked(tokens: np.ndarray, size: int) -> np.ndarray:
     tokens = np.asarray(tokens, np.int64)
-    if len(tokens) and not (0 <= tokens.min() and tokens.max() < size):
+    if len(tokens) and not (tokens.min() >= 0 and tokens.max() < size):
         raise DataError(f"tokens must be 0 to {size - 1}, got {tokens.min()} to {tokens.max()}")
     return tokens

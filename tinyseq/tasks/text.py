@@ -10,13 +10,15 @@ import numpy as np
 
 from tinyseq.errors import DataError, FileError, TinyseqError
 
+EMBEDDED = "Python's language reference"
+
 
 class Vocabulary:
     """The characters a model knows, numbered in the order of ``symbols``."""
 
     def __init__(self, symbols: str) -> None:
-        if not symbols:
-            raise DataError("a vocabulary needs at least one character")
+        if not isinstance(symbols, str) or not symbols:
+            raise DataError(f"a vocabulary is a text of at least one character, got {symbols!r}")
         self.symbols = symbols
         codes = _codepoints(symbols)
         self._order = np.argsort(codes, kind="stable")
@@ -159,7 +161,7 @@ class Windows:
                 f"the text to train on has {len(tokens)} characters, shorter than one window of {T} steps in a batch "
                 f"of {B}: that needs {T} · {B} + 1 = {T * B + 1}.\nGive more text, or {hint}"
                 if len(tokens) > 1
-                else f"the text to train on has {len(tokens)} characters; one to read and one to predict are the least"
+                else f"there are {len(tokens)} characters to train on; one to read and one to predict are the least"
             )
         self.T, self.B = int(T), int(B)
         self.per_epoch = length // T

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, GradientError, TinyseqError
+from tinyseq.folding import flatten, rebuild
 from tinyseq.functions import mul
 from tinyseq.tape import Tape
 from tinyseq.tasks.text import Windows
 from tinyseq.train.optimisers import Optimiser, clip_global_norm, global_norm, positive_number
 from tinyseq.train.progress import Progress
-from tinyseq.unfold import flatten, rebuild
 
 
 @dataclass

@@ -46,7 +46,7 @@ def advance(model: Any, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any
     """Read tokens (n,) one after the other; returns the logits (V,) after the last, and the state's values."""
     with Tape():
         unfolded = model.unfold(np.asarray(tokens, np.int64)[:, None], state)
-        return unfolded.outputs.value[-1, 0], values(unfolded.final)
+        return unfolded.output(len(tokens) - 1).value[0], values(unfolded.final)
 
 
 def draw(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:

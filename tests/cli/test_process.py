@@ -1,0 +1,105 @@
+"""The program as a shell runs it: ``python -m tinyseq`` without a terminal, in another process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinyseq as ts
+from tinyseq.tasks import Vocabulary
+from tinyseq.train import save
+
+ROOT = str(Path(ts.__file__).parent.parent)
+
+
+def run(*arguments, cwd, **environment):
+    path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.run(
+        [sys.executable, "-m", "tinyseq", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "m", ts.nn.RNN(4, 5, 4, rng=np.random.default_rng(0)), Vocabulary("ab\né"))
+    (tmp_path / "text.txt").write_text("the cat sat on the mat\n" * 60)
+    return tmp_path
+
+
+def test_help_names_every_command(folder):
+    result = run("--help", cwd=folder)
+    assert result.returncode == 0
+    for command in ("demo", "train", "sample", "draw", "gradcheck"):
+        assert command in result.stdout.decode()
+
+
+def test_no_command_shows_the_help(folder):
+    result = run(cwd=folder)
+    assert b"Usage: tinyseq" in result.stdout + result.stderr
+
+
+def test_version(folder):
+    assert run("--version", cwd=folder).stdout.decode().strip() == f"tinyseq {ts.__version__}"
+
+
+def test_piped_training_has_no_control_codes_and_its_result_on_stdout(folder):
+    result = run("train", "text.txt", "--hidden", "4", "--window", "5", "--batch", "2", "--steps", "20", cwd=folder)
+    assert result.returncode == 0, result.stderr.decode()
+    for stream in (result.stdout, result.stderr):
+        assert b"\x1b" not in stream and b"\r" not in stream
+    assert b"held out: " in result.stdout
+    assert b"training 20/20 steps" in result.stderr
+
+
+def test_sampling_twice_is_the_same_bytes(folder):
+    runs = [run("sample", "m", "--seed", "7", "--length", "50", cwd=folder) for _ in range(2)]
+    assert runs[0].stdout == runs[1].stdout
+    assert len(runs[0].stdout.decode("utf-8")) == 51
+    assert runs[0].stderr == b""
+
+
+def test_an_output_that_cannot_show_a_character_is_no_error(folder):
+    result = run("sample", "m", "--prompt", "éa", "--length", "5", cwd=folder, PYTHONIOENCODING="cp1251")
+    assert result.returncode == 0, result.stderr.decode()
+    assert result.stdout.startswith(b"?a")
+
+
+def test_an_error_is_one_message_and_exit_code_1(folder):
+    result = run("sample", "gone", cwd=folder)
+    assert result.returncode == 1
+    assert result.stdout == b""
+    assert result.stderr.decode().startswith("error: no model at gone")
+    assert b"Traceback" not in result.stderr
+
+
+def test_a_reader_that_leaves_early_is_no_error_message(folder):
+    path = os.pathsep.join([ROOT, *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyseq", "sample", "m", "--length", "100"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    assert b"Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(60)
+
+
+def test_help_imports_no_plotting_and_no_torch(folder):
+    code = (
+        "import sys, tinyseq.cli; "
+        "print([m for m in ('matplotlib', 'graphviz', 'pygraphviz', 'torch', 'tinyseq.viz') if m in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env={**os.environ, "PYTHONPATH": ROOT}, capture_output=True
+    )
+    assert result.stdout.decode().strip() == "[]", result.stderr.decode()

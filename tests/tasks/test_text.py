@@ -1,0 +1,144 @@
+"""Texts as numbers: vocabularies, files good and bad, the split, windows."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from tinyseq.errors import DataError, FileError, TinyseqError
+from tinyseq.tasks import Corpus, Vocabulary, Windows, embedded_text, read_text
+
+
+def test_encode_is_the_position_of_each_character():
+    vocabulary = Vocabulary("zaé\n😀b")
+    text = "baé\n\nz😀"
+    assert vocabulary.encode(text).tolist() == [vocabulary.symbols.index(c) for c in text]
+    assert vocabulary.encode(text).dtype == np.int64
+    assert vocabulary.decode(vocabulary.encode(text)) == text
+    assert vocabulary.encode("").tolist() == []
+
+
+def test_vocabulary_of_a_text_is_sorted_and_complete():
+    assert Vocabulary.of("banana\n").symbols == "\nabn"
+
+
+def test_unknown_character_is_named_with_its_place():
+    with pytest.raises(DataError, match=r"character 'é' \(U\+00E9\) at line 2, column 3 is not in the vocabulary of 4"):
+        Vocabulary("ab\nc").encode("abc\nabé")
+
+
+def test_token_outside_the_vocabulary_is_named():
+    with pytest.raises(DataError, match="token 3 is not in the vocabulary: tokens are 0 to 2"):
+        Vocabulary("abc").decode(np.array([0, 3]))
+    with pytest.raises(DataError, match="token -1"):
+        Vocabulary("abc").decode(np.array([-1]))
+
+
+def test_vocabulary_with_a_character_twice_or_none():
+    with pytest.raises(DataError, match="has 'a' twice"):
+        Vocabulary("aba")
+    with pytest.raises(DataError, match="at least one character, got ''"):
+        Vocabulary("")
+
+
+def test_embedded_text_is_long_deterministic_and_has_no_paragraph_twice():
+    text = embedded_text()
+    assert text == embedded_text()
+    assert len(text) > 200_000
+    words = [" ".join(p.split()) for p in text.split("\n\n") if p.strip()]
+    assert len(words) == len(set(words))
+    assert "statement" in text
+
+
+def test_a_file_in_utf8_is_read_whatever_its_line_ends(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"\xef\xbb\xbfna\xc3\xafve\r\nline\rend\n")
+    assert read_text(file) == "naïve\nline\nend\n"
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileError, match=r"no such text file: .*gone\.txt"):
+        read_text(tmp_path / "gone.txt")
+
+
+def test_folder_in_place_of_a_file(tmp_path):
+    with pytest.raises(FileError, match="is a folder; give a text file"):
+        read_text(tmp_path)
+
+
+def test_a_path_below_a_file(tmp_path):
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(FileError, match="cannot read"):
+        read_text(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"])
+def test_empty_file(tmp_path, content):
+    file = tmp_path / "a.txt"
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="is empty"):
+        read_text(file)
+
+
+def test_file_that_is_not_utf8_says_where_and_how_to_convert(tmp_path):
+    file = tmp_path / "latin.txt"
+    file.write_bytes("abc é".encode("latin-1"))
+    with pytest.raises(DataError, match=r"byte 4 is 0xe9.\n.*iconv -f latin1 -t utf-8"):
+        read_text(file)
+
+
+def test_split_keeps_every_character_in_order():
+    text = "abcdefghij" * 3
+    corpus = Corpus.of(text, "t", held_out=0.2)
+    assert len(corpus.held_out) == 6
+    assert corpus.vocabulary.decode(np.concatenate([corpus.train, corpus.held_out])) == text
+
+
+@pytest.mark.parametrize("part", [0, 1, -0.5, float("nan")])
+def test_split_part_out_of_range(part):
+    with pytest.raises(TinyseqError, match="held-out part must be above 0 and below 1"):
+        Corpus.of("abc", "t", held_out=part)
+
+
+def test_text_too_short_to_split():
+    with pytest.raises(DataError, match="t has 2 characters: too few"):
+        Corpus.of("ab", "t")
+
+
+def test_split_with_a_vocabulary_that_does_not_fit():
+    with pytest.raises(DataError, match="character 'c'"):
+        Corpus.of("abcabcabcabc", "t", vocabulary=Vocabulary("ab"))
+
+
+def test_windows_are_the_text_and_its_next_character():
+    tokens = np.arange(23)
+    windows = Windows(tokens, T=3, B=2)  # two streams of 11: 0… and 11…
+    got = list(islice(windows, 4))
+    assert [fresh for _, _, fresh in got] == [True, False, False, True]
+    assert got[0][0].tolist() == [[0, 11], [1, 12], [2, 13]]
+    assert got[0][1].tolist() == [[1, 12], [2, 13], [3, 14]]
+    assert got[1][0].tolist() == [[3, 14], [4, 15], [5, 16]]
+    assert got[3][0].tolist() == got[0][0].tolist()
+    assert windows.per_epoch == 3
+
+
+def test_windows_use_the_last_character_as_a_target():
+    x, y, _ = next(iter(Windows(np.arange(7), T=3, B=2)))
+    assert x.T.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert y.T.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_text_shorter_than_one_window_says_what_fits():
+    with pytest.raises(DataError, match=r"has 30 characters, shorter than one window.*10 · 4 \+ 1 = 41.\n.*batch of 2"):
+        Windows(np.zeros(30, np.int64), T=10, B=4)
+    Windows(np.zeros(30, np.int64), T=10, B=2)
+    with pytest.raises(DataError, match="a window of 4 and a batch of 1"):
+        Windows(np.zeros(5, np.int64), T=10, B=4)
+    with pytest.raises(DataError, match="there are 1 characters to train on; one to read"):
+        Windows(np.zeros(1, np.int64), T=10, B=4)
+
+
+@pytest.mark.parametrize(("T", "B", "name"), [(0, 1, "window"), (1, 0, "batch"), (2.5, 1, "window")])
+def test_window_sizes_are_checked(T, B, name):
+    with pytest.raises(TinyseqError, match=f"{name} must be a whole number of at least 1"):
+        Windows(np.zeros(9, np.int64), T=T, B=B)

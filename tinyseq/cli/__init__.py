@@ -1,0 +1,5 @@
+"""The command line: ``tinyseq`` and ``python -m tinyseq``."""
+
+from tinyseq.cli.app import app, main
+
+__all__ = ["app", "main"]

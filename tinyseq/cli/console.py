@@ -1,0 +1,70 @@
+"""What the commands share: errors without tracebacks, tables, text that is safe to show, reports of files."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tinyseq.errors import TinyseqError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def friendly(command: Command) -> Command:
+    """Errors that are the user's to mend become one message on stderr and exit code 1."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except TinyseqError as error:
+            typer.echo(f"error: {error}", err=True)
+        except BrokenPipeError:  # the reader has what it wanted (`| head`): silence what Python would flush at exit
+            sys.stdout = None  # type: ignore[assignment]
+        raise typer.Exit(1)
+
+    return run  # type: ignore[return-value]
+
+
+def say(text: str = "") -> None:
+    """A line on stdout."""
+    typer.echo(text)
+
+
+def heading(text: str) -> None:
+    """A line that starts a part of the output, bold on a terminal."""
+    Console(highlight=False).print(f"\n{text}", style="bold", markup=False, soft_wrap=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A small table, its first column to the left."""
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(columns):
+        grid.add_column(name, justify="left" if i == 0 else "right")
+    for row in rows:
+        grid.add_row(*row)
+    Console(highlight=False, markup=False).print(grid)
+
+
+def shown(text: str) -> str:
+    """Text without characters that would steer a terminal."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
+
+
+def quoted(text: str) -> str:
+    """Sampled text set apart from the program's own words."""
+    return "\n".join(f"  │ {line}" for line in shown(text).strip("\n").split("\n"))
+
+
+def files(written: Sequence[tuple[Path, str]]) -> None:
+    """Name the files that were written."""
+    width = max(len(str(path)) for path, _ in written)
+    for path, what in written:
+        say(f"  {path!s:<{width}}  {what}")

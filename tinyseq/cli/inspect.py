@@ -1,0 +1,89 @@
+"""``tinyseq draw`` and ``tinyseq gradcheck``: look into a cell, built in, saved, or the user's own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from tinyseq import diagnose
+from tinyseq.cli.console import files, friendly, say
+from tinyseq.cli.targets import Example, find, users_code
+from tinyseq.tape import Tape
+from tinyseq.train.checkpoints import writable_folder
+
+
+class View(StrEnum):
+    """How a net is drawn."""
+
+    folded = "folded"
+    unfolded = "unfolded"
+
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="A built-in cell (rnn), a saved model's folder, or a cell of yours as file.py:Class.", metavar="TARGET"
+    ),
+]
+Inputs = Annotated[int, typer.Option("--inputs", help="Input features of a cell that is built for this.", min=1)]
+Hidden = Annotated[int, typer.Option("--hidden", help="Its hidden units.", min=1)]
+Outputs = Annotated[int, typer.Option("--outputs", help="Its outputs.", min=1)]
+Batch = Annotated[int, typer.Option(help="Sequences side by side.", min=1)]
+Seed = Annotated[int, typer.Option(help="Seed of weights and inputs.", min=0)]
+
+
+@friendly
+def draw(
+    target: Target,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File: .svg, .png, .pdf or .dot (default: VIEW.svg).")
+    ] = None,
+    view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
+    steps: Annotated[int, typer.Option(help="Time steps.", min=1)] = 5,
+    gradients: Annotated[bool, typer.Option(help="Run backward, and colour by the gradients.")] = False,
+    inputs: Inputs = 4,
+    hidden: Hidden = 3,
+    outputs: Outputs = 4,
+    batch: Batch = 1,
+    seed: Seed = 0,
+) -> None:
+    """Draw a net's graph, folded or unfolded in time."""
+    from tinyseq import viz
+
+    path = out or Path(f"{view}.svg")
+    writable_folder(path.parent)
+    rng = np.random.default_rng(seed)
+    found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
+    example = Example(found, steps, batch, rng)
+    with Tape() as tape, users_code(target):
+        loss = example.loss()
+        if gradients:
+            loss.backward()
+    viz.draw(tape, path, view=view.value)
+    files([(path, f"{found.title}, {view}, {steps} steps" if view == View.unfolded else f"{found.title}, folded")])
+
+
+@friendly
+def gradcheck(
+    target: Target,
+    steps: Annotated[int, typer.Option(help="Time steps.", min=1)] = 4,
+    inputs: Inputs = 4,
+    hidden: Hidden = 3,
+    outputs: Outputs = 4,
+    batch: Batch = 2,
+    seed: Seed = 0,
+) -> None:
+    """Check a net's gradients against central differences in float64. Exit code 1 if one is wrong."""
+    rng = np.random.default_rng(seed)
+    found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float64)
+    example = Example(found, steps, batch, rng)
+    with users_code(target):
+        report = diagnose.gradcheck(example.loss, *found.parameters(), rng=rng)
+    say(f"{found.title}, {steps} steps, batch {batch}, {example.what}")
+    say(str(report))
+    if not report:
+        raise typer.Exit(1)
