@@ -126,7 +126,7 @@ class RecursiveNet(TreeNet):
         """h = tanh(b + V x): x (B, input) or tokens (B) → (B, hidden)."""
         return F.tanh((self.b + product(self.V, x)).named("a")).named("h")
 
-    def merge(self, left: Tensor, right: Tensor, x: Tensor | None = None) -> Tensor:
+    def merge(self, left: Tensor, right: Tensor, *, x: Tensor | None = None) -> Tensor:
         """h = tanh(b + U left + W right), + V x within where there is an x."""
         return F.tanh(self.activation(left, right, x).named("a")).named("h")
 
