@@ -14,6 +14,12 @@ from tinyseq.tape import INT64
 exp, log = maths.exp, maths.log
 
 
+@kernel(fastmath={"contract"})
+def excess(x, top, rest):
+    """(x − top) − rest, in this order: reassociated, a large top would swallow the rest."""
+    return (x - top) - rest
+
+
 @kernel
 def row_max(row):
     """Largest element of a row; NaN wins."""
@@ -83,7 +89,7 @@ def _log_softmax(d, y, x):
             total += exp(row[i] - top)
         rest = log(total)
         for i in range(columns):
-            out[i] = (row[i] - top) - rest
+            out[i] = excess(row[i], top, rest)
 
 
 @kernel
@@ -112,7 +118,7 @@ def _cross_entropy(d, y, x, target):
         total = y.dtype.type(0)
         for i in range(columns):
             total += exp(row[i] - top)
-        y[r * d[1]] = (top - row[target[r * d[3]]]) + log(total)
+        y[r * d[1]] = excess(top, row[target[r * d[3]]], -log(total))
 
 
 @kernel

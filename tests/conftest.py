@@ -1,0 +1,38 @@
+"""Fixtures for all tests. A module with ``pytestmark = pytest.mark.usefixtures("executor")`` runs on every executor."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinyseq.engine.reference import Reference
+from tinyseq.tape import Tape
+
+EXECUTORS: list[Any] = [Reference]
+
+
+@pytest.fixture(params=EXECUTORS, ids=lambda executor: executor.__name__)
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make one executor after the other the default of all tapes."""
+    monkeypatch.setattr(Tape, "default_executor", request.param)
+    return request.param
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture(scope="session")
+def torch() -> Iterator[Any]:
+    """PyTorch, where it is installed."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed")
+    import torch
+
+    yield torch
