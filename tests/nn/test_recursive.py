@@ -244,7 +244,7 @@ def test_children_sum_in_any_order_and_binary_children_do_not_commute():
 
 
 def test_path_lengths_scale_the_gradient_by_depth_not_by_leaves():
-    """All weights w I, linear range: ∂root/∂leaf = w^depth, so a balanced tree keeps w^⌈log₂τ⌉ where a chain has w^(τ−1)."""
+    """All states 0, U = W = w: ∂root/∂leaf = w^depth, so a balanced tree keeps w^⌈log₂τ⌉ where a chain has w^(τ−1)."""
     n, w = 64, 0.5
     net = RecursiveNet(1, 1, 2, rng=np.random.default_rng(0), dtype=np.float64)
     net.U.value[...] = net.W.value[...] = w
