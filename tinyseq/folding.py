@@ -28,7 +28,7 @@ def flatten(tree: Any) -> list[Tensor]:
     if isinstance(tree, (tuple, list)):
         return [leaf for branch in tree for leaf in flatten(branch)]
     if isinstance(tree, dict):
-        return [leaf for branch in tree.values() for leaf in flatten(branch)]
+        return [leaf for key in sorted(tree, key=str) for leaf in flatten(tree[key])]
     return [as_tensor(tree)]
 
 
@@ -44,7 +44,7 @@ def rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
         if isinstance(branch, (tuple, list)):
             return type(branch)(walk(b) for b in branch)
         if isinstance(branch, dict):
-            return {key: walk(b) for key, b in branch.items()}
+            return {key: walk(branch[key]) for key in sorted(branch, key=str)}
         return next(supply)
 
     return walk(tree)
@@ -67,6 +67,7 @@ class Folded:
     state_tree: Any = None
     output_tree: Any = None
     state_shapes: list[tuple[int, ...]] = field(default_factory=list)
+    state_dtypes: list[int] = field(default_factory=list)
     output_shapes: list[tuple[int, ...]] = field(default_factory=list)
     output_dtypes: list[int] = field(default_factory=list)
 
@@ -132,6 +133,7 @@ def fold(
         state_tree=state_tree,
         output_tree=output_tree,
         state_shapes=[t.shape for t in state],
+        state_dtypes=[t.dtype_code for t in state],
         output_shapes=[t.shape for t in outputs],
         output_dtypes=[t.dtype_code for t in outputs],
     )

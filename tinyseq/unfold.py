@@ -14,7 +14,7 @@ from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, flatten, fold, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take
 from tinyseq.structure import Chain
-from tinyseq.tape import INT64, Tape
+from tinyseq.tape import DTYPES, INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 from tinyseq.trees import Forest
 from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
@@ -65,7 +65,8 @@ class Unfolded:
         if self.chain.lengths is None:
             return stack(parts)
         packed = concatenate(parts, 0)
-        return take(packed, self._unreversed()) if self.chain.backwards else packed
+        with self.tape:
+            return take(packed, self._unreversed()) if self.chain.backwards else packed
 
     def _unreversed(self) -> np.ndarray:
         """For each packed row in time order, the packed row of the reversed chain."""
@@ -92,7 +93,8 @@ class Unfolded:
                 last = self._tensors([int(nodes[-1]) for nodes in self._states])
             else:
                 packed = [concatenate(self._tensors(nodes.tolist()), 0) for nodes in self._states]
-                last = [take(p, self.chain.last_rows()) for p in packed]
+                with self.tape:
+                    last = [take(p, self.chain.last_rows()) for p in packed]
             self._final = rebuild(self.folded.state_tree, last)
         return self._final
 
@@ -219,15 +221,15 @@ def _unfold_chain(
         which, delay = slot % len(initial), delays[slot // len(initial)]
         return _delayed(state_nodes[which], initial[which].index, delay)
 
+    steps = chain.positions + tape.next_step(scope, chain.T)
     bases = stamp(
         tape,
         [(folded, np.arange(chain.T))],
         slots,
-        chain.positions,
+        steps,
         args,
         {0: rows} if rows is not None else None,
     )
-    tape.next_step(scope, chain.T)
     if not state_nodes:
         state_nodes.extend(_trace(folded, bases, initial, delays))
     outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
@@ -282,6 +284,11 @@ def _check_state(folded: Folded, initial: list[Tensor], ragged: bool) -> None:
     if given != made:
         raise ShapeError(
             f"the state a step returns must have the shapes of the state it gets: initial {given}, returned {made}"
+        )
+    if [h.dtype_code for h in initial] != folded.state_dtypes:
+        raise DtypeError(
+            "the state a step returns must have the dtypes of the state it gets: initial "
+            f"{[str(h.dtype) for h in initial]}, returned {[str(DTYPES[code]) for code in folded.state_dtypes]}"
         )
 
 
