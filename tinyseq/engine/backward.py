@@ -1,0 +1,513 @@
+"""Emission of the backward pass: units in reverse, inside a recurrence only what the recurrence needs.
+
+A gradient's storage is overwritten by the first that writes all of it, and added to by the others; where the first
+writes only a part, it is zeroed before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyseq.engine import kernels
+from tinyseq.engine.condense import Class, Ref, Unplannable
+from tinyseq.engine.forward import COPY, MAPS, Forward
+from tinyseq.engine.graph import VIEWS, Graph, Unit, differentiable, repeated_row
+from tinyseq.engine.layout import Address, Layout
+from tinyseq.ops import OPS
+from tinyseq.ops.op import Kernel, size
+
+if TYPE_CHECKING:
+    from tinyseq.engine.plan import Planner
+
+FILL = Kernel.registry["fill"]
+
+
+def values_read(graph: Graph) -> set[int]:
+    """Classes whose values some vjp reads, and what those are views of."""
+    found: set[int] = set()
+    for i in graph.wants:
+        cls = graph.classes[i]
+        if cls.op in ("gather", "input", "parameter") or i in graph.inside:
+            continue
+        for term in graph.sums.get(i, []):
+            if term.kind == "matmul" and any(s in graph.wants for s in term.cls.refs[1].sources()):
+                found.update(term.cls.refs[0].sources())
+        if i in graph.sums:
+            continue
+        for j, ref in enumerate(cls.refs):
+            if not any(s in graph.wants for s in ref.sources()):
+                continue
+            for role in OPS[cls.op].reads.get(j, ()):
+                found.update([i] if role == "y" else cls.refs[int(role[1:])].sources())
+    stack = list(found)
+    while stack:
+        cls = graph.classes[stack.pop()]
+        if cls.op in VIEWS:
+            sources = [s for ref in cls.refs for s in ref.sources()]
+            sources += np.unique(graph.state.node_class[graph.state.joins.get(cls.index, [])]).tolist()
+            stack += [s for s in sources if s not in found]
+            found.update(sources)
+    return found
+
+
+class Gradients(dict):
+    """Layouts of gradients, made when first asked for."""
+
+    def __init__(self, backward: Backward) -> None:
+        super().__init__()
+        self.backward = backward
+
+    def __missing__(self, index: int) -> Layout:
+        layout = self[index] = self.backward.allocate(self.backward.graph.classes[index])
+        return layout
+
+    def __contains__(self, index: object) -> bool:
+        return index in self.backward.graph.wants
+
+    def get(self, index: int, default: Layout | None = None) -> Layout | None:  # type: ignore[override]
+        """The layout of a class whose gradient is wanted."""
+        return self[index] if index in self else default
+
+
+class Backward:
+    """Emits the backward pass into a planner."""
+
+    def __init__(self, planner: Planner, forward: Forward) -> None:
+        self.p, self.f = planner, forward
+        self.graph = planner.graph
+        self.layouts = Gradients(self)
+        planner.gradients = self.layouts
+        self.mirror = Forward(planner)
+        self.mirror.layouts = self.layouts
+        self.ready: set[int] = set()
+        self.level: set[int] = set()
+        self.deferred: list[tuple] = []
+        self.grads_size = 0
+
+    def run(self) -> None:
+        """Seed the loss with 1 (10.17), then every unit in reverse."""
+        loss = self.graph.classes[int(self.graph.state.node_class[self.graph.loss])]
+        if loss.index not in self.graph.wants:
+            return
+        number = int(self.graph.state.node_number[self.graph.loss])
+        layout = self.layouts[loss.index]
+        if loss.count > 1:
+            self.zero(layout)
+        one = self.p.constant(np.array([1.0, 0.0], self.p.dtype), "arena", "one")
+        self.p.begin([], "all", "∂L/∂L = 1 (10.17)")
+        self.p.run(FILL, [Address(layout.storage, layout.offset + number * layout.member), Address(one, 0)], [1, 1, 0, 0, 1])
+        self.p.end()
+        self.ready.add(layout.storage.index)
+        for unit in reversed(self.graph.units):
+            if any(cls.index in self.graph.wants for cls in unit.classes):
+                self.unit(unit)
+
+    # -- layouts ----------------------------------------------------------------------------------------------------
+    def allocate(self, cls: Class) -> Layout:
+        """Where the gradient of a class goes."""
+        root = self.graph.inside.get(cls.index)
+        if root is not None:
+            return self.layouts[root]
+        if cls.op == "parameter":
+            value = self.p.values[cls.index]
+            storage = self.p.storage(value.storage.size, f"∂L/∂{cls.name}", space="grads")
+            storage.node = int(cls.nodes[0])
+            return Layout(storage, 0, value.member, value.row, value.rows, value.cols)
+        if cls.index in self.f.views and cls.op not in ("expand", "detach", "constant"):
+            layout = getattr(self.mirror, f"view_{cls.op}")(cls)
+            if layout is None:
+                raise Unplannable(f"the gradient of a view by {cls.op}")
+            return layout
+        return self.p.room(cls, f"∂L/∂{cls.name or cls.op}", cls.index in self.level)
+
+    def zero(self, layout: Layout) -> None:
+        """Zero a whole storage, in a block before the one being built."""
+        storage = layout.storage
+        outer, self.p.loop = self.p.loop, None
+        self.p.begin([], "all", f"zero {storage.what}")
+        self.p.run(kernels.ZERO, [Address(storage, -storage.lead)], [1, 0, 0, storage.size])
+        self.p.end()
+        self.p.loop = outer
+        self.ready.add(storage.index)
+
+    def zero_ends(self, cls: Class, layout: Layout) -> None:
+        """Zero what lies before the first member and after the last."""
+        storage = layout.storage
+        main = storage.size - storage.lead
+        members = int(np.maximum(cls.rows, 1).sum()) * cls.cols
+        outer, self.p.loop = self.p.loop, None
+        self.p.begin([], "all", f"zero ends of {storage.what}")
+        for start, length in ((-storage.lead, storage.lead), (members, main - members)):
+            if length > 0:
+                self.p.run(kernels.ZERO, [Address(storage, start)], [1, 0, 0, length])
+        self.p.end()
+        self.p.loop = outer
+
+    def add_flag(self, target: Class, whole: bool) -> int:
+        """0 if this write is the first and covers the target, else 1 (after zeroing, if it is the first)."""
+        layout = self.layouts[target.index]
+        storage = layout.storage
+        if storage.index in self.ready:
+            return 1
+        rows = int(np.maximum(target.rows, 1).sum())
+        before, after = self.p.leads.get(target.index, (0, 0))
+        ends = (before + after) * int(np.maximum(target.rows, 1).max()) * target.cols
+        covers = whole and layout.packed and rows * target.cols == storage.size - ends
+        if not covers:
+            self.zero(layout)
+            return 1
+        if ends:
+            self.zero_ends(target, layout)
+        self.ready.add(storage.index)
+        return 0
+
+    # -- units ----------------------------------------------------------------------------------------------------------
+    def unit(self, unit: Unit) -> None:
+        """Backward through one unit."""
+        if not unit.recurrent:
+            cls = unit.classes[0]
+            if cls.index in self.p.leads:
+                self.starts(unit)
+            if cls.op not in ("input", "parameter", "constant", "detach"):
+                self.node(cls, set())
+            return
+        inside = {cls.index for cls in unit.classes}
+        wanted = [cls for cls in unit.classes if cls.index in self.graph.wants]
+        self.prepare(wanted, inside)
+        groups = list({cls.group.index: cls.group for cls in unit.classes}.values())
+        block = self.p.begin(groups, "levels", "backward through " + ", ".join(c.name or c.op for c in unit.classes))
+        block.recurrent = True
+        block.backwards = not groups[0].backwards
+        self.deferred = []
+        for cls in reversed(wanted):
+            self.p.loop = block
+            self.node(cls, inside)
+        self.p.loop = block
+        self.p.end()
+        self.starts(unit)
+        later, self.deferred = self.deferred, []
+        for action in later:
+            action[0](*action[1:])
+
+    def prepare(self, wanted: list[Class], inside: set[int]) -> None:
+        """Zero the gradients that the recurrence adds to, and keep those of one level only in one level."""
+        self.pending: set[int] = set()
+        plain: dict[int, bool] = {}
+        for cls in wanted:
+            for target, ref, whole in self.writes(cls):
+                if target in inside:
+                    ok = whole and ref.kind == "same" and target not in self.f.views
+                    root = self.graph.inside.get(target, target)
+                    plain[root] = plain.get(root, True) and ok
+                    for source in self.roots(target):
+                        plain[source] = plain.get(source, True) and (ok and source == root)
+        for cls in wanted:
+            if cls.index in self.f.views and cls.op not in ("expand", "detach"):
+                continue
+            if plain.get(cls.index, True) and cls.index not in self.p.leads and not cls.ragged:
+                touched = [r for r in self.graph.consumers.get(cls.index, [])]
+                outside = any(self.graph.inside.get(r, r) not in inside for r, _ in touched)
+                is_loss = int(self.graph.state.node_class[self.graph.loss]) == cls.index
+                if not outside and not is_loss and not self.later(cls, inside):
+                    self.level.add(cls.index)
+        for cls in wanted:
+            layout = self.layouts[cls.index]
+            if layout.level or layout.storage.index in self.ready:
+                continue
+            if plain.get(cls.index, False) and cls.index not in self.p.leads:
+                self.pending.add(layout.storage.index)
+            else:
+                self.zero(layout)
+        for cls in wanted:
+            if self.layouts[cls.index].level:
+                self.pending.add(self.layouts[cls.index].storage.index)
+
+    def roots(self, target: int) -> list[int]:
+        """The class that a view, however deep, lies in."""
+        found = []
+        while target in self.f.views and self.graph.classes[target].op not in ("expand", "detach"):
+            cls = self.graph.classes[target]
+            nodes = self.graph.state.joins.get(target)
+            target = int(self.graph.state.node_class[nodes[0]]) if nodes is not None else cls.refs[0].source
+            found.append(target)
+        return found
+
+    def later(self, cls: Class, inside: set[int]) -> bool:
+        """Whether something outside the recurrence reads this gradient."""
+        for target, _, _ in self.writes(cls):
+            if self.graph.inside.get(target, target) not in inside:
+                return True
+        return False
+
+    def writes(self, cls: Class) -> list[tuple[int, Ref, bool]]:
+        """(target class, ref, whether the write covers the target's members) for every gradient a node passes on."""
+        found = []
+        if cls.index in self.graph.sums:
+            for term in self.graph.sums[cls.index]:
+                for j, ref in enumerate(term.cls.refs):
+                    if ref.source in self.graph.wants and (term.kind != "matmul" or j < 2):
+                        found.append((ref.source, ref, not (term.kind == "matmul" and j == 1)))
+            return found
+        for j, ref in enumerate(self.f.refs(cls) if cls.index in self.graph.state.joins else cls.refs):
+            if not differentiable(cls, j) or (cls.index in self.f.views and cls.op != "expand"):
+                continue
+            for source in ref.sources():
+                if source in self.graph.wants:
+                    whole = cls.op in MAPS and ref.kind == "same"
+                    found.append((source, ref, whole))
+        return found
+
+    def starts(self, unit: Unit) -> None:
+        """What flowed to the members before the first is the gradient of what stood there."""
+        for cls in unit.classes:
+            if cls.index not in self.p.leads or cls.index not in self.graph.wants:
+                continue
+            layout = self.layouts[cls.index]
+            for place, (source, number) in self.f.start_sources(cls).items():
+                if source.index not in self.graph.wants:
+                    continue
+                rows = 1 if source.scalar else int(source.rows[0])
+                target = self.layouts[source.index]
+                add = self.add_flag(source, source.count == 1)
+                self.p.begin([], "all", f"gradient of the start of {cls.name or cls.op}")
+                if layout.ragged >= 0:
+                    at = -rows * layout.cols if place < 0 else int(cls.rows.sum()) * layout.cols
+                else:
+                    at = place * layout.member
+                to = Address(target.storage, target.offset + number * target.member)
+                operands = [to, Address(layout.storage, layout.offset + at)]
+                self.p.run(COPY, operands, [rows, target.row, layout.cols, add, layout.cols])
+                self.p.end()
+
+    # -- nodes ------------------------------------------------------------------------------------------------------------
+    def flag(self, target: Class, ref: Ref, whole: bool, inside: set[int]) -> int:
+        """The accumulate flag of a write."""
+        storage = self.layouts[target.index].storage.index
+        root = self.graph.inside.get(target.index, target.index)
+        if inside and root in inside:
+            if storage in self.pending:
+                self.pending.discard(storage)
+                self.ready.add(storage)
+                return 0
+            return 1
+        return self.add_flag(target, whole and ref.kind == "same")
+
+    def send(self, cls: Class, ref: Ref, inside: set[int], emit, *arguments) -> None:
+        """Emit now, or after the recurrence if the target lies outside it."""
+        if inside and self.graph.inside.get(ref.source, ref.source) not in inside:
+            self.deferred.append((emit, cls, *arguments, set()))
+        else:
+            emit(cls, *arguments, inside)
+
+    def node(self, cls: Class, inside: set[int]) -> None:
+        """Pass the gradient of a node on to its inputs."""
+        if cls.index in self.graph.sums:
+            for term in self.graph.sums[cls.index]:
+                self.term(cls, term, inside)
+            return
+        if cls.index in self.f.views and cls.op != "expand":
+            return
+        if cls.op == "gather":
+            self.scatter(cls, inside)
+            return
+        if cls.op == "expand" and repeated_row(self.graph, cls):
+            if cls.refs[0].source in self.graph.wants:
+                self.send(cls, cls.refs[0], inside, self.column_sum, cls)
+            return
+        if cls.op in MAPS:
+            for j, ref in enumerate(cls.refs):
+                if j in OPS[cls.op].vjp and ref.source in self.graph.wants:
+                    self.send(cls, ref, inside, self.map, j)
+            return
+        if cls.op in ("index", "window"):
+            if cls.refs[0].source in self.graph.wants:
+                self.send(cls, cls.refs[0], inside, self.copy_back)
+            return
+        refs = self.f.refs(cls)
+        for j, ref in enumerate(refs):
+            if differentiable(cls, j) and ref.source in self.graph.wants:
+                self.send(cls, ref, inside, self.generic, j)
+
+    def operand(self, reader: Class, ref: Ref) -> tuple[Layout, int]:
+        """Layout of an input's gradient."""
+        return self.mirror.operand(reader, ref)
+
+    def map(self, cls: Class, j: int, inside: set[int]) -> None:
+        """An elementwise vjp."""
+        kernel = Kernel.registry[f"{cls.op}_vjp{j}"]
+        ref = cls.refs[j]
+        target = self.graph.classes[ref.source]
+        operands = [self.operand(cls, ref), (self.layouts[cls.index], 0)]
+        for role in kernel.operands[2:]:
+            if role == "y":
+                operands.append((self.p.values[cls.index], 0))
+            elif role != "attr":
+                operands.append(self.f.operand(cls, cls.refs[int(role[1:])]))
+        add = self.flag(target, ref, True, inside)
+        self.f.emit_map(kernel, cls, operands, inside, add)
+
+    def column_sum(self, cls: Class, expand: Class, inside: set[int]) -> None:
+        """The gradient of a repeated row: the sum over its repetitions. ``cls`` holds the gradient of the rows."""
+        ref = expand.refs[0]
+        target = self.graph.classes[ref.source]
+        g = self.layouts[cls.index]
+        shared = ref.kind == "shared" or expand.count == 1
+        to, shift = self.operand(expand, ref)
+        add = self.flag(target, Ref("same", ref.source), True, inside)
+        opened = self.f.open(cls, inside, shared and g.flat, f"∂L/∂{target.name or target.op}: sum over rows")
+        block = self.p.loop
+        assert block is not None
+        if opened and len(next(iter(block.bounds.values()))) > 2 and shared and not add:
+            self.p.loop = None
+            self.zero(self.layouts[target.index])
+            self.p.loop, add = block, 1
+        coefficient, key = self.p.rows_of(cls)
+        address = Address(to.storage, to.offset) if shared else self.p.address(to, expand, shift)
+        self.p.run(kernels.COLUMN_SUM, [address, self.p.address(g, cls)], [0, 0, g.row, add, cls.cols], {0: (coefficient, key)})
+        if opened:
+            self.p.end()
+
+    def copy_back(self, cls: Class, inside: set[int]) -> None:
+        """The gradient of rows that were copied."""
+        ref = cls.refs[0]
+        target = self.graph.classes[ref.source]
+        add = self.flag(target, ref, False, inside)
+        if cls.op == "window" and cls.ragged:
+            to, shift = self.operand(cls, ref)
+            opened = self.f.open(cls, inside, False)
+            g = self.layouts[cls.index]
+            operands = [self.p.address(to, cls, shift), self.p.address(g, cls)]
+            coefficient, key = self.p.rows_of(cls)
+            self.p.run(COPY, operands, [0, to.row, g.row, add, cls.cols], {0: (coefficient, key)})
+            if opened:
+                self.p.end()
+            return
+        view = getattr(self.mirror, f"view_{cls.op}")(cls)
+        if view is None:
+            raise Unplannable(f"the gradient of {cls.op}")
+        self.f.emit_map(COPY, cls, [(view, 0), (self.layouts[cls.index], 0)], inside, add)
+
+    def generic(self, cls: Class, j: int, inside: set[int]) -> None:
+        """An op's own vjp calls for one input."""
+        op, site = OPS[cls.op], self.f.site(cls)
+        calls = dict(op.vjps(site)).get(j)
+        if calls is None:
+            return
+        refs = self.f.refs(cls)
+        target = self.graph.classes[refs[j].source]
+        partial = len(calls) != 1 or calls[0].partial
+        add = self.flag(target, refs[j], not partial, inside)
+        if partial and not add:
+            layout = self.layouts[target.index]
+            if inside and layout.level:
+                self.clear_level(target, layout)
+            else:
+                self.zero(layout)
+            add = 1
+        roles = {"y": (self.p.values[cls.index], 0), "g": (self.layouts[cls.index], 0), f"gx{j}": self.operand(cls, refs[j])}
+        used = {role for call in calls for role in call.operands}
+        roles.update({f"x{i}": self.f.operand(cls, ref) for i, ref in enumerate(refs) if f"x{i}" in used})
+        roles = {role: layout for role, layout in roles.items() if role in used}
+        self.f.emit_calls(cls, calls, site, roles, inside, add)
+
+    def clear_level(self, target: Class, layout: Layout) -> None:
+        """Zero a gradient of one level before parts of it are written."""
+        coefficient, key = self.p.rows_of(target)
+        self.p.run(kernels.ZERO, [Address(layout.storage, 0)], [0, layout.cols, 0, layout.cols], {0: (coefficient, key)})
+
+    def scatter(self, cls: Class, inside: set[int]) -> None:
+        """Add the rows of a gather to the members they came from."""
+        ref = cls.refs[0]
+        sources = [s for s in ref.sources() if s in self.graph.wants]
+        if not inside or all(self.graph.inside.get(s, s) not in inside for s in sources):
+            if inside:
+                self.deferred.append((self.scatter_now, cls, set()))
+                return
+        self.scatter_now(cls, inside)
+
+    def scatter_now(self, cls: Class, inside: set[int]) -> None:
+        """Emit the scatter."""
+        ref = cls.refs[0]
+        for source in ref.sources():
+            if source in self.graph.wants and self.layouts[source].storage.index not in self.ready:
+                self.zero(self.layouts[source])
+        rows, cols = self.layouts[cls.index].rows, cls.cols
+        nowhere = Layout(self.p.storage(rows * cols, "gradients that nobody wants"), 0, 0, cols, rows, cols)
+        where = self.f.pointers(ref, self.layouts, cls, nowhere)
+        opened = self.f.open(cls, inside, True)
+        g = self.layouts[cls.index]
+        width = g.rows * g.cols
+        operands = [
+            Address(self.p.origin, 0),
+            self.p.address(g, cls),
+            Address(where, 0, (1, ("member", cls.group.index))),
+        ]
+        self.p.run(kernels.SCATTER_ROWS, operands, [0, 0, width, 1, 1], {0: (1, ("members", cls.group.index))})
+        if opened:
+            self.p.end()
+
+    # -- sums ---------------------------------------------------------------------------------------------------------------
+    def term(self, cls: Class, term, inside: set[int]) -> None:
+        """The gradient of a sum is the gradient of each of its terms."""
+        if term.kind == "row":
+            if term.cls.refs[0].source in self.graph.wants:
+                self.send(cls, term.cls.refs[0], inside, self.column_sum, term.cls)
+        elif term.kind == "value":
+            ref = term.cls.refs[0]
+            if ref.source in self.graph.wants:
+                self.send(cls, ref, inside, self.value_term, ref)
+        else:
+            a, w = term.cls.refs
+            if a.source in self.graph.wants:
+                self.send(cls, a, inside, self.product_input, term.cls)
+            if w.source in self.graph.wants:
+                self.send(cls, w, inside, self.product_weight, term.cls)
+
+    def value_term(self, cls: Class, ref: Ref, inside: set[int]) -> None:
+        """g added to the gradient of a plain term."""
+        add = self.flag(self.graph.classes[ref.source], ref, True, inside)
+        self.f.emit_map(kernels.ADD_TO, cls, [self.operand(cls, ref), (self.layouts[cls.index], 0)], inside, add)
+
+    def product_input(self, cls: Class, matmul: Class, inside: set[int]) -> None:
+        """∂L/∂x (+)= g · op(W)ᵀ."""
+        ref = matmul.refs[0]
+        to, shift = self.operand(matmul, ref)
+        g = self.layouts[cls.index]
+        packed, k, n = self.f.pack(matmul, True)
+        add = self.flag(self.graph.classes[ref.source], ref, True, inside)
+        opened = self.f.open(cls, inside, to.flat and g.flat)
+        operands = [self.p.address(to, matmul, shift), self.p.address(g, cls), Address(packed.storage, 0)]
+        vary = {0: self.p.rows_of(cls)}
+        self.p.run(kernels.GEMM_PACKED, operands, [0, to.row, g.row, 0, add, n, k], vary)
+        if opened:
+            self.p.end()
+
+    def product_weight(self, cls: Class, matmul: Class, inside: set[int]) -> None:
+        """∂L/∂W (+)= Σ over all members of xᵀ g, as one product whose inner dimension is all rows of all steps."""
+        a_ref, w_ref = matmul.refs
+        a, shift = self.f.operand(matmul, a_ref)
+        g, w = self.layouts[cls.index], self.layouts[w_ref.source]
+        transposed = bool(dict(matmul.attrs).get("transpose_b"))
+        flat = a.flat and g.flat and not (a.ragged >= 0 and shift)
+        target = self.graph.classes[w_ref.source]
+        whole = flat and w_ref.kind == "same" or target.count == 1
+        add = self.flag(target, Ref("same", w_ref.source), bool(whole), inside)
+        opened = self.f.open(cls, inside, flat, f"∂L/∂{target.name or target.op}")
+        if opened and not flat and not add:
+            outer, self.p.loop = self.p.loop, None
+            self.zero(w)
+            self.p.loop, add = outer, 1
+        if w_ref.kind == "shared":
+            w = self.mirror.operand(matmul, w_ref)[0]
+        x, up = (self.p.address(a, matmul, shift), a.row, a.cols), (self.p.address(g, cls), g.row, cls.cols)
+        left, right = (up, x) if transposed else (x, up)
+        operands = [Address(w.storage, w.offset), left[0], right[0]]
+        vary = {0: self.p.rows_of(cls)}
+        self.p.run(kernels.WEIGHT_GRADIENT, operands, [0, w.row, left[1], right[1], add, left[2], right[2]], vary)
+        if opened:
+            self.p.end()
+
+
+__all__ = ["Backward", "size", "values_read"]

@@ -1,0 +1,68 @@
+"""The plan verifier: every operand of every instruction at every level lies inside its storage."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyseq.engine.kernels import WEIGHT_GRADIENT
+from tinyseq.engine.layout import Block, Instruction
+from tinyseq.engine.plan import Plan
+from tinyseq.engine.program import Assembler
+from tinyseq.errors import TapeError
+
+
+def verify_plan(plan: Plan) -> None:
+    """Raise TapeError naming the first instruction that would leave its storages or read what nobody wrote."""
+    assembler = Assembler(plan)
+    written: set[int] = {s.index for s in plan.storages if s.space == "leaf" or s.data is not None}
+    for place, block in enumerate(plan.blocks):
+        for instruction in block.instructions:
+            where = f"block {place} ({block.phase}: {block.note}), {instruction.kernel.name}"
+            _bounds(assembler, block, instruction, where)
+            target = instruction.operands[0].storage
+            adds = len(instruction.d) > len(instruction.operands) + 1 and instruction.d[1 + len(instruction.operands)]
+            sources = instruction.operands[0 if adds else 1 :]
+            for address in sources:
+                storage = address.storage
+                if storage.index not in written and storage.space != "origin" and not block.recurrent:
+                    raise TapeError(f"{where}: reads {storage.what!r}, which nothing has written")
+            written.add(target.index)
+            if block.recurrent:
+                written.update(i.operands[0].storage.index for i in block.instructions)
+    _overlaps(plan)
+
+
+def _bounds(assembler: Assembler, block: Block, instruction: Instruction, where: str) -> None:
+    rows = np.array([instruction.d[0]])
+    if 0 in instruction.vary:
+        coefficient, key = instruction.vary[0]
+        rows = coefficient * assembler.column(block, key)
+    for place, address in enumerate(instruction.operands):
+        storage = address.storage
+        if storage.space == "origin":
+            continue
+        start = np.array([address.offset])
+        if address.vary:
+            coefficient, key = address.vary
+            start = address.offset + coefficient * assembler.column(block, key)
+        stride = instruction.d[1 + place]
+        count = np.array([instruction.d[5]]) if instruction.kernel is WEIGHT_GRADIENT and place == 0 else rows
+        end = start + np.maximum(count - 1, 0) * stride
+        low, high = np.minimum(start, end), np.maximum(start, end)
+        if len(low) and (low.min() < -storage.lead or high.max() >= max(storage.size - storage.lead, 1)):
+            raise TapeError(
+                f"{where}: operand {place} reaches {low.min()} to {high.max()} of {storage.what!r}, which has "
+                f"{-storage.lead} to {storage.size - storage.lead - 1}"
+            )
+
+
+def _overlaps(plan: Plan) -> None:
+    """Storages that are alive at the same time share no element."""
+    arena = sorted((s for s in plan.storages if s.space == "arena" and s.last >= 0), key=lambda s: s.base - s.lead)
+    alive: list = []
+    for storage in arena:
+        alive = [other for other in alive if other.base - other.lead + other.size > storage.base - storage.lead]
+        for other in alive:
+            if other.first <= storage.last and storage.first <= other.last:
+                raise TapeError(f"{other.what!r} and {storage.what!r} share memory while both are alive")
+        alive.append(storage)

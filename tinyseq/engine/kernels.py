@@ -1,0 +1,116 @@
+"""Kernels that exist only for batching: packed products, weight gradients, gathers, sums over rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import intrinsic
+
+from tinyseq.engine.gemm import gemm, pack, packed_size, panel_width
+from tinyseq.jit import kernel
+from tinyseq.ops.op import Kernel, map_kernel
+
+
+@kernel
+def _gemm_packed(d, y, x, w):
+    """y (rows, n) (+)= x (rows, k) · w, packed; d = [rows, stride of y, of x, 0, accumulate, n, k]."""
+    width = panel_width(y.dtype)
+    gemm(d[0], d[5], d[6], x, 0, d[2], 1, w, 0, width, d[6] * width, y, 0, d[1], d[4])
+
+
+@kernel
+def _pack(d, y, w):
+    """Pack the k × n matrix w[p · d[6] + j · d[7]]; d = [1, 0, 0, accumulate, k, n, row stride, column stride]."""
+    pack(w, 0, d[6], d[7], d[4], d[5], y, 0)
+
+
+@kernel
+def _weight_gradient(d, y, x, g):
+    """y (m, n) (+)= Σ_r x[r, :]ᵀ g[r, :]; d = [rows, stride of y, of x, of g, accumulate, m, n]."""
+    width = panel_width(y.dtype)
+    gemm(d[5], d[6], d[0], x, 0, 1, d[2], g, 0, d[3], width, y, 0, d[1], d[4])
+
+
+@kernel
+def _matmul_tiled(d, out, a, b):
+    """The op matmul by register tiles; the same numbers in d."""
+    m, n, k = d[5], d[6], d[7]
+    width = panel_width(out.dtype)
+    packed = np.empty(1, out.dtype)
+    if d[11] != 1:
+        packed = np.empty(packed_size(k, n, width), out.dtype)
+    for r in range(d[0]):
+        if d[11] == 1:
+            gemm(m, n, k, a, r * d[2], d[8], d[9], b, r * d[3], d[10], width, out, r * d[1], n, d[4])
+        else:
+            pack(b, r * d[3], d[10], d[11], k, n, packed, 0)
+            gemm(m, n, k, a, r * d[2], d[8], d[9], packed, 0, width, k * width, out, r * d[1], n, d[4])
+
+
+@kernel
+def _column_sum(d, y, g):
+    """y (+)= Σ_r g[r, :]; d = [rows, 0, stride of g, accumulate, columns]."""
+    columns = d[4]
+    total = y[:columns]
+    if not d[3]:
+        for i in range(columns):
+            total[i] = y.dtype.type(0)
+    for r in range(d[0]):
+        row = g[r * d[2] : r * d[2] + columns]
+        for i in range(columns):
+            total[i] += row[i]
+
+
+@intrinsic
+def _from(typing_context, array, offset):  # type: ignore[no-untyped-def]
+    """The array seen from an element on, before its beginning too: an array of the user's lies anywhere."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        made = context.make_array(signature.args[0])(context, builder, arguments[0])
+        made.data = builder.gep(made.data, [arguments[1]])
+        return made._getvalue()
+
+    return array(array, types.int64), generate
+
+
+@kernel
+def _gather_rows(d, y, arena, where):
+    """y[r] = arena[where[r] :][: width]; d = [members, width, 0, 1, accumulate]."""
+    width = d[1]
+    for r in range(d[0]):
+        row = _from(arena, where[r])[:width]
+        out = y[r * width : r * width + width]
+        for i in range(width):
+            out[i] = row[i]
+
+
+@kernel
+def _scatter_rows(d, arena, g, where):
+    """arena[where[r] :][: width] += g[r]; d = [members, 0, width, 1, accumulate]."""
+    width = d[2]
+    for r in range(d[0]):
+        row = _from(arena, where[r])[:width]
+        up = g[r * width : r * width + width]
+        for i in range(width):
+            row[i] += up[i]
+
+
+@kernel
+def _zero(d, y):
+    """y = 0; d = [rows, stride, accumulate, columns]."""
+    for r in range(d[0]):
+        row = y[r * d[1] : r * d[1] + d[3]]
+        for i in range(row.size):
+            row[i] = y.dtype.type(0)
+
+
+GEMM_PACKED = Kernel("gemm_packed", _gemm_packed, ("y", "x", "w"))
+PACK = Kernel("pack", _pack, ("y", "w"))
+WEIGHT_GRADIENT = Kernel("weight_gradient", _weight_gradient, ("y", "x", "g"))
+MATMUL_TILED = Kernel("matmul_tiled", _matmul_tiled, ("y", "a", "b"))
+COLUMN_SUM = Kernel("column_sum", _column_sum, ("y", "g"))
+GATHER_ROWS = Kernel("gather_rows", _gather_rows, ("y", "arena", "where"), ("where",))
+GATHER_INTEGERS = Kernel("gather_integers", _gather_rows, ("y", "arena", "where"), ("y", "arena", "where"))
+SCATTER_ROWS = Kernel("scatter_rows", _scatter_rows, ("arena", "g", "where"), ("where",))
+ZERO = Kernel("zero", _zero, ("y",))
+ADD_TO = map_kernel("add_to", ("y", "x0"), "x0", {})

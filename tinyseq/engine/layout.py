@@ -1,0 +1,151 @@
+"""Where values lie: storages in one arena, layouts that view them, instructions that address them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyseq.ops.op import Kernel
+
+FOREVER = 1 << 60
+ALIGN = 16
+
+
+@dataclass
+class Storage:
+    """A run of elements. ``lead`` elements before member 0 hold what stands for the members before the first."""
+
+    index: int
+    size: int
+    lead: int = 0
+    space: str = "arena"  # arena, leaf (an array of the user's), integers, grads (the flat gradient)
+    node: int = -1
+    what: str = ""
+    first: int = FOREVER
+    last: int = -1
+    base: int = 0
+    temporary: bool = False
+    data: Any = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A class's members in a storage: member m, row r, column c at offset + m · member + r · row + c.
+
+    ``ragged`` names the class whose first rows say where members begin, then ``row`` apart; ``level`` says that the
+    storage holds the members of one level only.
+    """
+
+    storage: Storage
+    offset: int
+    member: int
+    row: int
+    rows: int
+    cols: int
+    ragged: int = -1
+    level: bool = False
+
+    @property
+    def packed(self) -> bool:
+        """Whether rows follow each other without gaps, members too."""
+        return (self.row == self.cols or self.rows == 1) and (
+            self.ragged >= 0 or self.member == self.rows * self.cols
+        )
+
+    @property
+    def dense(self) -> bool:
+        """Whether the rows of one member follow each other without gaps."""
+        return self.row == self.cols or self.rows == 1
+
+    @property
+    def flat(self) -> bool:
+        """Whether rows of all members are evenly spaced, so that many members are just more rows."""
+        return self.ragged >= 0 or self.level or self.member == self.rows * self.row
+
+
+@dataclass
+class Address:
+    """An operand of an instruction: base of a storage + constant + Σ coefficient · table."""
+
+    storage: Storage
+    offset: int
+    vary: tuple[int, Any] | None = None  # (coefficient, table key)
+
+
+@dataclass
+class Instruction:
+    """One kernel call: addresses of its operands and its vector d, some of whose slots vary with the level."""
+
+    kernel: Kernel
+    operands: list[Address]
+    d: list[int]
+    vary: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass
+class Block:
+    """Instructions run level by level. ``bounds`` gives for each group where levels begin among its members."""
+
+    bounds: dict[int, np.ndarray]
+    levels: int
+    instructions: list[Instruction]
+    backwards: bool = False
+    recurrent: bool = False
+    phase: str = "forward"
+    note: str = ""
+
+    def storages(self) -> Iterable[Storage]:
+        """Every storage its instructions touch."""
+        for instruction in self.instructions:
+            for address in instruction.operands:
+                yield address.storage
+
+
+def allocate(storages: list[Storage], alignment: int = ALIGN) -> tuple[int, int]:
+    """Place storages of the arena so that those alive at the same time don't overlap (first fit, in order of birth).
+
+    Returns (elements of the arena, elements without reuse).
+    """
+    wanted = [s for s in storages if s.space == "arena" and s.last >= 0]
+    wanted.sort(key=lambda s: (s.first, -s.size))
+    free: list[tuple[int, int]] = []  # (start, size), ordered
+    alive: list[tuple[int, Storage, int]] = []
+    top = total = 0
+    for storage in wanted:
+        ended = [item for item in alive if item[0] < storage.first]
+        if ended:
+            alive = [item for item in alive if item[0] >= storage.first]
+            for _, old, size in ended:
+                free.append((old.base - old.lead_aligned, size))  # type: ignore[attr-defined]
+            free = _merge(free)
+        lead = -(-storage.lead // alignment) * alignment
+        size = lead + -(-max(storage.size - storage.lead, 1) // alignment) * alignment
+        total += size
+        place = next((i for i, (_, room) in enumerate(free) if room >= size), None)
+        if place is None:
+            start = top
+            top += size
+        else:
+            start, room = free[place]
+            if room > size:
+                free[place] = (start + size, room - size)
+            else:
+                del free[place]
+        storage.base = start + lead
+        storage.lead_aligned = lead  # type: ignore[attr-defined]
+        alive.append((storage.last, storage, size))
+    return top, total
+
+
+def _merge(free: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, size in sorted(free):
+        if merged and merged[-1][0] + merged[-1][1] == start:
+            merged[-1] = (merged[-1][0], merged[-1][1] + size)
+        else:
+            merged.append((start, size))
+    return merged

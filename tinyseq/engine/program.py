@@ -1,0 +1,217 @@
+"""A plan bound to memory: one array of integers, one arena, and the arrays of the user's where they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq.engine.layout import Block, Instruction, Storage
+from tinyseq.engine.plan import Plan
+from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address, run
+
+
+def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
+    """Uninitialised memory that begins at a multiple of ``alignment`` bytes."""
+    raw = np.empty(count * dtype.itemsize + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+class Program:
+    """Runs a plan. ``bind`` says where the leaves lie, ``run`` computes, ``value`` and ``gradients`` show results."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.dtype = plan, plan.dtype
+        self.arena = aligned(max(plan.arena, 1), plan.dtype)
+        self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
+        self._place_integers()
+        self._place_grads()
+        self.code, self.tables, self._moves = Assembler(plan).assemble()
+        self.flags = np.zeros(16, np.int64)
+        self._bound: dict[int, int] = {}
+        self._keep: dict[int, np.ndarray] = {}
+        for storage in plan.storages:
+            if storage.space == "arena" and storage.data is not None and storage.last >= 0:
+                self.arena[storage.base : storage.base + len(storage.data)] = storage.data
+
+    def _place_integers(self) -> None:
+        wanted = [s for s in self.plan.storages if s.space == "integers" and s.last >= 0]
+        total = 0
+        for storage in wanted:
+            storage.base = total
+            total += len(storage.data)
+        self.integers = np.zeros(max(total, 1), np.int64)
+
+    def _place_grads(self) -> None:
+        self._grads = [s for s in self.plan.storages if s.space == "grads"]
+        self._grad_places: dict[int, int] = {}
+        total = 0
+        for storage in self._grads:
+            self._grad_places[storage.node] = total
+            total += -(-storage.size // 16) * 16
+        self.grads = aligned(max(total, 1), self.dtype)
+        self.grads[:] = 0
+        origin = (self.grads.ctypes.data - self.arena.ctypes.data) // self.dtype.itemsize
+        for storage in self._grads:
+            storage.base = origin + self._grad_places[storage.node]
+
+    def bind(self, arrays: dict[int, np.ndarray]) -> None:
+        """Say where leaves lie (tape index → contiguous array of the planned dtype); nothing is copied."""
+        moved = False
+        for storage in self._leaves:
+            array = arrays[storage.node]
+            address = array.ctypes.data
+            if self._bound.get(storage.node) != address:
+                moved = True
+                self._bound[storage.node] = address
+                origin = (self.integers if array.dtype == np.int64 else self.arena).ctypes.data
+                storage.base = (address - origin) // array.dtype.itemsize
+            self._keep[storage.node] = array
+        if moved or not self._bound:
+            self._relocate()
+
+    def _relocate(self) -> None:
+        places, storages, constants = self._moves
+        bases = np.array([s.base for s in self.plan.storages] + [0], np.int64)
+        self.code[places] = constants + bases[storages]
+        for _, where, ref, layouts in self.plan.pointers:
+            if where.last < 0:
+                continue
+            index = self.integers[where.base : where.base + len(where.data)]
+            for c, layout in layouts.items():
+                chosen = ref.classes == c
+                index[chosen] = layout.storage.base + layout.offset + ref.numbers[chosen] * layout.member
+
+    def run(self) -> None:
+        """Run the program from its first block to its last."""
+        run(self.code, self.tables, self.arena.ctypes.data, self.integers.ctypes.data, 0, 1, self.flags)
+
+    def value(self, node: int) -> np.ndarray:
+        """A view of a wanted value, until the next run."""
+        state = self.plan.graph.state
+        cls = state.classes[int(state.node_class[node])]
+        layout = self.plan.values[cls.index]
+        number = int(state.node_number[node])
+        shape = cls.shape(number)
+        if layout.storage.space == "leaf":
+            source = self._keep[layout.storage.node].reshape(-1)
+            start = layout.offset + number * layout.member
+        else:
+            source = self.integers if cls.dtype.kind == "i" else self.arena
+            start = layout.storage.base + layout.offset + number * layout.member
+        if layout.ragged >= 0:
+            start += int(state.classes[layout.ragged].rows[:number].sum()) * layout.row
+        rows, cols = (shape[0] if shape else 1), cls.cols
+        if layout.dense:
+            return source[start : start + rows * cols].reshape(shape)
+        strides = (layout.row * source.itemsize, source.itemsize)
+        return np.lib.stride_tricks.as_strided(source[start:], (rows, cols), strides).reshape(shape)
+
+    def gradients(self) -> dict[int, np.ndarray]:
+        """Views of the parameters' gradients by tape index."""
+        return {
+            s.node: self.grads[self._grad_places[s.node] : self._grad_places[s.node] + s.size] for s in self._grads
+        }
+
+
+class Assembler:
+    """Turns blocks into the program's integers."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.code: list[int] = []
+        self.tables: list[np.ndarray] = []
+        self.table_size = 0
+        self.moves: list[tuple[int, int, int]] = []
+        self._starts: dict[int, np.ndarray] = {}
+
+    def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """(code, tables, (places, storages, constants) of what depends on where storages lie)."""
+        for block in self.plan.blocks:
+            self.block(block)
+        moves = np.array(self.moves, np.int64).reshape(-1, 3).T.copy()
+        tables = np.concatenate(self.tables) if self.tables else np.zeros(1, np.int64)
+        return np.array(self.code, np.int64), tables.astype(np.int64), (moves[0], moves[1], moves[2])
+
+    def block(self, block: Block) -> None:
+        """One block with its tables."""
+        header = len(self.code)
+        self.code += [block.levels, int(block.backwards), 0, self.table_size, 0, 0]
+        columns: dict[Any, tuple[int, int | None]] = {}
+        size = 0
+        for instruction in block.instructions:
+            for key in self.keys(instruction):
+                if key not in columns:
+                    column = self.column(block, key)
+                    if (column == column[0]).all():
+                        columns[key] = (-1, int(column[0]))
+                    else:
+                        columns[key] = (size, None)
+                        self.tables.append(column)
+                        size += len(column)
+        self.table_size += size
+        for instruction in block.instructions:
+            self.instruction(instruction, columns)
+        self.code[header + 2] = len(self.code) - header - BLOCK_HEADER
+
+    @staticmethod
+    def keys(instruction: Instruction) -> list[Any]:
+        """Tables that an instruction uses."""
+        found = [address.vary[1] for address in instruction.operands if address.vary]
+        return found + [vary[1] for vary in instruction.vary.values()]
+
+    def starts(self, c: int) -> np.ndarray:
+        """Rows before each member of a class."""
+        if c not in self._starts:
+            rows = np.maximum(self.plan.graph.classes[c].rows, 1)
+            self._starts[c] = np.concatenate([[0], np.cumsum(rows)])
+        return self._starts[c]
+
+    def column(self, block: Block, key: Any) -> np.ndarray:
+        """A table: one number for each level."""
+        if key[0] in ("member", "members"):
+            bounds = block.bounds[key[1]]
+            return bounds[:-1] if key[0] == "member" else np.diff(bounds)
+        cls = self.plan.graph.classes[key[1]]
+        bounds, starts = block.bounds[cls.group.index], self.starts(key[1])
+        if key[0] == "rows":
+            return np.diff(starts[bounds])
+        place = bounds[:-1] + key[2]
+        before = np.minimum(place, 0) * int(cls.rows.max())
+        return starts[np.clip(place, 0, cls.count)] + before
+
+    def instruction(self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]]) -> None:
+        """One instruction: header, varying numbers, payload."""
+        varying: list[tuple[int, int, int, int, Storage | None]] = []
+        payload: list[tuple[int, Storage | None]] = []
+        for slot, address in enumerate(instruction.operands):
+            constant = address.offset
+            if address.vary:
+                coefficient, key = address.vary
+                place, fixed = columns[key]
+                if fixed is not None:
+                    constant += coefficient * fixed
+                else:
+                    varying.append((slot, constant, coefficient, place, address.storage))
+            payload.append((constant, address.storage))
+        first = len(instruction.operands)
+        for slot, number in enumerate(instruction.d):
+            if slot in instruction.vary:
+                coefficient, key = instruction.vary[slot]
+                place, fixed = columns[key]
+                if fixed is not None:
+                    number = coefficient * fixed
+                else:
+                    varying.append((first + slot, 0, coefficient, place, None))
+            payload.append((int(number), None))
+        self.code += [kernel_address(instruction.kernel, self.plan.dtype), len(varying), len(payload), 0]
+        assert HEADER == 4
+        for slot, base, coefficient, place, storage in varying:
+            if storage is not None:
+                self.moves.append((len(self.code) + 1, storage.index, base))
+            self.code += [slot, base, coefficient, place]
+        for number, storage in payload:
+            if storage is not None:
+                self.moves.append((len(self.code), storage.index, number))
+            self.code.append(number)

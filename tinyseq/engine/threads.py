@@ -1,0 +1,120 @@
+"""Threads of one run: a barrier that spins, and workers that wait for programs."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from tinyseq.jit import kernel
+
+
+@intrinsic
+def _fetch_add(typing_context, array, index, amount):  # type: ignore[no-untyped-def]
+    signature = types.int64(array, types.int64, types.int64)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", builder.gep(data, [arguments[1]]), arguments[2], "seq_cst")
+
+    return signature, generate
+
+
+@intrinsic
+def _load(typing_context, array, index):  # type: ignore[no-untyped-def]
+    signature = types.int64(array, types.int64)
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.load_atomic(builder.gep(data, [arguments[1]]), "acquire", 8)
+
+    return signature, generate
+
+
+@intrinsic
+def _pause(typing_context):  # type: ignore[no-untyped-def]
+    """Let the operating system run another thread."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        function_type = ir.FunctionType(ir.IntType(32), [])
+        function = builder.module.globals.get("sched_yield") or ir.Function(
+            builder.module, function_type, "sched_yield"
+        )
+        builder.call(function, [])
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+@kernel
+def barrier(flags, thread, threads):
+    """Wait until all threads of the run have come here. flags = [arrivals, ...], zero at the start of a run."""
+    ticket = _fetch_add(flags, 0, 1)
+    goal = (ticket // threads + 1) * threads
+    spins = 0
+    while _load(flags, 0) < goal:
+        spins += 1
+        if spins > 2000:
+            _pause()
+
+
+class Workers:
+    """Threads that each run what they are given, one at a time."""
+
+    def __init__(self) -> None:
+        self._queues: list[queue.SimpleQueue] = []
+        self._lock = threading.Lock()
+
+    def run(self, tasks: list[Callable[[], None]]) -> None:
+        """Run all tasks at once, the first in the caller's thread; returns when all have ended."""
+        done = threading.Semaphore(0)
+        failures: list[BaseException] = []
+        with self._lock:
+            while len(self._queues) < len(tasks) - 1:
+                inbox: queue.SimpleQueue = queue.SimpleQueue()
+                self._queues.append(inbox)
+                threading.Thread(target=_serve, args=(inbox,), daemon=True, name="tinyseq-worker").start()
+            for inbox, task in zip(self._queues, tasks[1:], strict=False):
+                inbox.put((task, done, failures))
+            tasks[0]()
+            for _ in tasks[1:]:
+                done.acquire()
+        if failures:
+            raise failures[0]
+
+    def stop(self) -> None:
+        """End the workers."""
+        for inbox in self._queues:
+            inbox.put(None)
+        self._queues.clear()
+
+
+def _serve(inbox: queue.SimpleQueue) -> None:
+    while True:
+        item = inbox.get()
+        if item is None:
+            return
+        task, done, failures = item
+        try:
+            task()
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            done.release()
+
+
+WORKERS = Workers()
+atexit.register(WORKERS.stop)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=WORKERS._queues.clear)
+
+
+def available() -> int:
+    """Number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
