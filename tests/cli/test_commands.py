@@ -306,6 +306,23 @@ def test_draw_names_its_file_after_the_view_and_knows_gradients(run, tmp_path):
     assert (tmp_path / "plain.svg").read_bytes() != (tmp_path / "heat.svg").read_bytes()
 
 
+def test_draw_of_a_cell_without_a_loss_invents_none_unless_gradients_are_asked_for(run, cell, tmp_path):
+    for name, more in (("plain.dot", ()), ("heat.dot", ("--gradients",))):
+        result = run("draw", f"{cell}:Leaky", "-o", name, *more)
+        assert result.exit_code == 0, result.output
+    plain, heat = ((tmp_path / name).read_text("utf-8") for name in ("plain.dot", "heat.dot"))
+    assert "<I>L" not in plain
+    assert "<I>L" in heat
+    assert "gradients of ½ Σ outputs² on random inputs" in result.stdout
+
+
+def test_draw_in_detail_shows_every_operation(run, tmp_path):
+    for detail in ("cell", "ops"):
+        assert run("draw", "rnn", "--detail", detail, "--steps", 2, "-o", f"{detail}.dot").exit_code == 0
+    cell, ops = ((tmp_path / f"{name}.dot").read_text("utf-8") for name in ("cell", "ops"))
+    assert ops.count("pos=") > 2 * cell.count("pos=")
+
+
 @pytest.mark.parametrize(
     ("out", "message"),
     [("picture.jpeg2000", "jpeg2000"), ("blocked/x.svg", "cannot write into")],

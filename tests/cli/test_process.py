@@ -1,5 +1,6 @@
 """The program as a shell runs it: ``python -m tinyseq`` without a terminal, in another process."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -56,6 +57,37 @@ def test_piped_training_has_no_control_codes_and_its_result_on_stdout(folder):
         assert b"\x1b" not in stream and b"\r" not in stream
     assert b"held out: " in result.stdout
     assert b"training 20/20 steps" in result.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("columns", [0, 100])
+def test_on_a_terminal_there_is_a_bar(folder, columns):
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40 if columns else 0, columns, 0, 0))
+    arguments = ["train", "text.txt", "--hidden", "4", "--window", "5", "--batch", "2", "--steps", "20"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyseq", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(ours, 65536):
+            seen += part
+    os.close(ours)
+    assert process.wait(300) == 0
+    last = [line for line in seen.decode().replace("\r", "\n").splitlines() if "bits/char" in line][-1]
+    assert last.startswith("training 100% █")
+    assert "20/20 steps" in last and "tokens/s" in last and " left" in last
+    assert len(last) <= (columns or 80)
 
 
 def test_sampling_twice_is_the_same_bytes(folder):

@@ -19,9 +19,9 @@ from tinyseq.train import Adam, bits_per_token, cosine, fit, sample_text, save
 from tinyseq.train.checkpoints import writable_folder
 from tinyseq.train.loop import gradients
 
-HIDDEN, WINDOW, BATCH, STEPS = 96, 20, 32, 1200
+HIDDEN, WINDOW, BATCH, STEPS = 96, 20, 32, 1500
 LOOK = 16
-RATE, LAST_RATE, CLIP = 0.01, 0.02, 1.0
+RATE, LAST_RATE, CLIP = 0.007, 0.02, 1.0
 SAMPLE, TEMPERATURE = 240, 0.7
 
 

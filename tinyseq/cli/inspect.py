@@ -23,6 +23,13 @@ class View(StrEnum):
     unfolded = "unfolded"
 
 
+class Detail(StrEnum):
+    """What becomes a node of the picture."""
+
+    cell = "cell"
+    ops = "ops"
+
+
 Target = Annotated[
     str,
     typer.Argument(
@@ -43,7 +50,8 @@ def draw(
         Path | None, typer.Option("--out", "-o", help="File: .svg, .png, .pdf or .dot (default: VIEW.svg).")
     ] = None,
     view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
-    steps: Annotated[int, typer.Option(help="Time steps.", min=1)] = 5,
+    detail: Annotated[Detail, typer.Option(help="Named nodes, or every primitive operation.")] = Detail.cell,
+    steps: Annotated[int, typer.Option(help="Time steps; the middle of many is left out.", min=1)] = 5,
     gradients: Annotated[bool, typer.Option(help="Run backward, and colour by the gradients.")] = False,
     inputs: Inputs = 4,
     hidden: Hidden = 3,
@@ -60,11 +68,13 @@ def draw(
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
     example = Example(found, steps, batch, rng)
     with Tape() as tape, users_code(target):
-        loss = example.loss()
         if gradients:
-            loss.backward()
-    viz.draw(tape, path, view=view.value)
-    files([(path, f"{found.title}, {view}, {steps} steps" if view == View.unfolded else f"{found.title}, folded")])
+            example.loss().backward()
+        else:
+            example.unfold()
+    viz.draw(tape, path, view=view.value, detail=detail.value)
+    what = f"{found.title}, {view}" + (f", {steps} steps" if view == View.unfolded else "")
+    files([(path, what + (f", gradients of {example.what}" if gradients else ""))])
 
 
 @friendly

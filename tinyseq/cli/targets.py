@@ -22,6 +22,7 @@ from tinyseq.errors import FileError, TinyseqError
 from tinyseq.folding import flatten
 from tinyseq.nn.module import Cell, Module
 from tinyseq.structure import Chain
+from tinyseq.tape import INT64
 from tinyseq.tensor import Parameter, Tensor, tensor
 from tinyseq.train.checkpoints import load
 from tinyseq.unfold import unfold
@@ -152,18 +153,24 @@ class Example:
         """What the loss is, in words."""
         return "its own loss on random tokens" if self.has_loss else "½ Σ outputs² on random inputs"
 
-    def loss(self) -> Tensor:
-        """Record the loss on the current tape."""
+    def unfold(self) -> list[Tensor]:
+        """Record the net on the current tape: its own loss where it has one, else its outputs."""
         if self.has_loss:
-            return self.module.losses(self.x, self.y)[0]
+            return [self.module.losses(self.x, self.y)[0]]
         unfolded = unfold(self.module, Chain(self.steps), tensor(self.x, "x"), self.module.initial_state(self.batch))
-        outputs = [o for o in flatten(unfolded.outputs) if o.dtype_code != 2]
+        outputs = [o for o in flatten(unfolded.outputs) if o.dtype_code != INT64]
         if not outputs:
             raise TinyseqError(f"{self.title}.step returns no output; return state, output")
-        parts = [F.sum(o * o) * 0.5 for o in outputs]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
+        return outputs
+
+    def loss(self) -> Tensor:
+        """Record the net and a loss."""
+        recorded = self.unfold()
+        if self.has_loss:
+            return recorded[0]
+        total = F.sum(recorded[0] * recorded[0]) * 0.5
+        for o in recorded[1:]:
+            total = total + F.sum(o * o) * 0.5
         return total.named("L")
 
 

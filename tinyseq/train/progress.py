@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from time import perf_counter
 from typing import Any
@@ -23,11 +24,14 @@ class Progress:
         if self.shown and sys.stderr.isatty():
             from tqdm import tqdm
 
+            width = _width()
             self.bar = tqdm(
                 total=self.steps,
                 desc="training",
                 file=sys.stderr,
-                dynamic_ncols=True,
+                dynamic_ncols=bool(width),
+                ncols=None if width else 80,
+                nrows=None if width else 24,
                 bar_format="{desc} {percentage:3.0f}% {bar} {n_fmt}/{total_fmt} steps, {remaining} left{postfix}",
             )
         return self
@@ -59,3 +63,11 @@ class Progress:
         """Loss and speed in words."""
         speed = self.tokens / max(perf_counter() - self.started, 1e-9)
         return f"{self.bits:.3f} bits/char, {speed:,.0f} tokens/s"
+
+
+def _width() -> int:
+    """Columns of the terminal behind stderr; 0 where it does not know its size."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return 0
