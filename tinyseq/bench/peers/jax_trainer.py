@@ -18,13 +18,13 @@ LSTM = CELLS["lstm"]
 
 
 def _loss(p: Params, tokens: Any) -> Any:
-    def body(state: State, a: Any) -> tuple[State, Any]:
-        new = LSTM.recur(OPS, p, a, state)
+    def body(state: State, x: Any) -> tuple[State, Any]:
+        new = LSTM.recur(OPS, p, LSTM.project(OPS, p, x), state)
         return new, new[0]
 
     hidden = p["V"].shape[0]
     start = (jnp.zeros((tokens.shape[1], hidden)),) * 2
-    hs = jax.lax.scan(body, start, LSTM.project(OPS, p, p["E"][tokens[:-1]]))[1]
+    hs = jax.lax.scan(body, start, p["E"][tokens[:-1]])[1]
     logits = hs.reshape(-1, hidden) @ p["V"] + p["c"]
     return OPS.cross_entropy(logits, tokens[1:].reshape(-1)) / tokens.shape[1]
 
