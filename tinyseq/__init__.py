@@ -1,7 +1,9 @@
 """tinyseq: write one step of a network in the book's equations, see every node of its unfolded graph, run it fast."""
 
 from tinyseq import diagnose, errors, functions, nn
+from tinyseq.compile import compile
 from tinyseq.diagnose import contributions, gradcheck, ledger
+from tinyseq.engine.compiled import Compiled
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
@@ -18,6 +20,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chain",
+    "Compiled",
     "Forest",
     "Parameter",
     "Reference",
@@ -25,6 +28,7 @@ __all__ = [
     "Tensor",
     "TinyseqError",
     "Tree",
+    "compile",
     "contributions",
     "diagnose",
     "errors",

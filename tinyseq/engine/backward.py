@@ -29,7 +29,7 @@ def values_read(graph: Graph) -> set[int]:
     found: set[int] = set()
     for i in graph.wants:
         cls = graph.classes[i]
-        if cls.op in ("gather", "input", "parameter") or i in graph.inside:
+        if cls.op in ("pick", "input", "parameter") or i in graph.inside:
             continue
         for term in graph.sums.get(i, []):
             if term.kind == "matmul" and any(s in graph.wants for s in term.cls.refs[1].sources()):
@@ -309,7 +309,7 @@ class Backward:
             return
         if cls.index in self.f.views and cls.op != "expand":
             return
-        if cls.op == "gather":
+        if cls.op == "pick":
             self.scatter(cls, inside)
             return
         if cls.op == "expand" and repeated_row(self.graph, cls):

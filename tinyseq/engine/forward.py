@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COPY = Kernel.registry["detach"]
 MOST_JOINED = 1024
-BY_ROWS = frozenset({"softmax", "log_softmax", "cross_entropy", "take", "gather", "one_hot"})
+BY_ROWS = frozenset({"softmax", "log_softmax", "cross_entropy", "take", "gather", "one_hot", "expand"})
 
 
 MAPS = frozenset(
@@ -176,7 +176,7 @@ class Forward:
             return
         if cls.index in self.views:
             return
-        if cls.op == "gather":
+        if cls.op == "pick":
             self.gather(cls, inside)
         elif cls.op in MAPS or cls.op == "detach":
             self.map(cls, inside)
@@ -320,7 +320,7 @@ class Forward:
             if not layout.dense and any(role in call.operands for call in calls):
                 raise Unplannable(f"{cls.op} of rows that lie apart")
         flat = all(self.evenly(cls, call, sizes, roles) for call in calls)
-        if not flat and cls.ragged:
+        if cls.ragged and (not flat or any(int(call.d[0]) % max(int(cls.rows[0]), 1) or call.d[0] == 1 != cls.rows[0] for call in calls)):
             raise Unplannable(f"{cls.op} over members of different lengths")
         opened = self.open(cls, inside, flat)
         for call in calls:

@@ -95,7 +95,7 @@ def _gathers(state: Condensed) -> None:
                 shape = source.shape(int(ref.numbers[0]))
                 rows = np.full(cls.count, shape[0] if shape else -1)
                 gather = Class(
-                    len(state.classes), "gather", (), shape[1:], source.dtype, "", cls.cell, cls.line,
+                    len(state.classes), "pick", (), shape[1:], source.dtype, "", cls.cell, cls.line,
                     np.full(cls.count, -1), rows, np.zeros(cls.count, np.int64), cls.group, [ref],
                 )  # fmt: skip
                 state.classes.append(gather)
@@ -125,7 +125,7 @@ def _consumers(graph: Graph) -> None:
 
 def differentiable(cls: Class, position: int) -> bool:
     """Whether a gradient passes from a class to its input."""
-    if cls.op == "gather":
+    if cls.op == "pick":
         return True
     op = OPS[cls.op]
     return (0 if op.joins else position) in op.vjp

@@ -8,6 +8,8 @@ import numpy as np
 
 from tinyseq.engine.layout import Block, Instruction, Storage
 from tinyseq.engine.plan import Plan
+from tinyseq.ops import OPS
+from tinyseq.ops.index import in_range
 from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address, run
 
 
@@ -25,6 +27,7 @@ class Program:
         self.plan, self.dtype = plan, plan.dtype
         self.arena = aligned(max(plan.arena, 1), plan.dtype)
         self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
+        self._limits = index_limits(plan)
         self._place_integers()
         self._place_grads()
         self.code, self.tables, self._moves = Assembler(plan).assemble()
@@ -57,7 +60,12 @@ class Program:
             storage.base = origin + self._grad_places[storage.node]
 
     def bind(self, arrays: dict[int, np.ndarray]) -> None:
-        """Say where leaves lie (tape index → contiguous array of the planned dtype); nothing is copied."""
+        """Say where leaves lie (tape index → contiguous array of the planned dtype); nothing is copied.
+
+        Raises DataError where an index is out of range: the kernels trust them.
+        """
+        for node, (limit, op) in self._limits.items():
+            in_range(f"{op}: input %{node}", limit, arrays[node])
         moved = False
         for storage in self._leaves:
             array = arrays[storage.node]
@@ -113,6 +121,34 @@ class Program:
         return {
             s.node: self.grads[self._grad_places[s.node] : self._grad_places[s.node] + s.size] for s in self._grads
         }
+
+
+def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
+    """For each integer leaf (tape index), the number below which its elements must lie, and the op that says so."""
+    limits: dict[int, tuple[int, str]] = {}
+    graph = plan.graph
+    for i in sorted(graph.needed):
+        cls = graph.classes[i]
+        if cls.op not in OPS or OPS[cls.op].check is None:
+            continue
+        position = len(cls.refs) - 1
+        if cls.op == "one_hot":
+            limit = cls.tail[-1] if cls.tail else int(cls.rows[0])
+        else:
+            shape = graph.classes[cls.refs[0].sources()[0]].shape()
+            limit = shape[1 if dict(cls.attrs).get("axis") else 0] if cls.op == "take" else shape[-1]
+        stack, seen = list(cls.refs[position].sources()), set()
+        while stack:
+            source = graph.classes[stack.pop()]
+            if source.index in seen:
+                continue
+            seen.add(source.index)
+            if source.op == "input":
+                node = int(source.nodes[0])
+                limits[node] = min(limits.get(node, (limit, cls.op)), (limit, cls.op))
+            stack += [s for ref in source.refs for s in ref.sources()]
+            stack += [int(c) for c in np.unique(graph.state.node_class[graph.state.joins.get(source.index, [])])]
+    return limits
 
 
 class Assembler:

@@ -50,6 +50,11 @@ class Reference:
 
     def backward(self, index: int, seed: Any = None, accumulate: bool = False) -> None:
         """Set the gradient of every node that ``index`` depends on, and of the parameters among them."""
+        self.differentiate(index, seed)
+        self.publish({i: self.grads.get(i) for i in self.tape._parameter_nodes.values()}, accumulate)
+
+    def differentiate(self, index: int, seed: Any = None) -> None:
+        """Set the gradient of every node that ``index`` depends on."""
         self.forward(index)
         grads = self.grads = {index: self.seed(index, seed)}
         for i in range(index, -1, -1):
@@ -64,7 +69,6 @@ class Reference:
                 if fresh:
                     grads[j] = np.empty_like(self.values[j])
                 self.add(calls, roles, f"gx{k}", grads[j], fresh)
-        self.publish({i: grads.get(i) for i in self.tape._parameter_nodes.values()}, accumulate)
 
     # -- what they stand on ------------------------------------------------------------------------------------
     @staticmethod

@@ -222,12 +222,18 @@ def expand_strides(shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[int]
 
 
 def _expand(kernel_: Kernel, target: str, source: str, partial: bool):
+    """Axes that are equal from the left on are rows of the call; the rest is read with strides of 0."""
+
     def run(site: Site) -> list[Call]:
-        strides = expand_strides(site.shapes[0], site.shape)
-        widths = {target: size(site.shape), source: size(site.shapes[0])}
-        if partial:
-            widths = {target: size(site.shapes[0]), source: size(site.shape)}
-        return [call(kernel_, 1, widths, (*_four(site.shape, 1), *_four(strides, 0)), partial=partial)]
+        given, wanted = site.shapes[0], site.shape
+        padded = (1,) * (len(wanted) - len(given)) + given
+        same = 0
+        while same < len(wanted) and padded[same] == wanted[same] and size(wanted[:same]) > 0:
+            same += 1
+        rows, strides = size(wanted[:same]), expand_strides(padded[same:], wanted[same:])
+        small, large = size(padded[same:]), size(wanted[same:])
+        widths = {target: small, source: large} if partial else {target: large, source: small}
+        return [call(kernel_, rows, widths, (*_four(wanted[same:], 1), *_four(strides, 0)), partial=partial)]
 
     return run
 

@@ -1,0 +1,186 @@
+"""``ts.compile``: record a function once for each signature of its arguments, then only run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.plan import plan_tape
+from tinyseq.engine.program import Program
+from tinyseq.engine.reference import Reference
+from tinyseq.errors import GradientError, TapeError
+from tinyseq.folding import flatten, rebuild
+from tinyseq.tape import DTYPES, Tape
+from tinyseq.tensor import Tensor, internal, tensor
+
+internal(__file__)
+
+
+class _Recording(Reference):
+    """The executor while a function is being recorded: leaves have values, nothing else has."""
+
+    def value(self, index: int) -> np.ndarray:
+        raise TapeError(
+            "a function given to ts.compile cannot read values while it is recorded: the next call would not "
+            "read them again. Return the tensor instead; its value comes back from the call"
+        )
+
+
+class _Version:
+    """One recording of the function: its tape, where its arguments are, its programs."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple) -> None:
+        self.slots: list[int] = []
+        with Tape(executor=_Recording) as tape:
+            self.tape = tape
+            result = function(*[self._enter(a) for a in arguments])
+        self.result = result
+        self.nodes = [t.index for t in flatten(result)]
+        if not self.nodes:
+            raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
+        self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
+        self.keep = arguments
+        self._programs: dict[bool, Program | str] = {}
+
+    def _enter(self, argument: Any) -> Any:
+        if isinstance(argument, np.ndarray):
+            made = tensor(argument)
+            self.slots.append(made.index)
+            return made
+        if isinstance(argument, (tuple, list)) and any(isinstance(a, np.ndarray) for a in argument):
+            return type(argument)(self._enter(a) for a in argument)
+        if isinstance(argument, dict):
+            return {key: self._enter(a) for key, a in argument.items()}
+        return argument
+
+    def program(self, backward: bool) -> Program | str:
+        """The program, planned when first wanted; or the reason why there is none."""
+        if backward not in self._programs:
+            loss = self.nodes[0] if backward else -1
+            if backward and self.tape.shape(loss) != ():
+                raise GradientError(
+                    f"backward needs a scalar loss first among the results, got shape {self.tape.shape(loss)}; return ts.sum(...)"
+                )
+            try:
+                self._programs[backward] = Program(plan_tape(self.tape, self.nodes, loss))
+            except Unplannable as reason:
+                self._programs[backward] = str(reason)
+        return self._programs[backward]
+
+    def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
+        """Arrays of all leaves for a run."""
+        found = dict(self.frozen)
+        for slot, array in zip(self.slots, arrays, strict=True):
+            code = self.tape.kinds[self.tape._row(slot)[0]].dtype
+            found[slot] = np.ascontiguousarray(array, DTYPES[code])
+        for parameter in self.tape.parameters:
+            node = self.tape.node_of(parameter)
+            assert node is not None
+            found[node] = parameter.value
+        return found
+
+
+class CompiledFunction:
+    """A function of arrays that is recorded once and replayed.
+
+    ``f(x, y)`` gives its results as arrays; ``f.backward(x, y)`` does so too and sets ``grad`` of every parameter
+    that the first result, a scalar, depends on. A gradient is overwritten by the next call.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__, self.__name__ = function.__doc__, getattr(function, "__name__", "compiled")
+        self._versions: dict[Any, _Version] = {}
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._run(arguments, False)
+
+    def backward(self, *arguments: Any) -> Any:
+        """The results, with the gradients of the first set on the parameters."""
+        return self._run(arguments, True)
+
+    def tape(self, *arguments: Any) -> Tape:
+        """The tape recorded for arguments like these."""
+        return self._version(arguments).tape
+
+    def program(self, *arguments: Any) -> Program | str:
+        """The program for arguments like these, or the reason why there is none."""
+        return self._version(arguments).program(True)
+
+    def _version(self, arguments: tuple) -> _Version:
+        key = tuple(signature(a) for a in arguments)
+        version = self._versions.get(key)
+        if version is None:
+            version = self._versions[key] = _Version(self.function, arguments)
+        return version
+
+    def _run(self, arguments: tuple, backward: bool) -> Any:
+        version = self._version(arguments)
+        program = version.program(backward)
+        leaves = version.leaves(list(_arrays(arguments)))
+        if isinstance(program, str):
+            return self._plain(version, leaves, backward)
+        program.bind(leaves)
+        program.run()
+        if backward:
+            grads = program.gradients()
+            if not grads:
+                raise GradientError("backward: the first result depends on no parameter, so there is nothing to differentiate")
+            for parameter in version.tape.parameters:
+                node = version.tape.node_of(parameter)
+                grad = grads.get(node) if node is not None else None
+                parameter.grad = None if grad is None else grad.reshape(parameter.shape)
+        values = [program.value(i) for i in version.nodes]
+        return rebuild(version.result, [v.copy() if v.ndim else v[()] for v in values])
+
+    def _plain(self, version: _Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
+        """Without a plan: the reference executor on the recorded tape."""
+        executor = Reference(version.tape)
+        executor.values.update({i: v.copy() for i, v in leaves.items()})
+        if backward:
+            executor.backward(version.nodes[0])
+        values = [executor.value(i) for i in version.nodes]
+        return rebuild(version.result, [v if v.ndim else v[()] for v in values])
+
+
+def _arrays(argument: Any) -> Any:
+    if isinstance(argument, np.ndarray):
+        yield argument
+    elif isinstance(argument, (tuple, list)):
+        for a in argument:
+            yield from _arrays(a)
+    elif isinstance(argument, dict):
+        for a in argument.values():
+            yield from _arrays(a)
+
+
+def signature(argument: Any) -> Any:
+    """What a recording depends on: shapes and dtypes of arrays, the value or identity of anything else."""
+    if isinstance(argument, np.ndarray):
+        return argument.shape, argument.dtype.str
+    if isinstance(argument, Tensor):
+        raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")
+    if isinstance(argument, (tuple, list)):
+        return type(argument).__name__, tuple(signature(a) for a in argument)
+    if isinstance(argument, dict):
+        return tuple((key, signature(a)) for key, a in argument.items())
+    if argument is None or isinstance(argument, (int, float, str, bool, bytes)):
+        return type(argument).__name__, argument
+    if hasattr(argument, "signature"):
+        return argument.signature()
+    return id(argument)
+
+
+def compile(function: Callable[..., Any]) -> CompiledFunction:
+    """Record ``function`` on its first call for each signature (shapes, structures), and replay it afterwards.
+
+    The function takes arrays (it sees them as tensors) and anything else (fixed by its value or identity), and
+    returns a tensor or a nesting of tensors, the loss first::
+
+        step = ts.compile(model.loss)
+        loss = step.backward(x, y)      # sets p.grad of every parameter
+    """
+    return CompiledFunction(function)

@@ -1,0 +1,161 @@
+"""The compiled executor: plans a tape, runs the plan, and falls back on the reference for all there is to look at.
+
+A plan computes the loss and the gradients of the parameters and keeps nothing else. Whoever asks for another value
+or gradient gets it from the reference executor, which then runs once and keeps everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.plan import plan_tape
+from tinyseq.engine.program import Program
+from tinyseq.engine.reference import Reference
+
+if TYPE_CHECKING:
+    from tinyseq.tape import Tape
+
+CACHED_PLANS = 32
+SMALL = 64  # nodes: below, planning costs more than running node by node
+
+
+class PlanCache:
+    """Programs by the structure of the tape they were planned for; the least recently used is dropped."""
+
+    def __init__(self, most: int = CACHED_PLANS) -> None:
+        self.most = most
+        self._programs: OrderedDict[bytes, Program | str] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def program(self, tape: Tape, outputs: list[int], loss: int) -> tuple[Program | str, threading.RLock]:
+        """A program for this tape, or the reason why there is none; hold the lock while using it."""
+        key = structure_key(tape, outputs, loss)
+        with self._lock:
+            found = self._programs.pop(key, None)
+            if found is None:
+                try:
+                    found = Program(plan_tape(tape, outputs, loss))
+                except Unplannable as reason:
+                    found = str(reason)
+            self._programs[key] = found
+            while len(self._programs) > self.most:
+                self._programs.popitem(last=False)
+        return found, self._lock
+
+    def clear(self) -> None:
+        """Forget all plans and free their memory."""
+        with self._lock:
+            self._programs.clear()
+
+
+CACHE = PlanCache()
+
+
+def structure_key(tape: Tape, outputs: list[int], loss: int) -> bytes:
+    """A digest of all that a plan depends on."""
+    digest = hashlib.blake2b(digest_size=16)
+    kinds = tuple((k.op, k.attrs, k.tail, k.dtype, k.cell, k.line) for k in tape.kinds)
+    digest.update(repr((kinds, outputs, loss)).encode())
+    for column in (tape.kind, tape.rows, tape.arg, tape.step, tape.input_pointers, tape.input_indices):
+        digest.update(np.ascontiguousarray(column).data)
+    return digest.digest()
+
+
+class Compiled:
+    """Runs tapes by plans; the protocol is the reference executor's."""
+
+    small = SMALL
+
+    def __init__(self, tape: Tape) -> None:
+        self.tape = tape
+        self.reference = Reference(tape)
+        self.values = self.reference.values
+        self._seed: tuple[int, Any] | None = None
+        self._parameter_grads: dict[int, np.ndarray] = {}
+        self.fallback = ""
+
+    def value(self, index: int) -> np.ndarray:
+        """Value of a node; the tape's loss-like ends run by plan, all else by the reference."""
+        if index not in self.values and index >= self.small and self._is_end(index):
+            self._run(index, with_gradients=False)
+        return self.reference.value(index)
+
+    def _is_end(self, index: int) -> bool:
+        return self.tape.shape(index) == () and len(self.values) < index // 2
+
+    def backward(self, index: int, seed: Any = None, accumulate: bool = False) -> None:
+        """Set the gradients of the parameters that ``index`` depends on."""
+        self._parameter_grads, self._seed = {}, None
+        if seed is None and index >= self.small and self.tape.shape(index) == ():
+            program = self._run(index, with_gradients=True)
+            if program is not None and self._parameter_grads:
+                self._seed, self.reference.grads = (index, seed), {}
+                nodes = self.tape._parameter_nodes.values()
+                self.reference.publish({i: self._parameter_grads.get(i) for i in nodes}, accumulate)
+                return
+        self.reference.backward(index, seed, accumulate)
+
+    def _run(self, index: int, with_gradients: bool) -> Program | None:
+        tape = self.tape
+        for parameter, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True):
+            if i not in self.values:
+                self.values[i] = parameter.value.copy()
+        program, lock = CACHE.program(tape, [index], index if with_gradients else -1)
+        if isinstance(program, str):
+            self.fallback = program
+            return None
+        with lock:
+            program.bind(self.values)
+            program.run()
+            self.values[index] = program.value(index).copy()
+            if with_gradients:
+                shapes = {i: p.shape for p, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True)}
+                grads = program.gradients()
+                self._parameter_grads = {i: g.reshape(shapes[i]).copy() for i, g in grads.items()}
+        return program
+
+    # -- everything else is the reference's ------------------------------------------------------------------------
+    def bind(self, index: int, value: np.ndarray) -> None:
+        """Give an input leaf its value."""
+        self.reference.bind(index, value)
+
+    def rebind(self, old: int, new: int) -> None:
+        """A leaf has moved on the tape."""
+        self.reference.rebind(old, new)
+
+    def bounds(self, index: int) -> tuple[int, int]:
+        """Smallest and largest number in an integer leaf."""
+        return self.reference.bounds(index)
+
+    def grad(self, index: int) -> np.ndarray | None:
+        """Gradient of a node after ``backward``."""
+        if index in self._parameter_grads:
+            return self._parameter_grads[index]
+        self._look()
+        return self.reference.grad(index)
+
+    @property
+    def grads(self) -> dict[int, np.ndarray]:
+        """Gradients of all nodes."""
+        self._look()
+        return self.reference.grads
+
+    def terms(self, parameter: Any) -> list[tuple[int, int, np.ndarray]]:
+        """The summands of a parameter's gradient."""
+        self._look()
+        return self.reference.terms(parameter)
+
+    def _look(self) -> None:
+        """Run the reference's backward pass once, for somebody who wants to see more than the parameters."""
+        if self._seed is not None:
+            (index, seed), self._seed = self._seed, None
+            self.reference.differentiate(index, seed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.reference, name)
