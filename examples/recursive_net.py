@@ -78,12 +78,12 @@ def parity(steps: int) -> None:
         print(f"  over a {name:<27} {100 * right.mean():6.1f}% of 500")
 
 
-def small_listops(steps: int) -> None:
+def small_listops(steps: int, tests: int = 1000) -> None:
     """A Tree-LSTM on ListOps of depth up to 4 with 2 or 3 arguments; test on expressions not trained on."""
     print("\nTo show: a Tree-LSTM that reads an operator at each inner node learns MIN, MAX, MED and SUM modulo 10.\n")
     rng = np.random.default_rng(2)
     sizes = {"nodes": (3, 25), "max_depth": 4, "max_arguments": 3, "p_operator": 0.4}
-    held_out, answers = listops(1000, rng, **sizes)
+    held_out, answers = listops(tests, rng, **sizes)
     texts = {tree.brackets() for tree in held_out}
     net = ts.nn.TreeLSTM(len(LISTOPS_VOCABULARY), 64, 10, arity=3, rng=rng)
     adam = Adam(net.parameters(), rate=0.005)

@@ -28,7 +28,7 @@ class TreeCell(Module):
         """State of a leaf from its input. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} must define leaf(x) -> state")
 
-    def merge(self, *children: Any) -> Any:
+    def merge(self, *children: Any, **inputs: Any) -> Any:
         """State of an inner node from its children's states, left to right. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} must define merge(left, right, ...) -> state")
 
