@@ -19,7 +19,7 @@ class Chain:
 
     def __init__(self, steps: int | Sequence[int] | np.ndarray, backwards: bool = False) -> None:
         self.lengths: np.ndarray | None = None
-        if isinstance(steps, (int, np.integer)):
+        if isinstance(steps, (int, np.integer)) and not isinstance(steps, bool):
             self.T = int(steps)
         else:
             lengths = np.asarray(steps)
@@ -67,7 +67,8 @@ class Chain:
 
     def pack(self, sequences: Sequence[Any]) -> np.ndarray:
         """Pack a list of arrays (length, …) into (Σ lengths, …), step after step, longest sequence first."""
-        assert self.lengths is not None
+        if self.lengths is None:
+            raise DataError(f"packing is for chains of sequences with lengths, this is {self!r}; write Chain(lengths)")
         arrays = [np.asarray(s) for s in sequences]
         if len(arrays) != len(self.lengths):
             raise DataError(f"{len(arrays)} sequences for a chain of {len(self.lengths)} lengths")

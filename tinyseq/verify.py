@@ -29,6 +29,10 @@ def verify(tape: Tape) -> None:
     bad = sorted([*_kinds(tape), *_order(tape), *_shapes(tape), *_positions(tape), *_parameters(tape)])
     if bad:
         _fail(tape, *bad[0])
+    leaves = set(tape.arg[tape.column("op") == "parameter"].tolist())
+    for number, parameter in enumerate(tape.parameters):
+        if number not in leaves:
+            raise TapeError(f"the tape lists {parameter!r}, but no leaf stands for it")
 
 
 def _fail(tape: Tape, index: int, problem: str) -> NoReturn:
@@ -153,10 +157,14 @@ def _shape_problem(tape: Tape, index: int, examples: list[int]) -> str:
         expected = (rows, *expected[1:])
     if tuple(expected) != shape or dtype != kind.dtype:
         return (
-            f"{kind.op} of {' and '.join(map(str, shapes)) or 'nothing'} gives {DTYPES[dtype]} {tuple(expected)}, "
-            f"the tape says {DTYPES[kind.dtype] if 0 <= kind.dtype < len(DTYPES) else kind.dtype} {shape}"
+            f"{kind.op} of {' and '.join(map(str, shapes)) or 'nothing'} gives {_dtype(dtype)} {tuple(expected)}, "
+            f"the tape says {_dtype(kind.dtype)} {shape}"
         )
     return ""
+
+
+def _dtype(code: int) -> str:
+    return str(DTYPES[code]) if 0 <= code < len(DTYPES) else f"dtype {code}"
 
 
 def _positions(tape: Tape) -> Iterator[tuple[int, str]]:
@@ -187,6 +195,3 @@ def _parameters(tape: Tape) -> Iterator[tuple[int, str]]:
         if tape.node_of(parameter) != i:
             yield i, f"the table of parameters has {parameter!r} at node {tape.node_of(parameter)}"
         seen.setdefault(number, i)
-    for number, parameter in enumerate(tape.parameters):
-        if number not in seen:
-            raise TapeError(f"the tape lists {parameter!r}, but no leaf stands for it")
