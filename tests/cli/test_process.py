@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq.tasks import Vocabulary
-from tinyseq.train import save
+from tinyseq.train import load, save
 
 ROOT = str(Path(ts.__file__).parent.parent)
 
@@ -88,6 +90,26 @@ def test_on_a_terminal_there_is_a_bar(folder, columns):
     assert last.startswith("training 100% █")
     assert "20/20 steps" in last and "tokens/s" in last and " left" in last
     assert len(last) <= (columns or 80)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_saves_what_was_learned(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tinyseq", "train", "text.txt", "-o", "early", "--hidden", "4", "--window", "5",
+         "--batch", "2", "--steps", "5000"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": ROOT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    process.stderr.readline()  # the first report: training is under way
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err.decode()
+    assert re.search(rb"stopped early after \d+ of 5000 steps", out)
+    assert b"Traceback" not in err
+    assert load(folder / "early").model.hidden_size == 4
 
 
 def test_sampling_twice_is_the_same_bytes(folder):
