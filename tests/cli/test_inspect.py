@@ -1,0 +1,176 @@
+"""``tinyseq gradcheck`` and ``draw``: built-in cells, saved models, cells of the user's own."""
+
+import re
+
+import numpy as np
+import pytest
+
+import tinyseq as ts
+from tinyseq.tasks import Vocabulary
+from tinyseq.train import save
+
+CELL = '''
+import numpy as np
+import tinyseq as ts
+
+
+class Leaky(ts.nn.Cell):
+    """h(t) = ½ h(t−1) + ½ tanh(W h(t−1) + U x(t)), o = h."""
+
+    name = "leaky"
+
+    def __init__(self, input_size, hidden_size, *, rng):
+        self.input_size, self.hidden_size = input_size, hidden_size
+        self.U = ts.Parameter(rng.standard_normal((hidden_size, input_size)).astype("float32"), "U")
+        self.W = ts.Parameter(rng.standard_normal((hidden_size, hidden_size)).astype("float32"), "W")
+
+    def initial_state(self, batch):
+        return ts.zeros((batch, self.hidden_size), self.W.dtype)
+
+    def step(self, x, h):
+        h = (0.5 * h + 0.5 * ts.tanh(ts.linear(h, self.W) + ts.linear(x, self.U))).named("h")
+        return h, h
+
+
+class Blocked(Leaky):
+    """A gradient that is wrong: the recurrence is cut, the value is not."""
+
+    def step(self, x, h):
+        h = ts.tanh(ts.linear(h, self.W).detach() + ts.linear(x, self.U))
+        return h, h
+
+
+class Broken(Leaky):
+    def step(self, x, h):
+        return h.nonsense, h
+
+
+class Stateless(ts.nn.Cell):
+    input_size = 2
+
+    def __init__(self):
+        self.W = ts.Parameter(np.ones((2, 2)), "W")
+
+
+class Greedy(Leaky):
+    def __init__(self, wings):
+        pass
+
+
+class Empty(Leaky):
+    def __init__(self, input_size):
+        self.input_size = self.hidden_size = input_size
+
+
+class Factor:
+    pass
+'''
+
+
+@pytest.fixture
+def cell(tmp_path):
+    (tmp_path / "mine.py").write_text(CELL, "utf-8")
+    return "mine.py"
+
+
+def test_gradcheck_of_the_built_in_cell_passes(run):
+    result = run("gradcheck", "rnn", "--steps", 3)
+    assert result.exit_code == 0, result.output
+    assert "all 5 gradients agree" in result.stdout
+    assert "rnn, 3 steps, batch 2, its own loss on random tokens" in result.stdout
+
+
+def test_gradcheck_of_a_users_cell_passes_and_of_a_wrong_one_fails(run, cell):
+    right = run("gradcheck", f"{cell}:Leaky")
+    assert right.exit_code == 0, right.output
+    assert "all 2 gradients agree" in right.stdout
+    wrong = run("gradcheck", f"{cell}:Blocked")
+    assert wrong.exit_code == 1
+    assert "wrong gradient" in wrong.stdout
+    assert wrong.stderr == ""
+
+
+def test_gradcheck_of_a_saved_model(run, tmp_path):
+    save(tmp_path / "m", ts.nn.RNN(3, 4, 3, rng=np.random.default_rng(0)), Vocabulary("ab\n"))
+    result = run("gradcheck", "m")
+    assert result.exit_code == 0, result.output
+    assert "U (4, 3)" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("lstn", "'lstn' is neither a built-in cell (rnn"),
+        ("mine.py", "which class of mine.py? Write mine.py:Class"),
+        ("gone.py:Cell", "no such file: gone.py"),
+        ("mine.py:Gone", "mine.py has no ts.nn.Cell or ts.nn.Module named 'Gone'; its own are: Leaky, Blocked, Broken"),
+        ("mine.py:Factor", "has no ts.nn.Cell or ts.nn.Module named 'Factor'"),
+        ("mine.py:Broken", "AttributeError: 'Tensor' object has no attribute 'nonsense'"),
+        ("mine.py:Stateless", "Stateless cannot be run from here: it has no initial_state"),
+        ("mine.py:Greedy", "Greedy needs an argument 'wings' that the command line cannot give"),
+        ("mine.py:Empty", "Empty has no parameters"),
+        ("syntax.py:Cell", "syntax.py:2: SyntaxError"),
+        ("raises.py:Cell", "raises.py:3: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_targets_that_cannot_be_checked(run, cell, tmp_path, target, message):
+    (tmp_path / "syntax.py").write_text("x = 1\ndef broken(:\n")
+    (tmp_path / "raises.py").write_text("x = 1\n\ny = x / 0\n")
+    result = run("gradcheck", target)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_users_error_names_the_users_line(run, cell):
+    line = next(i for i, text in enumerate(CELL.splitlines(), 1) if "nonsense" in text)
+    assert f"mine.py:{line}: AttributeError" in run("gradcheck", f"{cell}:Broken").stderr
+
+
+@pytest.mark.parametrize("view", ["folded", "unfolded"])
+@pytest.mark.parametrize("target", ["rnn", "mine.py:Leaky", "m"])
+def test_draw_writes_the_picture_of_each_kind_of_target(run, cell, tmp_path, view, target):
+    save(tmp_path / "m", ts.nn.RNN(3, 4, 3, rng=np.random.default_rng(0)), Vocabulary("ab\n"))
+    result = run("draw", target, "--view", view, "-o", "new/picture.svg", "--steps", 3)
+    assert result.exit_code == 0, result.output
+    svg = (tmp_path / "new" / "picture.svg").read_text("utf-8")
+    assert "<svg" in svg
+    assert "h" in re.findall(r">([a-zL])<", svg) or "h(" in svg
+    assert "new/picture.svg" in result.stdout
+
+
+def test_draw_names_its_file_after_the_view_and_knows_gradients(run, tmp_path):
+    assert run("draw", "rnn", "--view", "folded").exit_code == 0
+    assert (tmp_path / "folded.svg").exists()
+    assert run("draw", "rnn", "-o", "plain.svg", "--steps", 3).exit_code == 0
+    assert run("draw", "rnn", "-o", "heat.svg", "--steps", 3, "--gradients").exit_code == 0
+    assert (tmp_path / "plain.svg").read_bytes() != (tmp_path / "heat.svg").read_bytes()
+
+
+def test_draw_of_a_cell_without_a_loss_invents_none_unless_gradients_are_asked_for(run, cell, tmp_path):
+    for name, more in (("plain.dot", ()), ("heat.dot", ("--gradients",))):
+        result = run("draw", f"{cell}:Leaky", "-o", name, *more)
+        assert result.exit_code == 0, result.output
+    plain, heat = ((tmp_path / name).read_text("utf-8") for name in ("plain.dot", "heat.dot"))
+    assert "<I>L" not in plain
+    assert "<I>L" in heat
+    assert "gradients of ½ Σ outputs² on random inputs" in result.stdout
+
+
+def test_draw_in_detail_shows_every_operation(run, tmp_path):
+    for detail in ("cell", "ops"):
+        assert run("draw", "rnn", "--detail", detail, "--steps", 2, "-o", f"{detail}.dot").exit_code == 0
+    cell, ops = ((tmp_path / f"{name}.dot").read_text("utf-8") for name in ("cell", "ops"))
+    assert ops.count("pos=") > 2 * cell.count("pos=")
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [("picture.jpeg2000", "jpeg2000"), ("blocked/x.svg", "cannot write into")],
+)
+def test_draw_to_where_it_cannot(run, tmp_path, out, message):
+    (tmp_path / "blocked").write_text("a file")
+    result = run("draw", "rnn", "-o", out, "--steps", 2)
+    assert result.exit_code == 1, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
