@@ -239,6 +239,8 @@ class Tape:
 
     def rename(self, index: int, name: str) -> None:
         """Name a node, for pictures, dumps and errors."""
+        if not isinstance(name, str):
+            raise TapeError(f"a name is text, got {name!r}; write tensor.named('h')")
         if index >= self._n_flushed:
             at = index - self._n_flushed
             kind, rows, arg, step = self._rows[at]
@@ -347,6 +349,8 @@ class Tape:
         """
         if self.folding:
             raise TapeError("backward inside a step that is being recorded for unfolding; call it after unfold(...)")
+        if getattr(loss, "tape", None) is None:
+            raise GradientError(f"backward needs the tensor to differentiate, got {type(loss).__name__}")
         if loss.tape is not self:
             raise TapeError("the loss is on another tape; call backward on the tape that recorded it: loss.backward()")
         if loss.shape and seed is None:
@@ -354,6 +358,8 @@ class Tape:
                 f"backward of a tensor of shape {loss.shape} needs a seed of that shape: only a scalar loss has one "
                 "gradient.\nReduce it first (ts.sum(loss)) or give tape.backward(loss, seed=array)"
             )
+        if seed is not None and np.asarray(seed).dtype.kind not in "fiub":
+            raise GradientError(f"a seed is an array of real numbers, got {np.asarray(seed).dtype}")
         self.executor.backward(loss.index, seed, accumulate)
 
     def dump(self, limit: int | None = None) -> str:
@@ -397,6 +403,11 @@ class Tape:
             counts,
             number[self.input_indices],
         )
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from tinyseq.viz.notebook import tape_bundle
+
+        return tape_bundle(self)
 
     def __repr__(self) -> str:
         cells = sorted({kind.cell for kind in self.kinds if kind.cell})

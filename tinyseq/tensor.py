@@ -73,6 +73,12 @@ class Operators:
     def __iter__(self) -> Any:
         raise TinyseqError("a tensor is not iterable; use ts.steps(x) for its time steps, ts.split(x, n) for its parts")
 
+    def __array__(self, *dtype: Any, **options: Any) -> Any:
+        raise TinyseqError("a tensor is a node of a graph, not an array; write x.value for its numbers")
+
+    def __float__(self) -> float:
+        raise TinyseqError("a tensor is a node of a graph, not a number; write x.value.item() for its number")
+
     def __bool__(self) -> bool:
         raise TinyseqError(
             "a tensor has no truth value while recording: the graph would depend on it. "
@@ -144,6 +150,11 @@ class Tensor(Operators):
             raise ShapeError("a scalar has no length")
         return self.shape[0]
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from tinyseq.viz.notebook import tensor_bundle
+
+        return tensor_bundle(self)
+
     def __repr__(self) -> str:
         node = self.tape.node(self.index)
         where = f", {node.cell}[{node.step}]" if node.cell else ""
@@ -154,7 +165,7 @@ class Parameter(Operators):
     """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass)."""
 
     def __init__(self, value: Any, name: str = "") -> None:
-        array = np.array(value, order="C")
+        array = _array(value, f"parameter {name or '?'}")
         if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
             array = array.astype(np.float32)
         if array.dtype not in (np.float32, np.float64):
@@ -217,7 +228,7 @@ def as_tensor(x: Any) -> Tensor:
 def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     """Put an array on the current tape as an input leaf. Bools and integers become int64, floats keep their dtype."""
     tape = Tape.current()
-    given = np.asarray(array)
+    given = _array(array, name or "tensor", copy=None)
     if dtype is None and not isinstance(array, (np.ndarray, np.generic)) and given.dtype == np.float64:
         dtype = np.float32
     if given.dtype.kind == "u" and given.size and int(given.max()) > np.iinfo(np.int64).max:
@@ -235,6 +246,16 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     index = tape.append("input", (), value.shape, code, (), 0, source_line(), name)
     tape.executor.bind(index, value)
     return Tensor(tape, index, value.shape, code)
+
+
+def _array(value: Any, what: str, copy: bool | None = True) -> np.ndarray:
+    try:
+        return np.array(value, order="C", copy=copy)
+    except ValueError as error:
+        raise DataError(
+            f"{what} needs an array with rows of one length ({error}); "
+            "for sequences of different lengths see ts.Chain(lengths).pack"
+        ) from None
 
 
 def constant(value: float, shape: tuple[int, ...], dtype_code: int) -> Tensor:

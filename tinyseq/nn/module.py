@@ -77,6 +77,11 @@ class Cell(Module):
         """One step. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} must define step(x_t, state) -> state, output")
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from tinyseq.viz.notebook import cell_bundle
+
+        return cell_bundle(self)
+
     def __call__(self, *inputs_and_state: Any, at: int | None = None) -> tuple[Any, Any]:
         tape = Tape.current()
         for parameter in self.parameters():

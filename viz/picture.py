@@ -1,0 +1,145 @@
+"""``draw``: a tape, cell or tensor as a picture; and what can be done with a picture."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import TinyseqError
+from tinyseq.nn.module import Cell
+from tinyseq.tape import Tape
+from tinyseq.tensor import Tensor
+from tinyseq.viz import heat
+from tinyseq.viz.dot import dot_text
+from tinyseq.viz.excerpt import ancestors
+from tinyseq.viz.folded import any_batch, folded, relative_time, tape_of
+from tinyseq.viz.layout import Layout
+from tinyseq.viz.model import Diagram
+from tinyseq.viz.notes import annotate
+from tinyseq.viz.render import format_of, render, write
+from tinyseq.viz.routes import route
+from tinyseq.viz.unfolded import unfolded
+
+
+class Picture:
+    """A drawn graph.
+
+    ``dot`` DOT text · ``svg`` SVG text · ``png``, ``pdf`` bytes · ``save(path)`` by the file's ending · ``diagram`` its
+    nodes and arrows with their positions. Notebooks show it as it is.
+    """
+
+    def __init__(self, diagram: Diagram, format: str = "svg") -> None:
+        self.diagram, self.format = diagram, format
+
+    @cached_property
+    def dot(self) -> str:
+        """DOT text with positions: ``neato -n2`` draws it."""
+        return dot_text(self.diagram)
+
+    @cached_property
+    def svg(self) -> str:
+        """SVG text, for light and dark pages."""
+        return self._render("svg").decode()
+
+    @property
+    def png(self) -> bytes:
+        """PNG at 192 dots per inch."""
+        return self._render("png")
+
+    @property
+    def pdf(self) -> bytes:
+        """PDF."""
+        return self._render("pdf")
+
+    def _render(self, format: str, system: bool = False) -> bytes:
+        title = f"{self.diagram.view.capitalize()} graph"
+        return render(self.dot, format, title, self.diagram.description, system)
+
+    def save(self, path: str | os.PathLike[str], format: str | None = None, *, system: bool = False) -> Path:
+        """Write svg, png, pdf or dot, by the file's ending or ``format``.
+
+        Raises TinyseqError for an unknown format, FileError where the file cannot be written. ``system=True`` lets the
+        Graphviz program of the system draw instead of the one inside pygraphviz.
+        """
+        return write(path, self._render(format_of(path, format), system))
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Inline SVG in HTML, so that text can be selected and wide pictures scroll; SVG alone; words."""
+        box = f'<div style="overflow-x:auto">{self.svg}</div>'
+        return {"text/html": box, "image/svg+xml": self.svg, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"Picture({html.unescape(self.diagram.description)})"
+
+
+def draw(
+    thing: Tape | Cell | Tensor | Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    view: str = "unfolded",
+    detail: str = "cell",
+    steps: int | Sequence[int] | None = None,
+    gradients: bool | None = None,
+    format: str | None = None,
+    inputs: Any = None,
+    state: Any = None,
+    delays: Sequence[int] = (1,),
+) -> Picture:
+    """Draw a tape, the tape up to a tensor, or a cell.
+
+    view       "unfolded": a column for each time step; "folded": one step, with a black square where a value is late
+    detail     "cell": named nodes, parameters as labelled arrows; "ops": every primitive with its shape
+    steps      how many time steps to show (the first and last of them, 10 by default, 4 for ops), or which: range(5, 9)
+    gradients  colour nodes by ‖∂L/∂node‖: None unfolded graphs after a backward pass, True always, False never
+    path       where to save it; ``format`` svg, png, pdf or dot, by default what the path ends in
+    inputs, state, delays  for a cell whose sizes cannot be guessed: arrays of one step (B, …), and its delays
+
+    Steps are counted from 0 as on the tape, so h(−1) is the initial state. Raises TinyseqError for unknown words,
+    GradientError for gradients that are not there, FileError for a path that cannot be written.
+    """
+    _one_of("view", view, ("unfolded", "folded"))
+    _one_of("detail", detail, ("cell", "ops"))
+    wanted = format_of(path, format)
+    if isinstance(thing, Tape):
+        diagram, tape = _of_tape(thing, view, detail, steps, None), thing
+    elif isinstance(thing, Tensor):
+        tape = thing.tape
+        diagram = _of_tape(tape, view, detail, steps, ancestors(tape, thing.index))
+    elif hasattr(thing, "step") and hasattr(thing, "parameters"):
+        tape, centre = tape_of(thing, delays, inputs, state)
+        if view == "folded":
+            diagram = folded(tape, detail)
+        else:
+            shown = range(centre - 1, centre + 2) if steps is None else steps
+            diagram = unfolded(tape, shown, detail, None, relative_time(centre), count_gaps=False)
+        if inputs is None and state is None:
+            any_batch(diagram)
+    else:
+        raise TinyseqError(f"draw takes a tape, a cell or a tensor, got {type(thing).__name__}")
+    if not diagram.vertices:
+        raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
+    layout = Layout(diagram)
+    route(layout)
+    annotate(layout)
+    heat.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
+    picture = Picture(diagram, wanted)
+    if path is not None:
+        picture.save(path, wanted)
+    return picture
+
+
+def _of_tape(tape: Tape, view: str, detail: str, steps: Any, keep: np.ndarray | None) -> Diagram:
+    if len(tape) == 0:
+        raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
+    return folded(tape, detail, keep) if view == "folded" else unfolded(tape, steps, detail, keep)
+
+
+def _one_of(what: str, given: Any, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise TinyseqError(f"{what} is {' or '.join(map(repr, known))}, got {given!r}")
