@@ -14,7 +14,7 @@ from tinyseq.trees import Forest, Tree
 from tinyseq.unfold import unfold
 from tinyseq.verify import verify
 
-Tape.default_executor = Reference
+Tape.default_executor = Compiled
 
 __version__ = "0.1.0"
 

@@ -14,7 +14,7 @@ from tinyseq.engine import kernels
 from tinyseq.engine.condense import Class, Ref, Unplannable
 from tinyseq.engine.forward import COPY, MAPS, Forward
 from tinyseq.engine.graph import VIEWS, Graph, Unit, differentiable, repeated_row
-from tinyseq.engine.layout import Address, Layout
+from tinyseq.engine.layout import Address, Layout, Split
 from tinyseq.ops import OPS
 from tinyseq.ops.op import Kernel, size
 
@@ -127,7 +127,7 @@ class Backward:
         storage = layout.storage
         outer, self.p.loop = self.p.loop, None
         self.p.begin([], "all", f"zero {storage.what}")
-        self.p.run(kernels.ZERO, [Address(storage, -storage.lead)], [1, 0, 0, storage.size])
+        self.p.run(kernels.ZERO, [Address(storage, -storage.lead)], [1, 0, 0, storage.size], None, Split(3, 1, (1,), storage.size))
         self.p.end()
         self.p.loop = outer
         self.ready.add(storage.index)
@@ -179,6 +179,7 @@ class Backward:
         groups = list({cls.group.index: cls.group for cls in unit.classes}.values())
         block = self.p.begin(groups, "levels", "backward through " + ", ".join(c.name or c.op for c in unit.classes))
         block.recurrent = True
+        block.by_members = any(group.levels is not None for group in groups)
         block.backwards = not groups[0].backwards
         self.deferred = []
         for cls in reversed(wanted):
@@ -365,7 +366,9 @@ class Backward:
             self.p.loop, add = block, 1
         coefficient, key = self.p.rows_of(cls)
         address = Address(to.storage, to.offset) if shared else self.p.address(to, expand, shift)
-        self.p.run(kernels.COLUMN_SUM, [address, self.p.address(g, cls)], [0, 0, g.row, add, cls.cols], {0: (coefficient, key)})
+        split = Split(4, 1, (1, 1), cls.cols)
+        operands = [address, self.p.address(g, cls)]
+        self.p.run(kernels.COLUMN_SUM, operands, [0, 0, g.row, add, cls.cols], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
 
@@ -480,7 +483,8 @@ class Backward:
         opened = self.f.open(cls, inside, to.flat and g.flat)
         operands = [self.p.address(to, matmul, shift), self.p.address(g, cls), Address(packed.storage, 0)]
         vary = {0: self.p.rows_of(cls)}
-        self.p.run(kernels.GEMM_PACKED, operands, [0, to.row, g.row, 0, add, n, k], vary)
+        split = Split(0, 1, (to.row, g.row, 0), vary[0][0])
+        self.p.run(kernels.GEMM_PACKED, operands, [0, to.row, g.row, 0, add, n, k], vary, split)
         if opened:
             self.p.end()
 
@@ -505,7 +509,9 @@ class Backward:
         left, right = (up, x) if transposed else (x, up)
         operands = [Address(w.storage, w.offset), left[0], right[0]]
         vary = {0: self.p.rows_of(cls)}
-        self.p.run(kernels.WEIGHT_GRADIENT, operands, [0, w.row, left[1], right[1], add, left[2], right[2]], vary)
+        split = Split(5, 1, (w.row, 1, 0), left[2])
+        d = [0, w.row, left[1], right[1], add, left[2], right[2]]
+        self.p.run(kernels.WEIGHT_GRADIENT, operands, d, vary, split)
         if opened:
             self.p.end()
 

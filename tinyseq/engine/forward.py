@@ -10,7 +10,7 @@ import numpy as np
 from tinyseq.engine import kernels
 from tinyseq.engine.condense import Class, Ref, Unplannable
 from tinyseq.engine.graph import VIEWS, Term, Unit, repeated_row
-from tinyseq.engine.layout import Address, Layout
+from tinyseq.engine.layout import Address, Layout, Split
 from tinyseq.ops import OPS
 from tinyseq.ops.linalg import MATMUL
 from tinyseq.ops.op import Call, Kernel, Site, size
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COPY = Kernel.registry["detach"]
 MOST_JOINED = 1024
+ENOUGH_ROWS = 8
 BY_ROWS = frozenset({"softmax", "log_softmax", "cross_entropy", "take", "gather", "one_hot", "expand"})
 
 
@@ -55,6 +56,7 @@ class Forward:
         groups = list({cls.group.index: cls.group for cls in unit.classes}.values())
         block = self.p.begin(groups, "levels", "recurrence of " + ", ".join(c.name or c.op for c in unit.classes))
         block.recurrent = True
+        block.by_members = any(group.levels is not None for group in groups)
         block.backwards = groups[0].backwards
         outer = block
         for cls in unit.classes:
@@ -216,11 +218,18 @@ class Forward:
         slot = len(addresses) + 2
         if all(stride == cols for stride in strides[: len(operands)]):
             d = [1, *strides, add, cols]
-            self.p.run(kernel, addresses, d, {slot: (coefficient * cols, key)})
+            split = Split(slot, coefficient * cols, tuple(coefficient * stride for stride in strides))
+            self.p.run(kernel, addresses, d, {slot: (coefficient * cols, key)}, self.per_row(split, coefficient))
         else:
-            self.p.run(kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)})
+            split = Split(0, coefficient, tuple(coefficient * stride for stride in strides))
+            self.p.run(kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, self.per_row(split, coefficient))
         if opened:
             self.p.end()
+
+    @staticmethod
+    def per_row(split: Split, rows: int) -> Split:
+        """A split of a whole member made one of its rows."""
+        return Split(split.slot, split.unit // rows, tuple(stride // rows for stride in split.strides), rows)
 
     def floats(self, cls: Class):
         """The constants of an op, as a storage."""
@@ -335,9 +344,19 @@ class Forward:
                 vary = {0: self.p.rows_of(cls, d[0] // max(int(cls.rows[0]), 1))}
             else:
                 vary = {0: (d[0], ("members", cls.group.index))}
-            self.p.run(kernel, operands, d, vary)
+            self.p.run(kernel, operands, d, vary, self.shared_rows(cls, call))
         if opened:
             self.p.end()
+
+    @staticmethod
+    def shared_rows(cls: Class, call: Call) -> Split | None:
+        """How threads may share the rows of an op's call: not where all rows write one place."""
+        rows = 1 if cls.scalar else int(cls.rows[0])
+        times, rest = divmod(int(call.d[0]), max(rows, 1))
+        if rest or not times or call.d[1] == 0 or call.partial:
+            return None
+        strides = tuple(times * int(stride) for stride in call.d[1 : 1 + len(call.operands)])
+        return Split(0, times, strides, rows)
 
     @staticmethod
     def _for(role: tuple[Layout, int], cls: Class) -> tuple[Layout, Class, int]:
@@ -372,8 +391,16 @@ class Forward:
 
     # -- sums -------------------------------------------------------------------------------------------------------
     def recurs(self, term: Term, inside: set[int]) -> bool:
-        """Whether a term depends on the recurrence."""
-        return any(source in inside for ref in term.cls.refs for source in ref.sources())
+        """Whether a term is added inside the recurrence: it depends on it, or its levels have rows enough to multiply
+        there at full speed, where the sum is still in cache."""
+        if any(source in inside for ref in term.cls.refs for source in ref.sources()):
+            return True
+        return bool(inside) and self.rows_per_level(term.cls) >= ENOUGH_ROWS and term.cls.refs[0].kind != "shared"
+
+    def rows_per_level(self, cls: Class) -> float:
+        """Rows of a level, on average."""
+        levels = cls.count if cls.group.levels is None else len(cls.group.levels) - 1
+        return float(np.maximum(cls.rows, 1).sum()) / max(levels, 1)
 
     def hoisted(self, cls: Class, inside: set[int]) -> None:
         """Terms that no recurrence reaches, for all members at once: they are the sum's initial contents."""
@@ -416,7 +443,8 @@ class Forward:
         opened = self.open(cls, inside, flat)
         coefficient, key = self.p.rows_of(cls)
         operands = [self.p.address(out, cls), self.p.address(a, matmul, shift), Address(packed.storage, 0)]
-        self.p.run(kernels.GEMM_PACKED, operands, [0, out.row, a.row, 0, add, n, k], {0: (coefficient, key)})
+        split = Split(0, 1, (out.row, a.row, 0), coefficient)
+        self.p.run(kernels.GEMM_PACKED, operands, [0, out.row, a.row, 0, add, n, k], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
 

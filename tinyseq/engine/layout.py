@@ -75,6 +75,17 @@ class Address:
     vary: tuple[int, Any] | None = None  # (coefficient, table key)
 
 
+@dataclass(frozen=True)
+class Split:
+    """How threads may share an instruction: the slot of d that counts, the numbers in it that make one row, how far
+    each operand moves with a row, and how many rows there are (0: as many as a member of the block has)."""
+
+    slot: int
+    unit: int
+    strides: tuple[int, ...]
+    rows: int = 0
+
+
 @dataclass
 class Instruction:
     """One kernel call: addresses of its operands and its vector d, some of whose slots vary with the level."""
@@ -83,7 +94,8 @@ class Instruction:
     operands: list[Address]
     d: list[int]
     vary: dict[int, tuple[int, Any]] = field(default_factory=dict)
-    note: str = ""
+    split: Split | None = None
+    disjoint: bool = False  # members write places of their own, though their addresses come from a list
 
 
 @dataclass
@@ -97,6 +109,7 @@ class Block:
     recurrent: bool = False
     phase: str = "forward"
     note: str = ""
+    by_members: bool = False  # a tree: levels have several members
 
     def storages(self) -> Iterable[Storage]:
         """Every storage its instructions touch."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyseq.engine.condense import Class, Group, Ref, Unplannable, condense
 from tinyseq.engine.graph import Graph, Unit, build, refs_of
-from tinyseq.engine.layout import FOREVER, Address, Block, Instruction, Layout, Storage, allocate
+from tinyseq.engine.layout import FOREVER, Address, Block, Instruction, Layout, Split, Storage, allocate
 from tinyseq.ops.op import Kernel
 from tinyseq.tape import Tape
 
@@ -110,7 +110,7 @@ class Planner:
         """Where the members of the current level begin."""
         group = cls.group.index
         if layout.level:
-            return Address(layout.storage, layout.offset)
+            return Address(layout.storage, layout.offset, (layout.member, ("within", group)) if layout.member else None)
         if layout.ragged >= 0:
             source = self.graph.classes[layout.ragged]
             if source.group is not cls.group and (shift or not np.array_equal(source.rows, cls.rows)):
@@ -126,10 +126,17 @@ class Planner:
             return times, ("rows", cls.index)
         return times * (1 if cls.scalar else int(cls.rows[0])), ("members", cls.group.index)
 
-    def run(self, kernel: Kernel, operands: list[Address], d: list[int], vary: dict[int, Any] | None = None) -> None:
+    def run(
+        self,
+        kernel: Kernel,
+        operands: list[Address],
+        d: list[int],
+        vary: dict[int, Any] | None = None,
+        split: Split | None = None,
+    ) -> None:
         """Add an instruction to the block being built."""
         assert self.loop is not None
-        self.loop.instructions.append(Instruction(kernel, operands, d, vary or {}))
+        self.loop.instructions.append(Instruction(kernel, operands, d, vary or {}, split))
 
     def begin(self, groups: list[Group], mode: str, note: str = "", rows: int = 0) -> Block:
         """Start a block: "all" members at once, "member" by member, or by the "levels" of a recurrence."""

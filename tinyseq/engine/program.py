@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tinyseq.engine.layout import Block, Instruction, Storage
 from tinyseq.engine.plan import Plan
+from tinyseq.engine.threads import WORKERS, available
 from tinyseq.ops import OPS
 from tinyseq.ops.index import in_range
 from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address, run
+
+
+THREADED_WORK = 2e7
 
 
 def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
@@ -23,14 +28,15 @@ def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
 class Program:
     """Runs a plan. ``bind`` says where the leaves lie, ``run`` computes, ``value`` and ``gradients`` show results."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
         self.plan, self.dtype = plan, plan.dtype
         self.arena = aligned(max(plan.arena, 1), plan.dtype)
         self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
         self._limits = index_limits(plan)
         self._place_integers()
         self._place_grads()
-        self.code, self.tables, self._moves = Assembler(plan).assemble()
+        self.threads = threads if threads is not None else wanted_threads(plan)
+        self._parts = [Assembler(plan, k, self.threads).assemble() for k in range(self.threads)]
         self.flags = np.zeros(16, np.int64)
         self._bound: dict[int, int] = {}
         self._keep: dict[int, np.ndarray] = {}
@@ -80,9 +86,9 @@ class Program:
             self._relocate()
 
     def _relocate(self) -> None:
-        places, storages, constants = self._moves
         bases = np.array([s.base for s in self.plan.storages] + [0], np.int64)
-        self.code[places] = constants + bases[storages]
+        for code, _, (places, storages, constants) in self._parts:
+            code[places] = constants + bases[storages]
         for _, where, ref, layouts in self.plan.pointers:
             if where.last < 0:
                 continue
@@ -93,7 +99,18 @@ class Program:
 
     def run(self) -> None:
         """Run the program from its first block to its last."""
-        run(self.code, self.tables, self.arena.ctypes.data, self.integers.ctypes.data, 0, 1, self.flags)
+        arena, integers = self.arena.ctypes.data, self.integers.ctypes.data
+        if self.threads == 1:
+            code, tables, _ = self._parts[0]
+            run(code, tables, arena, integers, 0, 1, self.flags)
+            return
+        self.flags[0] = 0
+
+        def part(k: int) -> None:
+            code, tables, _ = self._parts[k]
+            run(code, tables, arena, integers, k, self.threads, self.flags)
+
+        WORKERS.run([partial(part, k) for k in range(self.threads)])
 
     def value(self, node: int) -> np.ndarray:
         """A view of a wanted value, until the next run."""
@@ -121,6 +138,27 @@ class Program:
         return {
             s.node: self.grads[self._grad_places[s.node] : self._grad_places[s.node] + s.size] for s in self._grads
         }
+
+
+def wanted_threads(plan: Plan) -> int:
+    """As many threads as there are processors, for work that outweighs waking them."""
+    return available() if work(plan) > THREADED_WORK else 1
+
+
+def work(plan: Plan) -> float:
+    """Multiplications, roughly: products count in full, all else by its rows and columns."""
+    total = 0.0
+    for block in plan.blocks:
+        for instruction in block.instructions:
+            d = [float(n) for n in instruction.d]
+            levels = float(block.levels)
+            for slot, (coefficient, key) in instruction.vary.items():
+                group = plan.graph.classes[key[1]].group.index if key[0] == "rows" else key[1]
+                d[slot] = coefficient * (block.bounds[group][-1] / levels if key[0] == "members" else 1.0)
+            sizes = d[1 + len(instruction.operands) + 1 :]
+            each = float(np.prod([max(n, 1.0) for n in sizes[:2]])) if sizes else 1.0
+            total += levels * max(d[0], 1.0) * each
+    return total
 
 
 def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
@@ -152,10 +190,14 @@ def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
 
 
 class Assembler:
-    """Turns blocks into the program's integers."""
+    """Turns blocks into the integers of one thread's program.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    Threads share a block in one of three ways: each takes some rows of every member (a chain), some members of every
+    level (a tree, or all members at once), or its own part of what one instruction writes (a weight gradient).
+    """
+
+    def __init__(self, plan: Plan, thread: int = 0, threads: int = 1) -> None:
+        self.plan, self.thread, self.threads = plan, thread, threads
         self.code: list[int] = []
         self.tables: list[np.ndarray] = []
         self.table_size = 0
@@ -170,16 +212,64 @@ class Assembler:
         tables = np.concatenate(self.tables) if self.tables else np.zeros(1, np.int64)
         return np.array(self.code, np.int64), tables.astype(np.int64), (moves[0], moves[1], moves[2])
 
+    def share(self, total: int) -> tuple[int, int]:
+        """This thread's part of 0 … total, in steps that keep tiles whole where there are enough rows."""
+        step = 8 if total >= 16 * self.threads else 1
+        parts = -(-total // step)
+        low, high = parts * self.thread // self.threads * step, parts * (self.thread + 1) // self.threads * step
+        return min(low, total), min(high, total)
+
+    def mode(self, block: Block) -> str:
+        """How threads share a block."""
+        if self.threads == 1:
+            return "single"
+        if block.recurrent and block.by_members:
+            disjoint = all(self.writes_members(i) for i in block.instructions)
+            return "members" if disjoint else "single"
+        alone = block.levels == 1 and len(block.instructions) == 1
+        if (block.recurrent or alone) and self.shares_rows(block):
+            return "rows"
+        if block.levels == 1 and block.bounds and all(self.writes_members(i) for i in block.instructions):
+            if min(int(b[-1]) for b in block.bounds.values()) >= 2 * self.threads:
+                return "members"
+        return "single"
+
+    def shares_rows(self, block: Block) -> bool:
+        """Whether all instructions split into the same rows, enough of them, one member at a time."""
+        rows = set()
+        for instruction in block.instructions:
+            split = instruction.split
+            if split is None:
+                return False
+            vary = instruction.vary.get(split.slot)
+            if vary and not block.recurrent:
+                key = vary[1]
+                group = self.plan.graph.classes[key[1]].group.index if key[0] == "rows" else key[1]
+                if block.bounds[group][-1] != 1:
+                    return False
+            rows.add(split.rows)
+        return len(rows) == 1 and rows.pop() >= 2 * self.threads
+
+    @staticmethod
+    def writes_members(instruction: Instruction) -> bool:
+        """Whether every member writes a place of its own."""
+        target = instruction.operands[0]
+        return bool(target.vary and target.vary[0] and target.vary[1][0] != "rowstart") or instruction.disjoint
+
     def block(self, block: Block) -> None:
         """One block with its tables."""
+        mode = self.mode(block)
         header = len(self.code)
-        self.code += [block.levels, int(block.backwards), 0, self.table_size, 0, 0]
+        alone = self.threads > 1 and mode == "single"
+        each_level = block.recurrent and mode == "members"
+        sync = 0 if self.threads == 1 else (2 if each_level else 1)
+        self.code += [block.levels, int(block.backwards), 0, self.table_size, int(alone), sync]
         columns: dict[Any, tuple[int, int | None]] = {}
         size = 0
         for instruction in block.instructions:
             for key in self.keys(instruction):
                 if key not in columns:
-                    column = self.column(block, key)
+                    column = self.column(block, key, mode)
                     if (column == column[0]).all():
                         columns[key] = (-1, int(column[0]))
                     else:
@@ -188,7 +278,7 @@ class Assembler:
                         size += len(column)
         self.table_size += size
         for instruction in block.instructions:
-            self.instruction(instruction, columns)
+            self.instruction(instruction, columns, mode)
         self.code[header + 2] = len(self.code) - header - BLOCK_HEADER
 
     @staticmethod
@@ -204,25 +294,38 @@ class Assembler:
             self._starts[c] = np.concatenate([[0], np.cumsum(rows)])
         return self._starts[c]
 
-    def column(self, block: Block, key: Any) -> np.ndarray:
+    def column(self, block: Block, key: Any, mode: str = "single") -> np.ndarray:
         """A table: one number for each level."""
-        if key[0] in ("member", "members"):
-            bounds = block.bounds[key[1]]
-            return bounds[:-1] if key[0] == "member" else np.diff(bounds)
-        cls = self.plan.graph.classes[key[1]]
-        bounds, starts = block.bounds[cls.group.index], self.starts(key[1])
+        cls = self.plan.graph.classes[key[1]] if key[0] in ("rows", "rowstart") else None
+        bounds = block.bounds[cls.group.index if cls else key[1]]
+        first, last = bounds[:-1], bounds[1:]
+        if mode == "members":
+            count = last - first
+            first, last = first + count * self.thread // self.threads, first + count * (self.thread + 1) // self.threads
+        if key[0] == "member":
+            return first
+        if key[0] == "members":
+            return last - first
+        if key[0] == "within":
+            return first - bounds[:-1]
+        assert cls is not None
+        starts = self.starts(key[1])
         if key[0] == "rows":
-            return np.diff(starts[bounds])
-        place = bounds[:-1] + key[2]
+            return starts[last] - starts[first]
+        place = first + key[2]
         before = np.minimum(place, 0) * int(cls.rows.max())
         return starts[np.clip(place, 0, cls.count)] + before
 
-    def instruction(self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]]) -> None:
+    def instruction(self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]], mode: str) -> None:
         """One instruction: header, varying numbers, payload."""
         varying: list[tuple[int, int, int, int, Storage | None]] = []
         payload: list[tuple[int, Storage | None]] = []
+        low, high = 0, 0
+        split = instruction.split if mode == "rows" else None
+        if split:
+            low, high = self.share(split.rows)
         for slot, address in enumerate(instruction.operands):
-            constant = address.offset
+            constant = address.offset + (low * split.strides[slot] if split and slot < len(split.strides) else 0)
             if address.vary:
                 coefficient, key = address.vary
                 place, fixed = columns[key]
@@ -233,7 +336,15 @@ class Assembler:
             payload.append((constant, address.storage))
         first = len(instruction.operands)
         for slot, number in enumerate(instruction.d):
-            if slot in instruction.vary:
+            if split and slot == split.slot:
+                number = (high - low) * split.unit
+                if slot in instruction.vary:
+                    place, fixed = columns[instruction.vary[slot][1]]
+                    if fixed is None:  # levels without a member have no rows
+                        varying.append((first + slot, 0, number, place, None))
+                    else:
+                        number *= fixed
+            elif slot in instruction.vary:
                 coefficient, key = instruction.vary[slot]
                 place, fixed = columns[key]
                 if fixed is not None:
