@@ -10,7 +10,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from tinyseq.errors import DtypeError, ShapeError
+from tinyseq.errors import DtypeError, ShapeError, TinyseqError
 from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, flatten, fold, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take
 from tinyseq.structure import Chain
@@ -50,15 +50,18 @@ class Unfolded:
     def _in_time(self, nodes: np.ndarray) -> np.ndarray:
         return nodes[::-1] if self.chain.backwards and self.chain.lengths is None else nodes
 
+    def _at(self, t: int, columns: list[np.ndarray]) -> list[Tensor]:
+        if not -self.chain.T <= t < self.chain.T:
+            raise ShapeError(f"step {t} asked for, {self.chain!r} has steps 0 to {self.chain.T - 1}")
+        return self._tensors([int(self._in_time(nodes)[t]) for nodes in columns])
+
     def output(self, t: int) -> Any:
         """What the step at time t returned."""
-        return rebuild(
-            self.folded.output_tree, self._tensors([int(self._in_time(nodes)[t]) for nodes in self._outputs])
-        )
+        return rebuild(self.folded.output_tree, self._at(t, self._outputs))
 
     def state(self, t: int) -> Any:
         """The state after the step at time t."""
-        return rebuild(self.folded.state_tree, self._tensors([int(self._in_time(nodes)[t]) for nodes in self._states]))
+        return rebuild(self.folded.state_tree, self._at(t, self._states))
 
     def _together(self, nodes: np.ndarray) -> Tensor:
         parts = self._tensors(self._in_time(nodes).tolist())
@@ -137,6 +140,8 @@ def unfold(
         raise ShapeError(f"delays are whole steps of at least 1, got {tuple(delays)}")
     tape = Tape.current()
     cell = getattr(step, "step", step)
+    if not callable(cell):
+        raise TinyseqError(f"unfold needs a cell or a function step(x_t, state) -> state, output, got {step!r}")
     named = getattr(step, "cell", step)
     scope_name = tape.cell_name(named, str(name or getattr(named, "name", "") or getattr(named, "__name__", "cell")))
     for parameter in step.parameters() if hasattr(step, "parameters") else ():
@@ -144,6 +149,10 @@ def unfold(
     sequences = [_sequence(x, structure) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
     initial = flatten(state)
     if structure.lengths is not None:
+        count = len(structure.order)
+        if any(h.shape[:1] != (count,) for h in initial):
+            shapes = ", ".join(str(h.shape) for h in initial)
+            raise ShapeError(f"a chain of {count} sequences needs initial states of {count} rows, got {shapes}")
         initial = [take(h, structure.order) for h in initial]
     return _unfold_chain(tape, cell, scope_name, structure, sequences, state, initial, tuple(delays))
 
@@ -158,11 +167,11 @@ def _sequence(x: Any, chain: Chain) -> Tensor:
             raise ShapeError(f"sequences are (T, B, F) with T = {chain.T} first, got shape {x.shape}{hint}")
         return x
     total, batch = int(chain.lengths.sum()), len(chain.lengths)
-    if x.ndim >= 2 and x.shape[:2] == (chain.T, batch):
+    if x.ndim >= 2 and x.dtype_code == INT64 and x.shape[0] != total:
+        raise DtypeError("integer sequences of different lengths are given packed: chain.pack(list of arrays)")
+    if x.ndim >= 3 and x.shape[:2] == (chain.T, batch):
         where = chain.packed_rows()
         flat = x.reshape((chain.T * batch, *x.shape[2:]))
-        if x.dtype_code == INT64:
-            raise DtypeError("integer sequences of different lengths are given packed: chain.pack(list of arrays)")
         return take(flat, where[:, 1] * batch + where[:, 0])
     if x.ndim < 1 or x.shape[0] != total:
         raise ShapeError(

@@ -14,7 +14,7 @@ from tinyseq.tensor import Tensor, as_tensor, constant, internal, record, source
 internal(__file__)
 
 
-Number = (int, float, np.number)
+Number = (int, float, np.integer, np.floating)
 
 
 def broadcast(*operands: Any) -> list[Tensor]:

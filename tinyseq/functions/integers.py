@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.shapes import axis_number, index, reshape, slice_axis
-from tinyseq.tape import DTYPES, INT64
+from tinyseq.functions.shapes import float_code, index, reshape, slice_axis
+from tinyseq.tape import INT64
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
 internal(__file__)
@@ -33,7 +33,10 @@ def getitem(x: Any, key: Any) -> Tensor:
             if place == 0:
                 x = index(x, int(k))
             else:
-                at = axis_number(int(k), x.shape[axis], "index")
+                length = x.shape[axis]
+                if not -length <= k < length:
+                    raise ShapeError(f"index {k} is outside 0 to {length - 1}, axis {axis} of shape {x.shape}")
+                at = int(k) % length
                 x = slice_axis(x, at, at + 1, axis)
                 x = reshape(x, x.shape[:axis] + x.shape[axis + 1 :])
         elif isinstance(k, np.ndarray) and k.dtype == np.bool_:
@@ -47,11 +50,12 @@ def getitem(x: Any, key: Any) -> Tensor:
     return x
 
 
-def indices(i: Any) -> Tensor:
+def indices(i: Any, what: str = "indices") -> Tensor:
+    """Integers as a tensor; raises DtypeError for other arrays."""
     if isinstance(i, (list, tuple, int)):
         i = np.asarray(i)
     if isinstance(i, np.ndarray) and i.dtype.kind not in "iub":
-        raise DtypeError(f"indices must be integers, got {i.dtype}; write index.astype('int64')")
+        raise DtypeError(f"{what} must be integers, got {i.dtype}; write array.astype('int64')")
     return as_tensor(i)
 
 
@@ -78,21 +82,23 @@ def one_hot(i: Any, classes: int, dtype: Any = np.float32) -> Tensor:
     """Rows with a single 1: index (B) → (B, classes)."""
     i = indices(i)
     check_range("one_hot: class", i, classes)
-    return record("one_hot", (i,), (("classes", int(classes)), ("dtype", DTYPES.index(np.dtype(dtype)))))
+    return record("one_hot", (i,), (("classes", int(classes)), ("dtype", float_code("one-hot rows", dtype))))
 
 
 def check_range(what: str, i: Tensor, limit: int) -> None:
     """Raise at the user's line where an index that is already known is out of range."""
-    root = i
     if i.dtype_code != INT64:
         raise DtypeError(f"{what} must be an integer, got {i.dtype}; write array.astype('int64')")
-    node = root.tape.node(root.index)
+    node = i.tape.node(i.index)
     while node.op in ("index", "window", "slice", "reshape"):
-        node = root.tape.node(node.inputs[0])
+        node = i.tape.node(node.inputs[0])
     if node.op != "input":
         return
-    low, high = root.tape.executor.bounds(node.index)
-    if low < 0 or high >= limit:
+    low, high = i.tape.executor.bounds(node.index)
+    if (low < 0 or high >= limit) and node.index != i.index and not i.tape.folding:
+        part = i.value  # the numbers out of range may lie outside the part that is used
+        low, high = (int(part.min()), int(part.max())) if part.size else (0, -1)
+    if limit > 0 and (low < 0 or high >= limit):
         raise DataError(
             f"{what} {low if low < 0 else high} is out of range: {node.name or 'the index array'} holds "
             f"{low} to {high}, expected 0 to {limit - 1}"

@@ -19,11 +19,11 @@ def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "
     """−log softmax(logits)[target] for integer targets: logits (…, C), target (…).
 
     ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
-    others; the mean is over the rows that count.
+    others; the mean is over the rows that count, NaN where none does.
     """
     if reduction not in ("mean", "sum", "none"):
         raise TinyseqError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
-    logits, target = as_tensor(logits), indices(target)
+    logits, target = as_tensor(logits), indices(target, "targets")
     what = "cross_entropy: target" if mask is None else "cross_entropy: target (masked rows too need a class, write 0)"
     check_range(what, target, logits.shape[-1] if logits.ndim else 0)
     losses = record("cross_entropy", (logits, target))

@@ -14,7 +14,7 @@ internal(__file__)
 
 def _reduce(op: str, x: Any, axis: int | Sequence[int] | None, keepdims: bool) -> Tensor:
     x = as_tensor(x)
-    given = range(x.ndim) if axis is None else ([axis] if isinstance(axis, int) else list(axis))
+    given = range(x.ndim) if axis is None else (axis if isinstance(axis, (tuple, list)) else [axis])
     axes = sorted(axis_number(a, x.ndim, op) for a in given)
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{op} got axes {tuple(given)} of a tensor of shape {x.shape}: each axis once")

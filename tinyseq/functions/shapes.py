@@ -15,7 +15,12 @@ from tinyseq.tensor import Tensor, as_tensor, constant, internal, record
 internal(__file__)
 
 
-def axis_number(axis: int, ndim: int, op: str) -> int:
+def axis_number(axis: Any, ndim: int, op: str) -> int:
+    """An axis counted from 0; raises ShapeError where there is none such."""
+    if not isinstance(axis, (int, np.integer)):
+        raise ShapeError(f"{op} along axis {axis!r}: an axis is a whole number, from 0 or from the end")
+    if not ndim:
+        raise ShapeError(f"{op} along axis {axis}: a scalar has no axes")
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{op} along axis {axis} of a tensor with {ndim} axes; axes are 0 to {ndim - 1}")
     return int(axis) % ndim
@@ -31,10 +36,11 @@ def zeros(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
     sizes = tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ShapeError(f"sizes are at least 0, got zeros of shape {sizes}")
-    return constant(0.0, sizes, _float_code("zeros", dtype))
+    return constant(0.0, sizes, float_code("zeros", dtype))
 
 
-def _float_code(what: str, dtype: Any) -> int:
+def float_code(what: str, dtype: Any) -> int:
+    """Code of a floating-point dtype; raises DtypeError for others."""
     code = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}.get(np.dtype(dtype))
     if code is None:
         raise DtypeError(f"{what} are float32 or float64, got {np.dtype(dtype)}")
@@ -51,7 +57,9 @@ def steps(x: Any) -> Iterator[tuple[int, Tensor]]:
 def reshape(x: Any, *shape: Any) -> Tensor:
     """The same numbers in another shape; one size may be −1."""
     x = as_tensor(x)
-    wanted = [int(n) for n in (shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)]
+    if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)):
+        shape = tuple(shape[0])
+    wanted = [int(n) for n in shape]
     if wanted.count(-1) == 1:
         rest = prod(n for n in wanted if n != -1)
         wanted[wanted.index(-1)] = prod(x.shape) // rest if rest and prod(x.shape) % rest == 0 else -1

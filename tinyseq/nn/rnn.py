@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.errors import ShapeError
+from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.nn.module import Cell, generator, positive, uniform
 from tinyseq.structure import Chain
+from tinyseq.tape import INT64
 from tinyseq.tensor import Parameter, Tensor, as_tensor
 from tinyseq.unfold import Unfolded, unfold
 
@@ -53,7 +54,7 @@ class RNN(Cell):
 
     def step(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         """One step: x(t) (B, input) or tokens (B), h(t−1) (B, hidden) → h(t), o(t)."""
-        Ux = F.take(self.U, x, axis=1) if x.dtype_code == 2 else F.linear(x, self.U)
+        Ux = F.take(self.U, x, axis=1) if x.dtype_code == INT64 else F.linear(x, self.U)
         a = (self.b + F.linear(h, self.W) + Ux).named("a")
         h = F.tanh(a).named("h")
         o = (self.c + F.linear(h, self.V)).named("o")
@@ -82,27 +83,37 @@ class RNN(Cell):
     def losses(self, x: Any, y: Any, h: Any = None) -> tuple[Tensor, Unfolded]:
         """The total loss and the unfolded net, whose outputs are (o, L(t)) and whose final state can be carried on."""
         x = self._input(x)
-        y = F.indices(y)
+        y = F.indices(y, "targets")
+        y = y if y.name else y.named("y")
         if y.shape != x.shape[:2]:
             hint = "; y looks batch-first: write y.T" if y.shape == x.shape[:2][::-1] else ""
             raise ShapeError(f"targets are (T, B) class numbers: x has (T, B) = {x.shape[:2]}, y {y.shape}{hint}")
         F.check_range("cross_entropy: target", y, self.output_size)
         named_step = _LossStep(self)
-        unfolded = unfold(named_step, Chain(x.shape[0]), (x, y.named("y") if not y.name else y), self._state(x, h))
+        unfolded = unfold(named_step, Chain(x.shape[0]), (x, y), self._state(x, h))
         return F.sum(unfolded.outputs[1]).named("L"), unfolded
 
     def _input(self, x: Any) -> Tensor:
         x = as_tensor(x)
-        if x.dtype_code == 2:
+        x = x if x.name else x.named("x")
+        if x.dtype_code == INT64:
             if x.ndim != 2:
                 raise ShapeError(f"token sequences are (T, B), got shape {x.shape}")
-            F.check_range("token", x, self.input_size)
+            F.check_range(f"token (vocabulary of {self.input_size})", x, self.input_size)
         elif x.ndim != 3 or x.shape[2] != self.input_size:
             hint = "; tokens (T, B) are integers, write x.astype('int64')" if x.ndim == 2 else ""
             raise ShapeError(f"sequences are (T, B, F) with F = {self.input_size} features, got shape {x.shape}{hint}")
         if 0 in x.shape:
             raise ShapeError(f"empty sequence: x has shape {x.shape}; T, B and F must be at least 1")
-        return x.named("x") if not x.name else x
+        self._same_dtype("x", x)
+        return x
+
+    def _same_dtype(self, name: str, x: Tensor) -> None:
+        if x.dtype_code != INT64 and x.dtype != self.W.dtype:
+            raise DtypeError(
+                f"{name} is {x.dtype}, the net is {self.W.dtype}: write {name}.astype('{self.W.dtype}'), "
+                f"or build the net with dtype=np.{x.dtype}"
+            )
 
     def _state(self, x: Tensor, h: Any) -> Tensor:
         if h is None:
@@ -113,6 +124,7 @@ class RNN(Cell):
                 f"the state h is (B, hidden) = ({x.shape[1]}, {self.hidden_size}), got {h.shape}; "
                 "sequences are (T, B, F)"
             )
+        self._same_dtype("h", h)
         return h
 
 
