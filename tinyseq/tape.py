@@ -73,6 +73,7 @@ class Tape:
         self.kinds: list[Kind] = []
         self.parameters: list[Parameter] = []
         self._kind_ids: dict[Kind, int] = {}
+        self.sites: dict[tuple, tuple[int, tuple[int, ...], int]] = {}
         self._parameter_nodes: dict[int, int] = {}
         self._cell_names: dict[int, tuple[object, str]] = {}
         self._cell_calls: dict[str, int] = {}
@@ -138,12 +139,16 @@ class Tape:
         name: str = "",
     ) -> int:
         """Append one node and return its index. Callers have checked shapes; ``verify`` checks again."""
-        cell, step = self.scope
-        kind = self.kind_id(Kind(op, attrs, shape[1:], dtype, name, cell, line))
-        self._rows.append((kind, shape[0] if shape else -1, arg, step))
+        kind = self.kind_id(Kind(op, attrs, shape[1:], dtype, name, self.scope[0], line))
+        return self.push(kind, shape[0] if shape else -1, arg, inputs)
+
+    def push(self, kind: int, rows: int, arg: int, inputs: tuple[int, ...]) -> int:
+        """Append one node of a known kind and return its index."""
+        self._rows.append((kind, rows, arg, self.scope[1]))
         self._row_inputs.append(inputs)
-        self._n += 1
-        return self._n - 1
+        index = self._n
+        self._n = index + 1
+        return index
 
     def extend(
         self,

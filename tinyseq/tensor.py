@@ -10,11 +10,10 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
 from tinyseq.ops import OPS
-from tinyseq.tape import DTYPES, Tape
+from tinyseq.tape import DTYPES, Kind, Tape
 
 _CODE = {dtype: code for code, dtype in enumerate(DTYPES)}
 _internal_files: set[str] = {__file__}
-_inferred: dict[tuple, tuple[tuple[int, ...], int]] = {}
 
 
 def internal(file: str) -> None:
@@ -282,21 +281,24 @@ def record(
                 f"{op} got tensors of two tapes; record them on one tape, or carry the number over with "
                 "ts.tensor(other.value)"
             )
-    key = (op, attrs, wish, *[(t.shape, t.dtype_code) for t in tensors])
-    found = _inferred.get(key)
-    if found is None:
+    frame: Any = sys._getframe(1)
+    while frame.f_code.co_filename in _internal_files and frame.f_back is not None:
+        frame = frame.f_back
+    key = (op, attrs, wish, tape.scope[0], frame.f_code, frame.f_lineno, *[(t.shape, t.dtype_code) for t in tensors])
+    site = tape.sites.get(key)
+    if site is None:
         try:
-            found = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
+            shape, code = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
         except TinyseqError as error:
             raise _located(error, tensors) from None
+        line = (frame.f_code.co_filename, frame.f_lineno)
+        site = (tape.kind_id(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line)), shape, code)
         if len(tensors) <= 4:
-            if len(_inferred) > 100_000:
-                _inferred.clear()
-            _inferred[key] = found
-    shape, code = found
+            tape.sites[key] = site
+    kind, shape, code = site
     if rows is not None:
         shape = (rows, *shape[1:])
-    index = tape.append(op, tuple([t.index for t in tensors]), shape, code, attrs, arg, source_line())
+    index = tape.push(kind, shape[0] if shape else -1, arg, tuple([t.index for t in tensors]))
     return Tensor(tape, index, shape, code)
 
 

@@ -45,6 +45,25 @@ from tinyseq.functions.shapes import (
     zeros,
 )
 
+from tinyseq.tensor import Operators, internal
+
+for _name, _function in {
+    "__add__": add,
+    "__radd__": lambda self, other: add(other, self),
+    "__sub__": sub,
+    "__rsub__": lambda self, other: sub(other, self),
+    "__mul__": mul,
+    "__rmul__": lambda self, other: mul(other, self),
+    "__truediv__": div,
+    "__rtruediv__": lambda self, other: div(other, self),
+    "__matmul__": matmul,
+    "__rmatmul__": lambda self, other: matmul(other, self),
+    "__neg__": neg,
+    "__getitem__": getitem,
+}.items():
+    setattr(Operators, _name, _function)  # the hot operators, without the detour through Operators._call
+internal(__file__)
+
 __all__ = [
     "Number",
     "Transposed",

@@ -9,7 +9,7 @@ import numpy as np
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.shapes import expand
 from tinyseq.tape import DTYPES, INT64
-from tinyseq.tensor import Tensor, as_tensor, constant, internal, record, source_line
+from tinyseq.tensor import Operators, Tensor, as_tensor, constant, internal, record, source_line
 
 internal(__file__)
 
@@ -47,8 +47,14 @@ def _affine(x: Any, k: float, c: float) -> Tensor:
 
 
 def _binary(op: str, a: Any, b: Any) -> Tensor:
-    if type(a) is Tensor and type(b) is Tensor and a.shape == b.shape:
-        return record(op, (a, b))
+    if isinstance(a, Operators) and isinstance(b, Operators):
+        a, b = as_tensor(a), as_tensor(b)
+        if a.shape == b.shape:
+            return record(op, (a, b))
+        if a.shape == b.shape[-len(a.shape) :] and a.shape:
+            return record(op, (expand(a, b.shape), b))
+        if b.shape == a.shape[-len(b.shape) :] and b.shape:
+            return record(op, (a, expand(b, a.shape)))
     return record(op, broadcast(a, b))
 
 

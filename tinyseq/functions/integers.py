@@ -17,6 +17,8 @@ internal(__file__)
 def getitem(x: Any, key: Any) -> Tensor:
     """x[t], x[a:b], x[:, a:b] …: integers on the first axis, slices of step 1 anywhere, integers elsewhere."""
     x = as_tensor(x)
+    if type(key) is int and x.shape:
+        return index(x, key)
     keys = key if isinstance(key, tuple) else (key,)
     if len(keys) > x.ndim:
         raise ShapeError(f"{len(keys)} indices for a tensor of shape {x.shape}")
@@ -89,11 +91,15 @@ def check_range(what: str, i: Tensor, limit: int) -> None:
     """Raise at the user's line where an index that is already known is out of range."""
     if i.dtype_code != INT64:
         raise DtypeError(f"{what} must be an integer, got {i.dtype}; write array.astype('int64')")
-    node = i.tape.node(i.index)
-    while node.op in ("index", "window", "slice", "reshape"):
-        node = i.tape.node(node.inputs[0])
-    if node.op != "input":
+    tape, at = i.tape, i.index
+    while (op := tape.kinds[tape._row(at)[0]].op) in ("index", "window", "slice", "reshape"):
+        at = tape.inputs(at)[0]
+    if op != "input":
         return
+    low, high = tape.executor.bounds(at)
+    if low >= 0 and high < limit:
+        return
+    node = tape.node(at)
     low, high = i.tape.executor.bounds(node.index)
     if (low < 0 or high >= limit) and node.index != i.index and not i.tape.folding:
         part = i.value  # the numbers out of range may lie outside the part that is used

@@ -51,6 +51,8 @@ def transposed(x: Any) -> Tensor:
 def matmul(a: Any, b: Any) -> Tensor:
     """Matrix product of (m, k) and (k, n); of (B, m, k) and (B, k, n); or of (…, k) with one matrix (k, n)."""
     a, b = as_tensor(a), as_tensor(b)
+    if type(a) is Tensor and type(b) is Tensor and len(a.shape) == len(b.shape):
+        return record("matmul", (a, b))
     flip_a, flip_b = isinstance(a, Transposed), isinstance(b, Transposed)
     if b.ndim == 2 and a.ndim in (1, 3):
         rows = reshape(a, (prod(a.shape[:-1]), a.shape[-1]))
@@ -61,4 +63,7 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 def linear(x: Any, W: Any) -> Tensor:
     """W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n)."""
+    x, W = as_tensor(x), as_tensor(W)
+    if type(x) is Tensor and type(W) is Tensor and len(x.shape) == len(W.shape) == 2:
+        return record("matmul", (x, W), (("transpose_a", False), ("transpose_b", True)))
     return matmul(x, transposed(W))
