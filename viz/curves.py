@@ -142,14 +142,16 @@ def _towards(corner: Point, other: Point, radius: float) -> Point:
     return corner[0] + dx * share, corner[1] + dy * share
 
 
-def loop(v: Vertex, reach: float, level: int = 0) -> tuple[list[Point], list[Point], Point]:
-    """A loop on the right of a vertex: (to the square, from the square, middle of the square)."""
+def loop(v: Vertex, side: int, reach: float, level: int = 0) -> tuple[list[Point], list[Point], Point]:
+    """A loop on the right (side 1) or left (-1) of a vertex: (to the square, from the square, middle of the square)."""
     r, angle = v.width / 2, radians(36 + 20 * min(level, 2))
     half = style.DELAY_SQUARE / 2
-    square = (v.x + r + reach, v.y)
-    out = (v.x + r * cos(angle), v.y + r * sin(angle))
-    back = (v.x + r * cos(angle), v.y - r * sin(angle))
-    rise = r * 0.75 + reach * 0.42
-    to = [out, (out[0] + reach * 0.45, v.y + rise), (square[0], v.y + rise), (square[0], square[1] + half)]
-    home = [(square[0], square[1] - half), (square[0], v.y - rise), (back[0] + reach * 0.45, v.y - rise), back]
-    return to, home, square
+    x, rise = r + reach, r * 0.75 + reach * 0.42
+    near, out = r * cos(angle), r * cos(angle) + reach * 0.45
+    to = [(near, r * sin(angle)), (out, rise), (x, rise), (x, half)]
+    home = [(px, -py) for px, py in reversed(to)]
+
+    def place(points: list[Point]) -> list[Point]:
+        return [(v.x + side * px, v.y + py) for px, py in points]
+
+    return place(to), place(home), (v.x + side * x, v.y)

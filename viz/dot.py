@@ -63,8 +63,8 @@ def _link(graph, link: Link, number: int, ops: bool) -> None:
     source = link.source
     if link.square:
         source = f"delay{number}"
-        side = style.DELAY_SQUARE + (3.0 if abs(link.delay) > 1 else 0.0)
-        text = str(link.delay) if link.delay != 1 else ""
+        text = str(link.delay).replace("-", "−") if link.delay != 1 else ""
+        side = style.DELAY_SQUARE + (3.0 * len(text) if text else 0.0)
         label = labels.html_label((labels.Run(text),), "", 8.5, style.PAPER) if text else ""
         graph.node(
             source, label=label, pos=_spline([link.square], None), shape="box", style="filled", fillcolor=style.INK,

@@ -59,7 +59,7 @@ class Excerpt:
     delays    (key, input) → {by how many steps that input is late: key of what it reads}
     """
 
-    def __init__(self, tape: Tape, shown: Sequence[int], keep: np.ndarray | None = None) -> None:
+    def __init__(self, tape: Tape, shown: Sequence[int], keep: np.ndarray | None = None, chained: bool = True) -> None:
         self.tape, self.shown = tape, set(shown)
         self.pointers, self.inputs_of_all = tape.input_pointers, tape.input_indices
         self.step = tape.step
@@ -76,6 +76,8 @@ class Excerpt:
         self._number(self.found)
         self._look_behind()
         self._find_delays()
+        if not chained:  # the leaves of a tree read their data where inner nodes read children
+            self.initial.clear()
 
     # -- reading --------------------------------------------------------------------------------------------------
     def node(self, index: int) -> Node:

@@ -19,6 +19,8 @@ from tinyseq.viz.model import Diagram, Link
 from tinyseq.viz.reduced import primitives
 from tinyseq.viz.roles import roles
 
+AROUND = 6  # steps on both sides that tell a chain from a tree
+
 
 def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> Diagram:
     """The folded graph of a tape: a middle step, its late inputs drawn as delayed arrows."""
@@ -26,6 +28,8 @@ def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> 
     if step is None:
         return bare(tape, None, detail, keep)
     excerpt = Excerpt(tape, [step], keep)
+    total = int(tape.step.max(initial=-1)) + 1
+    chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
     reduced = roles(excerpt) if detail == "cell" else primitives(excerpt, timeless=True)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     here = {}
@@ -38,7 +42,7 @@ def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> 
         if target.key not in here:
             continue
         delay = step - source.step if source.ghost and source.step is not None else 0
-        if delay and not excerpt.is_chain:
+        if delay and not chained:
             delay = 1  # on a tree: the children's
         if source.key not in here:
             other = here[source.key] = vertex(source, 0, source.label)

@@ -32,15 +32,19 @@ def parameters(excerpt: Excerpt) -> list[tuple[str, tuple[int, ...]]]:
     return [(excerpt.node(i).name or "parameter", excerpt.node(i).shape) for i in leaves]
 
 
+def _has_position(tape: Tape, unit: Unit) -> bool:
+    return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op == "index"
+
+
 def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:
     """A tape unfolded over trees: children under their parents; of large ones the positions nearest the root."""
     count = POSITIONS[detail] if steps is None else steps
     shown = range(max(0, total - count), total) if isinstance(count, int) else choose_steps(total, count, 0)
-    excerpt = Excerpt(tape, list(shown), keep)
+    excerpt = Excerpt(tape, list(shown), keep, chained=False)
     reduced = roles(excerpt) if detail == "cell" else primitives(excerpt)
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
     for unit in reduced.units.values():
-        timed = unit.time is not None and detail == "cell"
+        timed = detail == "cell" and unit.time is not None and _has_position(tape, unit)
         label = labels.at_time(unit.label, "…" if unit.ghost else str(unit.time)) if timed else unit.label
         v = vertex(unit, None, label)
         v.key = (unit.id,)
@@ -51,6 +55,7 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
     diagram.links = [
         Link(w.source, w.target, w.names, dashed=reduced.units[w.source].ghost, cut=w.cut) for w in reduced.wires
     ]
+    diagram.ordered = True
     diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
     return diagram
 

@@ -65,7 +65,7 @@ class Layout:
                 pairs.append((a.key, b.key))
         hanging = self._hanging(pairs, fed) if not self.ops else set()
         gap = style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.6
-        return template.place(sizes, pairs, hanging, self.row_gap, gap)
+        return template.place(sizes, pairs, hanging, self.row_gap, gap, self.diagram.ordered)
 
     def _hanging(self, pairs: list[tuple], fed: dict[tuple, set[tuple]]) -> set[tuple]:
         """Data that only the topmost unit reads hangs above it, as y above L in the book."""
@@ -117,20 +117,19 @@ class Layout:
         return f"… {count:,} step{'s' if count > 1 else ''} …" if count else ""
 
     def _place_outside(self, outside: list[Vertex]) -> None:
-        """What belongs to no step: sources below the graph, totals to the right of it."""
+        """What belongs to no step: sources on the left, totals on the right, level with the lanes of their arrows."""
         if not outside:
             return
         read = {e.target for e in self.diagram.links}
         sources = [v for v in outside if v.id not in read]
         totals = [v for v in outside if v.id in read]
-        bottom = min(v.y - v.height / 2 for v in self.timed)
-        left, right = min(v.x for v in self.timed), max(v.x + v.width / 2 for v in self.timed)
-        if sources:
-            x = (left + right) / 2 - sum(v.width + 30 for v in sources) / 2
-            for v in sources:
-                v.x, v.y = x + v.width / 2 + 15, bottom - self.row_gap * 1.6 - v.height / 2
-                x += v.width + 30
-        left = right
+        left = min(v.x - v.width / 2 for v in self.timed)
+        for v in sources:
+            readers = [self.vertices[e.target] for e in self.diagram.links if e.source == v.id]
+            level = max([self.under(r) for r in readers if r.column is not None], default=0.0)
+            v.x, v.y = left - style.COLUMN_GAP - v.width / 2, level
+            left = v.x - v.width / 2
+        left = max(v.x + v.width / 2 for v in self.timed)
         for block in self._connected(totals):
             left = self._place_totals(block, left + style.COLUMN_GAP)
 
@@ -165,3 +164,7 @@ class Layout:
     def bus(self, v: Vertex) -> float:
         """Height of the lane above a vertex's row."""
         return v.y + v.height / 2 + self.row_gap / 2
+
+    def under(self, v: Vertex) -> float:
+        """Height of the lane below a vertex's row."""
+        return v.y - v.height / 2 - self.row_gap * 0.76

@@ -93,6 +93,7 @@ class Diagram:
     vertices: list[Vertex] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
+    ordered: bool = False  # inputs stand from left to right, as the children of a tree
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     description: str = ""

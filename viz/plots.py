@@ -88,7 +88,7 @@ def _curve(axes: Any, name: str, values: np.ndarray, place: int) -> None:
 
 def _plain(text: str) -> str:
     """Text that matplotlib does not read as mathematics."""
-    return text.replace("\\", "\\\\").replace("$", r"\$")
+    return text.replace("$", r"\$")
 
 
 def _format(path: str | os.PathLike[str], given: str | None) -> str:

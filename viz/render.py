@@ -72,12 +72,14 @@ def _by_system(dot: str, format: str) -> bytes:
 def write(path: str | os.PathLike[str], data: bytes) -> Path:
     """Write a file. Raises FileError saying what to do where the folder is missing or not writable."""
     target = Path(path)
-    if target.is_dir():
-        raise FileError(f"{target} is a folder; give the name of a file, e.g. {target / 'picture.svg'}")
-    if not target.parent.is_dir():
-        raise FileError(f"cannot write {target}: there is no folder {target.parent}; create it first")
     try:
+        if target.is_dir():
+            raise FileError(f"{target} is a folder; give the name of a file, e.g. {target / 'picture.svg'}")
+        if not target.parent.is_dir():
+            raise FileError(f"cannot write {target}: there is no folder {target.parent}; create it first")
         target.write_bytes(data)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(f"cannot write {target}: {error.strerror or error}; give another path") from error
     return target

@@ -45,6 +45,7 @@ class _Roles:
         self.sources: dict[int, dict[int, tuple[tuple[str, ...], bool]]] = {}
         self.lossy: set[int] = set(self.losses)
         self._contract()
+        self.same = self._same_data()
 
     # -- what is seen -----------------------------------------------------------------------------------------
     def _visible(self) -> set[int]:
@@ -157,11 +158,22 @@ class _Roles:
         result = Reduced()
         taken: dict[str, tuple] = {}
         for i in sorted(self.visible):
-            result.add(self._unit(i, taken))
+            if self.same.get(i, i) == i:
+                result.add(self._unit(i, taken))
         for i in sorted(self.visible - set(self.excerpt.ghosts) - set(self.excerpt.initial)):
             for source, (names, cut) in self.sources[i].items():
-                result.wires.append(Wire(f"n{source}", f"n{i}", names, cut))
+                result.wires.append(Wire(f"n{self.same.get(source, source)}", f"n{i}", names, cut))
         return result
+
+    def _same_data(self) -> dict[int, int]:
+        """x(t) taken twice from one sequence, as by the two directions of a bidirectional net, is drawn once."""
+        first: dict[tuple, int] = {}
+        same = {}
+        for i in sorted(self.visible):
+            node = self.excerpt.node(i)
+            if node.op == "index" and self.excerpt.is_source(i) and i not in self.excerpt.initial:
+                same[i] = first.setdefault((node.inputs, node.arg, self.excerpt.found.get(i)), i)
+        return same
 
     def _unit(self, i: int, taken: dict[str, tuple]) -> Unit:
         excerpt, node = self.excerpt, self.excerpt.node(i)
@@ -169,6 +181,8 @@ class _Roles:
         key, role, time = excerpt.keys[i], self._role(i), step
         if i in excerpt.initial:
             key, time = excerpt.initial[i]
+            if node.name and node.name != key[2]:  # a name of its own, such as h0
+                time = None
         elif role == "data" and node.op == "index" and excerpt.node(node.inputs[0]).op == "input":
             time = node.arg
         elif step is not None and self._reads_many(i):

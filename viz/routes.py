@@ -16,6 +16,7 @@ class _Routes:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.lanes: dict[tuple, int] = {}
+        self.said: set[tuple] = set()
         for link in layout.diagram.links:
             self._route(link)
         self._delays()
@@ -38,6 +39,9 @@ class _Routes:
             and b.id not in self.layout.in_time
         ):
             link.path, link.tip = curves.headed(self._along_bus(a, b))
+            return
+        if a.column is None and b.column is not None:
+            link.path, link.tip = curves.headed(self._from_source(a, b))
             return
         if self.layout.ops and a.column is not None and b.column is not None and a.column != b.column:
             link.path, link.tip = curves.headed(self._channelled(a, b, 1 if a.column < b.column else -1))
@@ -105,6 +109,20 @@ class _Routes:
         fall = [off, (off[0] + 11, level), (end[0] - 11, end[1]), end]
         return [*rise, *curves.line(onto, off)[1:], *fall[1:]]
 
+    def _from_source(self, a: Vertex, b: Vertex) -> list[curves.Point]:
+        """From a source of many steps along the lane under the row of what reads it, then up into its lower left."""
+        level = self.layout.under(b)
+        end = curves.border(b, (b.x - 1, b.y - 1))
+        turn = (b.x - b.width / 2 - 16, level)
+        if abs(a.y - level) < 1:
+            start, lane = (a.x + a.width / 2, level), []
+        else:
+            start = (a.x + a.width / 2, a.y)
+            onto = (start[0] + 24, level)
+            lane = [start, (start[0] + 12, a.y), (start[0] + 12, level)]
+            start = onto
+        return [*lane, *curves.line(start, turn), (turn[0] + 10, level), (end[0] - 5, end[1] - 5), end]
+
     def _between(self, a: Vertex, b: Vertex) -> list[Vertex]:
         if a.column is None or b.column is None:
             return self.layout.columns.get(a.column if a.column is not None else b.column or 0, [])
@@ -126,9 +144,10 @@ class _Routes:
             a, b = self.layout.vertices[link.source], self.layout.vertices[link.target]
             extra = max([0.0, labels.width(labels.names(link.label))])
             reach = style.LOOP_REACH + loops.get(a.id, 0) * (style.LOOP_REACH + 14)
-            beside = [v for v in self.layout.timed if v is not a and v.x > a.x and abs(v.y - a.y) < a.height]
-            if a is b and not beside:
-                link.path_in, home, link.square = curves.loop(a, reach, loops.get(a.id, 0))
+            row = [v for v in self.layout.timed if v is not a and abs(v.y - a.y) < a.height]
+            side = 0 if a is not b else 1 if all(v.x < a.x for v in row) else -1 if all(v.x > a.x for v in row) else 0
+            if side:
+                link.path_in, home, link.square = curves.loop(a, side, reach, loops.get(a.id, 0))
                 loops[a.id] = loops.get(a.id, 0) + 1
                 right = max(right, link.square[0] + extra + 8)
             else:
@@ -141,13 +160,25 @@ class _Routes:
     def _label(self, link: Link) -> None:
         if not link.label and not link.cut:
             return
+        if self.layout.vertices[link.source].column is None and self.layout.vertices[link.target].column is not None:
+            again = (link.source, link.label)
+            if again not in self.said:
+                self.said.add(again)
+                foot = link.path[0]
+                link.label_at = (foot[0] + 12 + labels.width(labels.names(link.label)) / 2, foot[1] + 10)
+            return
         width = labels.width(labels.names(link.label)) if link.label else 10.0
         if link.square:
-            link.label_at = (link.square[0] + style.DELAY_SQUARE / 2 + 4 + width / 2, link.square[1])
+            side = -1 if link.square[0] < self.layout.vertices[link.source].x else 1
+            link.label_at = (link.square[0] + side * (style.DELAY_SQUARE / 2 + 4 + width / 2), link.square[1])
             return
         here, (dx, dy) = curves.middle(link.path)
         across, up = (dy, -dx) if abs(dy) > abs(dx) else (-dy, dx)
-        if (across if abs(dy) > abs(dx) else up) < 0:
+        a, b = link.path[0], link.path[-1]
+        bulge = (here[0] - (a[0] + b[0]) / 2) * across + (here[1] - (a[1] + b[1]) / 2) * up
+        if (
+            bulge if abs(bulge) > 3 else across if abs(dy) > abs(dx) else up
+        ) < 0:  # outside an arc, else right or above
             across, up = -across, -up
-        away = abs(across) * width / 2 + abs(up) * 8 + 3
+        away = abs(across) * width / 2 + abs(up) * 8 + 4.5
         link.label_at = (here[0] + across * away, here[1] + up * away)

@@ -108,4 +108,4 @@ def ink_on(fill: str) -> str:
     """Black or white text, whichever reads better on a fill (relative luminance of WCAG 2)."""
     linear = [(c / 255 / 12.92) if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in _rgb(fill)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return INK if luminance > 0.18 else PAPER
+    return INK if luminance > 0.2 else PAPER

@@ -60,7 +60,8 @@ def _unwrap(group: ET.Element) -> None:
             words = words or anchor.get(f"{{{XLINK}}}title", "").strip()
             group.extend(list(anchor))
         group.remove(wrapper)
-    if "node" in group.get("class", "") and node:
+    classes = group.get("class", "").split()
+    if "node" in classes and node and not {"note", "swatch"} & set(classes):
         group.set("data-node", node)
     if words:
         element = ET.Element(_TITLE)

@@ -29,13 +29,14 @@ def place(
     hanging: set[Any],
     row_gap: float,
     node_gap: float,
+    ordered: bool = False,
 ) -> Template:
     """Place keys of given sizes in rows, arrows running upwards; keys in ``hanging`` stand above what they feed."""
     if not sizes:
         return Template()
     if len(sizes) <= DOT_LIMIT:
         try:
-            return _by_dot(sizes, edges, hanging, row_gap, node_gap)
+            return _by_dot(sizes, edges, hanging, row_gap, node_gap, ordered)
         except ImportError:
             pass
     return _by_layers(sizes, edges, hanging, row_gap, node_gap)
@@ -47,11 +48,14 @@ def _by_dot(
     hanging: set[Any],
     row_gap: float,
     gap: float,
+    ordered: bool,
 ) -> Template:
     from pygraphviz import AGraph
 
     name = {key: f"k{i}" for i, key in enumerate(sizes)}
     lines = [f'digraph {{ rankdir=BT; ranksep="{row_gap / 72:.4f}"; nodesep="{gap / 72:.4f}"; splines=true;']
+    if ordered:
+        lines.append("ordering=in;")
     lines.append('node [shape=box, fixedsize=true, label=""]; edge [arrowsize=0.7];')
     for key, (width, height) in sizes.items():
         shape = ", shape=circle" if width == height else ""
