@@ -178,6 +178,30 @@ def test_more_rows_are_more_instances(name: str, rng: np.random.Generator) -> No
                 close(call.kernel, together[r * sizes[0] : (r + 1) * sizes[0]], alone)
 
 
+@each_dtype
+@each_kernel
+def test_where_the_arrays_lie_does_not_change_a_digit(name: str, dtype: Any, rng: np.random.Generator) -> None:
+    """Vector loops fall back to scalar ones where arrays lie close together: with the same result, bit for bit."""
+    for call, shapes, limits in CALLS[name][:3]:
+        arrays = operands(call, shapes, limits, dtype, rng)
+        for accumulate in (0, 1):
+            d = call.d.copy()
+            d[call.accumulate_slot] = accumulate
+            results = set()
+            for gap in (0, 1, 3, 8, 17, 64):
+                sizes = [a.size + gap for a in arrays]
+                buffer, integers = np.zeros(sum(sizes), dtype), np.zeros(sum(sizes), np.int64)
+                ends = np.cumsum(sizes)
+                placed = []
+                for a, end, n in zip(arrays, ends, sizes, strict=True):
+                    part = (integers if a.dtype == np.int64 else buffer)[end - n : end - n + a.size]
+                    part[:] = a
+                    placed.append(part)
+                call.kernel(d, *placed)
+                results.add(placed[0].tobytes())
+            assert len(results) == 1
+
+
 @each_kernel
 def test_no_rows_is_no_work(name: str, rng: np.random.Generator) -> None:
     call, shapes, limits = CALLS[name][0]

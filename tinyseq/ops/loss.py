@@ -40,11 +40,12 @@ def _softmax(d, y, x):
         row = x[r * d[2] : r * d[2] + columns]
         out = y[r * d[1] : r * d[1] + columns]
         top = row_max(row)
+        # Apart from the sum: where arrays lie decides if a loop that writes runs in vectors, and so a last digit.
+        for i in range(columns):
+            out[i] = exp(row[i] - top)
         total = y.dtype.type(0)
         for i in range(columns):
-            value = exp(row[i] - top)
-            out[i] = value
-            total += value
+            total += out[i]
         scale = y.dtype.type(1) / total
         for i in range(columns):
             out[i] *= scale
@@ -132,15 +133,20 @@ def _cross_entropy_vjp(d, gx, g, x, target):
         up = g[r * d[2]]
         top = row_max(row)
         total = zero
-        for i in range(columns):
-            total += exp(row[i] - top)
-        scale = up / total
         if d[5]:
+            for i in range(columns):
+                total += exp(row[i] - top)
+            scale = up / total
             for i in range(columns):
                 out[i] += exp(row[i] - top) * scale
         else:
             for i in range(columns):
-                out[i] = exp(row[i] - top) * scale
+                value = exp(row[i] - top)
+                out[i] = value
+                total += value
+            scale = up / total
+            for i in range(columns):
+                out[i] *= scale
         out[target[r * d[4]]] -= up
 
 
