@@ -27,11 +27,13 @@ from tinyseq.tensor import Parameter, Tensor, tensor
 from tinyseq.train.checkpoints import load
 from tinyseq.unfold import unfold
 
-BUILT_IN = {
-    name.lower(): getattr(nn, name)
-    for name in nn.__all__
-    if issubclass(getattr(nn, name), Cell) and getattr(nn, name) is not Cell
-}
+
+def _from_sizes(made: Any) -> bool:
+    """A cell that is made from its sizes, not from other cells."""
+    return isinstance(made, type) and issubclass(made, Cell) and "input_size" in inspect.signature(made).parameters
+
+
+BUILT_IN = {name.lower(): getattr(nn, name) for name in nn.__all__ if _from_sizes(getattr(nn, name))}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""Gated cells: the LSTM of equations 10.40–10.44 and the GRU of 10.45–10.47, in the book's form and the usual one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq import functions as F
+from tinyseq.errors import TinyseqError
+from tinyseq.nn.cells import Affine, RecurrentCell
+from tinyseq.tensor import Parameter, Tensor
+
+Terms = dict[str, Tensor] | None
+
+
+class LSTMCell(RecurrentCell):
+    """The LSTM of section 10.10.1.
+
+        f(t) = σ(bᶠ + Uᶠ x(t) + Wᶠ h(t−1))                               forget gate            (10.40)
+        s(t) = f(t) ⊙ s(t−1) + g(t) ⊙ φ(b + U x(t) + W h(t−1))           state                  (10.41)
+        h(t) = tanh(s(t)) ⊙ q(t)                                         output                 (10.42)
+        q(t) = σ(bᵒ + Uᵒ x(t) + Wᵒ h(t−1))                               output gate            (10.43)
+        g(t) = σ(bᵍ + Uᵍ x(t) + Wᵍ h(t−1))                               external input gate    (10.44)
+
+    The book squashes the input by φ = σ (``squash="sigmoid"``); usual, and the default, is φ = tanh. The state is
+    (h, s), each (B, hidden). ``forget_bias`` is where bᶠ starts.
+    """
+
+    name = "lstm"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        context_size: int = 0,
+        squash: str = "tanh",
+        forget_bias: float = 1.0,
+    ) -> None:
+        super().__init__(input_size, hidden_size, rng, dtype, context_size)
+        self.squash, self.forget_bias = squash_name(squash), forget_bias
+        self.a, self.f, self.g, self.q = (
+            Affine(gate, input_size, hidden_size, context_size, rng, dtype) for gate in ("", "f", "g", "o")
+        )
+        self.f.b.value[...] = forget_bias
+
+    def step(self, x: Tensor, state: tuple[Tensor, Tensor], terms: Terms = None) -> tuple[Any, Tensor]:
+        """x(t) (B, input) or tokens (B), (h(t−1), s(t−1)) → (h(t), s(t)), h(t)."""
+        h, s = state
+        term = terms or {}
+        f = F.sigmoid(self.f(x, h, term.get("f"))).named("f")
+        g = F.sigmoid(self.g(x, h, term.get("g"))).named("g")
+        q = F.sigmoid(self.q(x, h, term.get("q"))).named("q")
+        squashed = getattr(F, self.squash)(self.a(x, h, term.get("a")))
+        s = (f * s + g * squashed).named("s")
+        h = (F.tanh(s) * q).named("h")
+        return (h, s), h
+
+    def initial_state(self, batch: int, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(h(0), s(0)): zeros, or ``h`` in place of h(0)."""
+        return self.zeros(batch) if h is None else h, self.zeros(batch)
+
+    def hidden(self, state: Any) -> Tensor:
+        """h of (h, s)."""
+        return state[0]
+
+
+class GRUCell(RecurrentCell):
+    """The GRU of section 10.10.2. The book shifts the gates' time by one; here, as usual, a gate acts when computed.
+
+        u(t) = σ(bᵘ + Uᵘ x(t) + Wᵘ h(t−1))                                  update gate    (10.46)
+        r(t) = σ(bʳ + Uʳ x(t) + Wʳ h(t−1))                                  reset gate     (10.47)
+        h(t) = u(t) ⊙ h(t−1) + (1 − u(t)) ⊙ φ(b + U x(t) + W(r(t) ⊙ h(t−1)))              (10.45)
+
+    The book has φ = σ (``squash="sigmoid"``); usual, and the default, is tanh. ``reset_after``, the default as in
+    PyTorch and Keras, resets after the product: φ(b + U x + r ⊙ (W h + b_h)); False is the book's form.
+    """
+
+    name = "gru"
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        context_size: int = 0,
+        squash: str = "tanh",
+        reset_after: bool = True,
+    ) -> None:
+        super().__init__(input_size, hidden_size, rng, dtype, context_size)
+        self.squash, self.reset_after = squash_name(squash), reset_after
+        self.a, self.u, self.r = (
+            Affine(gate, input_size, hidden_size, context_size, rng, dtype) for gate in ("", "u", "r")
+        )
+        self.b_h = Parameter(np.zeros(hidden_size, dtype), "b_h") if reset_after else None
+
+    def step(self, x: Tensor, h: Tensor, terms: Terms = None) -> tuple[Tensor, Tensor]:
+        """x(t) (B, input) or tokens (B), h(t−1) (B, hidden) → h(t), h(t)."""
+        term = terms or {}
+        u = F.sigmoid(self.u(x, h, term.get("u"))).named("u")
+        r = F.sigmoid(self.r(x, h, term.get("r"))).named("r")
+        if self.b_h is None:
+            a = self.a(x, r * h, term.get("a"))
+        else:
+            a = self.a.b + self.a.of_input(x) + r * (self.b_h + F.linear(h, self.a.W))
+            a = a + term["a"] if "a" in term else a
+        new = getattr(F, self.squash)(a)
+        h = (u * h + (1 - u) * new).named("h")
+        return h, h
+
+
+def squash_name(squash: str) -> str:
+    """Check the squashing function of a gated cell."""
+    if squash not in ("tanh", "sigmoid"):
+        raise TinyseqError(f"squash is 'tanh' (usual) or 'sigmoid' (the book), got {squash!r}")
+    return squash

@@ -1,0 +1,117 @@
+"""What reads features: one output at the end (figure 10.5), or one at each step (figures 10.3 and 10.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyseq import functions as F
+from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.sequences import Encoded, Step, Steps, like, mean_over_batch, total_over_time
+from tinyseq.tape import INT64
+from tinyseq.tensor import Parameter, Tensor, as_tensor
+from tinyseq.unfold import unfold
+
+
+class Head(Module):
+    """o = c + V h. Targets decide the loss: class numbers give −log softmax(o)_y, floats give ‖o − y‖²."""
+
+    def __init__(self, encoder: Any, output_size: int, *, rng: np.random.Generator) -> None:
+        positive(output_size=output_size)
+        if not hasattr(encoder, "encode"):
+            raise TinyseqError(f"expected a cell or an encoder such as nn.LSTMCell(...), got {encoder!r}")
+        self.encoder, self.output_size, size = encoder, output_size, encoder.output_size
+        self.V = Parameter(uniform(generator(rng), (output_size, size), size, encoder.dtype), "V")
+        self.c = Parameter(np.zeros(output_size, encoder.dtype), "c")
+
+    def encode(self, x: Any, lengths: Any = None, **options: Any) -> Encoded:
+        """The features that the outputs read."""
+        return self.encoder.encode(x, lengths, **options)
+
+    def output(self, h: Tensor) -> Tensor:
+        """c + V h for rows h (…, H)."""
+        return (self.c + F.linear(h, self.V)).named("o")
+
+    def checked(self, y: Tensor) -> Tensor:
+        """Targets that a loss can be taken of."""
+        if y.dtype_code == INT64:
+            F.check_range("target y: class", y, self.output_size)
+        elif y.shape[-1] != self.output_size:
+            raise ShapeError(
+                f"real-valued targets have one number for each of the {self.output_size} outputs, got y {y.shape}; "
+                "class numbers are integers, write y.astype('int64')"
+            )
+        return y
+
+    def losses_of(self, o: Tensor, y: Tensor) -> Tensor:
+        """The loss of each row."""
+        if y.dtype_code == INT64:
+            return F.cross_entropy(o, y, reduction="none").named("L")
+        return F.sum(F.squared_error(o, y), axis=-1).named("L")
+
+
+class ManyToOne(Head):
+    """One output after the last step, figure 10.5: o(τ) = c + V h(τ).
+
+    ``loss`` is averaged over the batch: −log softmax(o(τ))_y for y (B) of class numbers, ‖o(τ) − y‖² for y (B, output).
+    """
+
+    def outputs(self, x: Any, lengths: Any = None, **options: Any) -> Tensor:
+        """o(τ), (B, output)."""
+        return self.output(self.encode(x, lengths, **options).last)
+
+    def loss(self, x: Any, y: Any, lengths: Any = None, **options: Any) -> Tensor:
+        """The mean loss of the batch."""
+        return F.mean(self._losses(x, y, lengths, options)).named("L")
+
+    def log_prob(self, x: Any, y: Any, lengths: Any = None) -> Tensor:
+        """log p(y | x) of each sequence, (B)."""
+        return -self._losses(x, F.indices(y), lengths, {})
+
+    def _losses(self, x: Any, y: Any, lengths: Any, options: dict[str, Any]) -> Tensor:
+        o, y = self.outputs(x, lengths, **options), as_tensor(y)
+        if y.ndim == 0 or y.shape[0] != o.shape[0] or y.ndim != (1 if y.dtype_code == INT64 else 2):
+            raise ShapeError(
+                f"many-to-one has one target for each sequence: y ({o.shape[0]},) of class numbers or "
+                f"({o.shape[0]}, {self.output_size}) of reals, got {y.dtype} {y.shape}"
+            )
+        return self.losses_of(o, self.checked(y if y.name else y.named("y")))
+
+
+class ManyToMany(Head):
+    """One output at each step, figures 10.3 and 10.11: o(t) = c + V h(t).
+
+    ``loss`` is L = Σ_t L(t), averaged over the batch; targets (T, B) of class numbers or (T, B, output) of reals, or
+    lists or packed as x is.
+    """
+
+    name = "output"
+
+    def outputs(self, x: Any, lengths: Any = None, **options: Any) -> Tensor:
+        """o (T, B, output), or packed (Σ lengths, output)."""
+        encoded = self.encode(x, lengths, **options)
+        return unfold(Step(self, self._step), encoded.chain, encoded.outputs, ()).outputs
+
+    def _step(self, h: Tensor, nothing: tuple) -> tuple[tuple, Tensor]:
+        return nothing, self.output(h)
+
+    def _loss_step(self, h: Tensor, y: Tensor, nothing: tuple) -> tuple[tuple, Tensor]:
+        return nothing, self.losses_of(self.output(h), y)
+
+    def loss(self, x: Any, y: Any, lengths: Any = None, **options: Any) -> Tensor:
+        """Σ_t L(t), averaged over the batch."""
+        losses, steps = self._losses(x, y, lengths, options)
+        return mean_over_batch(losses, steps).named("L")
+
+    def log_prob(self, x: Any, y: Any, lengths: Any = None) -> Tensor:
+        """Σ_t log p(y(t) | x) of each sequence, (B)."""
+        losses, steps = self._losses(x, y, lengths, {})
+        return -total_over_time(losses, steps)
+
+    def _losses(self, x: Any, y: Any, lengths: Any, options: dict[str, Any]) -> tuple[Tensor, Steps]:
+        encoded = self.encode(x, lengths, **options)
+        targets = like(y, encoded.steps)
+        inputs = (encoded.outputs, self.checked(targets.x))
+        return unfold(Step(self, self._loss_step), encoded.chain, inputs, ()).outputs, encoded.steps
