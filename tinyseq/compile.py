@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyseq.engine.condense import Unplannable
-from tinyseq.engine.plan import plan_tape
-from tinyseq.engine.program import Program
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.folding import flatten, rebuild
 from tinyseq.tape import DTYPES, Tape
 from tinyseq.tensor import Tensor, internal, tensor
+
+if TYPE_CHECKING:
+    from tinyseq.engine.program import Program
 
 internal(__file__)
 
@@ -64,10 +65,7 @@ class _Version:
                 raise GradientError(
                     f"backward needs a scalar loss first among the results, got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
-            try:
-                self._programs[backward] = Program(plan_tape(self.tape, self.nodes, loss))
-            except Unplannable as reason:
-                self._programs[backward] = str(reason)
+            self._programs[backward] = _planned(self.tape, self.nodes, loss)
         return self._programs[backward]
 
     def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
@@ -81,6 +79,19 @@ class _Version:
             assert node is not None
             found[node] = parameter.value
         return found
+
+
+def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
+    if find_spec("tinyseq.engine.plan") is None:
+        return "the compiled executor is not part of this installation"
+    from tinyseq.engine.condense import Unplannable
+    from tinyseq.engine.plan import plan_tape
+    from tinyseq.engine.program import Program
+
+    try:
+        return Program(plan_tape(tape, nodes, loss))
+    except Unplannable as reason:
+        return str(reason)
 
 
 class CompiledFunction:
@@ -128,7 +139,9 @@ class CompiledFunction:
         if backward:
             grads = program.gradients()
             if not grads:
-                raise GradientError("backward: the first result depends on no parameter, so there is nothing to differentiate")
+                raise GradientError(
+                    "backward: the first result depends on no parameter, so there is nothing to differentiate"
+                )
             for parameter in version.tape.parameters:
                 node = version.tape.node_of(parameter)
                 grad = grads.get(node) if node is not None else None
