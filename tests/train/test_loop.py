@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
+from tinyseq.compile import CompiledFunction
 from tinyseq.errors import DataError, GradientError, TinyseqError
 from tinyseq.tasks import Markov, Windows
 from tinyseq.train import SGD, Adam, bits_per_token, cosine, fit, global_norm
-from tinyseq.train import loop as loop_module
-from tinyseq.train.loop import gradients, values
+from tinyseq.train.loop import window_loss
 
 
 def net(vocabulary=4, hidden=8, seed=0, dtype=np.float64, **options):
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_weights():
 def test_loss_and_gradient_are_those_of_the_mean_over_time():
     model, rng = net(), np.random.default_rng(0)
     x, y = rng.integers(0, 4, (5, 3)), rng.integers(0, 4, (5, 3))
-    nats, _ = gradients(model, x, y, None)
+    nats, _ = window_loss(model).backward(x, y, None)
     mine = [p.grad.copy() for p in model.parameters()]
     with ts.Tape():
         loss = model.loss(x, y)
@@ -69,8 +69,9 @@ def test_loss_and_gradient_are_those_of_the_mean_over_time():
 def test_state_is_carried_as_a_constant():
     model, rng = net(), np.random.default_rng(0)
     x, y = rng.integers(0, 4, (6, 2)), rng.integers(0, 4, (6, 2))
-    _, carried = gradients(model, x[:3], y[:3], None)
-    second, _ = gradients(model, x[3:], y[3:], carried)
+    window = window_loss(model)
+    _, carried = window.backward(x[:3], y[:3], None)
+    second, _ = window.backward(x[3:], y[3:], carried)
     truncated = model.W.grad.copy()
     with ts.Tape():
         _, unfolded = model.losses(x, y)
@@ -85,27 +86,18 @@ def test_state_is_carried_as_a_constant():
 
 def test_streams_start_anew_at_each_epoch(monkeypatch):
     seen = []
-    real = loop_module.gradients
+    real = CompiledFunction.backward
 
-    def spy(model, x, y, state):
+    def spy(self, x, y, state):
         seen.append(state is None)
-        return real(model, x, y, state)
+        return real(self, x, y, state)
 
-    monkeypatch.setattr(loop_module, "gradients", spy)
+    monkeypatch.setattr(CompiledFunction, "backward", spy)
     model = net()
     windows = Windows(np.random.default_rng(0).integers(0, 4, 25), T=4, B=2)
     assert windows.per_epoch == 3
     fit(model, windows, SGD(model.parameters(), 0.1), 7, progress=False)
     assert seen == [True, False, False, True, False, False, True]
-
-
-def test_states_of_any_nesting_become_arrays():
-    with ts.Tape():
-        h = ts.tensor(np.ones((1, 2), np.float32))
-        state = values({"a": (h, [h * 2.0]), "b": None})
-    assert state["b"] is None
-    np.testing.assert_array_equal(state["a"][1][0], np.full((1, 2), 2.0))
-    assert isinstance(state["a"][0], np.ndarray)
 
 
 def test_clipping_bounds_each_update():
@@ -165,14 +157,14 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_weights(dtype):
 
 
 def test_a_gradient_that_is_not_finite_stops_before_it_is_used(monkeypatch):
-    real = loop_module.gradients
+    real = CompiledFunction.backward
 
-    def overflowing(model, *window):
-        result = real(model, *window)
+    def overflowing(self, *window):
+        result = real(self, *window)
         model.W.grad[0, 0] = np.inf
         return result
 
-    monkeypatch.setattr(loop_module, "gradients", overflowing)
+    monkeypatch.setattr(CompiledFunction, "backward", overflowing)
     model = net()
     before = model.state_dict()
     with pytest.raises(GradientError, match=r"stopped at step 1 of 2: the gradient's norm is inf"):

@@ -7,7 +7,7 @@ import tinyseq as ts
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.tasks import Vocabulary
 from tinyseq.train import sample_text
-from tinyseq.train.sampling import advance, draw
+from tinyseq.train.sampling import draw, reader
 
 
 def net(vocabulary=4, seed=0):
@@ -78,10 +78,10 @@ def test_the_same_generator_state_gives_the_same_text_and_another_another():
 
 
 def test_advancing_in_two_parts_is_advancing_at_once():
-    model, tokens = net(), np.array([0, 3, 1, 2, 2])
-    whole, _ = advance(model, tokens, None)
-    _, state = advance(model, tokens[:2], None)
-    parts, _ = advance(model, tokens[2:], state)
+    advance, tokens = reader(net()), np.array([0, 3, 1, 2, 2])[:, None]
+    whole, _ = advance(tokens, None)
+    _, state = advance(tokens[:2], None)
+    parts, _ = advance(tokens[2:], state)
     np.testing.assert_allclose(parts, whole, rtol=1e-13)
 
 

@@ -17,9 +17,9 @@ from tinyseq.tape import Tape
 from tinyseq.tasks import Corpus, Markov, Windows, embedded_text, read_text
 from tinyseq.train import Adam, bits_per_token, cosine, fit, sample_text, save
 from tinyseq.train.checkpoints import writable_folder
-from tinyseq.train.loop import gradients
+from tinyseq.train.loop import window_loss
 
-HIDDEN, WINDOW, BATCH, STEPS = 96, 20, 32, 1500
+HIDDEN, WINDOW, BATCH, STEPS = 128, 25, 32, 5000
 LOOK = 16
 RATE, LAST_RATE, CLIP = 0.007, 0.02, 1.0
 SAMPLE, TEMPERATURE = 240, 0.7
@@ -80,7 +80,7 @@ def _prepare(model: Any, windows: Windows) -> None:
     typer.echo("Preparing the kernels (compiled the first time, then kept on disk) ... ", nl=False)
     started = perf_counter()
     x, y, _ = next(iter(windows))
-    gradients(model, x, y, None)
+    window_loss(model).backward(x, y, None)
     say(f"{perf_counter() - started:.1f} s")
 
 

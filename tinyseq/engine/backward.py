@@ -97,7 +97,9 @@ class Backward:
             self.zero(layout)
         one = self.p.constant(np.array([1.0, 0.0], self.p.dtype), "arena", "one")
         self.p.begin([], "all", "∂L/∂L = 1 (10.17)")
-        self.p.run(FILL, [Address(layout.storage, layout.offset + number * layout.member), Address(one, 0)], [1, 1, 0, 0, 1])
+        self.p.run(
+            FILL, [Address(layout.storage, layout.offset + number * layout.member), Address(one, 0)], [1, 1, 0, 0, 1]
+        )
         self.p.end()
         self.ready.add(layout.storage.index)
         for unit in reversed(self.graph.units):
@@ -107,8 +109,8 @@ class Backward:
     # -- layouts ----------------------------------------------------------------------------------------------------
     def allocate(self, cls: Class) -> Layout:
         """Where the gradient of a class goes."""
-        root = self.graph.inside.get(cls.index)
-        if root is not None:
+        root = self.graph.inside.get(cls.index, self.same_gradient(cls))
+        if root >= 0:
             return self.layouts[root]
         if cls.op == "parameter":
             value = self.p.values[cls.index]
@@ -122,12 +124,35 @@ class Backward:
             return layout
         return self.p.room(cls, f"∂L/∂{cls.name or cls.op}", cls.index in self.level)
 
+    def same_gradient(self, cls: Class) -> int:
+        """The sum that is the only reader of a class: its gradient is the class's too. −1 where there is none."""
+        readers = self.graph.consumers.get(cls.index, [])
+        if len(readers) != 1 or cls.index in self.p.leads or cls.op == "parameter" or cls.index in self.f.views:
+            return -1
+        reader, j = readers[0]
+        ref, root = self.graph.classes[reader].refs, self.graph.inside.get(reader, reader)
+        sums = cls.index != int(self.graph.state.node_class[self.graph.loss]) and root in self.graph.wants
+        if not sums or (self.graph.classes[reader].op, j) not in {("add", 0), ("add", 1), ("sub", 0)}:
+            return -1
+        alike = ref[j].kind == "same" and cls.group is self.graph.classes[root].group and not cls.ragged
+        return root if alike and cls.index not in self.graph.inside else -1
+
+    def passes_on(self, cls: Class, ref: Ref) -> bool:
+        """Whether an input shares the gradient of the sum that reads it, so that nothing has to be added."""
+        return self.operand(cls, ref) == (self.layouts[cls.index], 0)
+
     def zero(self, layout: Layout) -> None:
         """Zero a whole storage, in a block before the one being built."""
         storage = layout.storage
         outer, self.p.loop = self.p.loop, None
         self.p.begin([], "all", f"zero {storage.what}")
-        self.p.run(kernels.ZERO, [Address(storage, -storage.lead)], [1, 0, 0, storage.size], None, Split(3, 1, (1,), storage.size))
+        self.p.run(
+            kernels.ZERO,
+            [Address(storage, -storage.lead)],
+            [1, 0, 0, storage.size],
+            None,
+            Split(3, 1, (1,), storage.size),
+        )
         self.p.end()
         self.p.loop = outer
         self.ready.add(storage.index)
@@ -198,24 +223,21 @@ class Backward:
         plain: dict[int, bool] = {}
         for cls in wanted:
             for target, ref, whole in self.writes(cls):
-                if target in inside:
+                if target in inside and self.same_gradient(self.graph.classes[target]) < 0:
                     ok = whole and ref.kind == "same" and target not in self.f.views
                     root = self.graph.inside.get(target, target)
                     plain[root] = plain.get(root, True) and ok
                     for source in self.roots(target):
                         plain[source] = plain.get(source, True) and (ok and source == root)
+        stays: dict[int, bool] = {}
         for cls in wanted:
-            if cls.index in self.f.views and cls.op not in ("expand", "detach"):
-                continue
-            if plain.get(cls.index, True) and cls.index not in self.p.leads and not cls.ragged:
-                touched = [r for r in self.graph.consumers.get(cls.index, [])]
-                outside = any(self.graph.inside.get(r, r) not in inside for r, _ in touched)
-                is_loss = int(self.graph.state.node_class[self.graph.loss]) == cls.index
-                if not outside and not is_loss and not self.later(cls, inside):
-                    self.level.add(cls.index)
+            if cls.index not in self.f.views or cls.op in ("expand", "detach"):
+                owner = self.owner(cls)
+                stays[owner] = stays.get(owner, True) and self.one_level(cls, inside, plain)
+        self.level |= {owner for owner, stay in stays.items() if stay and owner in inside}
         for cls in wanted:
             layout = self.layouts[cls.index]
-            if layout.level or layout.storage.index in self.ready:
+            if layout.level or layout.storage.index in self.ready or self.same_gradient(cls) >= 0:
                 continue
             if plain.get(cls.index, False) and cls.index not in self.p.leads:
                 self.pending.add(layout.storage.index)
@@ -224,6 +246,23 @@ class Backward:
         for cls in wanted:
             if self.layouts[cls.index].level:
                 self.pending.add(self.layouts[cls.index].storage.index)
+
+    def owner(self, cls: Class) -> int:
+        """The class whose gradient's storage a class shares."""
+        found = cls.index
+        while (root := self.same_gradient(self.graph.classes[found])) >= 0:
+            found = root
+        return found
+
+    def one_level(self, cls: Class, inside: set[int], plain: dict[int, bool]) -> bool:
+        """Whether a gradient is written and read within one level only."""
+        if not plain.get(cls.index, True) or cls.index in self.p.leads or cls.ragged:
+            return False
+        readers = self.graph.consumers.get(cls.index, [])
+        if any(self.graph.inside.get(reader, reader) not in inside for reader, _ in readers):
+            return False
+        is_loss = int(self.graph.state.node_class[self.graph.loss]) == cls.index
+        return not is_loss and not self.later(cls, inside)
 
     def roots(self, target: int) -> list[int]:
         """The class that a view, however deep, lies in."""
@@ -319,7 +358,7 @@ class Backward:
             return
         if cls.op in MAPS:
             for j, ref in enumerate(cls.refs):
-                if j in OPS[cls.op].vjp and ref.source in self.graph.wants:
+                if j in OPS[cls.op].vjp and ref.source in self.graph.wants and not self.passes_on(cls, ref):
                     self.send(cls, ref, inside, self.map, j)
             return
         if cls.op in ("index", "window"):
@@ -409,7 +448,11 @@ class Backward:
             else:
                 self.zero(layout)
             add = 1
-        roles = {"y": (self.p.values[cls.index], 0), "g": (self.layouts[cls.index], 0), f"gx{j}": self.operand(cls, refs[j])}
+        roles = {
+            "y": (self.p.values[cls.index], 0),
+            "g": (self.layouts[cls.index], 0),
+            f"gx{j}": self.operand(cls, refs[j]),
+        }
         used = {role for call in calls for role in call.operands}
         roles.update({f"x{i}": self.f.operand(cls, ref) for i, ref in enumerate(refs) if f"x{i}" in used})
         roles = {role: layout for role, layout in roles.items() if role in used}
@@ -418,7 +461,9 @@ class Backward:
     def clear_level(self, target: Class, layout: Layout) -> None:
         """Zero a gradient of one level before parts of it are written."""
         coefficient, key = self.p.rows_of(target)
-        self.p.run(kernels.ZERO, [Address(layout.storage, 0)], [0, layout.cols, 0, layout.cols], {0: (coefficient, key)})
+        self.p.run(
+            kernels.ZERO, [Address(layout.storage, 0)], [0, layout.cols, 0, layout.cols], {0: (coefficient, key)}
+        )
 
     def scatter(self, cls: Class, inside: set[int]) -> None:
         """Add the rows of a gather to the members they came from."""
@@ -459,7 +504,7 @@ class Backward:
                 self.send(cls, term.cls.refs[0], inside, self.column_sum, term.cls)
         elif term.kind == "value":
             ref = term.cls.refs[0]
-            if ref.source in self.graph.wants:
+            if ref.source in self.graph.wants and not self.passes_on(cls, ref):
                 self.send(cls, ref, inside, self.value_term, ref)
         else:
             a, w = term.cls.refs
@@ -496,7 +541,7 @@ class Backward:
         transposed = bool(dict(matmul.attrs).get("transpose_b"))
         flat = a.flat and g.flat and not (a.ragged >= 0 and shift)
         target = self.graph.classes[w_ref.source]
-        whole = flat and w_ref.kind == "same" or target.count == 1
+        whole = (flat and w_ref.kind == "same") or target.count == 1
         add = self.flag(target, Ref("same", w_ref.source), bool(whole), inside)
         opened = self.f.open(cls, inside, flat, f"∂L/∂{target.name or target.op}")
         if opened and not flat and not add:

@@ -78,12 +78,16 @@ class Compiled:
         self.values = self.reference.values
         self._seed: tuple[int, Any] | None = None
         self._parameter_grads: dict[int, np.ndarray] = {}
+        self._ends: dict[int, np.ndarray] = {}  # values that plans computed, without those they depend on
         self.fallback = ""
 
     def value(self, index: int) -> np.ndarray:
         """Value of a node; the tape's loss-like ends run by plan, all else by the reference."""
+        if index in self._ends:
+            return self._ends[index]
         if index not in self.values and index >= self.small and self._is_end(index):
-            self._run(index, with_gradients=False)
+            if self._run(index, with_gradients=False) is not None:
+                return self._ends[index]
         return self.reference.value(index)
 
     def _is_end(self, index: int) -> bool:
@@ -113,7 +117,7 @@ class Compiled:
         with lock:
             program.bind(self.values)
             program.run()
-            self.values[index] = program.value(index).copy()
+            self._ends[index] = program.value(index).copy()
             if with_gradients:
                 shapes = {i: p.shape for p, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True)}
                 grads = program.gradients()

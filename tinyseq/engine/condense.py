@@ -163,7 +163,18 @@ def _add_class(state: Condensed, nodes: np.ndarray, group: Group) -> None:
     k = tape.kinds[int(tape.kind[nodes[0]])]
     rows = tape.rows[nodes]
     cls = Class(
-        len(state.classes), k.op, k.attrs, k.tail, DTYPES[k.dtype], k.name, k.cell, k.line, nodes, rows, tape.arg[nodes], group
+        len(state.classes),
+        k.op,
+        k.attrs,
+        k.tail,
+        DTYPES[k.dtype],
+        k.name,
+        k.cell,
+        k.line,
+        nodes,
+        rows,
+        tape.arg[nodes],
+        group,
     )
     group.ragged = group.ragged or bool((rows != rows[0]).any())
     state.node_class[nodes] = cls.index
@@ -185,7 +196,9 @@ def _instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndar
     lengths = np.diff(np.append(starts, len(inner)))
     instance = np.cumsum(bounds) - 1
     place = np.arange(len(inner)) - starts[instance]
-    code = _mix(kind.astype(np.uint64) * np.uint64(2) + np.uint64(1)) * _mix(place.astype(np.uint64) + np.uint64(1 << 40))
+    code = _mix(kind.astype(np.uint64) * np.uint64(2) + np.uint64(1)) * _mix(
+        place.astype(np.uint64) + np.uint64(1 << 40)
+    )
     code += _wiring(tape, inner, instance, starts, place)
     keys = np.add.reduceat(code, starts) + _mix(lengths.astype(np.uint64))
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -194,16 +207,29 @@ def _instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndar
     templates = [order[cuts[i] : cuts[i + 1]] for i in np.argsort(first, kind="stable")]
     picked = np.array([k.op in ("index", "window") for k in kinds])[kind[starts]]
     free = (cell[starts] == 0) & ~picked
-    templates = [
-        part
-        for instances in templates
-        for part in (
-            np.split(instances, len(instances))
-            if free[instances[0]] and len(instances) < FEWEST_REPEATS
-            else [instances]
-        )
-    ]
+    parts: list[np.ndarray] = []
+    for instances in templates:
+        first_of = starts[instances[0]]
+        if cell[first_of] == 0 and picked[instances[0]]:
+            parts += _runs(instances, tape.arg[inner[starts[instances]]])
+        elif free[instances[0]] and len(instances) < FEWEST_REPEATS:
+            parts += np.split(instances, len(instances))
+        else:
+            parts.append(instances)
+    templates = parts
     return starts, [(instances, int(lengths[instances[0]])) for instances in templates]
+
+
+def _runs(instances: np.ndarray, args: np.ndarray) -> list[np.ndarray]:
+    """Cut a list of picks where it turns: one sequence read twice, or forwards and then backwards, is two runs."""
+    way = np.sign(np.diff(args))
+    turns = np.flatnonzero(way[1:] != way[:-1]) + 1 if len(way) > 1 else np.zeros(0, np.int64)
+    cuts, start = [], 0
+    for turn in turns.tolist():
+        if turn > start:  # the difference at a turn lies between two runs
+            cuts.append(turn + 1 if way[turn] != way[start] else turn)
+            start = cuts[-1]
+    return [part for part in np.split(instances, cuts) if len(part)]
 
 
 def _wiring(tape: Tape, inner: np.ndarray, instance: np.ndarray, starts: np.ndarray, place: np.ndarray) -> np.ndarray:

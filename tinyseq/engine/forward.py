@@ -203,7 +203,9 @@ class Forward:
         operands = [self.operand(cls, ref) for ref in cls.refs]
         self.emit_map(kernel, cls, [(out, 0), *operands], inside, 0)
 
-    def emit_map(self, kernel: Kernel, cls: Class, operands: list[tuple[Layout, int]], inside: set[int], add: int) -> None:
+    def emit_map(
+        self, kernel: Kernel, cls: Class, operands: list[tuple[Layout, int]], inside: set[int], add: int
+    ) -> None:
         """One elementwise instruction; the first operand is written."""
         flat = all(layout.flat for layout, _ in operands)
         opened = self.open(cls, inside, flat)
@@ -222,7 +224,9 @@ class Forward:
             self.p.run(kernel, addresses, d, {slot: (coefficient * cols, key)}, self.per_row(split, coefficient))
         else:
             split = Split(0, coefficient, tuple(coefficient * stride for stride in strides))
-            self.p.run(kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, self.per_row(split, coefficient))
+            self.p.run(
+                kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, self.per_row(split, coefficient)
+            )
         if opened:
             self.p.end()
 
@@ -319,7 +323,13 @@ class Forward:
         return source.shape(ref.shift if ref.kind == "shared" else max(ref.shift, 0))
 
     def emit_calls(
-        self, cls: Class, calls: list[Call], site: Site, roles: dict[str, tuple[Layout, int]], inside: set[int], add: int = 0
+        self,
+        cls: Class,
+        calls: list[Call],
+        site: Site,
+        roles: dict[str, tuple[Layout, int]],
+        inside: set[int],
+        add: int = 0,
     ) -> None:
         """Emit an op's calls over members: as more rows where every operand allows, else member by member."""
         sizes = {"y": size(site.shape), "g": size(site.shape)}
@@ -329,7 +339,10 @@ class Forward:
             if not layout.dense and any(role in call.operands for call in calls):
                 raise Unplannable(f"{cls.op} of rows that lie apart")
         flat = all(self.evenly(cls, call, sizes, roles) for call in calls)
-        if cls.ragged and (not flat or any(int(call.d[0]) % max(int(cls.rows[0]), 1) or call.d[0] == 1 != cls.rows[0] for call in calls)):
+        if cls.ragged and (
+            not flat
+            or any(int(call.d[0]) % max(int(cls.rows[0]), 1) or call.d[0] == 1 != cls.rows[0] for call in calls)
+        ):
             raise Unplannable(f"{cls.op} over members of different lengths")
         opened = self.open(cls, inside, flat)
         for call in calls:
@@ -517,7 +530,14 @@ class Forward:
         slab = size(self.input_shape(cls, cls.refs[0])[1:])
         step = int(steps[0]) if len(steps) else 0
         rows = 1 if cls.scalar else int(cls.rows[0])
-        return Layout(source.storage, source.offset + int(cls.args[0]) * slab, source.member + step * slab, cls.cols, rows, cls.cols)
+        return Layout(
+            source.storage,
+            source.offset + int(cls.args[0]) * slab,
+            source.member + step * slab,
+            cls.cols,
+            rows,
+            cls.cols,
+        )
 
     def view_window(self, cls: Class) -> Layout | None:
         """Rows of x: consecutive runs that cover it, or equal steps."""

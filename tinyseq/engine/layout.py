@@ -51,9 +51,7 @@ class Layout:
     @property
     def packed(self) -> bool:
         """Whether rows follow each other without gaps, members too."""
-        return (self.row == self.cols or self.rows == 1) and (
-            self.ragged >= 0 or self.member == self.rows * self.cols
-        )
+        return (self.row == self.cols or self.rows == 1) and (self.ragged >= 0 or self.member == self.rows * self.cols)
 
     @property
     def dense(self) -> bool:

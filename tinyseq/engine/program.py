@@ -9,13 +9,13 @@ import numpy as np
 
 from tinyseq.engine.layout import Block, Instruction, Storage
 from tinyseq.engine.plan import Plan
-from tinyseq.engine.threads import WORKERS, available
+from tinyseq.engine.threads import WORKERS, Pace, available
+from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address, run
 from tinyseq.ops import OPS
 from tinyseq.ops.index import in_range
-from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address, run
-
 
 THREADED_WORK = 2e7
+Part = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
@@ -36,6 +36,8 @@ class Program:
         self._place_integers()
         self._place_grads()
         self.threads = threads if threads is not None else wanted_threads(plan)
+        self._pace = Pace() if threads is None and self.threads > 1 else None
+        self._single: Part | None = None
         self._parts = [Assembler(plan, k, self.threads).assemble() for k in range(self.threads)]
         self.flags = np.zeros(16, np.int64)
         self._bound: dict[int, int] = {}
@@ -86,9 +88,8 @@ class Program:
             self._relocate()
 
     def _relocate(self) -> None:
-        bases = np.array([s.base for s in self.plan.storages] + [0], np.int64)
-        for code, _, (places, storages, constants) in self._parts:
-            code[places] = constants + bases[storages]
+        for part in [*self._parts, *([self._single] if self._single else [])]:
+            self._move(part)
         for _, where, ref, layouts in self.plan.pointers:
             if where.last < 0:
                 continue
@@ -97,20 +98,38 @@ class Program:
                 chosen = ref.classes == c
                 index[chosen] = layout.storage.base + layout.offset + ref.numbers[chosen] * layout.member
 
+    def _move(self, part: Part) -> None:
+        """Write into a program where its storages lie now."""
+        code, _, (places, storages, constants) = part
+        bases = np.array([s.base for s in self.plan.storages] + [0], np.int64)
+        code[places] = constants + bases[storages]
+
     def run(self) -> None:
         """Run the program from its first block to its last."""
+        if self.threads == 1 or self._pace is None:
+            self._run_parts(self._parts)
+        else:
+            self._pace.run(lambda: self._run_parts(self._parts), lambda: self._run_parts([self._alone()]))
+
+    def _alone(self) -> Part:
+        """The program of one thread, for times when the processors are busy with others."""
+        if self._single is None:
+            self._single = Assembler(self.plan).assemble()
+            self._move(self._single)
+        return self._single
+
+    def _run_parts(self, parts: list[Part]) -> None:
         arena, integers = self.arena.ctypes.data, self.integers.ctypes.data
-        if self.threads == 1:
-            code, tables, _ = self._parts[0]
-            run(code, tables, arena, integers, 0, 1, self.flags)
-            return
         self.flags[0] = 0
 
         def part(k: int) -> None:
-            code, tables, _ = self._parts[k]
-            run(code, tables, arena, integers, k, self.threads, self.flags)
+            code, tables, _ = parts[k]
+            run(code, tables, arena, integers, k, len(parts), self.flags)
 
-        WORKERS.run([partial(part, k) for k in range(self.threads)])
+        if len(parts) == 1:
+            part(0)
+        else:
+            WORKERS.run([partial(part, k) for k in range(len(parts))])
 
     def value(self, node: int) -> np.ndarray:
         """A view of a wanted value, until the next run."""
@@ -135,9 +154,7 @@ class Program:
 
     def gradients(self) -> dict[int, np.ndarray]:
         """Views of the parameters' gradients by tape index."""
-        return {
-            s.node: self.grads[self._grad_places[s.node] : self._grad_places[s.node] + s.size] for s in self._grads
-        }
+        return {s.node: self.grads[self._grad_places[s.node] : self._grad_places[s.node] + s.size] for s in self._grads}
 
 
 def wanted_threads(plan: Plan) -> int:

@@ -6,6 +6,7 @@ import atexit
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from llvmlite import ir
@@ -107,6 +108,34 @@ def _serve(inbox: queue.SimpleQueue) -> None:
             failures.append(error)
         finally:
             done.release()
+
+
+class Pace:
+    """Chooses between running together and running alone by the time they take.
+
+    Threads that wait for each other lose when another process holds a processor: a run that takes milliseconds
+    together can then take a hundred. Both give the same numbers, so the faster is taken, and the other is
+    tried again from time to time.
+    """
+
+    TRY_AGAIN = 32
+
+    def __init__(self) -> None:
+        self.together = self.alone = float("inf")
+        self.runs = 0
+
+    def run(self, together: Callable[[], None], alone: Callable[[], None]) -> None:
+        """Run one of the two."""
+        self.runs += 1
+        untried = self.runs == 3 and self.alone == float("inf")
+        pick_alone = untried or (self.together > self.alone) != (self.runs % self.TRY_AGAIN == 0)
+        start = time.perf_counter()
+        (alone if pick_alone else together)()
+        took = time.perf_counter() - start
+        if pick_alone:
+            self.alone = min(took, 1.3 * self.alone)
+        elif self.runs > 1:  # the first run meets cold memory
+            self.together = took if self.together == float("inf") else 0.5 * (self.together + took)
 
 
 WORKERS = Workers()

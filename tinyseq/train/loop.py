@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, GradientError, TinyseqError
-from tinyseq.folding import flatten, rebuild
 from tinyseq.functions import mul
-from tinyseq.tape import Tape
 from tinyseq.tasks.text import Windows
 from tinyseq.train.optimisers import Optimiser, clip_global_norm, global_norm, positive_number
 from tinyseq.train.progress import Progress
@@ -57,14 +56,14 @@ def fit(
         raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
     if clip is not None:
         positive_number("clip", clip)
-    history, state, good = History(), None, _copy(optimiser)
+    history, state, good, window = History(), None, _copy(optimiser), window_loss(model)
     started = perf_counter()
     with Progress(int(steps), shown=progress) as bar:
         try:
             for step, (x, y, fresh) in zip(range(steps), windows, strict=False):
                 if schedule is not None:
                     optimiser.rate = positive_number("rate", schedule(step))
-                nats, state = gradients(model, x, y, None if fresh else state)
+                nats, state = window.backward(x, y, None if fresh else state)
                 if isfinite(nats):
                     good = _copy(optimiser)
                 norm = clip_global_norm(optimiser.parameters, clip) if clip else global_norm(optimiser.parameters)
@@ -86,18 +85,17 @@ def fit(
     return history
 
 
-def gradients(model: Any, x: np.ndarray, y: np.ndarray, state: Any) -> tuple[float, Any]:
-    """Set the gradients of the mean loss over a window; returns that loss in nats and the final state's values."""
-    with Tape():
+def window_loss(model: Any) -> CompiledFunction:
+    """(x, y, state) → (mean loss over a window in nats, final state's values), recorded once for each shape.
+
+    The final state comes back as plain arrays, constants wherever they are used next.
+    """
+
+    def losses(x: Any, y: Any, state: Any) -> tuple[Any, Any]:
         loss, unfolded = model.losses(x, y, state)
-        mean = mul(loss, 1.0 / len(x))
-        mean.backward()
-        return mean.item(), values(unfolded.final)
+        return mul(loss, 1.0 / len(x)), unfolded.final
 
-
-def values(state: Any) -> Any:
-    """A state's values as plain arrays, in the same nesting: constants wherever they are used next."""
-    return rebuild(state, [tensor.value.copy() for tensor in flatten(state)])
+    return compile(losses)
 
 
 def bits_per_token(model: Any, tokens: np.ndarray, context: np.ndarray, *, T: int = 100, B: int = 16) -> float:
@@ -119,12 +117,11 @@ def bits_per_token(model: Any, tokens: np.ndarray, context: np.ndarray, *, T: in
 
 def _nats(model: Any, text: np.ndarray, length: int, B: int, T: int) -> float:
     x, y = text[:-1].reshape(B, length).T, text[1:].reshape(B, length).T
-    total, state = 0.0, None
+    total, state, window = 0.0, None, window_loss(model)
     for start in range(0, length, T):
-        with Tape():
-            loss, unfolded = model.losses(x[start : start + T], y[start : start + T], state)
-            total += loss.item() * B
-            state = values(unfolded.final)
+        part = x[start : start + T]
+        nats, state = window(part, y[start : start + T], state)
+        total += float(nats) * len(part) * B
     return total
 
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.nn.module import generator
-from tinyseq.tape import Tape
 from tinyseq.tasks.text import Vocabulary
-from tinyseq.train.loop import values
 
 
 def sample_text(
@@ -34,19 +33,22 @@ def sample_text(
         raise DataError("the prompt is empty; the model needs one character to start from")
     tokens = vocabulary.encode(prompt)
     drawn: list[int] = []
-    state = None
+    state, advance = None, reader(model)
     for _ in range(length):
-        logits, state = advance(model, tokens, state)
-        tokens = np.array([draw(logits, temperature, rng)])
+        logits, state = advance(np.asarray(tokens, np.int64)[:, None], state)
+        tokens = np.array([draw(logits[0], temperature, rng)])
         drawn.append(int(tokens[0]))
     return vocabulary.decode(np.array(drawn, np.int64))
 
 
-def advance(model: Any, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-    """Read tokens (n,) one after the other; returns the logits (V,) after the last, and the state's values."""
-    with Tape():
-        unfolded = model.unfold(np.asarray(tokens, np.int64)[:, None], state)
-        return unfolded.output(len(tokens) - 1).value[0], values(unfolded.final)
+def reader(model: Any) -> CompiledFunction:
+    """(tokens (n, 1), state) → the logits (1, V) after the last token, and the state's values."""
+
+    def advance(tokens: Any, state: Any) -> tuple[Any, Any]:
+        unfolded = model.unfold(tokens, state)
+        return unfolded.output(len(tokens) - 1), unfolded.final
+
+    return compile(advance)
 
 
 def draw(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
