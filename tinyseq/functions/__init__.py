@@ -44,7 +44,6 @@ from tinyseq.functions.shapes import (
     window,
     zeros,
 )
-
 from tinyseq.tensor import Operators, internal
 
 for _name, _function in {
