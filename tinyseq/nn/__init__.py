@@ -7,6 +7,7 @@ from tinyseq.nn.dropout import dropout, dropout_mask
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
+from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
 from tinyseq.nn.rnn import RNN
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
@@ -25,6 +26,7 @@ __all__ = [
     "ManyToMany",
     "ManyToOne",
     "Module",
+    "OutputRecurrence",
     "Packed",
     "RNNCell",
     "RecursiveNet",
