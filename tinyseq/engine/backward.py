@@ -525,7 +525,7 @@ class Backward:
         g = self.layouts[cls.index]
         packed, k, n = self.f.pack(matmul, True)
         add = self.flag(self.graph.classes[ref.source], ref, True, inside)
-        opened = self.f.open(cls, inside, to.flat and g.flat)
+        opened = self.f.open(cls, inside, cls.count == 1 or (to.flat and g.flat))
         operands = [self.p.address(to, matmul, shift), self.p.address(g, cls), Address(packed.storage, 0)]
         vary = {0: self.p.rows_of(cls)}
         split = Split(0, 1, (to.row, g.row, 0), vary[0][0])
@@ -539,7 +539,7 @@ class Backward:
         a, shift = self.f.operand(matmul, a_ref)
         g, w = self.layouts[cls.index], self.layouts[w_ref.source]
         transposed = bool(dict(matmul.attrs).get("transpose_b"))
-        flat = a.flat and g.flat and not (a.ragged >= 0 and shift)
+        flat = cls.count == 1 or (a.flat and g.flat and not (a.ragged >= 0 and shift))
         target = self.graph.classes[w_ref.source]
         whole = (flat and w_ref.kind == "same") or target.count == 1
         add = self.flag(target, Ref("same", w_ref.source), bool(whole), inside)

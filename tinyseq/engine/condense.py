@@ -291,9 +291,9 @@ def simplify(ref: Ref, classes_: list[Class]) -> Ref:
     same = classes == last
     if same.all():
         if (numbers == numbers[0]).all():
-            if count > 1 or numbers[0] != 0:
-                return Ref("shared", last, int(numbers[0]))
-            return Ref("same", last, 0)
+            if count == 1 and classes_[last].count == 1:
+                return Ref("same", last, 0)
+            return Ref("shared", last, int(numbers[0]))
         if (np.diff(numbers) == 1).all():
             return Ref("same" if numbers[0] == 0 else "delay", last, int(numbers[0]))
         return ref

@@ -207,7 +207,7 @@ class Forward:
         self, kernel: Kernel, cls: Class, operands: list[tuple[Layout, int]], inside: set[int], add: int
     ) -> None:
         """One elementwise instruction; the first operand is written."""
-        flat = all(layout.flat for layout, _ in operands)
+        flat = cls.count == 1 or all(layout.flat for layout, _ in operands)
         opened = self.open(cls, inside, flat)
         addresses = [self.p.address(layout, cls, shift) for layout, shift in operands]
         strides = [layout.row for layout, _ in operands]
@@ -452,7 +452,7 @@ class Forward:
         """y (+)= x · op(W) with W packed once."""
         a, shift = self.operand(matmul, matmul.refs[0])
         packed, k, n = self.pack(matmul, False)
-        flat = a.flat and out.flat
+        flat = cls.count == 1 or (a.flat and out.flat)
         opened = self.open(cls, inside, flat)
         coefficient, key = self.p.rows_of(cls)
         operands = [self.p.address(out, cls), self.p.address(a, matmul, shift), Address(packed.storage, 0)]

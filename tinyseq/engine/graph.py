@@ -46,6 +46,7 @@ class Graph:
     needed: set[int] = field(default_factory=set)
     consumers: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     wants: set[int] = field(default_factory=set)
+    starts: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[Class]:
@@ -73,6 +74,7 @@ def build(state: Condensed, outputs: list[int], loss: int) -> Graph:
     _gathers(state)
     _needed(graph, wanted)
     _consumers(graph)
+    _starts(graph)
     _gradients(graph)
     _sums(graph, set(wanted))
     _units(graph)
@@ -113,6 +115,14 @@ def _needed(graph: Graph, wanted: list[int]) -> None:
         stack.extend(graph.reads(graph.classes[i]))
 
 
+def _starts(graph: Graph) -> None:
+    """What stands before a delayed class's members must be there when they are, and gets its gradient from them."""
+    for i in graph.needed:
+        for ref in graph.classes[i].refs:
+            if ref.start:
+                graph.starts.setdefault(ref.source, []).append(ref.start[0])
+
+
 def _consumers(graph: Graph) -> None:
     for i in graph.needed:
         cls = graph.classes[i]
@@ -143,6 +153,7 @@ def _gradients(graph: Graph) -> None:
             continue
         below.add(i)
         stack.extend(c for c, j in graph.consumers.get(i, []) if differentiable(graph.classes[c], j))
+        stack.extend(delayed for delayed, starts in graph.starts.items() if i in starts)
     stack = [int(graph.state.node_class[graph.loss])]
     while stack:
         i = stack.pop()
@@ -162,9 +173,7 @@ def tiled(graph: Graph, cls: Class) -> bool:
     if cls.op != "matmul" or len(cls.tail) != 1 or dict(cls.attrs).get("transpose_a"):
         return False
     a, w = cls.refs
-    if w.kind == "shared":
-        return a.kind != "shared"
-    return cls.count == 1 and w.kind == "same" and a.kind == "same"
+    return cls.count == 1 or (w.kind == "shared" and a.kind != "shared")
 
 
 def repeated_row(graph: Graph, cls: Class) -> bool:
@@ -239,7 +248,7 @@ def _units(graph: Graph) -> None:
 
 
 def _outside(graph: Graph, cls: Class) -> list[int]:
-    return [s for s in graph.reads(cls) if s not in graph.inside]
+    return [s for s in graph.reads(cls) + graph.starts.get(cls.index, []) if s not in graph.inside]
 
 
 def refs_of(graph: Graph, cls: Class) -> list[Ref]:
