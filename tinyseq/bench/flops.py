@@ -18,6 +18,7 @@ import numpy as np
 from tinyseq.bench.cells import CELLS, EPSILON, Ops, Params, tree_leaf, tree_node
 from tinyseq.bench.eager import under
 from tinyseq.bench.problems import Data, Problem
+from tinyseq.bench.training import Training
 
 
 @dataclass
@@ -161,3 +162,25 @@ def count(problem: Problem, data: Data | None = None) -> Counts:
     weights = sum(array.size for array in data.params.values())
     found.bytes = 4 * 2 * (rows * problem.inputs + states * problem.hidden + weights)
     return found
+
+
+def count_training(training: Training) -> Counts:
+    """Counts of one step of training: the LSTM on embedding rows that want a gradient, then clipping and Adam.
+
+    For each weight: 3 for the norm and the scaling, 12 for algorithm 1 of Kingma & Ba, one square root. Bytes: the
+    tokens' states as in `count`, and each weight, its gradient and Adam's two moments read and written.
+    """
+    one = Counts()
+    arrays = training.params()
+    params = {name: Shadow(one, array.shape, True) for name, array in arrays.items()}
+    cell = CELLS["lstm"]
+    state = (Shadow(one, (1, training.hidden), True),) * cell.states
+    h = cell.step(OPS, params, Shadow(one, (1, training.embedding), True), state)[0]
+    _cross_entropy(h @ params["V"] + params["c"], None)
+    tokens, weights = training.tokens_per_step, sum(array.size for array in arrays.values())
+    return Counts(
+        one.matmul * tokens,
+        one.elementwise * tokens + 15 * weights,
+        one.transcendental * tokens + weights,
+        4 * 2 * (tokens * (training.embedding + training.hidden) + 4 * weights),
+    )

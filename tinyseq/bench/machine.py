@@ -1,14 +1,24 @@
-"""What this machine can do at best, measured: floating-point peak and memory bandwidth of one and two threads."""
+"""What this machine is, and what it can do at best, measured: floating-point peak and memory bandwidth."""
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import numpy as np
+
+THREADS = 2
+"""Most threads that a peer's variants ask for, so the floor is that of as many cores."""
+BUSY = 0.25
+"""Load average for each core above which other work is in the way."""
+PACKAGES = ("tinyseq", "numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "autograd", "mygrad")
 
 CHAINS = 12
 """Independent sums: more than latency times FMA units of any current core, fewer than its vector registers."""
@@ -95,3 +105,67 @@ def bandwidth(threads: int = 1, trials: int = 5, megabytes: int = 128) -> float:
     _together(copy, threads)
     seconds = min(_together(copy, threads) for _ in range(trials))
     return 2.0 * 4 * floats * threads / seconds
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def load() -> float | None:
+    """Processes that wanted to run during the last minute, on average; None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+
+
+def busy(load: float | None) -> bool:
+    """Whether so much else runs that times would be those of a crowd."""
+    return load is not None and load > BUSY * cores()
+
+
+def name() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        lines = []
+    found = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
+    return found or platform.processor() or platform.machine()
+
+
+def describe() -> dict[str, Any]:
+    """The machine: its name, its cores, what else it is doing, and its `limits`."""
+    before = load()
+    return {
+        "processor": name(),
+        "cores": cores(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load": before,
+        "busy": busy(before),
+        "vector_floats": vector_length(),
+        "threads": min(THREADS, cores()),
+    } | limits()
+
+
+def limits() -> dict[str, float]:
+    """Floating-point peak of one core and of the compared cores, and the bandwidth of those."""
+    used, single = min(THREADS, cores()), fma_peak(1)
+    return {
+        "flops_per_second_1": single,
+        "flops_per_second": max(single, fma_peak(used)),
+        "bytes_per_second": bandwidth(used),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what is compared and of what it stands on, where installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,126 +1,78 @@
-"""What needs a process of its own: seconds from import to the first gradient, and peak memory of one pass."""
+"""What needs a process of its own: peak memory of one pass, and the compilation of all kernels."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tinyseq.bench.peers import variants
-from tinyseq.bench.problems import problem
+import numpy as np
+
+import tinyseq
+from tinyseq.bench import ours, peers
+from tinyseq.bench.peers.variant import Gradients, Variant
+from tinyseq.bench.problems import ROWS, Problem, problem
+from tinyseq.bench.results import OURS
 from tinyseq.bench.timing import fair_environment
 from tinyseq.errors import DataError
 
-# The tanh RNN 32,64,100,1, self-contained: a script that imported this package would charge its imports to a peer.
-_BEGIN = """
-import time
-start = time.perf_counter()
-import numpy as np
-rng = np.random.default_rng(0)
-x = rng.standard_normal((100, 1, 32), dtype=np.float32)
-y = rng.integers(0, 32, 100)
-shapes = {"U": (32, 64), "W": (64, 64), "b": (64,), "V": (64, 32), "c": (32,)}
-params = {k: rng.uniform(-0.125, 0.125, s).astype(np.float32) for k, s in shapes.items()}
-"""
-_END = """
-print(time.perf_counter() - start)
-"""
-_LOOP = """
-h = zeros
-loss = 0
-for t in range(100):
-    h = tanh(xs[t] @ p["U"] + h @ p["W"] + p["b"])
-    loss = loss + cross_entropy(h @ p["V"] + p["c"], t)
-"""
-_TORCH = """
-import torch
-"""
-
-STARTUP: dict[str, str] = {
-    "torch nn": _TORCH
-    + """
-net = torch.nn.RNN(32, 64)
-out = torch.nn.Linear(64, 32)
-logits = out(net(torch.from_numpy(x))[0]).flatten(0, 1)
-torch.nn.functional.cross_entropy(logits, torch.from_numpy(y), reduction="sum").backward()
-net.weight_hh_l0.grad.numpy()
-""",
-    "torch loop": _TORCH
-    + """
-from torch import tanh
-p = {k: torch.tensor(v, requires_grad=True) for k, v in params.items()}
-xs, ys, zeros = torch.from_numpy(x), torch.from_numpy(y), torch.zeros(1, 64)
-def cross_entropy(o, t):
-    return torch.nn.functional.cross_entropy(o, ys[t : t + 1])
-"""
-    + _LOOP
-    + """
-loss.backward()
-p["W"].grad.numpy()
-""",
-    "jax jit scan": """
-import jax, jax.numpy as jnp
-def total(p):
-    def step(h, a):
-        h = jnp.tanh(a + h @ p["W"])
-        return h, h
-    hs = jax.lax.scan(step, jnp.zeros((1, 64)), x @ p["U"] + p["b"])[1][:, 0]
-    o = hs @ p["V"] + p["c"]
-    return (jax.nn.logsumexp(o, axis=1) - o[jnp.arange(100), y]).sum()
-np.asarray(jax.jit(jax.value_and_grad(total))(params)[1]["W"])
-""",
-    "autograd loop": """
-import autograd.numpy as anp
-from autograd import grad
-from autograd.numpy import tanh
-xs, zeros = x, np.zeros((1, 64), np.float32)
-def cross_entropy(o, t):
-    return anp.log(anp.sum(anp.exp(o))) - o[0, y[t]]
-def total(p):
-    h, loss = zeros, 0
-    for t in range(100):
-        h = tanh(xs[t] @ p["U"] + h @ p["W"] + p["b"])
-        loss = loss + cross_entropy(h @ p["V"] + p["c"], t)
-    return loss
-grad(total)(params)["W"]
-""",
-    "mygrad loop": """
-import mygrad as mg
-from mygrad import tanh
-from mygrad.nnet.losses import softmax_crossentropy
-p = {k: mg.tensor(v) for k, v in params.items()}
-xs, zeros = x, np.zeros((1, 64), np.float32)
-def cross_entropy(o, t):
-    return softmax_crossentropy(o, y[t : t + 1])
-"""
-    + _LOOP
-    + """
-loss.backward()
-p["W"].grad
-""",
-}
+# Of each library what keeps least; the loops of torch keep more than its nn, autograd and mygrad take minutes.
+MEMORY_VARIANTS = (
+    "tinyseq compiled",
+    "torch nn, 1 thr",
+    "jax jit scan",
+    "jax jit packed scan",
+    "jax jit hoisted scan",
+    "numpy by hand, 1 thr",
+)
+MEMORY_WARM_UP = 16
+_LOSS = "loss"
 
 
-def _run(arguments: Sequence[str]) -> str:
-    """What a fresh interpreter prints last."""
-    done = subprocess.run(
-        [sys.executable, *arguments], env=fair_environment(), capture_output=True, text=True, check=False
-    )
+def environment() -> dict[str, str]:
+    """`fair_environment`, in which this very package is the one that is imported."""
+    found = fair_environment()
+    path = [str(Path(tinyseq.__file__).parents[1]), found.get("PYTHONPATH", "")]
+    return found | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def run(arguments: Sequence[str], more: Mapping[str, str] | None = None) -> str:
+    """What a fresh interpreter prints last. Raises DataError with what it wrote to stderr where it fails."""
+    env = environment() | dict(more or {})
+    done = subprocess.run([sys.executable, *arguments], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(f"the measured process failed with:\n{done.stderr.strip()[-2000:]}")
     return done.stdout.split()[-1]
 
 
-def startup_seconds(script: str, trials: int = 3) -> float:
-    """Best of `trials` new processes that run `script` between the common beginning and end."""
-    return min(float(_run(["-c", _BEGIN + script + _END])) for _ in range(trials))
+def variant(given: Problem, name: str) -> Variant:
+    """The variant "library way" of a problem."""
+    library, _, way = name.partition(" ")
+    found = ours.variants(given) if library == OURS else _without_library(peers.variants(given, [library]))
+    if way not in found:
+        raise DataError(f"no variant {name!r} of row {given.row!r}; {library} has {', '.join(found) or 'none'}")
+    return found[way]
 
 
-def memory_bytes(row: str, variant: str) -> int:
-    """Bytes by which one forward and backward pass of "peer variant" raises the peak of a new process."""
-    return int(_run(["-m", "tinyseq.bench.processes", row, variant]))
+def _without_library(found: Mapping[str, Variant]) -> dict[str, Variant]:
+    return {name.partition(" ")[2]: way for name, way in found.items()}
+
+
+def memory(row: str, name: str) -> tuple[int, Gradients]:
+    """Bytes by which one forward and backward pass of "library way" raises the peak of a new process, and what it
+    computed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gradients.npz"
+        found = int(run(["-m", "tinyseq.bench.processes", "memory", row, name, str(path)]))
+        with np.load(path) as arrays:
+            grads = {key: arrays[key] for key in arrays.files}
+        return found, (float(grads.pop(_LOSS)), grads)
 
 
 def _peak_and_now() -> tuple[int, int]:
@@ -143,17 +95,54 @@ def _reset_peak() -> None:
         path.write_text("5")
 
 
-def measure_memory(row: str, name: str) -> int:
-    """In this process: warm the variant up on a short copy of the row, then the rise of the peak in bytes."""
+def measure_memory(row: str, name: str, path: str) -> int:
+    """In this process: warm the variant up on a short copy of the row, then the rise of the peak in bytes. The
+    problem's own arrays are there before; recording, planning and compiling for the row's length count."""
     full = problem(row)
-    peer = name.split()[0]
-    variants(replace(full, steps=16), [peer])[name].run()
-    run = variants(full, [peer])[name].run
+    variant(replace(full, steps=MEMORY_WARM_UP), name).run()
+    way = variant(full, name)
     _reset_peak()
     before = _peak_and_now()[1]
-    run()
-    return _peak_and_now()[0] - before
+    way.run()
+    rise = _peak_and_now()[0] - before
+    loss, grads = way()
+    arrays: dict[str, Any] = {_LOSS: np.float64(loss)} | grads
+    np.savez(path, **arrays)
+    return rise
+
+
+def compile_seconds(cache: str) -> float:
+    """Seconds of the first gradients of all rows, made short, in a new process with that kernel cache."""
+    return float(run(["-m", "tinyseq.bench.processes", "compile"], {"TINYSEQ_CACHE_DIR": cache}))
+
+
+def measure_compiling() -> float:
+    """In this process: seconds of the first gradients of all rows, cut to a few steps so that compiling is what
+    takes time."""
+    seconds = 0.0
+    for row in ROWS:
+        short = replace(
+            row,
+            steps=min(row.steps, 6),
+            hidden=32,
+            batch=min(row.batch, 4),
+            shortest=row.shortest and 2,
+            leaves=row.leaves and (8, 8),
+        )
+        for way in ours.variants(short).values():
+            start = time.perf_counter()
+            way.run()
+            seconds += time.perf_counter() - start
+    return seconds
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`memory ROW VARIANT FILE` or `compile`."""
+    if arguments[0] == "memory":
+        print(measure_memory(*arguments[1:]))
+    else:
+        print(measure_compiling())
 
 
 if __name__ == "__main__":
-    print(measure_memory(sys.argv[1], sys.argv[2]))
+    main(sys.argv[1:])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -56,8 +55,8 @@ def alternate(
     rounds: int = ROUNDS,
     sample_seconds: float = SAMPLE_SECONDS,
     progress: Callable[[str], object] | None = None,
-) -> dict[str, float]:
-    """Median seconds per call of each run.
+) -> dict[str, list[float]]:
+    """Seconds per call of each run in each round; their median is the figure to show.
 
     In each of `rounds` rounds every run is sampled once, in turn, so that a disturbance falls on all of them. A
     sample is as many calls as last `sample_seconds`, after one call that is not timed. The garbage collector is
@@ -86,14 +85,15 @@ def alternate(
     finally:
         if collecting:
             gc.enable()
-    return {name: statistics.median(taken) for name, taken in samples.items()}
+    return samples
 
 
 def fair_environment() -> dict[str, str]:
-    """The environment to start a benchmark process in: ours without OPENBLAS_* overrides.
+    """The environment to start a benchmark process in: ours without OPENBLAS_* overrides, JAX on the CPU.
 
     OpenBLAS reads them when NumPy is imported. A forced core type makes NumPy's products run on kernels for an older
     CPU (measured: OPENBLAS_CORETYPE=Haswell halves them where AVX-512 is wide), so timings in such a process
     would flatter every other row.
     """
-    return {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    return kept | {"JAX_PLATFORMS": "cpu"}

@@ -34,11 +34,11 @@ def variants(problem: Problem, peers: Sequence[str] | None = None, torch_compile
     return found
 
 
-def trainers(training: Training) -> dict[str, Variant]:
+def trainers(training: Training, peers: Sequence[str] | None = None) -> dict[str, Variant]:
     """The same for training end to end: `run` is one step, the check returns the parameters after a few."""
     found: dict[str, Variant] = {}
-    for peer in TRAINERS:
-        if find_spec(peer) is not None:
+    for peer in installed() if peers is None else peers:
+        if peer in TRAINERS:
             module = import_module(f"tinyseq.bench.peers.{peer}_trainer")
             found |= {f"{peer} {name}": variant for name, variant in module.trainers(training).items()}
     return found

@@ -1,0 +1,46 @@
+"""All rows of the benchmark by name, and what measures each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tinyseq.bench.measure import plan_row, problem_row, training_row
+from tinyseq.bench.problems import MEMORY_ROWS, ROWS, Problem
+from tinyseq.bench.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
+from tinyseq.bench.results import Row, Settings
+from tinyseq.bench.startup import STARTUP_ROW
+from tinyseq.bench.training import TRAINING
+from tinyseq.errors import DataError
+
+PLAN_ROWS = tuple(Problem(f"plan rnn 8,32,{steps},1", "rnn", 8, 32, steps) for steps in (1_000, 10_000, 100_000))
+
+Measure = Callable[[Settings, Callable[[str], object]], Row]
+
+
+def _with(measure: Callable[..., Row], given: object) -> Measure:
+    return partial(measure, given)
+
+
+MEASURES: dict[str, Measure] = {
+    **{problem.row: _with(problem_row, problem) for problem in ROWS},
+    TRAINING.row: _with(training_row, TRAINING),
+    STARTUP_ROW: startup_row,
+    **{problem.row: _with(memory_row, problem) for problem in MEMORY_ROWS},
+    **{problem.row: _with(plan_row, problem) for problem in PLAN_ROWS},
+    COMPILE_ROW: compile_row,
+}
+
+
+def select(wanted: Sequence[str]) -> tuple[str, ...]:
+    """The rows of these names, or whose names contain these words; all for none. Order is the table's.
+
+    Raises DataError for a word that no row has.
+    """
+    found: set[str] = set()
+    for word in wanted:
+        fitting = [row for row in MEASURES if row == word] or [row for row in MEASURES if word.lower() in row.lower()]
+        if not fitting:
+            raise DataError(f"no benchmark row has {word!r} in its name; the rows are:\n  " + "\n  ".join(MEASURES))
+        found.update(fitting)
+    return tuple(row for row in MEASURES if not wanted or row in found)
