@@ -55,6 +55,11 @@ def test_bernoulli_cross_entropy_at_huge_logits(dtype: Any) -> None:
     np.testing.assert_allclose(gt, [-1e4, -1e4, 1e4, 1e4, 0], rtol=1e-6)
 
 
+def test_bernoulli_cross_entropy_keeps_small_losses() -> None:
+    y = naive.value(ts.bernoulli_cross_entropy, np.array([-50.0, 50.0]), np.array([0.0, 1.0]))
+    np.testing.assert_allclose(y, np.exp(-50.0), rtol=1e-12)
+
+
 @each_dtype
 def test_squashing_at_huge_inputs(dtype: Any) -> None:
     x = np.array([1e4, -1e4, np.inf, -np.inf, 0.0], dtype)
