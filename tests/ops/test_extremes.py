@@ -165,6 +165,8 @@ def test_kinks() -> None:
     x = np.array([-1.0, 0.0, 1.0])
     np.testing.assert_array_equal(value_and_gradient(ts.abs, x)[1][0], [-1, 0, 1])
     np.testing.assert_array_equal(value_and_gradient(ts.relu, x)[1][0], [0, 0, 1])
+    _, (g,) = value_and_gradient(ts.abs, np.array([0.0, np.nan, 2.0]), u=np.array([0.0, 1.0, -3.0]))
+    np.testing.assert_array_equal(g, [0, np.nan, -3])
     _, (ga, gb) = value_and_gradient(ts.maximum, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
     np.testing.assert_array_equal(ga, [0.5, 0, 1])
     np.testing.assert_array_equal(gb, [0.5, 1, 0])
@@ -175,10 +177,10 @@ def test_kinks() -> None:
 
 
 def test_power_at_the_edges() -> None:
-    a, b = np.array([0.0, 0.0, -2.0, 2.0, -2.0]), np.array([0.0, 2.0, 3.0, -1.0, 2.0])
+    a, b = np.array([0.0, 0.0, 0.0, -2.0, 2.0, -2.0]), np.array([0.0, 1.0, 2.0, 3.0, -1.0, 2.0])
     y, (ga, _) = value_and_gradient(ts.power, a, b)
-    np.testing.assert_allclose(y, [1, 0, -8, 0.5, 4])
-    np.testing.assert_allclose(ga, [0, 0, 12, -0.25, -4])
+    np.testing.assert_allclose(y, [1, 0, 0, -8, 0.5, 4])
+    np.testing.assert_allclose(ga, [0, 1, 0, 12, -0.25, -4])
     _, (_, gb) = value_and_gradient(ts.power, np.array([0.0, 3.0]), np.array([2.0, 2.0]))
     np.testing.assert_allclose(gb, [0, 9 * np.log(3)])
 
