@@ -1,25 +1,34 @@
 """Cells and models, one file for each section of the chapter."""
 
+from tinyseq.nn.attention import Attention
 from tinyseq.nn.bidirectional import Bidirectional
 from tinyseq.nn.cells import InContext, RNNCell
+from tinyseq.nn.context import FeedbackRNN
+from tinyseq.nn.decoding import Decoded, beam_search, gumbel
 from tinyseq.nn.deep import DeepTransition, Stack, StackedCells
 from tinyseq.nn.dropout import dropout, dropout_mask
+from tinyseq.nn.encoder_decoder import EncoderDecoder
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
 from tinyseq.nn.rnn import RNN
+from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
 
 __all__ = [
     "RNN",
     "RNTN",
+    "Attention",
     "Bidirectional",
     "Cell",
     "ChildSumTreeLSTM",
+    "Decoded",
     "DeepTransition",
     "Encoded",
+    "EncoderDecoder",
+    "FeedbackRNN",
     "GRUCell",
     "InContext",
     "LSTMCell",
@@ -30,13 +39,16 @@ __all__ = [
     "Packed",
     "RNNCell",
     "RecursiveNet",
+    "SequenceModel",
     "Stack",
     "StackedCells",
     "TreeCell",
     "TreeLSTM",
     "TreeNet",
+    "beam_search",
     "dropout",
     "dropout_mask",
+    "gumbel",
     "pack",
     "unpack",
 ]

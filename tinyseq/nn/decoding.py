@@ -95,8 +95,8 @@ def search_step_by_step(
 def beam_search(advance: Advance, state: Any, width: int, end: int, max_length: int) -> list[Decoded]:
     """The likeliest sequences, best first, keeping the ``width`` best beginnings of each length.
 
-    The state is that of one sequence (one row). With a width of at least V^max_length the search is exhaustive. Sequences
-    that reach ``max_length`` without an end come after those that ended.
+    The state is that of one sequence (one row). With a width of at least V^max_length the search is exhaustive.
+    Where no sequence ends within ``max_length`` symbols, the beginnings of that length are returned.
     """
     check_length(max_length)
     if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:

@@ -20,7 +20,7 @@ class Head(Module):
 
     def __init__(self, encoder: Any, output_size: int, *, rng: np.random.Generator) -> None:
         positive(output_size=output_size)
-        if not hasattr(encoder, "encode"):
+        if not (isinstance(encoder, Module) and hasattr(encoder, "encode")):
             raise TinyseqError(f"expected a cell or an encoder such as nn.LSTMCell(...), got {encoder!r}")
         self.encoder, self.output_size, size = encoder, output_size, encoder.output_size
         self.V = Parameter(uniform(generator(rng), (output_size, size), size, encoder.dtype), "V")

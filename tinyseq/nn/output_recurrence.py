@@ -43,7 +43,7 @@ class OutputRecurrence(Cell):
         self.V = Parameter(uniform(rng, (output_size, hidden_size), hidden_size, dtype), "V")
         self.c = Parameter(np.zeros(output_size, dtype), "c")
 
-    # -- steps ----------------------------------------------------------------------------------------------------
+    # -- steps --------------------------------------------------------------------------------------------------------
     def step(self, x: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:
         """One step on the net's own output: x(t), o(t−1) → o(t), o(t)."""
         o = self.output(x, F.softmax(o))
@@ -74,7 +74,7 @@ class OutputRecurrence(Cell):
         v = chosen(o + noise)
         return v, v
 
-    # -- over sequences ---------------------------------------------------------------------------------------------
+    # -- over sequences -----------------------------------------------------------------------------------------------
     def initial_state(self, batch: int) -> Tensor:
         """o(0) = 0, whose softmax is uniform."""
         return F.zeros((batch, self.output_size), self.dtype)
@@ -120,7 +120,7 @@ class OutputRecurrence(Cell):
         return gumbel(generator(rng), (*shape, self.output_size), self.dtype)
 
     def generate(self, x: Any, *, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Free running (figure 10.6, right): classes (T, B), each fed back; the likeliest, or drawn where rng is given."""
+        """Free running (figure 10.6, right): classes (T, B), each fed back; the likeliest, or drawn with ``rng``."""
         with Tape():
             steps = self._steps(x, None)
             if steps.chain.lengths is not None:
