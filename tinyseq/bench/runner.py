@@ -53,15 +53,18 @@ def measure(settings: Settings, missing: list[str], listen: Listener) -> Report:
     return report
 
 
+def _command(settings: Settings) -> list[str]:
+    return [sys.executable, "-m", "tinyseq.bench.worker", json.dumps(asdict(settings))]
+
+
 @contextlib.contextmanager
 def _worker(settings: Settings, errors: Any) -> Iterator[subprocess.Popen[str]]:
     """The process, ended with all that it started when we leave, whatever the reason.
 
     It has a session of its own, so that the terminal's Ctrl-C reaches us alone and we decide.
     """
-    command = [sys.executable, "-m", "tinyseq.bench.worker", json.dumps(asdict(settings))]
     process = subprocess.Popen(
-        command, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        _command(settings), env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
     )
     try:
         yield process

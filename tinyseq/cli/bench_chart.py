@@ -58,7 +58,7 @@ def _figure(report: Report, rows: list[Row]) -> Any:
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", colors=style.MUTED)
     axes.tick_params(axis="x", which="minor", length=0)
-    axes.margins(x=0.12)
+    axes.margins(x=0.2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
     axes.xaxis.set_minor_formatter("")
     axes.grid(axis="x", color=style.FILLS["data"], linewidth=0.8)
