@@ -163,13 +163,16 @@ def test_nan_gradient_reaches_the_parameter() -> None:
 
 def test_kinks() -> None:
     x = np.array([-1.0, 0.0, 1.0])
+    assert naive.value(ts.abs, np.array([1.0, -1.0, -0.0])).tolist() == [1, 1, 0]
+    assert not np.signbit(naive.value(ts.abs, np.array([-0.0])))
     np.testing.assert_array_equal(value_and_gradient(ts.abs, x)[1][0], [-1, 0, 1])
     np.testing.assert_array_equal(value_and_gradient(ts.relu, x)[1][0], [0, 0, 1])
     _, (g,) = value_and_gradient(ts.abs, np.array([0.0, np.nan, 2.0]), u=np.array([0.0, 1.0, -3.0]))
     np.testing.assert_array_equal(g, [0, np.nan, -3])
-    _, (ga, gb) = value_and_gradient(ts.maximum, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]))
-    np.testing.assert_array_equal(ga, [0.5, 0, 1])
-    np.testing.assert_array_equal(gb, [0.5, 1, 0])
+    u = np.array([4.0, 5.0, 6.0])
+    _, (ga, gb) = value_and_gradient(ts.maximum, np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0]), u=u)
+    np.testing.assert_array_equal(ga, [2, 0, 6])
+    np.testing.assert_array_equal(gb, [2, 5, 0])
     _, (g,) = value_and_gradient(lambda x: ts.max(x, 1), np.array([[2.0, 5.0, 5.0], [7.0, 7.0, 1.0]]))
     np.testing.assert_array_equal(g, [[0, 1, 0], [1, 0, 0]])
     _, (ga, gb) = value_and_gradient(ts.minimum, np.array([1.0, 2.0]), np.array([3.0, 0.5]))
@@ -181,8 +184,8 @@ def test_power_at_the_edges() -> None:
     y, (ga, _) = value_and_gradient(ts.power, a, b)
     np.testing.assert_allclose(y, [1, 0, 0, -8, 0.5, 4])
     np.testing.assert_allclose(ga, [0, 1, 0, 12, -0.25, -4])
-    _, (_, gb) = value_and_gradient(ts.power, np.array([0.0, 3.0]), np.array([2.0, 2.0]))
-    np.testing.assert_allclose(gb, [0, 9 * np.log(3)])
+    _, (_, gb) = value_and_gradient(ts.power, np.array([0.0, 0.0, 3.0]), np.array([2.0, 0.5, 2.0]))
+    np.testing.assert_allclose(gb, [0, 0, 9 * np.log(3)])
 
 
 @pytest.mark.parametrize(
