@@ -313,7 +313,7 @@ class Backward:
                 add = self.add_flag(source, source.count == 1)
                 self.p.begin([], "all", f"gradient of the start of {cls.name or cls.op}")
                 if layout.ragged >= 0:
-                    at = -rows * layout.cols if place < 0 else int(cls.rows.sum()) * layout.cols
+                    at = self.f.ragged_start(cls, place) * layout.cols
                 else:
                     at = place * layout.member
                 to = Address(target.storage, target.offset + number * target.member)

@@ -37,6 +37,9 @@ def _bounds(assembler: Assembler, block: Block, instruction: Instruction, where:
     if 0 in instruction.vary:
         coefficient, key = instruction.vary[0]
         rows = coefficient * assembler.column(block, key)
+    runs = np.ones(block.levels, bool)  # levels with no member touch nothing
+    for coefficient, key in instruction.vary.values():
+        runs &= coefficient * assembler.column(block, key) > 0
     for place, address in enumerate(instruction.operands):
         storage = address.storage
         if storage.space == "origin":
@@ -48,7 +51,7 @@ def _bounds(assembler: Assembler, block: Block, instruction: Instruction, where:
         stride = instruction.d[1 + place]
         count = np.array([instruction.d[5]]) if instruction.kernel is WEIGHT_GRADIENT and place == 0 else rows
         end = start + np.maximum(count - 1, 0) * stride
-        low, high = np.minimum(start, end), np.maximum(start, end)
+        low, high = (np.broadcast_to(f(start, end), runs.shape)[runs] for f in (np.minimum, np.maximum))
         if len(low) and (low.min() < -storage.lead or high.max() >= max(storage.size - storage.lead, 1)):
             raise TapeError(
                 f"{where}: operand {place} reaches {low.min()} to {high.max()} of {storage.what!r}, which has "

@@ -295,7 +295,8 @@ def simplify(ref: Ref, classes_: list[Class]) -> Ref:
                 return Ref("same", last, 0)
             return Ref("shared", last, int(numbers[0]))
         if (np.diff(numbers) == 1).all():
-            return Ref("same" if numbers[0] == 0 else "delay", last, int(numbers[0]))
+            whole = numbers[0] == 0 and classes_[last].count == count
+            return Ref("same" if whole else "delay", last, int(numbers[0]))
         return ref
     for source, forwards in ((int(classes[-1]), True), (int(classes[0]), False)):
         found = _delayed(ref, source, forwards) if classes_[source].count == count else None

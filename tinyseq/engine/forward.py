@@ -140,13 +140,19 @@ class Forward:
                 given = self.p.values[source.index]
                 rows = 1 if source.scalar else int(source.rows[0])
                 if layout.ragged >= 0:
-                    at = -rows * layout.cols if place < 0 else int(cls.rows.sum()) * layout.cols
+                    at = self.ragged_start(cls, place) * layout.cols
                 else:
                     at = place * layout.member
                 target = Address(layout.storage, layout.offset + at)
                 start = Address(given.storage, given.offset + number * given.member)
                 self.p.run(COPY, [target, start], [rows, layout.cols, given.row, 0, layout.cols])
                 self.p.end()
+
+    @staticmethod
+    def ragged_start(cls: Class, place: int) -> int:
+        """Row at which a place before the first member (negative) or after the last begins, members being ragged."""
+        most = int(cls.rows.max())
+        return place * most if place < 0 else int(cls.rows.sum()) + (place - cls.count) * most
 
     def start_sources(self, cls: Class) -> dict[int, tuple[Class, int]]:
         """For each place before the first member (−1, −2 …) or after the last (count …), the member standing there."""
@@ -208,6 +214,8 @@ class Forward:
     ) -> None:
         """One elementwise instruction; the first operand is written."""
         flat = cls.count == 1 or all(layout.flat for layout, _ in operands)
+        if cls.dtype.kind == "i":
+            kernel = kernels.integer_twin(kernel)
         opened = self.open(cls, inside, flat)
         addresses = [self.p.address(layout, cls, shift) for layout, shift in operands]
         strides = [layout.row for layout, _ in operands]
@@ -347,6 +355,8 @@ class Forward:
         opened = self.open(cls, inside, flat)
         for call in calls:
             kernel = kernels.MATMUL_TILED if call.kernel is MATMUL else call.kernel
+            if cls.dtype.kind == "i":
+                kernel = kernels.integer_twin(kernel)
             operands = [
                 Address(self.floats(cls), 0) if role == "attr" else self.p.address(*self._for(roles[role], cls))
                 for role in call.operands
@@ -446,7 +456,8 @@ class Forward:
         ref = cls.refs[0]
         source, shift = self.operand(cls, ref)
         member = 0 if ref.kind == "shared" or cls.count == 1 else source.member
-        return Layout(source.storage, source.offset, member, 0, 1 if cls.scalar else int(cls.rows[0]), cls.cols), shift
+        rows = 1 if cls.scalar else int(cls.rows[0])
+        return replace(source, member=member, row=0, rows=rows, cols=cls.cols), shift
 
     def product(self, cls: Class, matmul: Class, out: Layout, inside: set[int], add: int) -> None:
         """y (+)= x · op(W) with W packed once."""
@@ -591,9 +602,9 @@ class Forward:
         if not repeated_row(self.graph, cls) or self.source_of(cls) is None:
             return None
         layout, shift = self.row_operand(cls)
-        if layout.level or (cls.ragged and layout.member):
+        if cls.ragged and layout.member:
             return None
-        return Layout(layout.storage, layout.offset + shift * layout.member, layout.member, 0, layout.rows, layout.cols)
+        return replace(layout, offset=layout.offset + shift * layout.member)
 
     def view_stack(self, cls: Class) -> Layout | None:
         """All members of a class in their order."""

@@ -114,3 +114,9 @@ GATHER_INTEGERS = Kernel("gather_integers", _gather_rows, ("y", "arena", "where"
 SCATTER_ROWS = Kernel("scatter_rows", _scatter_rows, ("arena", "g", "where"), ("where",))
 ZERO = Kernel("zero", _zero, ("y",))
 ADD_TO = map_kernel("add_to", ("y", "x0"), "x0", {})
+
+
+def integer_twin(kernel_: Kernel) -> Kernel:
+    """The same kernel on integer operands: what moves numbers moves integers too."""
+    name = f"{kernel_.name}_integers"
+    return Kernel.registry.get(name) or Kernel(name, kernel_.function, kernel_.operands, kernel_.operands)

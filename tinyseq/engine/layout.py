@@ -61,7 +61,7 @@ class Layout:
     @property
     def flat(self) -> bool:
         """Whether rows of all members are evenly spaced, so that many members are just more rows."""
-        return self.ragged >= 0 or self.level or self.member == self.rows * self.row
+        return self.ragged >= 0 or self.member == self.rows * self.row
 
 
 @dataclass

@@ -330,8 +330,8 @@ class Assembler:
         if key[0] == "rows":
             return starts[last] - starts[first]
         place = first + key[2]
-        before = np.minimum(place, 0) * int(cls.rows.max())
-        return starts[np.clip(place, 0, cls.count)] + before
+        beyond = np.minimum(place, 0) + np.maximum(place - cls.count, 0)
+        return starts[np.clip(place, 0, cls.count)] + beyond * int(cls.rows.max())
 
     def instruction(self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]], mode: str) -> None:
         """One instruction: header, varying numbers, payload."""
