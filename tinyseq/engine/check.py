@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.engine.assemble import Assembler
 from tinyseq.engine.kernels import WEIGHT_GRADIENT
 from tinyseq.engine.layout import Block, Instruction
 from tinyseq.engine.plan import Plan
-from tinyseq.engine.program import Assembler
 from tinyseq.errors import TapeError
 
 

@@ -85,9 +85,9 @@ class Compiled:
         """Value of a node; the tape's loss-like ends run by plan, all else by the reference."""
         if index in self._ends:
             return self._ends[index]
-        if index not in self.values and index >= self.small and self._is_end(index):
-            if self._run(index, with_gradients=False) is not None:
-                return self._ends[index]
+        planned = index not in self.values and index >= self.small and self._is_end(index)
+        if planned and self._run(index, with_gradients=False) is not None:
+            return self._ends[index]
         return self.reference.value(index)
 
     def _is_end(self, index: int) -> bool:
@@ -124,7 +124,7 @@ class Compiled:
                 self._parameter_grads = {i: g.reshape(shapes[i]).copy() for i, g in grads.items()}
         return program
 
-    # -- everything else is the reference's ------------------------------------------------------------------------
+    # -- everything else is the reference's
     def bind(self, index: int, value: np.ndarray) -> None:
         """Give an input leaf its value."""
         self.reference.bind(index, value)

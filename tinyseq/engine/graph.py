@@ -167,7 +167,7 @@ def _gradients(graph: Graph) -> None:
         stack.extend(np.unique(graph.state.node_class[graph.state.joins.get(i, [])]).tolist())
 
 
-# -- sums ---------------------------------------------------------------------------------------------------------------
+# -- sums
 def tiled(graph: Graph, cls: Class) -> bool:
     """Whether a matmul multiplies rows by one matrix that all members share."""
     if cls.op != "matmul" or len(cls.tail) != 1 or dict(cls.attrs).get("transpose_a"):
@@ -232,7 +232,7 @@ def _value(reader: Class, ref: Ref) -> Class:
     )  # fmt: skip
 
 
-# -- units --------------------------------------------------------------------------------------------------------------
+# -- units
 def _units(graph: Graph) -> None:
     running = sorted(graph.needed - graph.inside.keys())
     place = {c: k for k, c in enumerate(running)}

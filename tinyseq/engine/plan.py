@@ -18,7 +18,8 @@ from tinyseq.engine.layout import FOREVER, Address, Block, Instruction, Layout, 
 from tinyseq.ops.op import Kernel
 from tinyseq.tape import Tape
 
-CHUNK_BYTES = 1 << 18
+# (storages, the list of addresses, what it picks, layout of each class picked from)
+Pointers = tuple[list[Storage], Storage, Ref, dict[int, Layout]]
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Plan:
     arena: int = 0
     without_reuse: int = 0
     grads_size: int = 0
-    pointers: list[tuple[Storage, Storage, np.ndarray]] = field(default_factory=list)
+    pointers: list[Pointers] = field(default_factory=list)
 
 
 class Planner:
@@ -47,7 +48,7 @@ class Planner:
         self.storages: list[Storage] = []
         self.values: dict[int, Layout] = {}
         self.gradients: dict[int, Layout] = {}
-        self.pointers: list[tuple[Any, Storage, np.ndarray, np.ndarray]] = []
+        self.pointers: list[Pointers] = []
         self.packs: dict[tuple, Layout] = {}
         self.phase = "forward"
         self.origin = Storage(-1, 0, space="origin", what="arena")
@@ -55,7 +56,7 @@ class Planner:
         self.leads = self._leads()
         self.kept = self._kept()
 
-    # -- storages -----------------------------------------------------------------------------------------------
+    # -- storages
     def storage(self, size: int, what: str, lead: int = 0, space: str = "arena") -> Storage:
         """A new run of elements."""
         storage = Storage(len(self.storages), size, lead, space, what=what)
@@ -101,11 +102,11 @@ class Planner:
 
     def _kept(self) -> set[int]:
         """Classes whose values the backward pass reads."""
-        from tinyseq.engine.backward import values_read
+        from tinyseq.engine.accumulate import values_read
 
         return values_read(self.graph) if self.graph.loss >= 0 else set()
 
-    # -- instructions -------------------------------------------------------------------------------------------
+    # -- instructions
     def address(self, layout: Layout, cls: Class, shift: int = 0, whole: bool = False) -> Address:
         """Where the members of the current level begin."""
         group = cls.group.index
@@ -161,7 +162,7 @@ class Planner:
             self.blocks.append(self.loop)
         self.loop = None
 
-    # -- the whole ----------------------------------------------------------------------------------------------
+    # -- the whole
     def build(self) -> Plan:
         """Emit forward, then backward, then place everything."""
         from tinyseq.engine.backward import Backward

@@ -30,7 +30,7 @@ class Reference:
         self._places: dict[tuple, Place] = {}
         self._bounds: dict[int, tuple[int, int]] = {}
 
-    # -- the two loops -----------------------------------------------------------------------------------------
+    # -- the two loops
     def forward(self, index: int) -> None:
         """Compute a node and all it needs that has no value yet."""
         for i in self._missing(index):
@@ -70,7 +70,7 @@ class Reference:
                     grads[j] = np.empty_like(self.values[j])
                 self.add(calls, roles, f"gx{k}", grads[j], fresh)
 
-    # -- what they stand on ------------------------------------------------------------------------------------
+    # -- what they stand on
     @staticmethod
     def add(calls: list[Call], roles: dict[str, np.ndarray], target: str, out: np.ndarray, fresh: bool) -> None:
         """Run vjp calls that add to ``out``; ``fresh`` says that it holds nothing yet."""
@@ -148,7 +148,7 @@ class Reference:
             else:
                 parameter.grad = None if grad is None else grad.copy()
 
-    # -- the protocol of executors --------------------------------------------------------------------------------
+    # -- the protocol of executors
     def bind(self, index: int, value: np.ndarray) -> None:
         """Give an input leaf its value."""
         self.values[index] = value

@@ -1,0 +1,106 @@
+"""What a condensed tape is made of: classes of nodes, groups of classes, and what a class reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyseq.tape import Tape
+
+
+class Unplannable(Exception):
+    """This tape has no plan; the reference executor runs it. The message says why, for ``explain``."""
+
+
+@dataclass
+class Ref:
+    """What one input of a class is, member by member.
+
+    same/delay   members ``number + shift`` of class ``source``; ``start`` stands for those before the first
+    shared       member ``shift`` of class ``source`` for all
+    gather       any: ``classes`` and ``numbers``, one for each member
+    """
+
+    kind: str
+    source: int = -1
+    shift: int = 0
+    start: tuple[int, int] | None = None
+    classes: np.ndarray | None = None
+    numbers: np.ndarray | None = None
+
+    def sources(self) -> list[int]:
+        """Every class this input reads."""
+        if self.kind == "gather":
+            assert self.classes is not None
+            return [int(c) for c in np.unique(self.classes)]
+        return [self.source] + ([self.start[0]] if self.start else [])
+
+
+@dataclass
+class Class:
+    """Nodes of one place: ``nodes[number]`` is the tape index of a member."""
+
+    index: int
+    op: str
+    attrs: tuple
+    tail: tuple[int, ...]
+    dtype: np.dtype
+    name: str
+    cell: str
+    line: tuple[str, int]
+    nodes: np.ndarray
+    rows: np.ndarray
+    args: np.ndarray
+    group: Group
+    refs: list[Ref] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Number of members."""
+        return len(self.nodes)
+
+    @property
+    def scalar(self) -> bool:
+        """Whether a member is a scalar."""
+        return self.rows[0] < 0
+
+    @property
+    def ragged(self) -> bool:
+        """Whether members have different first axes."""
+        return self.group.ragged and bool((self.rows != self.rows[0]).any())
+
+    def shape(self, number: int = 0) -> tuple[int, ...]:
+        """Shape of a member."""
+        return () if self.scalar else (int(self.rows[number]), *self.tail)
+
+    @property
+    def cols(self) -> int:
+        """Elements in a row."""
+        return int(np.prod(self.tail, dtype=np.int64)) if self.tail else 1
+
+
+@dataclass
+class Group:
+    """Classes of one cell at one place in the program: they share members' numbers.
+
+    ``levels``: for a tree, where each height begins among the members (len = heights + 1); None for a chain.
+    """
+
+    index: int
+    count: int
+    backwards: bool = False
+    ragged: bool = False
+    levels: np.ndarray | None = None
+
+
+@dataclass
+class Condensed:
+    """A tape as classes, with the way back from nodes: class and number of each."""
+
+    tape: Tape
+    classes: list[Class]
+    groups: list[Group]
+    node_class: np.ndarray
+    node_number: np.ndarray
+    joins: dict[int, np.ndarray]

@@ -1,0 +1,179 @@
+"""Emission of single instructions: elementwise kernels, and any op's own calls, over members and rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyseq.engine import kernels
+from tinyseq.engine.condense import Class, Ref, Unplannable
+from tinyseq.engine.layout import Address, Layout, Split
+from tinyseq.engine.views import Views
+from tinyseq.ops import OPS
+from tinyseq.ops.linalg import MATMUL
+from tinyseq.ops.op import Call, Kernel, Site, size
+
+MOST_JOINED = 1024
+BY_ROWS = frozenset({"softmax", "log_softmax", "cross_entropy", "take", "gather", "one_hot", "expand"})
+
+
+class Emission(Views):
+    """Adds instructions to the planner's blocks."""
+
+    def open(self, cls: Class, inside: set[int], flat: bool, note: str = "") -> bool:
+        """Start a block for a node outside recurrences; inside one, check that it may run there."""
+        if inside:
+            if not flat and cls.group.levels is not None and np.diff(cls.group.levels).max() > 1:
+                raise Unplannable(f"{cls.op} of many members at once")
+            return False
+        self.p.begin([cls.group], "all" if flat else "member", note or cls.name or cls.op)
+        return True
+
+    def emit_map(
+        self, kernel: Kernel, cls: Class, operands: list[tuple[Layout, int]], inside: set[int], add: int
+    ) -> None:
+        """One elementwise instruction; the first operand is written."""
+        flat = cls.count == 1 or all(layout.flat for layout, _ in operands)
+        if cls.dtype.kind == "i":
+            kernel = kernels.integer_twin(kernel)
+        opened = self.open(cls, inside, flat)
+        addresses = [self.p.address(layout, cls, shift) for layout, shift in operands]
+        strides = [layout.row for layout, _ in operands]
+        attrs = OPS[cls.op].floats if cls.op in OPS and kernel.name.split("_vjp")[0] == cls.op else ()
+        if attrs:
+            addresses.append(Address(self.floats(cls), 0))
+            strides.append(0)
+        cols = cls.cols
+        coefficient, key = self.p.rows_of(cls)
+        slot = len(addresses) + 2
+        if all(stride == cols for stride in strides[: len(operands)]):
+            d = [1, *strides, add, cols]
+            split = Split(slot, coefficient * cols, tuple(coefficient * stride for stride in strides))
+            self.p.run(kernel, addresses, d, {slot: (coefficient * cols, key)}, self.per_row(split, coefficient))
+        else:
+            split = Split(0, coefficient, tuple(coefficient * stride for stride in strides))
+            self.p.run(
+                kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, self.per_row(split, coefficient)
+            )
+        if opened:
+            self.p.end()
+
+    @staticmethod
+    def per_row(split: Split, rows: int) -> Split:
+        """A split of a whole member made one of its rows."""
+        return Split(split.slot, split.unit // rows, tuple(stride // rows for stride in split.strides), rows)
+
+    def floats(self, cls: Class):
+        """The constants of an op, as a storage."""
+        numbers = [dict(cls.attrs)[key] for key in OPS[cls.op].floats]
+        return self.p.constant(np.array([*numbers, 0.0, 0.0][:2], self.p.dtype), "arena", "constants")
+
+    def refs(self, cls: Class) -> list[Ref]:
+        """Inputs of a node; those of a join are listed apart."""
+        nodes = self.graph.state.joins.get(cls.index)
+        if nodes is None:
+            return cls.refs
+        if len(nodes) > MOST_JOINED:
+            raise Unplannable(f"{cls.op} of {len(nodes)} tensors that don't lie in order")
+        state = self.graph.state
+        return [Ref("shared", int(state.node_class[i]), int(state.node_number[i])) for i in nodes]
+
+    def site(self, cls: Class) -> Site:
+        """The op's site at the first member."""
+        if cls.count > 1 and (cls.args != cls.args[0]).any():
+            raise Unplannable(f"{cls.op} with a number that changes from step to step")
+        shapes = tuple(self.input_shape(cls, ref) for ref in self.refs(cls))
+        return Site(cls.attrs, int(cls.args[0]), shapes, cls.shape())
+
+    def emit_calls(
+        self,
+        cls: Class,
+        calls: list[Call],
+        site: Site,
+        roles: dict[str, tuple[Layout, int]],
+        inside: set[int],
+        add: int = 0,
+    ) -> None:
+        """Emit an op's calls over members: as more rows where every operand allows, else member by member."""
+        sizes = {"y": size(site.shape), "g": size(site.shape)}
+        for i, shape in enumerate(site.shapes):
+            sizes[f"x{i}"] = sizes[f"gx{i}"] = size(shape)
+        for role, (layout, _) in roles.items():
+            if not layout.dense and any(role in call.operands for call in calls):
+                raise Unplannable(f"{cls.op} of rows that lie apart")
+        flat = all(self.evenly(cls, call, sizes, roles) for call in calls)
+        if cls.ragged and (
+            not flat
+            or any(int(call.d[0]) % max(int(cls.rows[0]), 1) or call.d[0] == 1 != cls.rows[0] for call in calls)
+        ):
+            raise Unplannable(f"{cls.op} over members of different lengths")
+        opened = self.open(cls, inside, flat)
+        for call in calls:
+            kernel = kernels.MATMUL_TILED if call.kernel is MATMUL else call.kernel
+            if cls.dtype.kind == "i":
+                kernel = kernels.integer_twin(kernel)
+            operands = [
+                Address(self.floats(cls), 0) if role == "attr" else self.p.address(*self._for(roles[role], cls))
+                for role in call.operands
+            ]
+            d = call.d.tolist()
+            d[call.accumulate_slot] = add
+            if flat and cls.ragged:
+                vary = {0: self.p.rows_of(cls, d[0] // max(int(cls.rows[0]), 1))}
+            else:
+                vary = {0: (d[0], ("members", cls.group.index))}
+            self.p.run(kernel, operands, d, vary, self.shared_rows(cls, call))
+        if opened:
+            self.p.end()
+
+    @staticmethod
+    def shared_rows(cls: Class, call: Call) -> Split | None:
+        """How threads may share the rows of an op's call: not where all rows write one place."""
+        rows = 1 if cls.scalar else int(cls.rows[0])
+        times, rest = divmod(int(call.d[0]), max(rows, 1))
+        if rest or not times or call.d[1] == 0 or call.partial:
+            return None
+        strides = tuple(times * int(stride) for stride in call.d[1 : 1 + len(call.operands)])
+        return Split(0, times, strides, rows)
+
+    @staticmethod
+    def _for(role: tuple[Layout, int], cls: Class) -> tuple[Layout, Class, int]:
+        return role[0], cls, role[1]
+
+    def evenly(self, cls: Class, call: Call, sizes: dict[str, int], roles: dict[str, tuple[Layout, int]]) -> bool:
+        """Whether more members are just more rows of a call."""
+        if cls.count == 1:
+            return True
+        rows = int(call.d[0])
+        if cls.ragged and not self.by_rows(cls):
+            return False
+        for j, role in enumerate(call.operands):
+            if role == "attr":
+                continue
+            stride, layout = int(call.d[1 + j]), roles[role][0]
+            if layout.member == 0 and layout.ragged < 0 and not layout.level:
+                if stride != 0:
+                    return False
+            elif layout.ragged >= 0 or layout.level:
+                if stride * rows != sizes[role]:
+                    return False
+            elif stride * rows != layout.member or sizes[role] != layout.member:
+                return False
+        return True
+
+    @staticmethod
+    def by_rows(cls: Class) -> bool:
+        """Whether an op treats each row of its first axis by itself."""
+        flags = dict(cls.attrs)
+        return cls.op in BY_ROWS or flags.get("axes", (0,))[0] > 0 or (flags.get("axis") or 0) > 0
+
+    def pointers(self, ref: Ref, layouts: dict[int, Layout], cls: Class, unwanted: Layout | None = None):
+        """A storage of addresses, filled in when storages have their places."""
+        assert ref.classes is not None and ref.numbers is not None
+        where = self.p.storage(cls.count, "addresses", space="integers")
+        where.data = np.zeros(cls.count, np.int64)
+        used = [int(c) for c in np.unique(ref.classes)]
+        chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
+        if any(not layout.dense or layout.level or layout.ragged >= 0 for layout in chosen.values()):
+            raise Unplannable("rows picked from a value without a place of its own")
+        self.p.pointers.append(([layout.storage for layout in chosen.values()], where, ref, chosen))
+        return where
