@@ -1,0 +1,126 @@
+"""Both executors on one graph: values and gradients of the reference, then of a plan with its memory poisoned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+import tinyseq as ts
+from tests.engine.strategies import Graph, Recipe
+from tinyseq.engine.check import verify_plan
+from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.plan import Plan, plan_tape
+from tinyseq.engine.program import Program
+
+
+@dataclass
+class Results:
+    """Values by node and gradients by parameter node; None where nothing flows."""
+
+    values: dict[int, np.ndarray]
+    gradients: dict[int, np.ndarray | None]
+    reason: str = ""
+    plan: Plan | None = None
+
+
+def reference(tape: ts.Tape, wanted: list[int], loss: int) -> Results:
+    """What the tape means."""
+    executor = tape.executor
+    if loss >= 0:
+        executor.differentiate(loss)
+    nodes = tape._parameter_nodes.values()
+    return Results({i: executor.value(i) for i in wanted}, {i: executor.grad(i) for i in nodes} if loss >= 0 else {})
+
+
+def poison(program: Program) -> None:
+    """NaN wherever the program may write, so that reading what it did not write shows."""
+    program.arena[:] = np.nan
+    program.grads[:] = np.nan
+    for storage in program.plan.storages:
+        if storage.space == "arena" and storage.data is not None and storage.last >= 0:
+            program.arena[storage.base : storage.base + len(storage.data)] = storage.data
+
+
+def results_of(program: Program, wanted: list[int], loss: int, tape: ts.Tape) -> Results:
+    shapes = {i: p.shape for p, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True)}
+    grads = program.gradients() if loss >= 0 else {}
+    return Results(
+        {i: program.value(i).copy() for i in wanted},
+        {i: grads[i].reshape(shape).copy() if i in grads else None for i, shape in shapes.items()} if loss >= 0 else {},
+    )
+
+
+def leaves(tape: ts.Tape) -> list[int]:
+    return np.flatnonzero(np.isin(tape.column("op"), ["input", "parameter"])).tolist()
+
+
+def planned(tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Results:
+    """The same by plan, verified, run twice over poisoned memory with the same bits."""
+    try:
+        plan = plan_tape(tape, wanted, loss)
+    except Unplannable as reason:
+        return Results({}, {}, str(reason))
+    verify_plan(plan)
+    return run_plan(plan, tape, wanted, loss, threads)
+
+
+def run_plan(plan: Plan, tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Results:
+    """Run a plan twice over poisoned memory; both runs must give the same bits."""
+    program = Program(plan, threads)
+    runs = []
+    for _ in range(2):
+        program.bind({i: tape.executor.value(i) for i in leaves(tape)})
+        poison(program)
+        program.run()
+        runs.append(results_of(program, wanted, loss, tape))
+    for first, second in zip(entries(runs[0]), entries(runs[1]), strict=True):
+        np.testing.assert_array_equal(first, second, "two runs differ")
+    runs[0].plan = plan
+    return runs[0]
+
+
+def entries(results: Results) -> list[np.ndarray]:
+    return [a for a in (*results.values.values(), *results.gradients.values()) if a is not None]
+
+
+def compare(found: Results, expected: Results, tolerance: float, names: dict[int, str]) -> None:
+    """Every value and gradient within tolerance · (1 + largest number of its array)."""
+    for i, value in expected.values.items():
+        close(found.values[i], value, tolerance, f"value of %{i}")
+    for i, grad in expected.gradients.items():
+        other = found.gradients[i]
+        what = f"∂L/∂{names[i]}"
+        if grad is None:  # a class whose members are partly used has zeros where nothing flows
+            assert other is None or not other.any(), f"{what}: none by the reference, plan {other!r}"
+            continue
+        assert other is not None, f"{what}: none by plan, reference {grad!r}"
+        close(other, grad, tolerance, what)
+
+
+def close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> None:
+    assert found.shape == expected.shape, f"{what}: shape {found.shape}, expected {expected.shape}"
+    scale = 1 + np.abs(expected).max(initial=0)
+    wrong = ~(np.abs(found - expected) <= tolerance * scale)
+    if wrong.any():
+        place = tuple(int(k[0]) for k in np.nonzero(np.atleast_1d(wrong)))
+        raise AssertionError(
+            f"{what}: {int(wrong.sum())} of {wrong.size} wrong, first at {place}: "
+            f"{np.atleast_1d(found)[place]} for {np.atleast_1d(expected)[place]} (scale {scale:.3g})"
+        )
+
+
+def agree(recipe: Recipe, tolerance: float = 1e-10, threads: int = 1) -> str:
+    """Record in float64, run both, compare. Returns why there is no plan, or ''."""
+    with ts.Tape(executor=ts.Reference) as tape:
+        graph = Graph(recipe, np.float64)
+    wanted = list(dict.fromkeys(t.index for t in graph.wanted))
+    expected = reference(tape, wanted, graph.loss.index)
+    names = {i: p.name for p, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True)}
+    found = planned(tape, wanted, graph.loss.index, threads)
+    if not found.reason:
+        compare(found, expected, tolerance, names)
+    return found.reason
+
+
+__all__ = ["Results", "agree", "compare", "planned", "poison", "reference"]
