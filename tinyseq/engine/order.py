@@ -108,13 +108,20 @@ def orient(state: Condensed, first_inner: int) -> None:
         for ref in cls.refs:
             reads[cls.group.index].update(np.unique(group_of[ref.classes]).tolist())
     done = {state.classes[i].group.index for i in range(first_inner)}
-    for members in components(reads):
+    together = np.zeros(len(state.groups), np.int64)
+    for place, members in enumerate(components(reads)):
+        together[members] = place
         classes = [cls for g in members for cls in of_group[g]]
         if not all(state.groups[g].count == 1 for g in members):
             _order(state, [state.groups[g] for g in members], classes, done)
         done.update(members)
     for cls in state.classes[first_inner:]:
-        cls.refs = [simplify(ref, state.classes) for ref in cls.refs]
+        found = [simplify(ref, state.classes) for ref in cls.refs]
+        place = together[group_of]
+        cls.refs = [
+            ref if simple.start and place[simple.start[0]] == place[simple.source] else simple
+            for ref, simple in zip(cls.refs, found, strict=True)
+        ]
 
 
 def _order(state: Condensed, groups: list[Group], classes: list[Class], done: set[int]) -> None:
@@ -160,6 +167,8 @@ def _is_chain(state: Condensed, groups: list[Group], classes: list[Class], insid
             if inside[ref.classes].any():
                 found = simplify(ref, state.classes)
                 if found.kind not in ("same", "delay") or found.shift > 0 or not inside[found.source]:
+                    return False
+                if found.start and inside[found.start[0]]:  # it must be there before the chain runs
                     return False
     return True
 
