@@ -36,7 +36,7 @@ class Bidirectional(Module):
         self.input_size, self.dtype = forward.input_size, forward.dtype
         both = forward.output_size + backward.output_size
         self.output_size = forward.output_size if merge == "sum" else both
-        backward.name = f"{backward.name}_backward" if not backward.name.endswith("backward") else backward.name
+        backward.name, backward.symbol = f"{backward.name.removesuffix('_backward')}_backward", "g"
 
     def encode(self, x: Any, lengths: Any = None, state: Any = None) -> Encoded:
         """Run both; ``state`` is (forward's, backward's) state before its first step."""
@@ -45,14 +45,15 @@ class Bidirectional(Module):
         there = encode(self.forward, steps, state=start[0])
         back = encode(self.backward, steps, state=start[1], backwards=True)
         return Encoded(
-            self._merged(there.outputs, back.outputs),
+            self.merged(there.outputs, back.outputs),
             (there.final, back.final),
-            self._merged(there.last, back.last),
+            self.merged(there.last, back.last),
             steps.chain,
             steps.batch,
             there,
             back,
         )
 
-    def _merged(self, h: Any, g: Any) -> Any:
+    def merged(self, h: Any, g: Any) -> Any:
+        """The features of the two directions as one."""
         return h + g if self.merge == "sum" else F.concatenate([h, g])

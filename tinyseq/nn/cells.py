@@ -60,6 +60,7 @@ class RecurrentCell(Cell):
         generator(rng)
         self.input_size, self.hidden_size, self.context_size = input_size, hidden_size, context_size
         self.dtype = np.dtype(dtype)
+        self.symbol = "h"  # what pictures call the state
 
     @property
     def output_size(self) -> int:
@@ -134,7 +135,7 @@ class RNNCell(RecurrentCell):
         else:
             z = F.linear(h, self.a.W) + self.a.of_input(x)
             a = F.layer_norm(z if term is None else z + term, self.gain, self.a.b).named("a")
-        h = F.tanh(a).named("h")
+        h = F.tanh(a).named(self.symbol)
         return h, h
 
 

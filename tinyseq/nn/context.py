@@ -58,7 +58,9 @@ class FeedbackRNN(Module):
 
     def _step(self, x: Tensor, y: Tensor, state: Any) -> tuple[Any, Tensor]:
         inner, o = self.advance(x, state)
-        return (inner, F.one_hot(y, self.vocabulary, self.dtype)), F.cross_entropy(o, y, reduction="none").named("L")
+        return (inner, F.one_hot(y, self.vocabulary, self.dtype).named("y")), F.cross_entropy(
+            o, y, reduction="none"
+        ).named("L")
 
     def loss(self, x: Any, y: Any, lengths: Any = None) -> Tensor:
         """−log p(y | x), averaged over the batch; y (T, B) of class numbers, or in the form of x."""

@@ -21,7 +21,17 @@ from tinyseq.nn.decoding import (
     whole,
 )
 from tinyseq.nn.module import Module, generator, positive, uniform
-from tinyseq.nn.sequences import Encoded, Packed, Step, Steps, mean_over_batch, pack, prepare, total_over_time
+from tinyseq.nn.sequences import (
+    Encoded,
+    Packed,
+    Step,
+    Steps,
+    checked_encoder,
+    mean_over_batch,
+    pack,
+    prepare,
+    total_over_time,
+)
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, Tensor, as_tensor
 from tinyseq.unfold import unfold
@@ -51,12 +61,11 @@ class EncoderDecoder(Module):
         attention: bool = False,
     ) -> None:
         positive(vocabulary=vocabulary, hidden_size=hidden_size)
-        if not (isinstance(encoder, Module) and hasattr(encoder, "encode")):
-            raise TinyseqError(f"expected a cell or an encoder such as nn.LSTMCell(...), got {encoder!r}")
         generator(rng)
-        self.encoder, self.vocabulary, self.hidden_size = encoder, vocabulary, hidden_size
-        self.symbols, self.dtype = vocabulary + 1, encoder.dtype
-        C = encoder.output_size
+        self.encoder = checked_encoder(encoder)
+        self.vocabulary, self.hidden_size = vocabulary, hidden_size
+        self.symbols, self.dtype = vocabulary + 1, self.encoder.dtype
+        C = self.encoder.output_size
         self.cell = make_cell(cell, self.symbols, hidden_size, rng=rng, dtype=self.dtype, context_size=C)
         self.attention: Attention | None = None
         if attention:
@@ -91,7 +100,7 @@ class EncoderDecoder(Module):
     def _step(self, y: Tensor, state: Any) -> tuple[Any, Tensor]:
         inner, o = self.advance(state)
         losses = F.cross_entropy(o, y, reduction="none").named("L")
-        return (inner, F.one_hot(y, self.symbols, self.dtype), state[2]), losses
+        return (inner, F.one_hot(y, self.symbols, self.dtype).named("y"), state[2]), losses
 
     # -- densities ----------------------------------------------------------------------------------------------------
     def pack(self, sequences: Any) -> Packed:

@@ -56,7 +56,7 @@ class LSTMCell(RecurrentCell):
         q = F.sigmoid(self.q(x, h, term.get("q"))).named("q")
         squashed = getattr(F, self.squash)(self.a(x, h, term.get("a")))
         s = (f * s + g * squashed).named("s")
-        h = (F.tanh(s) * q).named("h")
+        h = (F.tanh(s) * q).named(self.symbol)
         return (h, s), h
 
     def initial_state(self, batch: int, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -110,7 +110,7 @@ class GRUCell(RecurrentCell):
             a = self.a.b + self.a.of_input(x) + r * (self.b_h + F.linear(h, self.a.W))
             a = a + term["a"] if "a" in term else a
         new = getattr(F, self.squash)(a)
-        h = (u * h + (1 - u) * new).named("h")
+        h = (u * h + (1 - u) * new).named(self.symbol)
         return h, h
 
 

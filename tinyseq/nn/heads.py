@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.errors import ShapeError
 from tinyseq.nn.module import Module, generator, positive, uniform
-from tinyseq.nn.sequences import Encoded, Step, Steps, like, mean_over_batch, total_over_time
+from tinyseq.nn.sequences import Encoded, Step, Steps, checked_encoder, like, mean_over_batch, total_over_time
 from tinyseq.tape import INT64
 from tinyseq.tensor import Parameter, Tensor, as_tensor
 from tinyseq.unfold import unfold
@@ -20,11 +20,10 @@ class Head(Module):
 
     def __init__(self, encoder: Any, output_size: int, *, rng: np.random.Generator) -> None:
         positive(output_size=output_size)
-        if not (isinstance(encoder, Module) and hasattr(encoder, "encode")):
-            raise TinyseqError(f"expected a cell or an encoder such as nn.LSTMCell(...), got {encoder!r}")
-        self.encoder, self.output_size, size = encoder, output_size, encoder.output_size
-        self.V = Parameter(uniform(generator(rng), (output_size, size), size, encoder.dtype), "V")
-        self.c = Parameter(np.zeros(output_size, encoder.dtype), "c")
+        self.encoder = checked_encoder(encoder)
+        self.output_size, size = output_size, self.encoder.output_size
+        self.V = Parameter(uniform(generator(rng), (output_size, size), size, self.encoder.dtype), "V")
+        self.c = Parameter(np.zeros(output_size, self.encoder.dtype), "c")
 
     def encode(self, x: Any, lengths: Any = None, **options: Any) -> Encoded:
         """The features that the outputs read."""
@@ -92,13 +91,21 @@ class ManyToMany(Head):
     def outputs(self, x: Any, lengths: Any = None, **options: Any) -> Tensor:
         """o (T, B, output), or packed (Σ lengths, output)."""
         encoded = self.encode(x, lengths, **options)
-        return unfold(Step(self, self._step), encoded.chain, encoded.outputs, ()).outputs
+        return unfold(Step(self, self._step), encoded.chain, self._features(encoded), ()).outputs
 
-    def _step(self, h: Tensor, nothing: tuple) -> tuple[tuple, Tensor]:
-        return nothing, self.output(h)
+    def _features(self, encoded: Encoded) -> tuple[Tensor, ...]:
+        """What a step reads: h(t), or h(t) and g(t), which it merges itself, so that pictures show both."""
+        if encoded.forward is None or encoded.backward is None:
+            return (encoded.outputs,)
+        return encoded.forward.outputs, encoded.backward.outputs
 
-    def _loss_step(self, h: Tensor, y: Tensor, nothing: tuple) -> tuple[tuple, Tensor]:
-        return nothing, self.losses_of(self.output(h), y)
+    def _step(self, *features: Any) -> tuple[tuple, Tensor]:
+        *parts, _ = features
+        return (), self.output(parts[0] if len(parts) == 1 else self.encoder.merged(*parts))
+
+    def _loss_step(self, *features: Any) -> tuple[tuple, Tensor]:
+        *parts, y, nothing = features
+        return (), self.losses_of(self._step(*parts, nothing)[1], y)
 
     def loss(self, x: Any, y: Any, lengths: Any = None, **options: Any) -> Tensor:
         """Σ_t L(t), averaged over the batch."""
@@ -113,5 +120,5 @@ class ManyToMany(Head):
     def _losses(self, x: Any, y: Any, lengths: Any, options: dict[str, Any]) -> tuple[Tensor, Steps]:
         encoded = self.encode(x, lengths, **options)
         targets = like(y, encoded.steps)
-        inputs = (encoded.outputs, self.checked(targets.x))
+        inputs = (*self._features(encoded), self.checked(targets.x))
         return unfold(Step(self, self._loss_step), encoded.chain, inputs, ()).outputs, encoded.steps

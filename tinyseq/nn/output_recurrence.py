@@ -61,7 +61,7 @@ class OutputRecurrence(Cell):
 
     def _forced_step(self, x: Tensor, y: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         o = self.output(x, v)
-        return F.one_hot(y, self.output_size, self.dtype), F.cross_entropy(o, y, reduction="none").named("L")
+        return F.one_hot(y, self.output_size, self.dtype).named("y"), F.cross_entropy(o, y, reduction="none").named("L")
 
     def _scheduled_step(self, x: Tensor, y: Tensor, keep: Tensor, noise: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         o = self.output(x, v)

@@ -154,7 +154,7 @@ class SequenceModel(Module):
         if self.length == "halt":
             stop, counts = extra
             loss = loss + counts * F.bernoulli_cross_entropy(self.halting(h), stop)
-        return (state, F.one_hot(y, self.symbols, self.dtype)), loss.named("L")
+        return (state, F.one_hot(y, self.symbols, self.dtype).named("y")), loss.named("L")
 
     def start(self, batch: int, context: Any) -> tuple[Any, Tensor]:
         """The state before the first symbol: the cell's, and zeros in place of y(0)."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.errors import DataError, DtypeError, ShapeError
+from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.nn.module import Module
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64
@@ -261,6 +261,13 @@ def encode(cell: Any, x: Any, lengths: Any = None, state: Any = None, backwards:
     unfolded = unfold(cell, chain, inputs, start)
     final = unfolded.final
     return Encoded(unfolded.outputs, final, cell.hidden(final), steps.chain, steps.batch)
+
+
+def checked_encoder(encoder: Any) -> Any:
+    """Anything that runs over sequences: a cell, a Bidirectional, a Stack."""
+    if not (isinstance(encoder, Module) and hasattr(encoder, "encode")):
+        raise TinyseqError(f"expected a cell or an encoder such as nn.LSTMCell(...), got {encoder!r}")
+    return encoder
 
 
 def total_over_time(losses: Tensor, steps: Steps) -> Tensor:
