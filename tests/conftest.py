@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinyseq.engine.compiled import Compiled
 from tinyseq.engine.reference import Reference
 from tinyseq.tape import Tape
 
-EXECUTORS: list[Any] = [Reference]
+
+class Planned(Compiled):
+    """The compiled executor, planning tapes of any size."""
+
+    small = 0
+
+
+EXECUTORS: list[Any] = [Reference, Planned]
 
 
 @pytest.fixture(params=EXECUTORS, ids=lambda executor: executor.__name__)
