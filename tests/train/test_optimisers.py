@@ -139,8 +139,10 @@ def test_state_saved_and_loaded_goes_on_as_if_never_stopped(name):
 
 def test_values_keep_their_arrays_and_dtype():
     learned = parameters(np.float32)
+    optimiser = Adam(learned, 0.1)
     arrays = [p.value for p in learned]
-    run(Adam(learned, 0.1), gradients(2))
+    assert all(np.shares_memory(a, optimiser._flat.values) for a in arrays)
+    run(optimiser, gradients(2))
     assert all(p.value is a and a.dtype == np.float32 for p, a in zip(learned, arrays, strict=True))
 
 

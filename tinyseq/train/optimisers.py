@@ -1,7 +1,8 @@
 """Optimisers: SGD with momentum, RMSprop, Adam, as chapter 8 of the book writes them.
 
-An optimiser holds one array of each of its slots for each parameter. Its rule, ``update``, works in place on arrays of
-any shape and element by element, so it serves a matrix and a flat vector of all parameters alike.
+An optimiser moves its parameters into one flat vector (each ``value`` becomes a view of it) and holds its slots as
+such vectors too, so that a step is one kernel. Its rule, ``update``, works in place, element by element, on contiguous
+arrays of any shape: it serves parameters that were taken out of the vector, or lack a gradient, one by one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, GradientError, ShapeError, TinyseqError
 from tinyseq.tensor import Parameter
+from tinyseq.train import kernels
+from tinyseq.train.flat import Flat
 
 
 class Optimiser:
@@ -35,13 +38,22 @@ class Optimiser:
             raise TinyseqError("a parameter was given twice; it would be updated twice at each step")
         self.rate = positive_number("rate", rate)
         self.steps = 0
-        self.state = {slot: [np.zeros_like(p.value) for p in self.parameters] for slot in self.slots}
+        self._flat = Flat(self.parameters) if len({p.dtype for p in self.parameters}) == 1 else None
+        self._vectors: list[np.ndarray] = []
+        if self._flat is not None:
+            self._vectors = [np.zeros_like(self._flat.values) for _ in self.slots]
+            self.state = {slot: self._flat.split(v) for slot, v in zip(self.slots, self._vectors, strict=True)}
+        else:
+            self.state = {slot: [np.zeros_like(p.value) for p in self.parameters] for slot in self.slots}
 
     def step(self) -> None:
         """Update all parameters from their gradients. Raises GradientError where there are none at all."""
         if all(p.grad is None for p in self.parameters):
             raise GradientError("no parameter has a gradient: run loss.backward() before optimiser.step()")
         self.steps += 1
+        if self._flat is not None and self._flat.whole():
+            self.update(self._flat.values, self._flat.gather(), *self._vectors)
+            return
         for i, p in enumerate(self.parameters):
             if p.grad is not None:
                 self.update(p.value, p.grad, *[self.state[slot][i] for slot in self.slots])
@@ -86,10 +98,7 @@ class SGD(Optimiser):
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
         """v ← αv − εg, w ← w + v."""
-        (v,) = state
-        v *= self.momentum
-        v -= self.rate * g
-        w += v
+        kernels.sgd(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.momentum)
 
 
 class RMSprop(Optimiser):
@@ -106,10 +115,7 @@ class RMSprop(Optimiser):
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
         """r ← ρr + (1−ρ) g⊙g, w ← w − ε g / √(δ + r)."""
-        (r,) = state
-        r *= self.decay
-        r += (1 - self.decay) * (g * g)
-        w -= self.rate * g / np.sqrt(self.delta + r)
+        kernels.rmsprop(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.decay, self.delta)
 
 
 class Adam(Optimiser):
@@ -134,13 +140,9 @@ class Adam(Optimiser):
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
         """One step of algorithm 8.7."""
-        s, r = state
-        s *= self.decay1
-        s += (1 - self.decay1) * g
-        r *= self.decay2
-        r += (1 - self.decay2) * (g * g)
         unbias1, unbias2 = 1 - self.decay1**self.steps, sqrt(1 - self.decay2**self.steps)
-        w -= (self.rate / unbias1) * s / (np.sqrt(r) / unbias2 + self.delta)
+        flat = [a.reshape(-1) for a in (w, g, *state)]
+        kernels.adam(*flat, self.rate / unbias1, self.decay1, self.decay2, unbias2, self.delta)
 
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
