@@ -10,7 +10,7 @@ from common import Clock, options, train
 import tinyseq as ts
 from tinyseq import nn, viz
 from tinyseq.diagnose.paths import path_length
-from tinyseq.tasks import Corpus, Windows, embedded_text
+from tinyseq.tasks import Corpus, Markov, Windows, embedded_text
 
 T, B, BUDGET = 30, 32, 60_000
 
@@ -58,15 +58,18 @@ def main() -> None:
     args, clock = options(__doc__), Clock()
     corpus = Corpus.of(embedded_text(), "Python's language reference")
     vocabulary = len(corpus.vocabulary)
-    steps = 20 if args.quick else 6000 if args.long else 700
+    steps = 20 if args.quick else 8000 if args.long else 1500
     tokens = corpus.held_out[: 32 * 301]
     x, y = tokens[:-32].reshape(32, -1).T[:, :], tokens[1:-31].reshape(32, -1).T
     print(f"bits per character on held-out English after {steps} batches of {T}×{B}, states not carried over")
     print(f"  {'net':<26}{'parameters':>11}{'bits':>8}{'way h(t−1) → h(t)':>20}")
+    for order in (0, 1, 2):
+        markov = Markov(corpus.train, vocabulary, order).bits_per_token(y.T.reshape(-1), corpus.train)
+        print(f"  {f'Markov chain, order {order}':<26}{'':>11}{markov:>8.3f}")
     for name, make in nets(vocabulary).items():
         net = of_size(make, vocabulary)
         windows = ((a, b) for a, b, _ in Windows(corpus.train, T, B))
-        train(lambda x, y, net=net: net.loss(x, y) / T, net, windows, steps, rate=0.004)
+        train(lambda x, y, net=net: net.loss(x, y) / T, net, windows, steps, rate=0.008)
         with ts.Tape():
             bits = net.loss(x, y).item() / len(x) / np.log(2)
         print(f"  {name:<26}{size(net):>11,}{bits:>8.3f}{way(net.encoder):>20}")
