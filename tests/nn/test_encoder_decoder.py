@@ -181,6 +181,7 @@ def test_compiled_equals_reference(attention: bool, rng: np.random.Generator) ->
     x, y = rng.standard_normal((4, 3, F)), m.pack(rng.integers(0, K, (3, 5)))
     step = ts.compile(m.loss)
     value = step.backward(x, y)
+    assert not isinstance(step.program(x, y), str), step.program(x, y)
     ours = [p.grad.copy() for p in m.parameters()]
     with Tape(executor=ts.Reference):
         wanted = m.loss(x, y)

@@ -132,6 +132,7 @@ def test_planned_equals_reference(enc: Any, xs: list[np.ndarray], rng: np.random
     for x, t in ((nn.pack(xs), nn.pack(y)), (rng.standard_normal((5, 2, F)), rng.integers(0, O, (5, 2)))):
         step = ts.compile(net.loss)
         loss = step.backward(x, t)
+        assert not isinstance(step.program(x, t), str), step.program(x, t)
         ours = [p.grad.copy() for p in net.parameters()]
         with Tape(executor=ts.Reference):
             wanted = net.loss(x, t)

@@ -10,6 +10,7 @@ from tinyseq import functions as F
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.nn.cells import CellMaker, InContext, check_context, make_cell
 from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.sampling import sample_sequences
 from tinyseq.nn.sequences import Packed, Step, Steps, mean_over_batch, pack, prepare, total_over_time
 from tinyseq.tape import INT64
 from tinyseq.tensor import Parameter, Tensor, as_tensor
@@ -225,6 +226,4 @@ class SequenceModel(Module):
         Without a model of the length, ``steps`` says how long. A sequence that has not ended after ``max_length``
         symbols is an error, or cut there with ``cut=True``.
         """
-        from tinyseq.nn.sampling import sample_sequences
-
         return sample_sequences(self, count, generator(rng), context, max_length, steps, cut)
