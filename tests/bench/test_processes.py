@@ -65,7 +65,7 @@ def fake(wrong: str = "", broken: str = "") -> tuple[list[str], Callable[..., tu
         order.append(name)
         if name == broken:
             raise DataError("the measured process failed")
-        return 100.0 + len(order), (1.0, {"W": np.full(3, 2.0 if name == wrong else 1.0)})
+        return 100.0 + len(order) ** 2, (1.0, {"W": np.full(3, 2.0 if name == wrong else 1.0)})
 
     return order, measure
 
@@ -77,8 +77,8 @@ def test_memory_is_compared_and_then_measured_in_turns(monkeypatch: pytest.Monke
     row = memory_row(MEMORY_ROWS[0], SETTINGS, lambda what: None)
     names = ["tinyseq compiled", "torch nn, 1 thr", "numpy by hand, 1 thr"]
     assert order == ["torch nn, 1 thr", "tinyseq compiled", "numpy by hand, 1 thr", *names]
-    assert list(row.samples.values()) == [[102.0, 104.0], [101.0, 105.0], [103.0, 106.0]]
-    assert row.kind == "memory" and row.ratio == pytest.approx(103 / 103)
+    assert list(row.samples.values()) == [[104.0, 116.0], [101.0, 125.0], [109.0, 136.0]]
+    assert row.kind == "memory" and row.ratio == pytest.approx(113 / 110)
 
 
 def test_a_process_that_computes_something_else_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

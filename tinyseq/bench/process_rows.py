@@ -64,13 +64,12 @@ def _alternate(
     row.standard = standard
     try:
         tell(f"{standard}, the standard")
-        first = measure(standard)
+        known = {standard: measure(standard)}
     except DataError as error:
         row.error = f"{standard}, the standard: {_short(error)}"
         return
-    names = [
-        name for name in names if _is_right(row, name, first if name == standard else None, first[1], measure, tell)
-    ]
+    expected = known[standard][1]
+    names = [n for n in names if _is_right(row, n, lambda n: known.get(n) or measure(n), expected, tell)]
     if not any(of(name) == OURS for name in names):
         refused = [f"gradients differ from those of {standard} by {d:.1e}, not timed" for d in row.refused.values()]
         row.error = [*(text for name, text in row.failed.items() if of(name) == OURS), *refused][0]
@@ -82,12 +81,10 @@ def _alternate(
             row.samples[name].append(measure(name)[0])
 
 
-def _is_right(
-    row: Row, name: str, known: tuple[float, Gradients] | None, expected: Gradients, measure: Measure, tell: Tell
-) -> bool:
+def _is_right(row: Row, name: str, measure: Measure, expected: Gradients, tell: Tell) -> bool:
     tell(f"{name}, checked")
     try:
-        row.first[name], found = known or measure(name)
+        row.first[name], found = measure(name)
     except DataError as error:
         row.failed[name] = _short(error)
         return False
