@@ -211,7 +211,10 @@ class Accumulation:
         if not plain.get(cls.index, True) or cls.index in self.p.leads or cls.ragged:
             return False
         readers = self.graph.consumers.get(cls.index, [])
-        if any(self.graph.inside.get(reader, reader) not in inside for reader, _ in readers):
+        roots = [self.graph.inside.get(reader, reader) for reader, _ in readers]
+        if any(root not in inside for root in roots):
+            return False
+        if cls.group.levels is not None and any(self.graph.classes[root].group is not cls.group for root in roots):
             return False
         is_loss = int(self.graph.state.node_class[self.graph.loss]) == cls.index
         return not is_loss and not self.later(cls, inside)

@@ -164,6 +164,8 @@ class Emission(Views):
     def by_rows(cls: Class) -> bool:
         """Whether an op treats each row of its first axis by itself."""
         flags = dict(cls.attrs)
+        if cls.op == "matmul":
+            return len(cls.tail) == 2  # a product for each row of the first axis
         return cls.op in BY_ROWS or flags.get("axes", (0,))[0] > 0 or (flags.get("axis") or 0) > 0
 
     def pointers(self, ref: Ref, layouts: dict[int, Layout], cls: Class, unwanted: Layout | None = None):

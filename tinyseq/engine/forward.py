@@ -98,6 +98,8 @@ class Forward(Sums):
             refs = self.graph.classes[reader].refs
             if root not in inside or not refs or refs[j].kind != "same":
                 return True
+            if cls.group.levels is not None and self.graph.classes[root].group is not cls.group:
+                return True  # in a tree, the same member of another group may be of another height
             if self.graph.classes[root].op in VIEWS and self.outlives(self.graph.classes[root], inside):
                 return True
         return False

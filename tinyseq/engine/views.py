@@ -123,6 +123,12 @@ class Views:
 
     def view_reshape(self, cls: Class) -> Layout | None:
         """The same numbers under another shape."""
+        ref = cls.refs[0]
+        given = self.layouts.get(ref.source)
+        if given is not None and given.ragged >= 0:  # rows of different numbers keep their first axis
+            alike = given.dense and given.cols == cls.cols and ref.kind == "same"
+            rows_alike = alike and np.array_equal(cls.rows, self.graph.classes[ref.source].rows)
+            return replace(given, rows=int(cls.rows[0]), cols=cls.cols) if rows_alike else None
         found = self.source_of(cls)
         if found is None or not found[0].dense:
             return None
