@@ -38,6 +38,12 @@ class Plan:
     grads_size: int = 0
     pointers: list[Pointers] = field(default_factory=list)
 
+    def explain(self) -> str:
+        """What was batched, hoisted, accumulated in place and reused, in words, and the bytes it takes."""
+        from tinyseq.engine.explain import explain
+
+        return explain(self)
+
 
 class Planner:
     """Builds a plan: layouts for values and gradients, blocks of instructions."""
