@@ -288,7 +288,9 @@ def record(
     site = tape.sites.get(key)
     if site is None:
         try:
-            shape, code = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
+            shape, code = OPS[op].shape(
+                attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors)
+            )
         except TinyseqError as error:
             raise _located(error, tensors) from None
         line = (frame.f_code.co_filename, frame.f_lineno)
