@@ -26,6 +26,14 @@ def test_peer_runs_the_equations(row: Problem, peer: str) -> None:
     assert_like_torch(small(row), found)
 
 
+@pytest.mark.parametrize("peer", ["torch", "jax"])
+def test_sequences_of_the_same_length_keep_their_targets(peer: str) -> None:
+    """Sorts that are not stable show only where many lengths are equal."""
+    pytest.importorskip(peer)
+    row = replace(small(problem("lstm lengths 5-100 32,64,64 sequences")), batch=64)
+    assert_right(row, {name: way() for name, way in variants(row, [peer]).items()})
+
+
 @pytest.mark.parametrize("peer, expected", [("torch", "torch nn, 2 thr"), ("jax", "jax jit packed scan")])
 def test_peers_offer_their_best_form(peer: str, expected: str) -> None:
     pytest.importorskip(peer)

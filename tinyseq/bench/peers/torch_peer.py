@@ -120,7 +120,9 @@ def _module(problem: Problem, data: Data) -> dict[str, Variant]:
         source: Any = x
         targets = torch.tensor(data.targets).reshape(-1)
     else:
-        source = nn.utils.rnn.pack_padded_sequence(x, torch.tensor(data.lengths), enforce_sorted=False)
+        # in the order of `packed`: torch's own sort is not stable, and targets would belong to other sequences
+        order = np.argsort(-data.lengths, kind="stable")
+        source = nn.utils.rnn.pack_padded_sequence(x[:, order], torch.tensor(data.lengths[order]))
         targets = torch.tensor(packed(data).targets)
 
     def loss() -> torch.Tensor:
