@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -110,17 +111,44 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float, what: str) 
         )
 
 
+def recorded(recipe: Recipe, dtype: Any) -> tuple[ts.Tape, list[int], int]:
+    """A recipe on a tape: the tape, the nodes whose values are wanted, the loss."""
+    with ts.Tape(executor=ts.Reference) as tape:
+        graph = Graph(recipe, dtype)
+    return tape, list(dict.fromkeys(t.index for t in graph.wanted)), graph.loss.index
+
+
+def names_of(tape: ts.Tape) -> dict[int, str]:
+    return {i: p.name for p, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True)}
+
+
 def agree(recipe: Recipe, tolerance: float = 1e-10, threads: int = 1) -> str:
     """Record in float64, run both, compare. Returns why there is no plan, or ''."""
-    with ts.Tape(executor=ts.Reference) as tape:
-        graph = Graph(recipe, np.float64)
-    wanted = list(dict.fromkeys(t.index for t in graph.wanted))
-    expected = reference(tape, wanted, graph.loss.index)
-    names = {i: p.name for p, i in zip(tape.parameters, tape._parameter_nodes.values(), strict=True)}
-    found = planned(tape, wanted, graph.loss.index, threads)
+    tape, wanted, loss = recorded(recipe, np.float64)
+    expected = reference(tape, wanted, loss)
+    found = planned(tape, wanted, loss, threads)
     if not found.reason:
-        compare(found, expected, tolerance, names)
+        compare(found, expected, tolerance, names_of(tape))
     return found.reason
 
 
-__all__ = ["Results", "agree", "compare", "planned", "poison", "reference"]
+def agree_in_single(recipe: Recipe) -> str:
+    """Both in float32 against the reference in float64, started from equal numbers.
+
+    The reference's own rounding error e, the largest of any array relative to 1 + its largest number, tells how well
+    the graph is conditioned. A plan adds in another order and gets 8 e, and √nodes units in the last place for what
+    the reference happened to have exactly.
+    """
+    tape, wanted, loss = recorded(recipe, np.float64)
+    exact = reference(tape, wanted, loss)
+    tape, wanted, loss = recorded(recipe, np.float32)
+    single = reference(tape, wanted, loss)
+    found = planned(tape, wanted, loss)
+    if not found.reason:
+        pairs = zip(entries(single), entries(exact), strict=True)
+        error = max(float(np.abs(a - b).max(initial=0)) / (1 + float(np.abs(b).max(initial=0))) for a, b in pairs)
+        compare(found, exact, 8 * error + float(np.finfo(np.float32).eps) * len(tape) ** 0.5, names_of(tape))
+    return found.reason
+
+
+__all__ = ["Results", "agree", "agree_in_single", "compare", "planned", "poison", "recorded", "reference", "run_plan"]

@@ -212,8 +212,9 @@ def kinked(cell, values, a, b, c):
     x = one(values, a)
     y = mate(cell, values, x, c)
     choices = [
-        ts.relu, ts.abs, lambda v: ts.maximum(v, y), lambda v: ts.minimum(v, 0.3), lambda v: ts.where(v > y, v, 0.5 * y),
-        lambda v: v * (v > 0.1), lambda v: v * ts.expand(ts.max(v, axis=1, keepdims=True), v.shape),
+        ts.relu, ts.abs, lambda v: ts.maximum(v, y), lambda v: ts.minimum(v, 0.3),
+        lambda v: ts.where(v > y, v, 0.5 * y), lambda v: v * (v > 0.1),
+        lambda v: v * ts.expand(ts.max(v, axis=1, keepdims=True), v.shape),
     ]  # fmt: skip
     return [choices[b % len(choices)](x)]
 
@@ -264,7 +265,7 @@ def rows(cell, values, a, b, c):
     """Along the batch: its mean taken away, or joined with another and cut apart again."""
     x = one(values, a)
     if c % 3 == 0 or cell.shrinking:
-        return [x - ts.mean(x, axis=0, keepdims=True)]
+        return [x - ts.expand(ts.mean(x, axis=0, keepdims=True), x.shape)]
     y = mate(cell, values, x, b)
     both = ts.tanh(ts.concatenate([x, y], 0))
     return [both[: x.shape[0]] * both[x.shape[0] :]] if c % 3 == 1 else [x * ts.sum(y, axis=0)]
@@ -294,7 +295,7 @@ def shaped(cell, values, a, b, c):
     if n % 2 == 0:
         turned = ts.transpose(ts.reshape(x, (batch, 2, n // 2)), (0, 2, 1))
         return [ts.tanh(ts.reshape(turned, (batch, n)))]
-    return [ts.transpose(ts.transpose(x))]
+    return [x if cell.shrinking else ts.transpose(ts.transpose(x))]
 
 
 @operation()
@@ -328,5 +329,3 @@ def attend(cell, values, a, b, c):
 def uses_kinks(code: Sequence[Instruction]) -> bool:
     """Whether a gradient of this cell may jump."""
     return any(op % len(OPERATIONS) in KINKS for op, *_ in code)
-
-

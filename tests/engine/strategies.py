@@ -196,7 +196,9 @@ class Graph:
     def chain(self, backwards: bool = False) -> None:
         r = self.recipe
         chain = ts.Chain(r.T, backwards)
-        self.keep(ts.unfold(self.cell, chain, self.sequences((r.T, r.B)), self.initial(self.cell), delays=r.delays), r.T)
+        self.keep(
+            ts.unfold(self.cell, chain, self.sequences((r.T, r.B)), self.initial(self.cell), delays=r.delays), r.T
+        )
 
     def reversed(self) -> None:
         self.chain(True)
@@ -231,7 +233,9 @@ class Graph:
 
     def stack(self) -> None:
         r = self.recipe
-        below = ts.unfold(self.cell, ts.Chain(r.T), self.sequences((r.T, r.B)), self.initial(self.cell), delays=r.delays)
+        below = ts.unfold(
+            self.cell, ts.Chain(r.T), self.sequences((r.T, r.B)), self.initial(self.cell), delays=r.delays
+        )
         x = below.outputs[0] if r.outputs > 1 else below.outputs
         above = self.second()
         self.keep(ts.unfold(above, ts.Chain(r.T, r.seed % 3 == 0), x, self.initial(above)), r.T)
@@ -263,7 +267,11 @@ class Graph:
         context = one.final[0]
         decoder.outside = [context]
         T = 1 + r.seed % 5
-        x = ts.expand(ts.reshape(context, (1, *context.shape)), (T, *context.shape)) if r.seed % 2 else self.sequences((T, r.B), 50)
+        x = (
+            ts.expand(ts.reshape(context, (1, *context.shape)), (T, *context.shape))
+            if r.seed % 2
+            else self.sequences((T, r.B), 50)
+        )
         self.keep(ts.unfold(decoder, ts.Chain(T), x, one.final if r.seed % 3 else self.initial(decoder)), T)
 
     def ragged(self) -> None:
