@@ -142,7 +142,7 @@ def unfold(
     cell = getattr(step, "step", step)
     if not callable(cell):
         raise TinyseqError(f"unfold needs a cell or a function step(x_t, state) -> state, output, got {step!r}")
-    named = getattr(step, "cell", step)
+    named = getattr(step, "scope_cell", step)
     scope_name = tape.cell_name(named, str(name or getattr(named, "name", "") or getattr(named, "__name__", "cell")))
     for parameter in step.parameters() if hasattr(step, "parameters") else ():
         as_tensor(parameter)

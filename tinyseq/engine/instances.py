@@ -87,7 +87,8 @@ def _wiring(tape: Tape, inner: np.ndarray, instance: np.ndarray, starts: np.ndar
     # outside cells the place in a loop is told by what a node reads
     free = np.array([not k.cell and k.op not in ("index", "window") for k in tape.kinds])[tape.kind[inner]]
     from_leaf = np.where(source < 0, edge + (1 << 30), tape.kind[edge] + (1 << 20))
-    where = np.where(free[owner], from_leaf, where)
+    weights = np.array([k.op == "parameter" for k in tape.kinds])[tape.kind[edge]]
+    where = np.where(free[owner] | weights, from_leaf, where)
     weight = _mix((place[owner] * 64 + within).astype(np.uint64) + np.uint64(1 << 42))
     code[reading] += np.add.reduceat(_mix(where.astype(np.uint64) + np.uint64(7)) * weight, firsts[reading])
     return code

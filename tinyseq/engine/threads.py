@@ -118,7 +118,7 @@ class Pace:
     tried again from time to time.
     """
 
-    TRY_AGAIN = 32
+    TRY_AGAIN = 8
 
     def __init__(self) -> None:
         self.together = self.alone = float("inf")
@@ -135,7 +135,7 @@ class Pace:
         if pick_alone:
             self.alone = min(took, 1.3 * self.alone)
         elif self.runs > 1:  # the first run meets cold memory
-            self.together = took if self.together == float("inf") else 0.5 * (self.together + took)
+            self.together = min(took, 1.4 * self.together)
 
 
 WORKERS = Workers()

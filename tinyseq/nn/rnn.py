@@ -132,4 +132,4 @@ class _LossStep:
     """The step of a cell together with its loss, under the cell's own name."""
 
     def __init__(self, cell: RNN) -> None:
-        self.cell, self.name, self.step, self.parameters = cell, cell.name, cell.loss_step, cell.parameters
+        self.scope_cell, self.name, self.step, self.parameters = cell, cell.name, cell.loss_step, cell.parameters
