@@ -63,7 +63,8 @@ class _Version:
             loss = self.nodes[0] if backward else -1
             if backward and self.tape.shape(loss) != ():
                 raise GradientError(
-                    f"backward needs a scalar loss first among the results, got shape {self.tape.shape(loss)}; return ts.sum(...)"
+                    "backward needs a scalar loss first among the results, "
+                    f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
             self._programs[backward] = _planned(self.tape, self.nodes, loss)
         return self._programs[backward]
