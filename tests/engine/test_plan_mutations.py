@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -91,13 +92,15 @@ def order(plan: Plan) -> Iterator[Mutation]:
     """Run a recurrence the other way."""
     for place, block in enumerate(plan.blocks):
         if block.recurrent:
-            yield Mutation(f"block {place} run the other way", partial(setattr, block, "backwards", not block.backwards))
+            yield Mutation(
+                f"block {place} run the other way", partial(setattr, block, "backwards", not block.backwards)
+            )
 
 
 def memory(plan: Plan) -> Iterator[Mutation]:
     """Put a storage where another lives."""
     arena = [s for s in plan.storages if s.space == "arena" and s.last >= 0]
-    for one, other in zip(arena, arena[1:], strict=False):
+    for one, other in itertools.pairwise(arena):
         if one.first <= other.last and other.first <= one.last:
             yield Mutation(f"{one.what} put on {other.what}", partial(setattr, one, "base", other.base))
 
