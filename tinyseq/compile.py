@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -37,13 +38,13 @@ class _Version:
         self.slots: list[int] = []
         with Tape(executor=_Recording) as tape:
             self.tape = tape
-            result = function(*[self._enter(a) for a in arguments])
-        self.result = result
-        self.nodes = [t.index for t in flatten(result)]
+            self.result = function(*[self._enter(a) for a in arguments])
+            self.nodes = [t.index for t in flatten(self.result)]
         if not self.nodes:
             raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
         self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
         self.keep = arguments
+        self.lock = threading.RLock()  # a program has one memory
         self._programs: dict[bool, Program | str] = {}
 
     def _enter(self, argument: Any) -> Any:
@@ -51,8 +52,9 @@ class _Version:
             made = tensor(argument)
             self.slots.append(made.index)
             return made
-        if isinstance(argument, (tuple, list)) and any(isinstance(a, np.ndarray) for a in argument):
-            return type(argument)(self._enter(a) for a in argument)
+        if isinstance(argument, (tuple, list)) and any(True for _ in _arrays(argument)):
+            entered = [self._enter(a) for a in argument]
+            return type(argument)(*entered) if hasattr(argument, "_fields") else type(argument)(entered)
         if isinstance(argument, dict):
             return {key: self._enter(a) for key, a in argument.items()}
         return argument
@@ -74,7 +76,7 @@ class _Version:
         found = dict(self.frozen)
         for slot, array in zip(self.slots, arrays, strict=True):
             code = self.tape.kinds[self.tape._row(slot)[0]].dtype
-            found[slot] = np.ascontiguousarray(array, DTYPES[code])
+            found[slot] = np.require(array, DTYPES[code], ["C", "ALIGNED"])
         for parameter in self.tape.parameters:
             node = self.tape.node_of(parameter)
             assert node is not None
@@ -99,13 +101,15 @@ class CompiledFunction:
     """A function of arrays that is recorded once and replayed.
 
     ``f(x, y)`` gives its results as arrays; ``f.backward(x, y)`` does so too and sets ``grad`` of every parameter
-    that the first result, a scalar, depends on. A gradient is overwritten by the next call.
+    that the first result, a scalar, depends on. A gradient is overwritten by the next call. Threads may call it at
+    once; one runs at a time.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self.__doc__, self.__name__ = function.__doc__, getattr(function, "__name__", "compiled")
         self._versions: dict[Any, _Version] = {}
+        self._lock = threading.RLock()
 
     def __call__(self, *arguments: Any) -> Any:
         return self._run(arguments, False)
@@ -124,31 +128,36 @@ class CompiledFunction:
 
     def _version(self, arguments: tuple) -> _Version:
         key = tuple(signature(a) for a in arguments)
-        version = self._versions.get(key)
-        if version is None:
-            version = self._versions[key] = _Version(self.function, arguments)
+        with self._lock:
+            version = self._versions.get(key)
+            if version is None:
+                version = self._versions[key] = _Version(self.function, arguments)
         return version
 
     def _run(self, arguments: tuple, backward: bool) -> Any:
         version = self._version(arguments)
-        program = version.program(backward)
-        leaves = version.leaves(list(_arrays(arguments)))
-        if isinstance(program, str):
-            return self._plain(version, leaves, backward)
-        program.bind(leaves)
-        program.run()
-        if backward:
-            grads = program.gradients()
-            if not grads:
-                raise GradientError(
-                    "backward: the first result depends on no parameter, so there is nothing to differentiate"
-                )
-            for parameter in version.tape.parameters:
-                node = version.tape.node_of(parameter)
-                grad = grads.get(node) if node is not None else None
-                parameter.grad = None if grad is None else grad.reshape(parameter.shape)
-        values = [program.value(i) for i in version.nodes]
-        return rebuild(version.result, [v.copy() if v.ndim else v[()] for v in values])
+        with version.lock:
+            program = version.program(backward)
+            leaves = version.leaves(list(_arrays(arguments)))
+            if isinstance(program, str):
+                return self._plain(version, leaves, backward)
+            program.bind(leaves)
+            program.run()
+            if backward:
+                self._publish(version, program.gradients())
+            values = [program.value(i) for i in version.nodes]
+            return rebuild(version.result, [v.copy() if v.ndim else v[()] for v in values])
+
+    @staticmethod
+    def _publish(version: _Version, grads: dict[int, np.ndarray]) -> None:
+        if not grads:
+            raise GradientError(
+                "backward: the first result depends on no parameter, so there is nothing to differentiate"
+            )
+        for parameter in version.tape.parameters:
+            node = version.tape.node_of(parameter)
+            grad = grads.get(node) if node is not None else None
+            parameter.grad = None if grad is None else grad.reshape(parameter.shape)
 
     def _plain(self, version: _Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
         """Without a plan: the reference executor on the recorded tape."""
@@ -183,6 +192,8 @@ def signature(argument: Any) -> Any:
         return tuple((key, signature(a)) for key, a in argument.items())
     if argument is None or isinstance(argument, (int, float, str, bool, bytes)):
         return type(argument).__name__, argument
+    if isinstance(argument, np.generic):
+        return argument.dtype.str, argument.item()
     if hasattr(argument, "signature"):
         return argument.signature()
     return id(argument)

@@ -38,6 +38,10 @@ class Chain:
         """The same chain run from the end to the start."""
         return Chain(self.T if self.lengths is None else self.lengths, not self.backwards)
 
+    def signature(self) -> tuple:
+        """What tells chains apart: equal chains share what ``ts.compile`` recorded."""
+        return "chain", self.T, None if self.lengths is None else self.lengths.tobytes(), self.backwards
+
     @property
     def positions(self) -> np.ndarray:
         """Time step of each instance in the order of running."""

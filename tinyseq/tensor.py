@@ -182,7 +182,7 @@ class Parameter(Operators):
 
     @value.setter
     def value(self, value: Any) -> None:
-        array = np.ascontiguousarray(value) if np.ndim(value) else np.asarray(value)
+        array = np.require(value, requirements=["C", "ALIGNED"])
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ShapeError(
                 f"{self!r} cannot hold {array.dtype} {array.shape}: shape and dtype of a parameter stay as they are; "

@@ -90,6 +90,11 @@ class Forest:
         """Edges on the longest way from a root to a leaf: ⌈log₂ τ⌉ for a balanced tree over τ leaves."""
         return int(self.heights[-1])
 
+    def signature(self) -> tuple:
+        """What tells forests apart: equal ones share what ``ts.compile`` recorded."""
+        shared = (self.pointers, self.children, self.tree_of, self.numbers)
+        return type(self).__name__, *(column.tobytes() for column in shared), tuple(map(str, self.labels))
+
     def children_of(self, position: int) -> tuple[int, ...]:
         """Positions of a node's children, left to right."""
         return tuple(self.children[self.pointers[position] : self.pointers[position + 1]].tolist())
