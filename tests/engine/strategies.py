@@ -73,7 +73,7 @@ def recipe(
     if structure in ("loop", "free", "truncated", *TREES):
         delays = (1,)
     outputs = 1 + pick(2)
-    inputs = (("x",), ("x", "tokens"), ("tokens",), ("x", "mask"), ("x", "x"))[pick(5)]
+    inputs: tuple[str, ...] = (("x",), ("x", "tokens"), ("tokens",), ("x", "mask"), ("x", "x"))[pick(5)]
     if structure in ("ragged reversed", "ragged bidirectional"):
         inputs = tuple(what for what in inputs if what != "tokens") or ("x",)
     return Recipe(
