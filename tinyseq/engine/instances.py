@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyseq.tape import Tape
 
+FEW_JOINED = 16  # tensors: more of them are a whole sequence, not a part of a loop
 FEWEST_REPEATS = 8  # of nodes outside cells: fewer are not taken for a loop
 
 
@@ -28,6 +29,8 @@ def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarr
     code = _mix(kind.astype(np.uint64) * np.uint64(2) + np.uint64(1)) * _mix(
         place.astype(np.uint64) + np.uint64(1 << 40)
     )
+    loose = (cell == 0) & ~np.array([k.op == "window" for k in kinds])[kind]
+    code[loose] += _mix(tape.rows[inner[loose]].astype(np.uint64) + np.uint64(1 << 44))
     code += _wiring(tape, inner, instance, starts, place)
     keys = np.add.reduceat(code, starts) + _mix(lengths.astype(np.uint64))
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
@@ -67,6 +70,7 @@ def _wiring(tape: Tape, inner: np.ndarray, instance: np.ndarray, starts: np.ndar
     counts = np.diff(pointers)[inner]
     code = _mix(counts.astype(np.uint64) + np.uint64(1 << 50)) * _mix(place.astype(np.uint64) + np.uint64(1 << 41))
     joins = np.array([k.op in ("stack", "concatenate") and not k.cell for k in tape.kinds])[tape.kind[inner]]
+    joins &= (counts > FEW_JOINED) | np.array([k.op == "stack" for k in tape.kinds])[tape.kind[inner]]
     code[joins] += _mix(inner[joins].astype(np.uint64) + np.uint64(1 << 43))
     number = np.full(len(tape), -1, np.int64)
     number[inner] = np.arange(len(inner))
