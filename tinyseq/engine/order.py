@@ -107,6 +107,9 @@ def orient(state: Condensed, first_inner: int) -> None:
     for cls in state.classes:
         for ref in cls.refs:
             reads[cls.group.index].update(np.unique(group_of[ref.classes]).tolist())
+        if cls.index in state.joins:
+            joined = state.node_class[state.joins[cls.index]]
+            reads[cls.group.index].update(np.unique(group_of[joined]).tolist())
     done = {state.classes[i].group.index for i in range(first_inner)}
     together = np.zeros(len(state.groups), np.int64)
     for place, members in enumerate(components(reads)):
@@ -135,7 +138,7 @@ def _order(state: Condensed, groups: list[Group], classes: list[Class], done: se
                 _renumber(state, [cls for cls in classes if cls.group is group], order)
                 group.backwards = True
         return
-    heights = _heights_of(groups, classes, inside)
+    heights = _heights_of(state, groups, classes, inside)
     top = max(int(h.max()) for h in heights.values())
     for group in groups:
         height = heights[group.index]
@@ -159,7 +162,7 @@ def _runs_backwards(state: Condensed, classes: list[Class], done: set[int]) -> b
 
 def _is_chain(state: Condensed, groups: list[Group], classes: list[Class], inside: np.ndarray) -> bool:
     """Whether what these classes read of each other is always the same member or one a fixed number before."""
-    if len({group.count for group in groups}) > 1:
+    if len({group.count for group in groups}) > 1 or any(cls.index in state.joins for cls in classes):
         return False
     for cls in classes:
         for ref in cls.refs:
@@ -184,7 +187,9 @@ def _heights(pointers, children, heights):
         heights[i] = top + 1
 
 
-def _heights_of(groups: list[Group], classes: list[Class], inside: np.ndarray) -> dict[int, np.ndarray]:
+def _heights_of(
+    state: Condensed, groups: list[Group], classes: list[Class], inside: np.ndarray
+) -> dict[int, np.ndarray]:
     """Height of each group's members: the longest path through members of these groups."""
     offsets = dict(zip([g.index for g in groups], np.cumsum([0, *[g.count for g in groups]]).tolist(), strict=False))
     total = sum(group.count for group in groups)
@@ -195,6 +200,10 @@ def _heights_of(groups: list[Group], classes: list[Class], inside: np.ndarray) -
         first_node[offsets[cls.group.index] : offsets[cls.group.index] + cls.count] = cls.nodes
     targets, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for cls in classes:
+        nodes = state.joins.get(cls.index, np.zeros(0, np.int64))
+        nodes = nodes[inside[state.node_class[nodes]]]
+        targets.append(np.full(len(nodes), offsets[cls.group.index]))
+        sources.append(state.node_number[nodes] + offset_of[state.node_class[nodes]])
         for ref in cls.refs:
             assert ref.classes is not None and ref.numbers is not None
             where = np.flatnonzero(inside[ref.classes])
