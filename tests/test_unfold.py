@@ -294,6 +294,8 @@ def test_tensors_arrays_and_parameters_captured_by_a_step(rng: np.random.Generat
 
     tape, (y,), _ = run(stamped, [scale, *cell.parameters()])
     assert [n.op for n in tape.nodes()].count("exp") == 1
+    leaves = [n for n in tape.nodes() if n.op in ("input", "parameter")]
+    assert {(n.cell, n.step) for n in leaves} == {("", -1)}  # an array made in a step belongs to no step
     h, hs = np.zeros((B, H)), []
     for t in range(T):
         h = np.tanh(cell.b.value + h @ cell.W.value.T + x[t] @ cell.U.value.T)
@@ -428,6 +430,17 @@ def test_ragged_chains_with_several_states_delays_and_tokens(rng: np.random.Gene
     _, other, other_grads = run(apart, parameters)
     agree(values, other)
     agree(grads, other_grads)
+
+
+def test_packed_rows_of_several_tokens_each(rng: np.random.Generator) -> None:
+    table, chain = ts.Parameter(draw(rng, 7, H), "E"), ts.Chain([2, 3])
+    tokens = [rng.integers(0, 7, (n, 2)) for n in (2, 3)]
+    with Tape():
+        unfolded = ts.unfold(
+            lambda i, h: ((n := h + ts.sum(ts.take(table, i), 1)), n), chain, chain.pack(tokens), np.zeros((2, H))
+        )
+        wanted = [table.value[s].sum((0, 1)) for s in tokens]
+        np.testing.assert_allclose(unfolded.final.value, wanted, rtol=1e-13)
 
 
 def test_ragged_losses_and_means_inside_a_step(rng: np.random.Generator) -> None:

@@ -75,6 +75,7 @@ BROKEN: dict[str, tuple[Callable[[Tape], object], str]] = {
     "rows below": (lambda t: t._table[1].__setitem__(0, -2), "node %0 .*first axis has fewer than no rows"),
     "step below": (lambda t: t._table[3].__setitem__(3, -7), "node %3 .*its step is below -1"),
     "no kind": (lambda t: t._table[0].__setitem__(3, 99), "node %3: its kind is none of the"),
+    "kind one past the end": (lambda t: t._table[0].__setitem__(3, len(t.kinds)), "node %3: its kind is none of the"),
     "index past the end": (lambda t: t._table[2].__setitem__(4, 4), "node %4 .*it reads rows 4 to 4 of 4"),
     "index before": (lambda t: t._table[2].__setitem__(4, -1), "node %4 .*it reads rows -1 to -1 of 4"),
     "window past the end": (lambda t: t._table[2].__setitem__(8, 2), r"node %8 .*it reads rows 2 to 2 of 2"),
@@ -173,6 +174,6 @@ def test_many_inputs_and_many_arities() -> None:
 def test_leaves_of_every_dtype() -> None:
     tape = Tape()
     for code in (FLOAT32, FLOAT64, INT64):
-        for shape in ((), (0,), (2, 3)):
+        for shape in ((), (0,), (2, 3), (0, 3), (3, 0)):
             tape.append("input", (), shape, code)
     ts.verify(tape)

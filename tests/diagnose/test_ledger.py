@@ -100,6 +100,17 @@ def test_long_ledgers_leave_out_the_middle(rng: np.random.Generator) -> None:
     assert book.residual < 1e-12
 
 
+@pytest.mark.parametrize(("rows", "shown"), [(1, 1), (16, 16), (17, 17), (18, 17), (19, 17)])
+def test_what_is_left_out_is_at_least_two_rows(rows: int, shown: int) -> None:
+    w = ts.Parameter(np.array([0.9]), "w")
+    with Tape():
+        loss = ts.sum(ts.unfold(lambda h: ((n := h * w), n), ts.Chain(rows), (), np.ones(1)).final)
+    lines = ledger(loss, w).rows()
+    assert len(lines) == shown
+    elided = [line[0] for line in lines if "more" in line[0]]
+    assert elided == ([] if rows <= 17 else [f"… {rows - 16} more …"])
+
+
 def test_as_html_with_names_escaped(setting: Any) -> None:
     net, loss, _ = setting
     net.W.name = '<W> & "co"'

@@ -126,6 +126,14 @@ def test_layer_norm(rng: np.random.Generator, torch: Any) -> None:
     )
 
 
+def test_products_of_sequences_with_one_matrix(rng: np.random.Generator) -> None:
+    x, W, v = rng.standard_normal((2, 3, 5)), rng.standard_normal((4, 5)), rng.standard_normal(5)
+    np.testing.assert_allclose(naive.value(ts.linear, x, W), np.einsum("tbi,oi->tbo", x, W), rtol=1e-12)
+    np.testing.assert_allclose(naive.value(ts.matmul, x, W.T.copy()), np.einsum("tbi,oi->tbo", x, W), rtol=1e-12)
+    np.testing.assert_allclose(naive.value(ts.linear, v, W), W @ v, rtol=1e-12)
+    assert ts.gradcheck(ts.linear, x, W) and ts.gradcheck(ts.linear, v, W)
+
+
 def test_split_gives_all_parts_and_steps_all_steps(rng: np.random.Generator) -> None:
     x = rng.standard_normal((4, 6))
     with Tape():

@@ -261,6 +261,8 @@ SAMPLES: list[Sample] = [
             ("columns", (3, 1), (3, 4)),
             ("scalar", (), (2, 2)),
             ("corner", (1, 1), (2, 3)),
+            ("alternate", (2, 1, 3, 1), (2, 2, 3, 4)),
+            ("opposite", (1, 2, 1, 3), (2, 2, 2, 3)),
         )
     ],
     *[
@@ -291,6 +293,8 @@ SAMPLES: list[Sample] = [
     ],
     same("slice", "columns", lambda x: x[:, 1:4], normal(3, 6)),
     same("slice", "rows", lambda x: x[-2:], normal(5, 2)),
+    same("slice", "tail", lambda x: x[1:], normal(3, 2)),
+    same("slice", "head", lambda x: x[:-1], normal(3, 2)),
     same("slice", "middle", lambda x: x[:, 1:2, :], normal(2, 3, 4)),
     same("slice", "column", lambda x: x[:, -1], normal(2, 3, 4)),
     same("slice", "nothing", lambda x: x[:, 3:3], normal(2, 4)),

@@ -90,6 +90,11 @@ def test_norm_neither_overflows_nor_underflows(dtype: Any) -> None:
         y, (g,) = value_and_gradient(lambda x: ts.norm(x), np.array([3, 4], dtype) * scale / 5)
         np.testing.assert_allclose(y, scale, rtol=1e-5)
         np.testing.assert_allclose(g, [0.6, 0.8], rtol=1e-5)
+        columns = np.array([[3.0, 0.0], [4.0, 1.0]], dtype) * scale / 5
+        np.testing.assert_allclose(naive.value(lambda x: ts.norm(x, 0), columns), [scale, scale / 5], rtol=1e-5)
+        np.testing.assert_allclose(
+            naive.value(lambda x: ts.norm(x, 0), columns[:, ::-1]), [scale / 5, scale], rtol=1e-5
+        )
 
 
 def test_norm_of_zero_has_slope_zero() -> None:

@@ -85,6 +85,12 @@ def _max_vjp(d, out, g, x, y):
                 out[at] = (out[at] if d[5] else zero) + (g[r * d[2] + i] if hit else zero)
 
 
+@kernel(fastmath={"contract"})
+def quotient(a, b):
+    """a / b, never as a · (1/b): the reciprocal of the smallest numbers is infinite."""
+    return a / b
+
+
 @kernel
 def _norm(d, out, x):
     """out[r, i] = (Σ_j x²)^½, scaled by the largest |x| so that nothing overflows."""
@@ -100,7 +106,7 @@ def _norm(d, out, x):
             total = zero
             if largest > zero and largest - largest == zero:
                 for j in range(reduced):
-                    value = x[r * d[2] + j * inner + i] / largest
+                    value = quotient(x[r * d[2] + j * inner + i], largest)
                     total += value * value
                 out[r * d[1] + i] = largest * sqrt(total)
             else:
@@ -117,7 +123,7 @@ def _norm_vjp(d, out, g, x, y):
             for i in range(inner):
                 norm = y[r * d[4] + i]
                 at = r * d[1] + j * inner + i
-                value = zero if norm == zero else g[r * d[2] + i] * (x[r * d[3] + j * inner + i] / norm)
+                value = zero if norm == zero else g[r * d[2] + i] * quotient(x[r * d[3] + j * inner + i], norm)
                 out[at] = (out[at] if d[5] else zero) + value
 
 
