@@ -95,13 +95,14 @@ def test_on_a_terminal_there_is_a_bar(folder, columns):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_saves_what_was_learned(folder):
     process = subprocess.Popen(
-        [sys.executable, "-m", "tinyseq", "train", "text.txt", "-o", "early", "--hidden", "4", "--window", "5",
-         "--batch", "2", "--steps", "5000"],
+        # A shell may start its jobs with SIGINT ignored; no preexec_fn, which would fork a process that may hold JAX.
+        [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+         "from tinyseq.cli import main; main()",
+         "train", "text.txt", "-o", "early", "--hidden", "4", "--window", "5", "--batch", "2", "--steps", "5000"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": ROOT},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
     process.stderr.readline()  # the first report: training is under way
     process.send_signal(signal.SIGINT)
