@@ -16,6 +16,7 @@ class Module:
     """Anything with parameters. Attributes that are parameters, modules, or lists of them are found by name."""
 
     __slots__ = ("__dict__", "__weakref__", "_made_with")
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *given: Any, **options: Any) -> Any:
         """Keep the arguments beside the attributes, so that a file can say how to make the model again."""
