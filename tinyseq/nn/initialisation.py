@@ -54,7 +54,7 @@ def chrono(cell: Any, longest: float, *, rng: np.random.Generator) -> Any:
 
         LSTM                      b_f ~ log U(1, T_max − 1),  b_g = −b_f    (b_g the input gate's)
         GRU                       b_u ~ log U(1, T_max − 1)                 (u keeps the old state)
-        leaky units, α learned      a ~ log U(1, T_max − 1)                 (α = σ(a))
+        leaky units, α learned    λ ~ log U(1, T_max − 1)                   (α = σ(λ))
 
     A gate σ(log n) = 1 − 1/(n + 1) keeps for about n steps.
     """

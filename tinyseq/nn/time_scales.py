@@ -12,7 +12,7 @@ from tinyseq import functions as F
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.cells import Affine, RecurrentCell
 from tinyseq.nn.module import uniform
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.tensor import Parameter, Tensor, tensor
 
 Terms = dict[str, Tensor] | None
 
@@ -44,7 +44,7 @@ class LeakyCell(RecurrentCell):
 
     A pulse leaves (1 − α)αᵏ of itself after k steps, with the time constant −1/ln α. ``alpha`` is a number for all
     units or an array (hidden), one for each: a spectrum of time scales (``decays``). With ``learn_alpha`` it is where
-    α = σ(a) starts, a being a parameter for each unit. The state is h (B, hidden).
+    α = σ(λ) starts, λ being a parameter for each unit. The state is h (B, hidden).
     """
 
     name = "leaky"
@@ -70,7 +70,7 @@ class LeakyCell(RecurrentCell):
         self.fixed: Any = float(start) if start.ndim == 0 else start.astype(self.dtype)
         self.logit: Parameter | None = None
         if learn_alpha:
-            self.logit = Parameter(np.broadcast_to(np.log(start / (1 - start)), (hidden_size,)).astype(dtype), "a")
+            self.logit = Parameter(np.broadcast_to(np.log(start / (1 - start)), (hidden_size,)).astype(dtype), "λ")
 
     @property
     def alpha(self) -> np.ndarray:
@@ -81,7 +81,8 @@ class LeakyCell(RecurrentCell):
 
     def step(self, x: Tensor, h: Tensor, terms: Terms = None) -> tuple[Tensor, Tensor]:
         """x(t) (B, input) or tokens (B), h(t−1) (B, hidden) → h(t), h(t)."""
-        alpha = self.fixed if self.logit is None else F.sigmoid(F.expand(self.logit, h.shape)).named("α")
+        alpha = self.fixed if isinstance(self.fixed, float) else tensor(self.fixed, "α")
+        alpha = alpha if self.logit is None else F.sigmoid(F.expand(self.logit, h.shape))
         new = F.tanh(self.a(x, h, terms["a"] if terms else None).named("a"))
         h = (alpha * h + (1 - alpha) * new).named(self.symbol)
         return h, h
@@ -196,7 +197,7 @@ class ClockworkCell(RecurrentCell):
         a = (a if not terms else a + terms["a"]).named("a")
         h = F.where(clock, h, F.tanh(a)).named(self.symbol)
         later = clock + 1.0
-        clock = (later * F.greater(self.period_of_unit, later)).named("clock")
+        clock = (later * F.greater(tensor(self.period_of_unit, "T"), later)).named("clock")
         return (h, clock), h
 
     def initial_state(self, batch: int, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
