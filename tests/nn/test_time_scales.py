@@ -137,7 +137,7 @@ def test_delays_are_delay_squares_in_the_folded_picture(rng: np.random.Generator
     with Tape() as tape:
         cell.encode(np.zeros((12, 1, F), np.float32))
     links = draw(tape, view="folded").diagram.links
-    assert sorted((link.names[0], link.delay) for link in links if link.delay) == [("W_1", 1), ("W_5", 5)]
+    assert sorted((link.label[0], link.delay) for link in links if link.delay) == [("W_1", 1), ("W_5", 5)]
 
 
 # -- clockwork groups ---------------------------------------------------------------------------------------------

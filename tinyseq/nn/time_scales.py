@@ -81,8 +81,11 @@ class LeakyCell(RecurrentCell):
 
     def step(self, x: Tensor, h: Tensor, terms: Terms = None) -> tuple[Tensor, Tensor]:
         """x(t) (B, input) or tokens (B), h(t−1) (B, hidden) → h(t), h(t)."""
-        alpha = self.fixed if isinstance(self.fixed, float) else tensor(self.fixed, "α")
-        alpha = alpha if self.logit is None else F.sigmoid(F.expand(self.logit, h.shape))
+        alpha = self.fixed
+        if self.logit is not None:
+            alpha = F.sigmoid(F.expand(self.logit, h.shape))
+        elif not isinstance(alpha, float):
+            alpha = F.expand(tensor(alpha, "α"), h.shape)
         new = F.tanh(self.a(x, h, terms["a"] if terms else None).named("a"))
         h = (alpha * h + (1 - alpha) * new).named(self.symbol)
         return h, h
@@ -121,8 +124,9 @@ class SkipCell(RecurrentCell):
 
     def step(self, x: Tensor, line: tuple[Tensor, ...], terms: Terms = None) -> tuple[tuple[Tensor, ...], Tensor]:
         """x(t) (B, input) or tokens (B), (h(t−1), …, h(t−D)) → (h(t), …, h(t−D+1)), h(t)."""
-        a = self.a.b
-        for d in self.delays:
+        first, *others = self.delays
+        a = self.a.b + F.linear(line[first - 1], self.a.W[first])
+        for d in others:
             a = a + F.linear(line[d - 1], self.a.W[d])
         a = a + self.a.of_input(x)
         a = (a if not terms else a + terms["a"]).named("a")
