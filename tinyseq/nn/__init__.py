@@ -1,5 +1,6 @@
 """Cells and models, one file for each section of the chapter."""
 
+from tinyseq.nn import initialisation
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.bidirectional import Bidirectional
 from tinyseq.nn.cells import InContext, RNNCell
@@ -16,6 +17,7 @@ from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell,
 from tinyseq.nn.rnn import GRU, LSTM, RNN
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
+from tinyseq.nn.time_scales import ClockworkCell, LeakyCell, SkipCell, decays, time_constants
 
 __all__ = [
     "GRU",
@@ -26,6 +28,7 @@ __all__ = [
     "Bidirectional",
     "Cell",
     "ChildSumTreeLSTM",
+    "ClockworkCell",
     "Decoded",
     "DeepTransition",
     "Encoded",
@@ -34,6 +37,7 @@ __all__ = [
     "GRUCell",
     "InContext",
     "LSTMCell",
+    "LeakyCell",
     "ManyToMany",
     "ManyToOne",
     "Module",
@@ -42,15 +46,19 @@ __all__ = [
     "RNNCell",
     "RecursiveNet",
     "SequenceModel",
+    "SkipCell",
     "Stack",
     "StackedCells",
     "TreeCell",
     "TreeLSTM",
     "TreeNet",
     "beam_search",
+    "decays",
     "dropout",
     "dropout_mask",
     "gumbel",
+    "initialisation",
     "pack",
+    "time_constants",
     "unpack",
 ]
