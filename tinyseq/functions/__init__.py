@@ -27,6 +27,7 @@ from tinyseq.functions.arithmetic import (
     tanh,
     where,
 )
+from tinyseq.functions.gradients import gradients
 from tinyseq.functions.integers import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.losses import cross_entropy, layer_norm
 from tinyseq.functions.products import Transposed, linear, matmul, transposed
@@ -79,6 +80,7 @@ __all__ = [
     "expand",
     "gather",
     "getitem",
+    "gradients",
     "greater",
     "index",
     "indices",
