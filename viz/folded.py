@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from tinyseq.viz.roles import roles
 AROUND = 6  # steps on both sides that tell a chain from a tree
 
 
-def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> Diagram:
+def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None, through: Collection[str] = ()) -> Diagram:
     """The folded graph of a tape: a middle step, its late inputs drawn as delayed arrows."""
     step = typical_step(tape, keep)
     if step is None:
@@ -30,7 +30,7 @@ def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> 
     excerpt = Excerpt(tape, [step], keep)
     total = int(tape.step.max(initial=-1)) + 1
     chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
-    reduced = roles(excerpt) if detail == "cell" else primitives(excerpt, timeless=True)
+    reduced = roles(excerpt, through) if detail == "cell" else primitives(excerpt, timeless=True)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     here = {}
     for unit in reduced.units.values():

@@ -22,7 +22,7 @@ def vertex(unit: Unit, column: int | None, label: labels.Label) -> Vertex:
     """A unit as a vertex."""
     return Vertex(
         unit.id, unit.key, column, unit.role, label, unit.node, unit.shape, unit.note, unit.tooltip,
-        round=unit.note == "",
+        round=unit.note == "", base=unit.label, time=unit.time,
     )  # fmt: skip
 
 

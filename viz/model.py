@@ -17,6 +17,8 @@ class Vertex:
     column  place on the time axis, None for what belongs to no step
     role    data, state, initial, unit, loss, op, parameter, constant, ellipsis
     node    index on the tape, -1 if it stands for several or none
+    base    the label without its time step, and ``time`` that step where it has one
+    panel   which of several graphs side by side it belongs to
     """
 
     id: str
@@ -32,6 +34,9 @@ class Vertex:
     round: bool = True
     gradient: float | None = None
     fill: str = ""
+    base: Label = ()
+    time: int | None = None
+    panel: str = ""
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
@@ -41,6 +46,11 @@ class Vertex:
     def text(self) -> str:
         """The label as plain text."""
         return text_of(self.label)
+
+    @property
+    def name(self) -> str:
+        """The label without its time step, as plain text."""
+        return text_of(self.base or self.label)
 
 
 @dataclass(eq=False)
@@ -85,6 +95,17 @@ class Note:
 
 
 @dataclass
+class Frame:
+    """A box around a part of the graph: middle, size, and a title over its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: Label = ()
+
+
+@dataclass
 class Diagram:
     """A picture: vertices, links, the time axis, and how it is to be read aloud."""
 
@@ -96,6 +117,8 @@ class Diagram:
     ordered: bool = False  # inputs stand from left to right, as the children of a tree
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    title: str = ""
     description: str = ""
 
     def vertex(self, id: str) -> Vertex:

@@ -61,6 +61,7 @@ STYLESHEET = """
   .tinyseq .delay polygon { fill: #e8eaed; stroke: #e8eaed; }
   .tinyseq .delay text { fill: #14171c; }
   .tinyseq .note path, .tinyseq .note polygon { stroke: none; }
+  .tinyseq .frame path { stroke: #a4abb5; }
 }
 @media print { .tinyseq .paper { fill: #ffffff; } }
 """

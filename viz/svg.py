@@ -61,7 +61,7 @@ def _unwrap(group: ET.Element) -> None:
             group.extend(list(anchor))
         group.remove(wrapper)
     classes = group.get("class", "").split()
-    if "node" in classes and node and not {"note", "swatch"} & set(classes):
+    if "node" in classes and node and not {"note", "swatch", "frame"} & set(classes):
         group.set("data-node", node)
     if words:
         element = ET.Element(_TITLE)

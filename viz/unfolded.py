@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -30,8 +30,13 @@ def unfolded(
     keep: np.ndarray | None = None,
     time: Callable[[int], str] = minus,
     count_gaps: bool = True,
+    through: Collection[str] = (),
 ) -> Diagram:
-    """The unfolded graph of a tape. ``time`` writes a step; ``count_gaps`` writes how many steps a gap leaves out."""
+    """The unfolded graph of a tape.
+
+    ``time`` writes a step; ``count_gaps`` writes how many steps a gap leaves out; units named in ``through`` become
+    part of the arrows.
+    """
     step = tape.step if keep is None else tape.step[keep]
     total = int(step.max(initial=-1)) + 1
     if total == 0:
@@ -40,7 +45,7 @@ def unfolded(
     excerpt = Excerpt(tape, shown, keep)
     if not excerpt.is_chain:
         return tree(tape, total, steps, detail, keep)
-    reduced = roles(excerpt) if detail == "cell" else primitives(excerpt)
+    reduced = roles(excerpt, through) if detail == "cell" else primitives(excerpt)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
     if not count_gaps:
         for column in diagram.columns:
@@ -126,7 +131,7 @@ class _Unfolder:
         if known is None:
             name = self.tape.node(unit.node).name if self.detail == "ops" else ""
             label = labels.at_time(labels.name(name) if name else unit.label, "…")
-            known = Vertex(f"gap{len(self.gaps)}", unit.key, column, "ellipsis", label, dashed=True)
+            known = Vertex(f"gap{len(self.gaps)}", unit.key, column, "ellipsis", label, dashed=True, base=unit.label)
             known.tooltip = f"{labels.text_of(unit.label)} at the steps left out"
             known.round = self.detail == "cell"
             self.gaps[unit.key, column] = known
