@@ -47,6 +47,19 @@ def along(path: Sequence[Point], share: float = 0.5) -> tuple[Point, Point]:
     return here, ((after[0] - before[0]) / length, (after[1] - before[1]) / length)
 
 
+def halves(cubic: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    """One cubic cut in the middle."""
+    a, b, c, d = cubic
+
+    def mid(p: Point, q: Point) -> Point:
+        return (p[0] + q[0]) / 2, (p[1] + q[1]) / 2
+
+    ab, bc, cd = mid(a, b), mid(b, c), mid(c, d)
+    left, right = mid(ab, bc), mid(bc, cd)
+    centre = mid(left, right)
+    return [a, ab, left, centre], [centre, right, cd, d]
+
+
 def headed(path: Sequence[Point]) -> tuple[list[Point], Point]:
     """A path cut back by the length of an arrow's head: (path, tip)."""
     points = list(path)

@@ -14,10 +14,8 @@ from tinyseq.tensor import Tensor, as_tensor, tensor
 from tinyseq.unfold import unfold
 from tinyseq.viz import labels
 from tinyseq.viz.excerpt import Excerpt
-from tinyseq.viz.graphs import bare, parameters, vertex
+from tinyseq.viz.graphs import bare, parameters, reduce, vertex
 from tinyseq.viz.model import Diagram, Link
-from tinyseq.viz.reduced import primitives
-from tinyseq.viz.roles import roles
 
 AROUND = 6  # steps on both sides that tell a chain from a tree
 
@@ -30,7 +28,7 @@ def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None, thr
     excerpt = Excerpt(tape, [step], keep)
     total = int(tape.step.max(initial=-1)) + 1
     chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
-    reduced = roles(excerpt, through) if detail == "cell" else primitives(excerpt, timeless=True)
+    reduced = reduce(excerpt, detail, through, timeless=True)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     here = {}
     for unit in reduced.units.values():

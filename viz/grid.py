@@ -85,7 +85,12 @@ class _Grid:
 
     def _delayed(self, link: Link) -> None:
         a, b = self.vertices[link.source], self.vertices[link.target]
-        if a is b:
+        bow = self.arrows.bows.get((a.name, b.name))
+        side = 1
+        if bow is not None and a is not b:
+            link.path_in, home = curves.halves(curves.arc(a, b, bow))
+            link.square = home[0]
+        elif a is b:
             side = SIDES[self.arrows.loops.get(a.name, "right")]
             link.path_in, home, link.square = curves.loop(a, side, style.LOOP_REACH)
         else:

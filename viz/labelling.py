@@ -17,25 +17,14 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 def place(named: Iterable[Link], links: Sequence[Link], vertices: Iterable[Vertex]) -> None:
     """Give each of ``named`` without a place for its name one; ``links`` are all the arrows to keep clear of."""
-    taken = _Taken()
-    for v in vertices:
-        taken.add((v.x - v.width / 2, v.y - v.height / 2, v.x + v.width / 2, v.y + v.height / 2), None)
-    for link in links:
-        for path in (link.path_in, link.path):
-            for x, y in _points(path):
-                taken.add((x - 1, y - 1, x + 1, y + 1), link)
-        if link.square:
-            x, y = link.square
-            taken.add((x - 6, y - 6, x + 6, y + 6), link)
-        if link.label_at:
-            taken.add(_box(link.label_at, _width(link)), None)
+    taken = Taken(links, vertices)
     for link in named:
         if not link.label_at and link.path:
             link.label_at = _best(link, taken)
             taken.add(_box(link.label_at, _width(link)), None)
 
 
-def _best(link: Link, taken: _Taken) -> Point:
+def _best(link: Link, taken: Taken) -> Point:
     width = _width(link)
     best, least = None, None
     for rank, at in enumerate(ALONG):
@@ -77,22 +66,39 @@ def _points(path: Sequence[Point]) -> list[Point]:
     return found
 
 
-class _Taken:
+class Taken:
     """Boxes in buckets. A name may touch its own arrow's box, no other; nodes and names weigh more than lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, links: Iterable[Link], vertices: Iterable[Vertex]) -> None:
         self.buckets: dict[tuple[int, int], list[tuple[Box, Link | None]]] = {}
+        for v in vertices:
+            self.add((v.x - v.width / 2, v.y - v.height / 2, v.x + v.width / 2, v.y + v.height / 2), None)
+        for link in links:
+            for x, y in (*_points(link.path_in), *_points(link.path)):
+                self.add((x - 1, y - 1, x + 1, y + 1), link)
+            if link.square:
+                x, y = link.square
+                self.add((x - 6, y - 6, x + 6, y + 6), link)
+            if link.label_at:
+                self.add(_box(link.label_at, _width(link)), None)
+
+    def clearest(self, boxes: Sequence[Box]) -> int:
+        """Which of several places is the least taken; of equal ones the first. It is taken then."""
+        costs = [self.cost(box, None) for box in boxes]
+        best = costs.index(min(costs))
+        self.add(boxes[best], None)
+        return best
 
     def add(self, box: Box, owner: Link | None) -> None:
         for cell in self._cells(box):
             self.buckets.setdefault(cell, []).append((box, owner))
 
-    def cost(self, box: Box, link: Link) -> float:
+    def cost(self, box: Box, link: Link | None) -> float:
         total = 0.0
         left, bottom, right, top = box
         for cell in self._cells(box):
             for (a, b, c, d), owner in self.buckets.get(cell, ()):
-                if owner is link:
+                if owner is link and link is not None:
                     continue
                 wide, high = min(right, c) - max(left, a), min(top, d) - max(bottom, b)
                 if wide > -1.5 and high > -0.5:

@@ -19,6 +19,7 @@ from tinyseq.viz import heat
 from tinyseq.viz.dot import dot_text
 from tinyseq.viz.excerpt import ancestors
 from tinyseq.viz.folded import any_batch, folded, relative_time, tape_of
+from tinyseq.viz.json_text import graph, json_text
 from tinyseq.viz.layout import Layout
 from tinyseq.viz.model import Diagram
 from tinyseq.viz.notes import annotate
@@ -48,6 +49,11 @@ class Picture:
         return self._render("svg").decode()
 
     @property
+    def json(self) -> str:
+        """Nodes and arrows as JSON text."""
+        return json_text(graph(self.diagram))
+
+    @property
     def png(self) -> bytes:
         """PNG at 192 dots per inch."""
         return self._render("png")
@@ -58,7 +64,7 @@ class Picture:
         return self._render("pdf")
 
     def _render(self, format: str, system: bool = False) -> bytes:
-        title = f"{self.diagram.view.capitalize()} graph"
+        title = self.diagram.title or f"{self.diagram.view.capitalize()} graph"
         return render(self.dot, format, title, self.diagram.description, system)
 
     def save(self, path: str | os.PathLike[str], format: str | None = None, *, system: bool = False) -> Path:
@@ -94,8 +100,9 @@ def draw(
     """Draw a tape, the tape up to a tensor, or a cell.
 
     view       "unfolded": a column for each time step; "folded": one step, with a black square where a value is late
-    detail     "cell": named nodes, parameters as labelled arrows; "ops": every primitive with its shape
-    steps      how many time steps to show (the first and last of them, 10 by default, 4 for ops), or which: range(5, 9)
+    detail     "cell": named nodes, parameters as labelled arrows; "units": with the gates and sums between them;
+               "ops": every primitive with its shape
+    steps      how many time steps to show (the first and last; by default 10, fewer in detail), or which: range(5, 9)
     gradients  colour nodes by ‖∂L/∂node‖: None unfolded graphs after a backward pass, True always, False never
     path       where to save it; ``format`` svg, png, pdf or dot, by default what the path ends in
     inputs, state, delays  for a cell whose sizes cannot be guessed: arrays of one step (B, …), and its delays
@@ -104,7 +111,7 @@ def draw(
     GradientError for gradients that are not there, FileError for a path that cannot be written.
     """
     _one_of("view", view, ("unfolded", "folded"))
-    _one_of("detail", detail, ("cell", "ops"))
+    _one_of("detail", detail, ("cell", "units", "ops"))
     wanted = format_of(path, format)
     if isinstance(thing, Tape):
         diagram, tape = _of_tape(thing, view, detail, steps, None), thing

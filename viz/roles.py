@@ -26,10 +26,12 @@ TOTAL = ("total",)
 
 def roles(excerpt: Excerpt, through: Collection[str] = ()) -> Reduced:
     """Contract an excerpt to its named nodes; nodes named in ``through`` are contracted too."""
-    return _Roles(excerpt, through).reduced()
+    return Roles(excerpt, through).reduced()
 
 
-class _Roles:
+class Roles:
+    """What stands out in an excerpt, and what is contracted; units.py sees more."""
+
     def __init__(self, excerpt: Excerpt, through: Collection[str] = ()) -> None:
         self.excerpt, self.passed = excerpt, set(through)
         self.readers: dict[int, list[int]] = {}
@@ -42,6 +44,7 @@ class _Roles:
         self.state_keys = {key for late in excerpt.delays.values() for key in late.values()}
         self.losses = self._losses()
         self.pure: dict[int, tuple[str, ...]] = {}
+        self.made: set[int] = set()
         self._find_pure()
         self.visible = self._visible()
         self.sources: dict[int, dict[int, tuple[tuple[str, ...], bool]]] = {}
@@ -63,8 +66,8 @@ class _Roles:
         if i in excerpt.initial:
             return True
         if excerpt.is_source(i):
-            inside = [r for r in readers if r not in excerpt.initial and not excerpt.is_source(r)]
-            return bool(inside) and node.op != "constant" and i not in self.pure
+            inside = [r for r in readers if r not in excerpt.initial and (not excerpt.is_source(r) or self._hidden(r))]
+            return bool(inside) and node.op != "constant" and i not in self.pure and not self._hidden(i)
         if i in self.losses or excerpt.keys[i] in self.state_keys:
             return True
         if node.name:
@@ -72,6 +75,10 @@ class _Roles:
         if not self.used[i]:
             return node.op not in JOINS
         return excerpt.step[i] >= 0 and any(excerpt.step[r] < 0 for r in readers) and not self._becomes_loss(i)
+
+    def _hidden(self, i: int) -> bool:
+        """Made of data and parameters outside of all steps, as R x of a context x: x is what is drawn."""
+        return i in self.made and not self.excerpt.node(i).name
 
     def _preactivation(self, i: int, readers: list[int]) -> bool:
         if len(readers) != 1 or self.excerpt.keys[i] in self.state_keys:
@@ -119,6 +126,8 @@ class _Roles:
                 self.pure[i] = ()
             elif node.inputs and all(j in self.pure for j in node.inputs):
                 self.pure[i] = tuple(dict.fromkeys(n for j in node.inputs for n in self.pure[j]))
+            elif self.excerpt.is_source(i) and any(self.pure.get(j) or j in self.made for j in node.inputs):
+                self.made.add(i)
 
     def _contract(self) -> None:
         previous: dict[tuple, int] = {}

@@ -10,12 +10,11 @@ import numpy as np
 from tinyseq.tape import Tape
 from tinyseq.viz import labels
 from tinyseq.viz.excerpt import Excerpt, choose_steps
-from tinyseq.viz.graphs import bare, parameters, tree, vertex
+from tinyseq.viz.graphs import bare, parameters, reduce, tree, vertex
 from tinyseq.viz.model import Column, Diagram, Link, Vertex
-from tinyseq.viz.reduced import Reduced, Unit, primitives
-from tinyseq.viz.roles import roles
+from tinyseq.viz.reduced import Reduced, Unit
 
-SHOWN = {"cell": 10, "ops": 4}  # steps shown by default
+SHOWN = {"cell": 10, "units": 5, "ops": 4}  # steps shown by default
 
 
 def minus(t: int) -> str:
@@ -45,7 +44,7 @@ def unfolded(
     excerpt = Excerpt(tape, shown, keep)
     if not excerpt.is_chain:
         return tree(tape, total, steps, detail, keep)
-    reduced = roles(excerpt, through) if detail == "cell" else primitives(excerpt)
+    reduced = reduce(excerpt, detail, through)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
     if not count_gaps:
         for column in diagram.columns:
@@ -108,7 +107,7 @@ class _Unfolder:
         return self.gap_places[bisect_right(self.gap_starts, step) - 1]
 
     def _label(self, unit: Unit) -> labels.Label:
-        if self.detail == "ops" or unit.time is None:
+        if self.detail == "ops" or unit.time is None or unit.name:
             return unit.label
         return labels.at_time(unit.label, self.time(unit.time))
 
@@ -133,7 +132,7 @@ class _Unfolder:
             label = labels.at_time(labels.name(name) if name else unit.label, "…")
             known = Vertex(f"gap{len(self.gaps)}", unit.key, column, "ellipsis", label, dashed=True, base=unit.label)
             known.tooltip = f"{labels.text_of(unit.label)} at the steps left out"
-            known.round = self.detail == "cell"
+            known.round = self.detail != "ops"
             self.gaps[unit.key, column] = known
         return known
 
@@ -155,7 +154,7 @@ class _Unfolder:
                 unit, end = self.by_place.get((key, start)), start + delay
                 if unit is None or end in shown or not 0 <= end < self.total:
                     continue
-                stands_for = target if self.detail == "cell" and len(targets[key]) == 1 else unit
+                stands_for = target if self.detail != "ops" and len(targets[key]) <= 2 else unit
                 gap = self._ellipsis(stands_for, self._gap(end))
                 link = into.get((unit.id, gap.id))
                 if link is None:

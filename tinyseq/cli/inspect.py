@@ -27,6 +27,7 @@ class Detail(StrEnum):
     """What becomes a node of the picture."""
 
     cell = "cell"
+    units = "units"
     ops = "ops"
 
 
@@ -50,7 +51,9 @@ def draw(
         Path | None, typer.Option("--out", "-o", help="File: .svg, .png, .pdf or .dot (default: VIEW.svg).")
     ] = None,
     view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
-    detail: Annotated[Detail, typer.Option(help="Named nodes, or every primitive operation.")] = Detail.cell,
+    detail: Annotated[
+        Detail, typer.Option(help="Named nodes, with gates and sums between them, or every primitive.")
+    ] = Detail.cell,
     steps: Annotated[int, typer.Option(help="Time steps; the middle of many is left out.", min=1)] = 5,
     gradients: Annotated[bool, typer.Option(help="Run backward, and colour by the gradients.")] = False,
     inputs: Inputs = 4,

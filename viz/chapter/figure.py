@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tinyseq.viz.chapter.panel import Panel, side_by_side
 from tinyseq.viz.model import Diagram
 from tinyseq.viz.picture import Picture
@@ -73,8 +71,3 @@ def _aloud(diagram: Diagram) -> str:
         more = f"; and {len(said) - LISTED} more" if len(said) > LISTED else ""
         parts.append(f"{panel}: {'; '.join(said[:LISTED])}{more}.")
     return " ".join(parts)
-
-
-def generator() -> np.random.Generator:
-    """The generator that figures take their weights from."""
-    return np.random.default_rng(0)

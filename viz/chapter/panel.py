@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinyseq.tape import Tape
-from tinyseq.viz import grid, labels, style
+from tinyseq.viz import curves, grid, labelling, labels, style
 from tinyseq.viz.folded import folded
 from tinyseq.viz.labels import Run
 from tinyseq.viz.model import Diagram, Frame, Link, Note, Point, Vertex
 from tinyseq.viz.unfolded import unfolded
+from tinyseq.viz.units import symbol
 
 Places = Mapping[str, Point]
 GAP = 44.0  # between two graphs, and half as much around the word between them
@@ -35,12 +36,15 @@ class Panel:
     """How one graph is drawn from a tape.
 
     places     where units stand (``grid.place``)
-    view       "folded" or "unfolded", ``steps`` of it, ``time`` writes them, each unit's moved on by its ``shift``
-    arrows     what they are labelled with: "parameters"; "cell", the name of the function, on those through time; "none"
+    view       "folded" or "unfolded", ``steps`` of it; ``time`` writes them, of some units ``times``, moved on
+               by a unit's ``shift``
+    arrows     what they are labelled with: "parameters"; "cell": the function's name, on those through time; "none"
     leave_out  units that are not drawn; ``through`` units that become part of arrows; ``ends`` False: no arrows into
                and out of the steps left out
+    outside    units of which only short arrows from below are seen: what comes into a cell from around it
+    apart      units drawn as two, the op that makes them and its result; ``as_op`` units drawn as the op alone
     retime     folded units shown before the delay instead of after it: h ⟨■⟩ z → h becomes h → z ⟨■⟩ h
-    frames     title → names of the units it is drawn around; ``captions`` unit → words below it
+    frames     title → names of the units it is drawn around; ``captions`` unit → words beside it
     """
 
     tape: Tape
@@ -50,12 +54,16 @@ class Panel:
     title: str = ""
     steps: Sequence[int] = ()
     time: Callable[[int], str] = counted
+    times: Mapping[str, Callable[[int], str] | None] = field(default_factory=dict)
     shift: Mapping[str, int] = field(default_factory=dict)
     arrows: str = "parameters"
     leave_out: Collection[str] = ()
     through: Collection[str] = ()
     ends: bool = True
     retime: Collection[str] = ()
+    outside: Collection[str] = ()
+    apart: Collection[str] = ()
+    as_op: Collection[str] = ()
     lines: grid.Arrows = field(default_factory=grid.Arrows)
     frames: Mapping[str, Collection[str]] = field(default_factory=dict)
     captions: Mapping[str, str] = field(default_factory=dict)
@@ -70,13 +78,17 @@ class Panel:
             found = unfolded(self.tape, self.steps or None, self.detail, None, self.time, False, self.through)
         self._choose(found)
         _retime(found, self.retime)
+        entered = self._come_in(found)
         self._relabel(found)
-        grid.place(found, self.places, self.lines, self.pitch)
+        self._take_apart(found)
+        grid.place(found, self.places or tree_places(found), self.lines, self.pitch)
+        _enter(found, entered)
         self._frame(found)
         self._caption(found)
         for v in found.vertices:
             v.panel = self.name or self.view
-        found.notes += [Note((Run(self.title),), *_over(found), size=13.0)] if self.title else []
+            v.tooltip = v.tooltip.split(" · node ")[0]  # its place on the tape and in the source is no part of a figure
+        found.title = self.title
         return found
 
     def _choose(self, found: Diagram) -> None:
@@ -95,14 +107,43 @@ class Panel:
         vertices = {v.id: v for v in found.vertices}
         for v in found.vertices:
             moved = self.shift.get(v.name, 0)
-            if v.time is not None and moved and self.view == "unfolded":
-                v.label = labels.at_time(v.base, self.time(v.time + moved))
+            if v.time is not None and v.label[-1].style == labels.SUPER and v.role != "ellipsis":
+                write = self.times.get(v.name, self.time)
+                v.label = labels.at_time(v.base, write(v.time + moved)) if write else v.base
+            v.dashed = v.dashed or v.text.endswith("(…)")
+            v.role = "ellipsis" if v.dashed else v.role
         for e in found.links:
+            e.dashed = e.dashed or vertices[e.target].dashed or vertices[e.source].dashed
             if self.arrows == "none" or (self.arrows == "cell" and not (e.delay or e.recurrent)):
                 e.label = ()
             elif self.arrows == "cell":
                 ends = [vertices[i].node for i in (e.target, e.source) if vertices[i].node >= 0]
                 e.label = tuple(dict.fromkeys(self.tape.node(i).cell for i in ends[:1]))
+
+    def _come_in(self, found: Diagram) -> list[Vertex]:
+        """Take away what stands outside of a cell; returns the units that it ran into."""
+        names = {v.id: v.name for v in found.vertices}
+        data = {v.id for v in found.vertices if v.role == "data"}
+        gone = [e for e in found.links if names[e.source] in self.outside and (e.delay or e.source in data)]
+        targets = {e.target for e in gone}
+        found.links = [e for e in found.links if e not in gone]
+        found.vertices = [v for v in found.vertices if not (v.id in data and v.name in self.outside)]
+        return [v for v in found.vertices if v.id in targets]
+
+    def _take_apart(self, found: Diagram) -> None:
+        for v in list(found.vertices):
+            if v.name not in (*self.apart, *self.as_op):
+                continue
+            text = (Run(symbol(self.tape.node(v.node).op)),)
+            if v.name in self.as_op:
+                v.label = text
+                continue
+            base = (Run(f"{text[0].text}({v.name})"),)
+            op = Vertex(f"{v.id}_op", ("op", *v.key), v.column, "unit", text, v.node, v.shape, base=base)
+            for e in found.links:
+                e.target = op.id if e.target == v.id else e.target
+            found.vertices.append(op)
+            found.links.append(Link(op.id, v.id))
 
     def _frame(self, found: Diagram) -> None:
         for title, names in self.frames.items():
@@ -114,10 +155,16 @@ class Panel:
             found.frames.append(frame)
 
     def _caption(self, found: Diagram) -> None:
+        taken = labelling.Taken(found.links, found.vertices)
         for v in found.vertices:
             words = self.captions.get(v.text, self.captions.get(v.name))
             if words:
-                found.notes.append(Note((Run(words),), v.x, v.y - v.height / 2 - 8, size=10.5))
+                width, half, away = style.text_width(words, 11.0), v.width / 2, v.width / 2 + 5
+                high = v.y + half * 0.9 + 4
+                spots = [(v.x + away, v.y), (v.x - away - width, v.y), (v.x - width / 2, v.y - half - 9)]
+                spots += [(v.x + half * 0.6, high), (v.x - half * 0.6 - width, high)]
+                x, y = spots[taken.clearest([(x, y - 6, x + width, y + 6) for x, y in spots])]
+                found.notes.append(Note((Run(words),), x, y, "left", size=11.0))
 
 
 def _retime(found: Diagram, names: Collection[str]) -> None:
@@ -129,6 +176,14 @@ def _retime(found: Diagram, names: Collection[str]) -> None:
             for e in found.links:
                 if e.source == v.id:
                     e.delay, e.recurrent = e.delay + 1, True
+
+
+def _enter(found: Diagram, targets: Collection[Vertex]) -> None:
+    for v in targets:
+        start = Vertex(f"{v.id}_in", ("in", v.key), v.column, "anchor", (), x=v.x, y=v.y - v.height / 2 - 26)
+        path, tip = curves.headed(curves.line((start.x, start.y), (v.x, v.y - v.height / 2)))
+        found.vertices.append(start)
+        found.links.append(Link(start.id, v.id, path=path, tip=tip))
 
 
 def extent(found: Diagram) -> tuple[float, float, float, float]:
@@ -155,9 +210,26 @@ def extent(found: Diagram) -> tuple[float, float, float, float]:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _over(found: Diagram) -> Point:
-    left, _, right, top = extent(found)
-    return (left + right) / 2, top + 22
+def tree_places(found: Diagram) -> dict[str, Point]:
+    """Places of a tree: leaves in a row from left to right, what reads them one row higher in their middle."""
+    text = {v.id: v.text for v in found.vertices}
+    below: dict[str, list[str]] = {v.text: [] for v in found.vertices}
+    for e in found.links:
+        below[text[e.target]].append(text[e.source])
+    states = {v.text for v in found.vertices if v.role in ("state", "unit")}
+    leaves = [i for i in below if not below[i] and any(i in below[j] for j in states)]
+    places = {i: (float(n), 0.0) for n, i in enumerate(leaves)}
+    waiting = [i for i in below if i not in places and below[i]]
+    while waiting:
+        ready = [i for i in waiting if all(j in places or not below[j] for j in below[i])]
+        for i in ready:
+            at = [places[j] for j in below[i] if j in places]
+            places[i] = (sum(x for x, _ in at) / len(at), max(y for _, y in at) + 1)
+        waiting = [i for i in waiting if i not in places]
+    for i in [i for i in below if i not in places]:  # a target hangs over its loss
+        x, y = next(places[j] for j in below if i in below[j])
+        places[i] = (x, y + 1)
+    return places
 
 
 def side_by_side(diagrams: Sequence[Diagram], between: str = "") -> Diagram:
@@ -170,9 +242,18 @@ def side_by_side(diagrams: Sequence[Diagram], between: str = "") -> Diagram:
             edge = _arrow(whole, edge, between)
         elif number:
             edge += 1.4 * GAP
-        _add(whole, one, edge - left, -bottom if one.notes or between == "" else -(bottom + top) / 2, number)
+        _add(whole, one, edge - left, -bottom if not between else -(bottom + top) / 2, number)
         edge += right - left
+    _titles(whole, diagrams)
     return whole
+
+
+def _titles(whole: Diagram, diagrams: Sequence[Diagram]) -> None:
+    top = max(extent(one)[3] for one in diagrams)
+    for one in diagrams:
+        if one.title:
+            left, _, right, _ = extent(one)
+            whole.notes.append(Note((Run(one.title),), (left + right) / 2, top + 22, size=13.0))
 
 
 def _arrow(whole: Diagram, edge: float, word: str) -> float:
