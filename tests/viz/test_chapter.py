@@ -237,7 +237,7 @@ PICTURES = Path(__file__).parents[2] / "examples" / "figures"
 
 
 def test_committed_pictures_are_current():
-    """An SVG holds the fingerprint of the DOT text it was drawn from; ``tinyseq figures -o examples/figures`` renews."""
+    """An SVG holds the fingerprint of its DOT text; ``tinyseq figures -o examples/figures`` renews them."""
     wanted = {f"{chapter.file_name(n)}.svg" for n in chapter.FIGURES} | {"index.html"}
     assert {p.name for p in PICTURES.iterdir()} == wanted
     for number in DRAWN:
