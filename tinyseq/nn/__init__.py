@@ -1,5 +1,6 @@
 """Cells and models, one file for each section of the chapter."""
 
+from tinyseq.nn import initialisation
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.bidirectional import Bidirectional
 from tinyseq.nn.cells import InContext, RNNCell
@@ -16,6 +17,7 @@ from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell,
 from tinyseq.nn.rnn import RNN
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
+from tinyseq.nn.time_scales import ClockworkCell, LeakyCell, SkipCell, decays, time_constants
 
 __all__ = [
     "RNN",
@@ -24,6 +26,7 @@ __all__ = [
     "Bidirectional",
     "Cell",
     "ChildSumTreeLSTM",
+    "ClockworkCell",
     "Decoded",
     "DeepTransition",
     "Encoded",
@@ -32,6 +35,7 @@ __all__ = [
     "GRUCell",
     "InContext",
     "LSTMCell",
+    "LeakyCell",
     "ManyToMany",
     "ManyToOne",
     "Module",
@@ -40,15 +44,19 @@ __all__ = [
     "RNNCell",
     "RecursiveNet",
     "SequenceModel",
+    "SkipCell",
     "Stack",
     "StackedCells",
     "TreeCell",
     "TreeLSTM",
     "TreeNet",
     "beam_search",
+    "decays",
     "dropout",
     "dropout_mask",
     "gumbel",
+    "initialisation",
     "pack",
+    "time_constants",
     "unpack",
 ]
