@@ -45,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "verify": OPS,
     "compile": UNFOLD | {"engine"},
     "nn": NN,
-    "train": NN | {"train", "tasks", "compile"},
+    "train": NN | {"train", "tasks", "compile", "diagnose"},
     "diagnose": NN | {"diagnose"},
     "tasks": NN | {"tasks"},
     "bench": NN | {"bench", "compile", "engine", "train", "tasks", ""},

@@ -126,6 +126,13 @@ class CompiledFunction:
         """The program for arguments like these, or the reason why there is none."""
         return self._version(arguments).program(True)
 
+    def reference(self, *arguments: Any) -> tuple[Reference, int]:
+        """The reference executor with the leaves of a call, and the first result's node: to look at every value."""
+        version = self._version(arguments)
+        executor = Reference(version.tape)
+        executor.values.update({i: v.copy() for i, v in version.leaves(list(_arrays(arguments))).items()})
+        return executor, version.nodes[0]
+
     def _version(self, arguments: tuple) -> _Version:
         key = tuple(signature(a) for a in arguments)
         with self._lock:

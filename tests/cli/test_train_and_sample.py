@@ -142,5 +142,6 @@ def test_wrong_usage_is_exit_code_2(run, arguments):
 def test_training_that_explodes_says_so(run, text):
     result = run("train", text, *small("--optimiser", "sgd", "--rate", 1e38, "--clip", 1e30))
     assert result.exit_code == 1
+    assert "the last good weights" in result.stdout
     assert "training stopped at step" in result.stderr
     assert "Try a smaller rate than 1e+38" in result.stderr

@@ -14,7 +14,7 @@ from tinyseq import nn
 from tinyseq.cli.console import files, friendly, say, shown
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
-from tinyseq.train import OPTIMISERS, Checkpoint, bits_per_token, fit, load, sample_text, save
+from tinyseq.train import OPTIMISERS, Checkpoint, Diverged, bits_per_token, fit, load, sample_text, save
 from tinyseq.train.checkpoints import writable_folder
 
 MODELS = {"rnn": nn.RNN}
@@ -80,7 +80,13 @@ def train(
     say(
         f"{corpus.name}: {len(corpus.train):,} characters to train on, {len(corpus.held_out):,} held out, {V} different"
     )
-    history = fit(net, windows, rule, steps, clip=clip)
+    try:
+        history = fit(net, windows, rule, steps, clip=clip)
+    except Diverged as stopped:
+        done = stopped.step - 1 + (before.info.get("steps", 0) if before else 0)
+        info = {"text": corpus.name, "seed": seed, "steps": done, "optimiser": str(optimiser)}
+        files([(save(out, net, corpus.vocabulary, rule, info), f"the last good weights: tinyseq sample {out}")])
+        raise
     bits = bits_per_token(net, corpus.held_out, corpus.train)
     done = len(history.bits) + (before.info.get("steps", 0) if before else 0)
     if history.interrupted:

@@ -6,16 +6,14 @@ and likewise for every other parameter. Backpropagation only ever shows the sum.
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinyseq.diagnose.table import as_html, as_text, elided
 from tinyseq.errors import GradientError
 from tinyseq.tensor import Parameter, Tensor
-
-SHOWN = 8
 
 
 def contributions(loss: Tensor, W: Parameter) -> dict[int, np.ndarray]:
@@ -54,19 +52,12 @@ class Ledger:
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table as text, its middle left out where it is long."""
-        steps = [
-            (
-                "—" if t < 0 else str(t),
-                *(f"{x:.4e}" for x in (self.delta[i], self.term[i])),
-                f"{self.cosine[i]:+.3f}",
-                f"{self.running[i]:.4e}",
-            )
-            for i, t in enumerate(self.step.tolist())
-            if i < SHOWN or i >= len(self) - SHOWN or len(self) <= 2 * SHOWN + 1
-        ]
-        if len(self) > len(steps):
-            steps.insert(SHOWN, (f"… {len(self) - len(steps):,} more …", "", "", "", ""))
-        return steps
+        return elided(len(self), self._row)
+
+    def _row(self, i: int) -> tuple[str, ...]:
+        t = int(self.step[i])
+        sizes = f"{self.delta[i]:.4e}", f"{self.term[i]:.4e}"
+        return "—" if t < 0 else str(t), *sizes, f"{self.cosine[i]:+.3f}", f"{self.running[i]:.4e}"
 
     def _head(self) -> tuple[str, ...]:
         return ("t", "‖δ(t)‖", f"‖term of ∂L/∂{self.name}‖", "cos to total", "‖running sum‖")
@@ -75,23 +66,12 @@ class Ledger:
         return f"‖∂L/∂{self.name}‖ = {self.total:.4e}, residual of the sum {self.residual:.1e}"
 
     def __str__(self) -> str:
-        table = [self._head(), *self.rows()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]
-        lines.insert(1, "─" * (sum(widths) + 2 * (len(widths) - 1)))
-        return "\n".join([*lines, self._foot()])
+        return as_text(self._head(), self.rows(), self._foot())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        def row(cells: tuple[str, ...], tag: str) -> str:
-            return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-        body = "".join(row(cells, "td") for cells in self.rows())
-        return (
-            f"<table><caption>{html.escape(self._foot())}</caption>"
-            f"<thead>{row(self._head(), 'th')}</thead><tbody>{body}</tbody></table>"
-        )
+        return as_html(self._head(), self.rows(), self._foot())
 
 
 def ledger(loss: Tensor, W: Parameter) -> Ledger:

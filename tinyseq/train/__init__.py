@@ -1,19 +1,24 @@
 """Training: optimisers, clipping, the loop, sampling, checkpoints."""
 
 from tinyseq.train.checkpoints import Checkpoint, load, save
+from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.loop import History, bits_per_token, cosine, fit
-from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, Optimiser, RMSprop, clip_global_norm, global_norm
+from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, Optimiser, RMSprop
 from tinyseq.train.sampling import sample_text
+from tinyseq.train.step import Diverged, TrainingStep
 
 __all__ = [
     "OPTIMISERS",
     "SGD",
     "Adam",
     "Checkpoint",
+    "Diverged",
     "History",
     "Optimiser",
     "RMSprop",
+    "TrainingStep",
     "bits_per_token",
+    "clip_elements",
     "clip_global_norm",
     "cosine",
     "fit",

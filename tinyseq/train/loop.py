@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import cos, isfinite, log, pi
+from math import cos, log, pi
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from tinyseq.compile import CompiledFunction, compile
-from tinyseq.errors import DataError, GradientError, TinyseqError
+from tinyseq.errors import DataError, TinyseqError
 from tinyseq.functions import mul
 from tinyseq.tasks.text import Windows
-from tinyseq.train.optimisers import Optimiser, clip_global_norm, global_norm, positive_number
+from tinyseq.train.optimisers import Optimiser, positive_number
 from tinyseq.train.progress import Progress
+from tinyseq.train.step import TrainingStep
 
 
 @dataclass
@@ -40,43 +41,33 @@ def fit(
     steps: int,
     *,
     clip: float | None = None,
+    clip_element: float | None = None,
     schedule: Callable[[int], float] | None = None,
     progress: bool = True,
 ) -> History:
     """Train for a number of steps, one window each; the loss is the mean over T and B.
 
     The state's value is carried from window to window as a constant, so the gradient stops there: truncation by
-    chunks. ``clip`` is the largest global norm of the gradient, ``schedule`` gives the rate of each step from 0.
-    Ctrl-C ends the training early and keeps what was learned (``history.interrupted``).
+    chunks. ``clip`` is the largest global norm of the gradient, ``clip_element`` its largest element, ``schedule``
+    gives the rate of each step from 0. Ctrl-C ends the training early and keeps what was learned
+    (``history.interrupted``).
 
-    Raises GradientError when the loss or the gradient is not finite; the parameters are then the last good ones,
-    those of the last step whose loss was finite.
+    Raises Diverged, a GradientError, when the loss or the gradient is not finite, naming the node where that begins;
+    the parameters are then the last good ones, those of the last step whose loss was finite.
     """
     if not isinstance(steps, (int, np.integer)) or steps < 1:
         raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
-    if clip is not None:
-        positive_number("clip", clip)
-    history, state, good, window = History(), None, _copy(optimiser), window_loss(model)
+    history, state = History(), None
+    update = TrainingStep(window_loss(model), optimiser, clip=clip, clip_element=clip_element, planned=int(steps))
     started = perf_counter()
     with Progress(int(steps), shown=progress) as bar:
         try:
             for step, (x, y, fresh) in zip(range(steps), windows, strict=False):
                 if schedule is not None:
                     optimiser.rate = positive_number("rate", schedule(step))
-                nats, state = window.backward(x, y, None if fresh else state)
-                if isfinite(nats):
-                    good = _copy(optimiser)
-                norm = clip_global_norm(optimiser.parameters, clip) if clip else global_norm(optimiser.parameters)
-                if not (isfinite(nats) and isfinite(norm)):
-                    _restore(optimiser, good)
-                    what = f"the gradient's norm is {norm}" if isfinite(nats) else f"the loss is {nats}"
-                    raise GradientError(
-                        f"training stopped at step {step + 1} of {steps}: {what}. The weights are the last good ones.\n"
-                        f"Try a smaller rate than {optimiser.rate:g}, or clip the gradient's norm"
-                    )
-                optimiser.step()
+                nats, state = update(x, y, None if fresh else state)
                 history.bits.append(nats / log(2))
-                history.norms.append(norm)
+                history.norms.append(update.norm)
                 history.tokens += x.size
                 bar.advance(history.bits[-1], x.size)
         except KeyboardInterrupt:
@@ -128,12 +119,3 @@ def _nats(model: Any, text: np.ndarray, length: int, B: int, T: int) -> float:
 def cosine(rate: float, steps: int, last: float = 0.1) -> Callable[[int], float]:
     """A rate that falls along half a cosine from ``rate`` to ``last · rate`` over the steps."""
     return lambda step: rate * (last + (1 - last) * 0.5 * (1 + cos(pi * min(step / max(steps - 1, 1), 1.0))))
-
-
-def _copy(optimiser: Optimiser) -> list[np.ndarray]:
-    return [p.value.copy() for p in optimiser.parameters]
-
-
-def _restore(optimiser: Optimiser, values: list[np.ndarray]) -> None:
-    for p, value in zip(optimiser.parameters, values, strict=True):
-        p.value[...] = value

@@ -8,7 +8,7 @@ arrays of any shape: it serves parameters that were taken out of the vector, or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite, sqrt
+from math import sqrt
 from typing import ClassVar
 
 import numpy as np
@@ -146,29 +146,6 @@ class Adam(Optimiser):
 
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
-
-
-def global_norm(parameters: Sequence[Parameter]) -> float:
-    """‖g‖ of all gradients together, in float64 and without overflow; parameters without a gradient count 0."""
-    grads = [p.grad for p in parameters if p.grad is not None and p.grad.size]
-    largest = max((float(np.abs(g).max()) for g in grads), default=0.0)
-    if largest == 0.0 or not isfinite(largest):
-        return largest
-    return largest * sqrt(sum(float(np.square(g / largest, dtype=np.float64).sum()) for g in grads))
-
-
-def clip_global_norm(parameters: Sequence[Parameter], limit: float) -> float:
-    """Scale all gradients by v/‖g‖ if ‖g‖ > v (10.48, 10.49); returns ‖g‖ as it was.
-
-    A norm that is not finite has no direction to keep: gradients are then left alone, and the caller sees the norm.
-    """
-    positive_number("limit", limit)
-    norm = global_norm(parameters)
-    if limit < norm < float("inf"):
-        for p in parameters:
-            if p.grad is not None:
-                p.grad *= limit / norm
-    return norm
 
 
 def positive_number(name: str, value: float) -> float:
