@@ -87,8 +87,8 @@ def _link(graph, link: Link, number: int, ops: bool) -> None:
         )  # fmt: skip
         graph.edge(link.source, source, pos=_spline(link.path_in, None), dir="none", **attrs)
     name = labels.names(link.label) if link.label else ()
-    if link.cut:
-        name = (*name, labels.Run(" ✂"))
+    if link.cut or link.badge:
+        name = (*name, labels.Run((" ✂" if link.cut else "") + (f" {link.badge}" if link.badge else "")))
     if name and link.label_at:
         attrs["label"] = labels.html_label(name, "", 14.0)
         attrs["lp"] = f"{link.label_at[0]:.2f},{link.label_at[1]:.2f}"

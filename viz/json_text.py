@@ -20,7 +20,7 @@ def graph(diagram: Diagram) -> dict[str, Any]:
         "nodes": [_node(v) for v in shown],
         "edges": [
             {"source": e.source, "target": e.target, "label": ", ".join(e.label), "delay": e.delay,
-             "dashed": e.dashed, "cut": e.cut}
+             "dashed": e.dashed, "cut": e.cut, **({"badge": e.badge} if e.badge else {})}
             for e in diagram.links if e.source in known and e.target in known
         ],
         "frames": ["".join(run.text for run in frame.title) for frame in diagram.frames],
@@ -33,6 +33,8 @@ def _node(v: Vertex) -> dict[str, Any]:
         found["panel"] = v.panel
     if v.shape is not None:
         found["shape"] = list(v.shape)
+    if v.measure is not None:
+        found["measure"] = v.measure
     if v.gradient is not None:
         found["gradient"] = v.gradient
     return found

@@ -21,15 +21,15 @@ def place(named: Iterable[Link], links: Sequence[Link], vertices: Iterable[Verte
     for link in named:
         if not link.label_at and link.path:
             link.label_at = _best(link, taken)
-            taken.add(_box(link.label_at, _width(link)), None)
+            taken.add(_box(link.label_at, width(link)), None)
 
 
 def _best(link: Link, taken: Taken) -> Point:
-    width = _width(link)
+    wide = width(link)
     best, least = None, None
     for rank, at in enumerate(ALONG):
-        for point in _beside(link.path, at, width):
-            cost = taken.cost(_box(point, width), link) + 0.01 * rank
+        for point in _beside(link.path, at, wide):
+            cost = taken.cost(_box(point, wide), link) + 0.01 * rank
             if least is None or cost < least:
                 best, least = point, cost
         if least is not None and least < 0.5:
@@ -38,7 +38,7 @@ def _best(link: Link, taken: Taken) -> Point:
     return best
 
 
-def _beside(path: Sequence[Point], at: float, width: float) -> list[Point]:
+def _beside(path: Sequence[Point], at: float, wide: float) -> list[Point]:
     """The places on both sides of an arrow; first outside an arc, else on the right or above."""
     here, (dx, dy) = curves.along(path, at)
     across, up = (dy, -dx) if abs(dy) > abs(dx) else (-dy, dx)
@@ -47,16 +47,17 @@ def _beside(path: Sequence[Point], at: float, width: float) -> list[Point]:
     side = bulge if abs(bulge) > 3 else across if abs(dy) > abs(dx) else up
     if side < 0:
         across, up = -across, -up
-    away = abs(across) * width / 2 + abs(up) * 8 + 4.5
+    away = abs(across) * wide / 2 + abs(up) * 8 + 4.5
     return [(here[0] + s * across * away, here[1] + s * up * away) for s in (1, -1)]
 
 
-def _width(link: Link) -> float:
-    return (labels.width(labels.names(link.label)) if link.label else 0.0) + (12.0 if link.cut else 0.0)
+def width(link: Link) -> float:
+    """Width of what stands beside an arrow: names, scissors, a number."""
+    return (labels.width(labels.names(link.label)) if link.label else 0.0) + (12.0 if link.cut else 0.0) + 7.0 * len(link.badge)
 
 
-def _box(at: Point, width: float) -> Box:
-    return at[0] - width / 2, at[1] - HEIGHT / 2, at[0] + width / 2, at[1] + HEIGHT / 2
+def _box(at: Point, wide: float) -> Box:
+    return at[0] - wide / 2, at[1] - HEIGHT / 2, at[0] + wide / 2, at[1] + HEIGHT / 2
 
 
 def _points(path: Sequence[Point]) -> list[Point]:
@@ -80,7 +81,7 @@ class Taken:
                 x, y = link.square
                 self.add((x - 6, y - 6, x + 6, y + 6), link)
             if link.label_at:
-                self.add(_box(link.label_at, _width(link)), None)
+                self.add(_box(link.label_at, width(link)), None)
 
     def clearest(self, boxes: Sequence[Box]) -> int:
         """Which of several places is the least taken; of equal ones the first. It is taken then."""

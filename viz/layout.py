@@ -6,7 +6,7 @@ follow from it (routes.py, notes.py).
 
 from __future__ import annotations
 
-from tinyseq.viz import labels, style, template
+from tinyseq.viz import labelling, labels, style, template
 from tinyseq.viz.model import Diagram, Vertex
 
 
@@ -91,7 +91,7 @@ class Layout:
     def _column_gap(self) -> float:
         if self.ops:
             return style.OP_COLUMN_GAP
-        names = [labels.width(labels.names(e.label)) for e in self.diagram.links if e.recurrent and e.label]
+        names = [labelling.width(e) for e in self.diagram.links if e.recurrent and (e.label or e.cut)]
         return max([style.COLUMN_GAP, *[w + 26 for w in names]])
 
     def gap_text_width(self, place: int) -> float:

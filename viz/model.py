@@ -18,6 +18,7 @@ class Vertex:
     role    data, state, initial, unit, loss, op, parameter, constant, ellipsis
     node    index on the tape, -1 if it stands for several or none
     base    the label without its time step, and ``time`` that step where it has one
+    measure what an overlay measured on it, ``badge`` the number as it stands beside it
     panel   which of several graphs side by side it belongs to
     """
 
@@ -34,6 +35,8 @@ class Vertex:
     round: bool = True
     gradient: float | None = None
     fill: str = ""
+    measure: float | None = None
+    badge: str = ""
     base: Label = ()
     time: int | None = None
     panel: str = ""
@@ -64,6 +67,7 @@ class Link:
     dashed: bool = False
     recurrent: bool = False
     cut: bool = False
+    badge: str = ""
     path: list[Point] = field(default_factory=list)  # Bézier points up to the foot of the arrow's head
     tip: Point | None = None
     label_at: Point | None = None

@@ -15,7 +15,7 @@ from tinyseq.errors import TinyseqError
 from tinyseq.nn.module import Cell
 from tinyseq.tape import Tape
 from tinyseq.tensor import Tensor
-from tinyseq.viz import heat
+from tinyseq.viz import heat, overlays
 from tinyseq.viz.dot import dot_text
 from tinyseq.viz.excerpt import ancestors
 from tinyseq.viz.folded import any_batch, folded, relative_time, tape_of
@@ -92,6 +92,8 @@ def draw(
     detail: str = "cell",
     steps: int | Sequence[int] | None = None,
     gradients: bool | None = None,
+    overlay: str | None = None,
+    of: Any = None,
     format: str | None = None,
     inputs: Any = None,
     state: Any = None,
@@ -104,6 +106,8 @@ def draw(
                "ops": every primitive with its shape
     steps      how many time steps to show (the first and last; by default 10, fewer in detail), or which: range(5, 9)
     gradients  colour nodes by ‖∂L/∂node‖: None unfolded graphs after a backward pass, True always, False never
+    overlay    "value", "gradient", "share" (of ∂L/∂W by time step; ``of`` W or its name), "saturation", "bytes",
+               "nonfinite", "cuts": colours, a number beside each node and a legend (viz/overlays.py)
     path       where to save it; ``format`` svg, png, pdf or dot, by default what the path ends in
     inputs, state, delays  for a cell whose sizes cannot be guessed: arrays of one step (B, …), and its delays
 
@@ -112,6 +116,8 @@ def draw(
     """
     _one_of("view", view, ("unfolded", "folded"))
     _one_of("detail", detail, ("cell", "units", "ops"))
+    if overlay is not None:
+        _one_of("overlay", overlay, tuple(overlays.MEASURES))
     wanted = format_of(path, format)
     if isinstance(thing, Tape):
         diagram, tape = _of_tape(thing, view, detail, steps, None), thing
@@ -131,10 +137,14 @@ def draw(
         raise TinyseqError(f"draw takes a tape, a cell or a tensor, got {type(thing).__name__}")
     if not diagram.vertices:
         raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
+    legend = None if overlay is None else overlays.measure(diagram, tape, overlay, of)
     layout = Layout(diagram)
     route(layout)
     annotate(layout)
-    heat.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
+    if legend is not None:
+        overlays.finish(diagram, legend)
+    else:
+        heat.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
     picture = Picture(diagram, wanted)
     if path is not None:
         picture.save(path, wanted)

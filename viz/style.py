@@ -37,7 +37,7 @@ STROKES = {"parameter": "#a65200", "ellipsis": "#5f6670", "constant": "#5f6670"}
 
 # From light to dark, so that it also reads in grey: ColorBrewer's YlGnBu, safe for all common colour blindness.
 HEAT = ("#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84")
-NO_GRADIENT, NOT_FINITE = "#ffffff", "#d55e00"
+NO_GRADIENT, NOT_FINITE, GRADIENT_NOT_FINITE = "#ffffff", "#d55e00", "#f2b27c"
 
 STYLESHEET = """
 .tinyseq text { font-variant-numeric: lining-nums; }
@@ -91,6 +91,11 @@ def heat_colour(norm: float, low: float, high: float) -> str:
     span = log10(high) - log10(low)
     at = (log10(norm) - log10(low)) / span if span > 0 else 1.0
     return _between(min(max(at, 0.0), 1.0))
+
+
+def share_colour(share: float) -> str:
+    """Colour of a share, 0 to 1, on the same scale, linear."""
+    return _between(min(max(share, 0.0), 1.0))
 
 
 def _between(at: float) -> str:
