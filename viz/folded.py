@@ -20,7 +20,13 @@ from tinyseq.viz.model import Diagram, Link
 AROUND = 6  # steps on both sides that tell a chain from a tree
 
 
-def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None, through: Collection[str] = ()) -> Diagram:
+def folded(
+    tape: Tape,
+    detail: str = "cell",
+    keep: np.ndarray | None = None,
+    through: Collection[str] = (),
+    opened: Collection[str] = (),
+) -> Diagram:
     """The folded graph of a tape: a middle step, its late inputs drawn as delayed arrows."""
     step = typical_step(tape, keep)
     if step is None:
@@ -28,8 +34,9 @@ def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None, thr
     excerpt = Excerpt(tape, [step], keep)
     total = int(tape.step.max(initial=-1)) + 1
     chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
-    reduced = reduce(excerpt, detail, through, timeless=True)
+    reduced = reduce(excerpt, detail, through, True, opened)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
+    diagram.repeats, diagram.counts = total, excerpt.counts
     here = {}
     for unit in reduced.units.values():
         if not unit.ghost and (unit.step is not None or excerpt.is_source(unit.node)):

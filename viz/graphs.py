@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyseq.tape import Tape
 from tinyseq.viz import labels
+from tinyseq.viz.boxes import boxes
 from tinyseq.viz.excerpt import Bare, Excerpt, choose_steps
 from tinyseq.viz.labels import Run
 from tinyseq.viz.model import Diagram, Link, Vertex
@@ -16,7 +17,7 @@ from tinyseq.viz.roles import roles
 from tinyseq.viz.units import units
 
 BARE_NODES = 300
-POSITIONS = {"cell": 63, "units": 31, "ops": 15}  # positions of a tree shown by default
+POSITIONS = {"box": 63, "cell": 63, "units": 31, "ops": 15}  # positions of a tree shown by default
 
 
 def vertex(unit: Unit, column: int | None, label: labels.Label) -> Vertex:
@@ -27,10 +28,18 @@ def vertex(unit: Unit, column: int | None, label: labels.Label) -> Vertex:
     )  # fmt: skip
 
 
-def reduce(excerpt: Excerpt, detail: str, through: Collection[str] = (), timeless: bool = False) -> Reduced:
-    """The units of an excerpt: named nodes ("cell"), with gates and sums between them ("units"), all ("ops")."""
+def reduce(
+    excerpt: Excerpt,
+    detail: str,
+    through: Collection[str] = (),
+    timeless: bool = False,
+    opened: Collection[str] = (),
+) -> Reduced:
+    """The units of an excerpt: cells ("box"), named nodes ("cell"), gates and sums too ("units"), all ("ops")."""
     if detail == "ops":
         return primitives(excerpt, timeless)
+    if detail == "box":
+        return boxes(excerpt, roles(excerpt, through), opened)
     return units(excerpt, through) if detail == "units" else roles(excerpt, through)
 
 
@@ -63,7 +72,7 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
     diagram.links = [
         Link(w.source, w.target, w.names, dashed=reduced.units[w.source].ghost, cut=w.cut) for w in reduced.wires
     ]
-    diagram.ordered = True
+    diagram.ordered, diagram.counts = True, excerpt.counts
     diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
     return diagram
 
@@ -76,6 +85,7 @@ def bare(tape: Tape, limit: int | Sequence[int] | None, detail: str, keep: np.nd
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
     diagram.vertices = [vertex(u, None, u.label) for u in reduced.units.values()]
     diagram.links = [Link(w.source, w.target, w.names, cut=w.cut) for w in reduced.wires]
+    diagram.counts = excerpt.counts
     if excerpt.elided:
         _bridge(diagram, excerpt)
     diagram.description = f"Graph of {len(tape):,} nodes; {len(diagram.vertices)} shown."

@@ -53,7 +53,11 @@ def _beside(path: Sequence[Point], at: float, wide: float) -> list[Point]:
 
 def width(link: Link) -> float:
     """Width of what stands beside an arrow: names, scissors, a number."""
-    return (labels.width(labels.names(link.label)) if link.label else 0.0) + (12.0 if link.cut else 0.0) + 7.0 * len(link.badge)
+    return (
+        (labels.width(labels.names(link.label)) if link.label else 0.0)
+        + (12.0 if link.cut else 0.0)
+        + 7.0 * len(link.badge)
+    )
 
 
 def _box(at: Point, wide: float) -> Box:

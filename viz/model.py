@@ -111,7 +111,11 @@ class Frame:
 
 @dataclass
 class Diagram:
-    """A picture: vertices, links, the time axis, and how it is to be read aloud."""
+    """A picture: vertices, links, the time axis, and how it is to be read aloud.
+
+    repeats  of how many time steps a folded graph shows one
+    counts   nodes of the tape that are shown (alone or as part of another), and all there are
+    """
 
     view: str
     detail: str
@@ -122,6 +126,8 @@ class Diagram:
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
+    repeats: int = 0
+    counts: tuple[int, int] | None = None
     title: str = ""
     description: str = ""
 

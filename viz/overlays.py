@@ -1,12 +1,13 @@
 """Overlays: what was measured on a tape, laid over any of its pictures as colour, a number beside each node, a legend.
 
-    value       root mean square of a node's value; computed if it was not yet
-    gradient    ‖∂L/∂node‖, after a backward pass
-    share       of the terms of ∂L/∂W, how much each time step gave: ‖term(t)‖ / Σ ‖term‖, after a backward pass
-    saturation  share of a unit's numbers at the flat ends of its function: |tanh| > 0.95, σ outside 0.05…0.95, relu at 0
-    bytes       held from the forward pass for the backward one
-    nonfinite   the node where NaN or infinity begins, and all that is not finite
-    cuts        edges that a detach cuts (✂), as in truncated BPTT, with the norm of the gradient that is lost there
+value       root mean square of a node's value; computed if it was not yet
+gradient    ‖∂L/∂node‖, after a backward pass
+share       of the terms of ∂L/∂W, how much each time step gave: ‖term(t)‖ / Σ ‖term‖, after a backward pass
+saturation  share of a unit's numbers at the flat ends of its function: |tanh| > 0.95, σ < 0.05 or > 0.95, relu at 0
+bytes       held from the forward pass for the backward one
+nonfinite   the node where NaN or infinity begins, and all that is not finite
+levels      of a tree: positions of one height, which run together (levels.py)
+cuts        edges that a detach cuts (✂), as in truncated BPTT, with the norm of the gradient that is lost there
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tinyseq.diagnose.nonfinite import find_nonfinite
 from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.ops import OPS
 from tinyseq.tape import DTYPES, INT64, Tape
-from tinyseq.viz import heat, style
+from tinyseq.viz import heat, levels, style
 from tinyseq.viz.labels import Run
 from tinyseq.viz.model import Diagram, Note, Vertex
 from tinyseq.viz.owners import Owners
@@ -194,9 +195,9 @@ def _cuts(diagram: Diagram, tape: Tape, of: Any) -> Legend:
             lost[source, reader] = float(np.hypot(lost.get((source, reader), 0.0), norm))
     at = {v.id: v.node for v in diagram.vertices}
     for link in diagram.links:
-        norm = lost.get((at[link.source], at[link.target]))
-        if link.cut and known and norm is not None:
-            link.badge = f"{norm:.2g}"
+        there = lost.get((at[link.source], at[link.target]))
+        if link.cut and known and there is not None:
+            link.badge = f"{there:.2g}"
     count, shown = int((ops == "detach").sum()), sum(e.cut for e in diagram.links)
     lines = [f"✂ {count:,} cut{'s' if count != 1 else ''} on the tape, {shown} shown: the value crosses, no gradient"]
     if known:
@@ -214,6 +215,7 @@ MEASURES: dict[str, Callable[[Diagram, Tape, Any], Legend]] = {
     "bytes": _bytes,
     "nonfinite": _nonfinite,
     "cuts": _cuts,
+    "levels": lambda diagram, tape, of: Legend(lines=levels.measure(diagram, tape)),
 }
 
 
@@ -235,8 +237,8 @@ def _by_log(
         lines.append("white: exactly 0")
     if any(not isfinite(x) for x in found.values()):
         lines.append("orange: not finite")
-    ends = [f"10{_superscript(round(log10(edge)))}" for edge in (low, high)]
-    return Legend(title, *ends, lines)
+    first, last = (f"10{_superscript(round(log10(edge)))}" for edge in (low, high))
+    return Legend(title, first, last, lines)
 
 
 def _by_share(diagram: Diagram, found: dict[str, float], title: str, lines: list[str]) -> Legend:
@@ -274,7 +276,7 @@ def memory(size: float) -> str:
 def _parameter(diagram: Diagram, tape: Tape, of: Any) -> Any:
     """The parameter asked for, by itself or by name; else the one that recurrent arrows carry."""
     if tape.executor is None or not any(p.grad is not None for p in tape.parameters):
-        raise GradientError("overlay='share' shows terms of a gradient, but there is none yet: run loss.backward() first")
+        raise GradientError("overlay='share' shows terms of a gradient; there is none yet: run loss.backward() first")
     if of is None:
         names = [name for e in diagram.links if e.recurrent for name in e.label]
         of = max(names, key=names.count) if names else None

@@ -29,6 +29,7 @@ FILLS = {
     "unit": "#ffffff",
     "loss": "#fff3d6",
     "op": "#ffffff",
+    "box": "#dcebf7",
     "parameter": "#fdebd9",
     "constant": "#f6f6f6",
     "ellipsis": "#ffffff",
@@ -54,7 +55,7 @@ STYLESHEET = """
   .tinyseq .initial.ink path, .tinyseq .ellipsis.ink ellipse, .tinyseq .ellipsis.ink path,
   .tinyseq .constant.ink path { fill: #14171c; }
   .tinyseq .data.ink ellipse, .tinyseq .data.ink path { fill: #2a2f37; }
-  .tinyseq .state.ink ellipse, .tinyseq .state.ink path { fill: #17344b; }
+  .tinyseq .state.ink ellipse, .tinyseq .state.ink path, .tinyseq .box.ink path { fill: #17344b; }
   .tinyseq .loss.ink ellipse, .tinyseq .loss.ink path { fill: #4a3a10; }
   .tinyseq .parameter.ink path { fill: #43290f; stroke: #e69f00; }
   .tinyseq .heat ellipse, .tinyseq .heat path { stroke: #e8eaed; }

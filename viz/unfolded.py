@@ -14,7 +14,7 @@ from tinyseq.viz.graphs import bare, parameters, reduce, tree, vertex
 from tinyseq.viz.model import Column, Diagram, Link, Vertex
 from tinyseq.viz.reduced import Reduced, Unit
 
-SHOWN = {"cell": 10, "units": 5, "ops": 4}  # steps shown by default
+SHOWN = {"box": 10, "cell": 10, "units": 5, "ops": 4}  # steps shown by default
 
 
 def minus(t: int) -> str:
@@ -30,11 +30,12 @@ def unfolded(
     time: Callable[[int], str] = minus,
     count_gaps: bool = True,
     through: Collection[str] = (),
+    opened: Collection[str] = (),
 ) -> Diagram:
     """The unfolded graph of a tape.
 
     ``time`` writes a step; ``count_gaps`` writes how many steps a gap leaves out; units named in ``through`` become
-    part of the arrows.
+    part of the arrows; with detail "box", cells in ``opened`` are drawn with what is in them.
     """
     step = tape.step if keep is None else tape.step[keep]
     total = int(step.max(initial=-1)) + 1
@@ -44,7 +45,7 @@ def unfolded(
     excerpt = Excerpt(tape, shown, keep)
     if not excerpt.is_chain:
         return tree(tape, total, steps, detail, keep)
-    reduced = reduce(excerpt, detail, through)
+    reduced = reduce(excerpt, detail, through, opened=opened)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
     if not count_gaps:
         for column in diagram.columns:
@@ -60,6 +61,7 @@ class _Unfolder:
         self.shown, self.tape = shown, excerpt.tape
         self.diagram = Diagram("unfolded", detail)
         self.diagram.parameters = parameters(excerpt)
+        self.diagram.counts = excerpt.counts
         self.gaps: dict[tuple[tuple, int], Vertex] = {}
         self._axis()
         self.at = {column.step: place for place, column in enumerate(self.diagram.columns) if column.step is not None}

@@ -166,7 +166,6 @@ def test_10_14():
     same(read("10.14")["tree"], wanted | {("h(7)", "o"): None, ("o", "L"): None, ("y", "L"): None})
 
 
-@pytest.mark.skipif("10.16" not in chapter.FIGURES, reason="LSTMCell has no peepholes here")
 def test_10_16():
     wanted = [("σ(h, x)", "×(g, σ)"), ("g", "×(g, σ)"), ("×(g, σ)", "s")]  # input × input gate → (+) state
     wanted += [("s", "×(f, s)", 1), ("f", "×(f, s)"), ("×(f, s)", "s")]  # state ⟨■⟩ → × (forget) → state

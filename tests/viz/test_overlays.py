@@ -181,5 +181,5 @@ def test_what_is_lost_is_what_the_whole_gradient_has_more():
 
 
 def test_bad_word(run):
-    with pytest.raises(TinyseqError, match="overlay is 'value' or 'gradient' or .* got 'heat'"):
+    with pytest.raises(TinyseqError, match=r"overlay is 'value' or 'gradient' or .* got 'heat'"):
         draw(run[1], overlay="heat")

@@ -11,7 +11,10 @@ from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.render import write
 
 _modules = (unfolding, recurrent, graphical, wider, deep, recursive, gated)
-FIGURES: dict[str, Any] = {f.number: f for module in _modules for f in module.FIGURES}
+FIGURES: dict[str, Any] = {
+    f.number: f
+    for f in sorted((f for module in _modules for f in module.FIGURES), key=lambda f: int(f.number.split(".")[1]))
+}
 
 
 def figure(number: str) -> Any:

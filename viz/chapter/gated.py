@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 
 import tinyseq as ts
@@ -27,7 +25,7 @@ PLACES = {
     "×(g, σ)": (0, 1.2), "s": (0, 2.5), "×(f, s)": (2.3, 2.5), "×(h)": (0, 3.75), "h": (0, 4.75),
 }  # fmt: skip
 
-FIGURES = [] if "peepholes" not in inspect.signature(nn.LSTMCell).parameters else [
+FIGURES = [
     Figure(
         "10.16",
         "The LSTM cell",
@@ -46,8 +44,14 @@ FIGURES = [] if "peepholes" not in inspect.signature(nn.LSTMCell).parameters els
                 outside=("x", "h"),
                 apart=("h",),
                 as_op=("s",),
-                captions={"σ(h, x)": "input", "g": "input gate", "f": "forget gate", "q": "output gate",
-                          "s": "state", "h": "output"},
+                captions={
+                    "σ(h, x)": "input",
+                    "g": "input gate",
+                    "f": "forget gate",
+                    "q": "output gate",
+                    "s": "state",
+                    "h": "output",
+                },
                 lines=grid.Arrows(
                     bows={("s", "×(f, s)"): 0.22, ("s", "g"): 0, ("s", "f"): 0, ("s", "q"): 0.03, ("q", "×(h)"): -0.3},
                 ),
@@ -55,4 +59,4 @@ FIGURES = [] if "peepholes" not in inspect.signature(nn.LSTMCell).parameters els
             )
         ],
     ),
-]  # fmt: skip
+]
