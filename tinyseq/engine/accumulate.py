@@ -247,9 +247,17 @@ class Accumulation:
                 continue
             for source in ref.sources():
                 if source in self.graph.wants:
-                    whole = cls.op in MAPS and ref.kind == "same"
-                    found.append((source, ref, whole))
+                    found.append((source, ref, ref.kind == "same" and self.covers(cls, j)))
         return found
+
+    def covers(self, cls: Class, j: int) -> bool:
+        """Whether what a node passes to an input is one write of all of it."""
+        if cls.op in MAPS:
+            return True
+        if cls.op in ("pick", "index", "window"):
+            return False
+        calls = dict(OPS[cls.op].vjps(self.f.site(cls))).get(j, [])
+        return len(calls) == 1 and not calls[0].partial
 
     def flag(self, target: Class, ref: Ref, whole: bool, inside: set[int]) -> int:
         """The accumulate flag of a write."""
