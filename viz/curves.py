@@ -35,16 +35,29 @@ def bezier(points: Sequence[Point], at: float) -> Point:
     )
 
 
-def middle(path: Sequence[Point]) -> tuple[Point, Point]:
-    """The middle of a spline and its direction there."""
+def along(path: Sequence[Point], share: float = 0.5) -> tuple[Point, Point]:
+    """A point of a spline, some share of its cubics along, and its direction there."""
     cubics = (len(path) - 1) // 3
-    piece, at = divmod(cubics / 2, 1)
+    piece, at = divmod(cubics * share, 1)
     start = min(int(piece), cubics - 1) * 3
     cubic = path[start : start + 4]
     at = at if piece < cubics else 1.0
     here, before, after = bezier(cubic, at), bezier(cubic, max(at - 0.1, 0)), bezier(cubic, min(at + 0.1, 1))
     length = hypot(after[0] - before[0], after[1] - before[1]) or 1.0
     return here, ((after[0] - before[0]) / length, (after[1] - before[1]) / length)
+
+
+def halves(cubic: Sequence[Point]) -> tuple[list[Point], list[Point]]:
+    """One cubic cut in the middle."""
+    a, b, c, d = cubic
+
+    def mid(p: Point, q: Point) -> Point:
+        return (p[0] + q[0]) / 2, (p[1] + q[1]) / 2
+
+    ab, bc, cd = mid(a, b), mid(b, c), mid(c, d)
+    left, right = mid(ab, bc), mid(bc, cd)
+    centre = mid(left, right)
+    return [a, ab, left, centre], [centre, right, cd, d]
 
 
 def headed(path: Sequence[Point]) -> tuple[list[Point], Point]:
@@ -77,13 +90,19 @@ def chain(*points: Point) -> list[Point]:
 
 
 def arrow(source: Vertex, target: Vertex, obstacles: Iterable[Vertex]) -> list[Point]:
-    """From border to border: straight if nothing is in the way, else the flattest arc that hits least."""
+    """From border to border: straight if nothing is in the way, else the flattest arc that hits least.
+
+    From one column down (or up) into another it runs steeply through the gap between them.
+    """
     others = [v for v in obstacles if v is not source and v is not target]
     best, fewest = None, None
-    tries = [_arc(source, target, bow) for bow in BOWS]
+    tries = [arc(source, target, bow) for bow in BOWS]
     if source.y != target.y and source.x != target.x:
         corners = (target.x, source.y), (source.x, target.y)
-        tries[1:1] = [_bent(source, target, corner, share) for share in (0.55, 0.8) for corner in corners]
+        tries[1:1] = [
+            *[_steep(source, target, share) for share in (0.34, 0.2, 0.08)],
+            *[_bent(source, target, corner, share) for share in (0.55, 0.8) for corner in corners],
+        ]
     for path in tries:
         hits = sum(_hits(path, v) for v in others)
         if fewest is None or hits < fewest:
@@ -94,13 +113,30 @@ def arrow(source: Vertex, target: Vertex, obstacles: Iterable[Vertex]) -> list[P
     return best
 
 
-def _arc(source: Vertex, target: Vertex, bow: float) -> list[Point]:
+def arc(source: Vertex, target: Vertex, bow: float) -> list[Point]:
+    """An arc that bows out by a share of its length; 0 is straight, above 0 to the left of its way."""
     dx, dy = target.x - source.x, target.y - source.y
     if bow == 0:
         return line(border(source, (target.x, target.y)), border(target, (source.x, source.y)))
     normal = (-dy * bow, dx * bow)
     one = (source.x + dx * 0.28 + normal[0] * 1.33, source.y + dy * 0.28 + normal[1] * 1.33)
     two = (source.x + dx * 0.72 + normal[0] * 1.33, source.y + dy * 0.72 + normal[1] * 1.33)
+    return [border(source, one), one, two, border(target, two)]
+
+
+def hop(source: Vertex, target: Vertex, side: int) -> list[Point]:
+    """Over (1) or under (-1) the row that both stand in, higher the further apart they are."""
+    a, b = (source.x, source.y + side * source.height / 2), (target.x, target.y + side * target.height / 2)
+    rise, turn = side * abs(b[0] - a[0]) * 0.42, (b[0] - a[0]) * 0.16
+    lean = source.width * 0.2 * (1 if b[0] > a[0] else -1)
+    a, b = border(source, (a[0] + lean, a[1])), border(target, (b[0] - lean, b[1]))
+    return [a, (a[0] + turn, a[1] + rise), (b[0] - turn, b[1] + rise), b]
+
+
+def _steep(source: Vertex, target: Vertex, share: float) -> list[Point]:
+    """Leaves and arrives aslant, and is steep half way."""
+    x, dy = (source.x + target.x) / 2, target.y - source.y
+    one, two = (x, source.y + dy * share), (x, target.y - dy * share)
     return [border(source, one), one, two, border(target, two)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinyseq.viz import labels, style
-from tinyseq.viz.model import Diagram, Link, Note, Point, Vertex
+from tinyseq.viz.model import Diagram, Frame, Link, Note, Point, Vertex
 
 
 def dot_text(diagram: Diagram) -> str:
@@ -18,16 +18,30 @@ def dot_text(diagram: Diagram) -> str:
     graph.attr("node", shape="circle", fixedsize="shape", style="filled", fontname=style.MATH_FONT, penwidth="1.1",
                margin="0")  # fmt: skip
     graph.attr("edge", arrowsize="0.7", penwidth="1.0", color=style.INK, fontname=style.MATH_FONT)
+    for number, frame in enumerate(diagram.frames):
+        _frame(graph, frame, number)
     for v in diagram.vertices:
         _vertex(graph, v)
     for number, link in enumerate(diagram.links):
         _link(graph, link, number, diagram.detail == "ops")
     for number, note in enumerate(diagram.notes):
-        _note(graph, note, number)
+        _note(graph, note, f"note{number}")
     return graph.source
 
 
+def _frame(graph, frame: Frame, number: int) -> None:
+    graph.node(f"frame{number}", label="", shape="box", style="rounded", color=style.MUTED, penwidth="0.9",
+               pos=f"{frame.x:.2f},{frame.y:.2f}", width=f"{frame.width / 72:.4f}", height=f"{frame.height / 72:.4f}",
+               tooltip=" ", **{"class": "frame"})  # fmt: skip
+    if frame.title:
+        left, top = frame.x - frame.width / 2 + 10, frame.y + frame.height / 2 - 12
+        _note(graph, Note(frame.title, left, top, "left", 12.0), f"frame{number}title")
+
+
 def _vertex(graph, v: Vertex) -> None:
+    if v.role == "anchor":  # the ends of an arrow between two graphs
+        graph.node(v.id, label="", shape="point", style="invis", pos=f"{v.x:.2f},{v.y:.2f}", width="0.01")
+        return
     fill = v.fill or style.FILLS[v.role]
     ink = style.ink_on(fill)
     line = style.STROKES.get(v.role, style.INK)
@@ -73,8 +87,8 @@ def _link(graph, link: Link, number: int, ops: bool) -> None:
         )  # fmt: skip
         graph.edge(link.source, source, pos=_spline(link.path_in, None), dir="none", **attrs)
     name = labels.names(link.label) if link.label else ()
-    if link.cut:
-        name = (*name, labels.Run(" ✂"))
+    if link.cut or link.badge:
+        name = (*name, labels.Run((" ✂" if link.cut else "") + (f" {link.badge}" if link.badge else "")))
     if name and link.label_at:
         attrs["label"] = labels.html_label(name, "", 14.0)
         attrs["lp"] = f"{link.label_at[0]:.2f},{link.label_at[1]:.2f}"
@@ -91,10 +105,10 @@ def _delay_text(delay: int) -> str:
     return f"delay of {delay} time step{'s' if abs(delay) != 1 else ''}"
 
 
-def _note(graph, note: Note, number: int) -> None:
+def _note(graph, note: Note, name: str) -> None:
     if note.box:
         width, height, fill = note.box
-        graph.node(f"note{number}", label="", shape="box", style="filled", fillcolor=fill, color=fill,
+        graph.node(name, label="", shape="box", style="filled", fillcolor=fill, color=fill,
                    pos=f"{note.x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height=f"{height / 72:.4f}",
                    tooltip=" ", **{"class": "swatch"})  # fmt: skip
         return
@@ -104,6 +118,6 @@ def _note(graph, note: Note, number: int) -> None:
         else style.text_width(labels.text_of(note.text), note.size)
     )
     x = note.x - width / 2 if note.align == "right" else note.x + width / 2 if note.align == "left" else note.x
-    graph.node(f"note{number}", label=labels.html_label(note.text, "", note.size, style.MUTED), shape="plaintext",
+    graph.node(name, label=labels.html_label(note.text, "", note.size, style.MUTED), shape="plaintext",
                style="", pos=f"{x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height="0.2", tooltip=" ",
                **{"class": "note"})  # fmt: skip

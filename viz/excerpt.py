@@ -241,6 +241,11 @@ class Excerpt:
                 self.initial[j] = (known[0], known[1] if known[1] == step - delay else None)
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """Nodes in the excerpt, nodes there are."""
+        return len(self.found), int(self.keep.sum())
+
+    @property
     def is_chain(self) -> bool:
         """Whether each late input is always late by the same number of steps; on a tree it is not."""
         return all(len(late) == 1 for late in self.delays.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +14,19 @@ from tinyseq.tensor import Tensor, as_tensor, tensor
 from tinyseq.unfold import unfold
 from tinyseq.viz import labels
 from tinyseq.viz.excerpt import Excerpt
-from tinyseq.viz.graphs import bare, parameters, vertex
+from tinyseq.viz.graphs import bare, parameters, reduce, vertex
 from tinyseq.viz.model import Diagram, Link
-from tinyseq.viz.reduced import primitives
-from tinyseq.viz.roles import roles
 
 AROUND = 6  # steps on both sides that tell a chain from a tree
 
 
-def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> Diagram:
+def folded(
+    tape: Tape,
+    detail: str = "cell",
+    keep: np.ndarray | None = None,
+    through: Collection[str] = (),
+    opened: Collection[str] = (),
+) -> Diagram:
     """The folded graph of a tape: a middle step, its late inputs drawn as delayed arrows."""
     step = typical_step(tape, keep)
     if step is None:
@@ -30,8 +34,9 @@ def folded(tape: Tape, detail: str = "cell", keep: np.ndarray | None = None) -> 
     excerpt = Excerpt(tape, [step], keep)
     total = int(tape.step.max(initial=-1)) + 1
     chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
-    reduced = roles(excerpt) if detail == "cell" else primitives(excerpt, timeless=True)
+    reduced = reduce(excerpt, detail, through, True, opened)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
+    diagram.repeats, diagram.counts = total, excerpt.counts
     here = {}
     for unit in reduced.units.values():
         if not unit.ghost and (unit.step is not None or excerpt.is_source(unit.node)):

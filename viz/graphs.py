@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from tinyseq.tape import Tape
 from tinyseq.viz import labels
+from tinyseq.viz.boxes import boxes
 from tinyseq.viz.excerpt import Bare, Excerpt, choose_steps
 from tinyseq.viz.labels import Run
 from tinyseq.viz.model import Diagram, Link, Vertex
-from tinyseq.viz.reduced import Unit, primitives
+from tinyseq.viz.reduced import Reduced, Unit, primitives
 from tinyseq.viz.roles import roles
+from tinyseq.viz.units import units
 
 BARE_NODES = 300
-POSITIONS = {"cell": 63, "ops": 15}  # positions of a tree shown by default
+POSITIONS = {"box": 63, "cell": 63, "units": 31, "ops": 15}  # positions of a tree shown by default
 
 
 def vertex(unit: Unit, column: int | None, label: labels.Label) -> Vertex:
     """A unit as a vertex."""
     return Vertex(
         unit.id, unit.key, column, unit.role, label, unit.node, unit.shape, unit.note, unit.tooltip,
-        round=unit.note == "",
+        round=unit.note == "", base=unit.name or unit.label, time=unit.time,
     )  # fmt: skip
+
+
+def reduce(
+    excerpt: Excerpt,
+    detail: str,
+    through: Collection[str] = (),
+    timeless: bool = False,
+    opened: Collection[str] = (),
+) -> Reduced:
+    """The units of an excerpt: cells ("box"), named nodes ("cell"), gates and sums too ("units"), all ("ops")."""
+    if detail == "ops":
+        return primitives(excerpt, timeless)
+    if detail == "box":
+        return boxes(excerpt, roles(excerpt, through), opened)
+    return units(excerpt, through) if detail == "units" else roles(excerpt, through)
 
 
 def parameters(excerpt: Excerpt) -> list[tuple[str, tuple[int, ...]]]:
@@ -41,10 +58,10 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
     count = POSITIONS[detail] if steps is None else steps
     shown = range(max(0, total - count), total) if isinstance(count, int) else choose_steps(total, count, 0)
     excerpt = Excerpt(tape, list(shown), keep, chained=False)
-    reduced = roles(excerpt) if detail == "cell" else primitives(excerpt)
+    reduced = reduce(excerpt, detail)
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
     for unit in reduced.units.values():
-        timed = detail == "cell" and unit.time is not None and _has_position(tape, unit)
+        timed = detail != "ops" and unit.time is not None and _has_position(tape, unit)
         label = labels.at_time(unit.label, "…" if unit.ghost else str(unit.time)) if timed else unit.label
         v = vertex(unit, None, label)
         v.key = (unit.id,)
@@ -55,7 +72,7 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
     diagram.links = [
         Link(w.source, w.target, w.names, dashed=reduced.units[w.source].ghost, cut=w.cut) for w in reduced.wires
     ]
-    diagram.ordered = True
+    diagram.ordered, diagram.counts = True, excerpt.counts
     diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
     return diagram
 
@@ -64,10 +81,11 @@ def bare(tape: Tape, limit: int | Sequence[int] | None, detail: str, keep: np.nd
     """A tape without cells: its graph as it is; of a long tape the first and last nodes."""
     count = len(choose_steps(len(tape), limit, BARE_NODES))
     excerpt = Bare(tape, count, keep)
-    reduced = roles(excerpt) if detail == "cell" else primitives(excerpt)
+    reduced = reduce(excerpt, detail)
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
     diagram.vertices = [vertex(u, None, u.label) for u in reduced.units.values()]
     diagram.links = [Link(w.source, w.target, w.names, cut=w.cut) for w in reduced.wires]
+    diagram.counts = excerpt.counts
     if excerpt.elided:
         _bridge(diagram, excerpt)
     diagram.description = f"Graph of {len(tape):,} nodes; {len(diagram.vertices)} shown."

@@ -6,7 +6,7 @@ follow from it (routes.py, notes.py).
 
 from __future__ import annotations
 
-from tinyseq.viz import labels, style, template
+from tinyseq.viz import labelling, labels, style, template
 from tinyseq.viz.model import Diagram, Vertex
 
 
@@ -22,7 +22,7 @@ class Layout:
         self.ops = diagram.detail == "ops"
         self.row_gap = style.OP_ROW_GAP if self.ops else style.ROW_GAP
         self.vertices = {v.id: v for v in diagram.vertices}
-        self._sizes()
+        size(diagram.vertices)
         timed = [v for v in diagram.vertices if v.column is not None]
         self.timed = timed or diagram.vertices
         self.in_time = {v.id for v in self.timed}
@@ -35,19 +35,6 @@ class Layout:
             self._place_outside([v for v in diagram.vertices if v.column is None])
 
     # -- vertices ---------------------------------------------------------------------------------------------------
-    def _sizes(self) -> None:
-        wide = [labels.width(v.label) + 13 for v in self.diagram.vertices if v.round]
-        circle = max([style.CIRCLE, *[w for w in wide if w <= 1.7 * style.CIRCLE]])
-        for v in self.diagram.vertices:
-            width = labels.width(v.label)
-            if v.round and width + 13 <= circle:
-                v.width = v.height = circle
-            elif v.round:
-                v.round, v.width, v.height = False, width + 18, circle * 0.8
-            else:
-                v.width = max(width, style.text_width(v.note, style.NOTE_SIZE)) + 14
-                v.height = 38.0 if v.note else 26.0
-
     def _template(self, vertices: list[Vertex]) -> template.Template:
         sizes: dict[tuple, tuple[float, float]] = {}
         for v in vertices:
@@ -104,7 +91,7 @@ class Layout:
     def _column_gap(self) -> float:
         if self.ops:
             return style.OP_COLUMN_GAP
-        names = [labels.width(labels.names(e.label)) for e in self.diagram.links if e.recurrent and e.label]
+        names = [labelling.width(e) for e in self.diagram.links if e.recurrent and (e.label or e.cut)]
         return max([style.COLUMN_GAP, *[w + 26 for w in names]])
 
     def gap_text_width(self, place: int) -> float:
@@ -168,3 +155,18 @@ class Layout:
     def under(self, v: Vertex) -> float:
         """Height of the lane below a vertex's row."""
         return v.y - v.height / 2 - self.row_gap * 0.76
+
+
+def size(vertices: list[Vertex]) -> None:
+    """Give vertices their sizes: circles of one size, boxes where the text is too wide for them."""
+    wide = [labels.width(v.label) + 13 for v in vertices if v.round]
+    circle = max([style.CIRCLE, *[w for w in wide if w <= 1.7 * style.CIRCLE]])
+    for v in vertices:
+        width = labels.width(v.label)
+        if v.round and width + 13 <= circle:
+            v.width = v.height = circle
+        elif v.round:
+            v.round, v.width, v.height = False, width + 18, circle * 0.8
+        else:
+            v.width = max(width, style.text_width(v.note, style.NOTE_SIZE)) + 14
+            v.height = 38.0 if v.note else 26.0

@@ -17,6 +17,9 @@ class Vertex:
     column  place on the time axis, None for what belongs to no step
     role    data, state, initial, unit, loss, op, parameter, constant, ellipsis
     node    index on the tape, -1 if it stands for several or none
+    base    the label without its time step, and ``time`` that step where it has one
+    measure what an overlay measured on it, ``badge`` the number as it stands beside it
+    panel   which of several graphs side by side it belongs to
     """
 
     id: str
@@ -32,6 +35,11 @@ class Vertex:
     round: bool = True
     gradient: float | None = None
     fill: str = ""
+    measure: float | None = None
+    badge: str = ""
+    base: Label = ()
+    time: int | None = None
+    panel: str = ""
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
@@ -41,6 +49,11 @@ class Vertex:
     def text(self) -> str:
         """The label as plain text."""
         return text_of(self.label)
+
+    @property
+    def name(self) -> str:
+        """The label without its time step, as plain text."""
+        return text_of(self.base or self.label)
 
 
 @dataclass(eq=False)
@@ -54,6 +67,7 @@ class Link:
     dashed: bool = False
     recurrent: bool = False
     cut: bool = False
+    badge: str = ""
     path: list[Point] = field(default_factory=list)  # Bézier points up to the foot of the arrow's head
     tip: Point | None = None
     label_at: Point | None = None
@@ -85,8 +99,23 @@ class Note:
 
 
 @dataclass
+class Frame:
+    """A box around a part of the graph: middle, size, and a title over its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: Label = ()
+
+
+@dataclass
 class Diagram:
-    """A picture: vertices, links, the time axis, and how it is to be read aloud."""
+    """A picture: vertices, links, the time axis, and how it is to be read aloud.
+
+    repeats  of how many time steps a folded graph shows one
+    counts   nodes of the tape that are shown (alone or as part of another), and all there are
+    """
 
     view: str
     detail: str
@@ -96,6 +125,10 @@ class Diagram:
     ordered: bool = False  # inputs stand from left to right, as the children of a tree
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    repeats: int = 0
+    counts: tuple[int, int] | None = None
+    title: str = ""
     description: str = ""
 
     def vertex(self, id: str) -> Vertex:

@@ -38,6 +38,23 @@ class _Notes:
         if not self.layout.ops:
             self._row_shapes(left - 12)
         self._parameters(left, right, bottom - 22)
+        self._banner(left, right)
+
+    def _banner(self, left: float, right: float) -> None:
+        """Over the graph: how many steps a folded one stands for, and how much of a tape is left out."""
+        diagram = self.layout.diagram
+        words = [f"×{diagram.repeats:,} time steps"] if diagram.repeats > 1 else []
+        if diagram.counts and diagram.counts[0] < diagram.counts[1] and not diagram.repeats:
+            shown, there = diagram.counts
+            words.append(f"{shown:,} of the tape's {there:,} nodes are in this picture, {there - shown:,} are left out")
+        if not words:
+            return
+        tops = [v.y + v.height / 2 for v in diagram.vertices]
+        tops += [y for e in diagram.links for _, y in e.path] + [n.y for n in diagram.notes]
+        y = max(tops) + 22
+        diagram.notes += [
+            Note((Run(line),), (left + right) / 2, y + 14 * i, size=10.5) for i, line in enumerate(words[::-1])
+        ]
 
     def _row_shapes(self, x: float) -> None:
         rows: dict[int, dict[str, list[tuple[int, ...]]]] = {}

@@ -15,10 +15,11 @@ from tinyseq.errors import TinyseqError
 from tinyseq.nn.module import Cell
 from tinyseq.tape import Tape
 from tinyseq.tensor import Tensor
-from tinyseq.viz import heat
+from tinyseq.viz import heat, overlays
 from tinyseq.viz.dot import dot_text
 from tinyseq.viz.excerpt import ancestors
 from tinyseq.viz.folded import any_batch, folded, relative_time, tape_of
+from tinyseq.viz.json_text import graph, json_text
 from tinyseq.viz.layout import Layout
 from tinyseq.viz.model import Diagram
 from tinyseq.viz.notes import annotate
@@ -48,6 +49,11 @@ class Picture:
         return self._render("svg").decode()
 
     @property
+    def json(self) -> str:
+        """Nodes and arrows as JSON text."""
+        return json_text(graph(self.diagram))
+
+    @property
     def png(self) -> bytes:
         """PNG at 192 dots per inch."""
         return self._render("png")
@@ -58,7 +64,7 @@ class Picture:
         return self._render("pdf")
 
     def _render(self, format: str, system: bool = False) -> bytes:
-        title = f"{self.diagram.view.capitalize()} graph"
+        title = self.diagram.title or f"{self.diagram.view.capitalize()} graph"
         return render(self.dot, format, title, self.diagram.description, system)
 
     def save(self, path: str | os.PathLike[str], format: str | None = None, *, system: bool = False) -> Path:
@@ -86,6 +92,9 @@ def draw(
     detail: str = "cell",
     steps: int | Sequence[int] | None = None,
     gradients: bool | None = None,
+    opened: Sequence[str] | str = (),
+    overlay: str | None = None,
+    of: Any = None,
     format: str | None = None,
     inputs: Any = None,
     state: Any = None,
@@ -94,9 +103,12 @@ def draw(
     """Draw a tape, the tape up to a tensor, or a cell.
 
     view       "unfolded": a column for each time step; "folded": one step, with a black square where a value is late
-    detail     "cell": named nodes, parameters as labelled arrows; "ops": every primitive with its shape
-    steps      how many time steps to show (the first and last of them, 10 by default, 4 for ops), or which: range(5, 9)
+    detail     "box": each call of a cell as one box, but for the cells named in ``opened``; "cell": named nodes,
+               parameters as labelled arrows; "units": with the gates and sums between them; "ops": every primitive
+    steps      how many time steps to show (the first and last; by default 10, fewer in detail), or which: range(5, 9)
     gradients  colour nodes by ‖∂L/∂node‖: None unfolded graphs after a backward pass, True always, False never
+    overlay    "value", "gradient", "share" (of ∂L/∂W by time step; ``of`` W or its name), "saturation", "bytes",
+               "nonfinite", "cuts", "levels": colours, a number beside each node and a legend (viz/overlays.py)
     path       where to save it; ``format`` svg, png, pdf or dot, by default what the path ends in
     inputs, state, delays  for a cell whose sizes cannot be guessed: arrays of one step (B, …), and its delays
 
@@ -104,40 +116,56 @@ def draw(
     GradientError for gradients that are not there, FileError for a path that cannot be written.
     """
     _one_of("view", view, ("unfolded", "folded"))
-    _one_of("detail", detail, ("cell", "ops"))
+    _one_of("detail", detail, ("box", "cell", "units", "ops"))
+    if overlay is not None:
+        _one_of("overlay", overlay, tuple(overlays.MEASURES))
+    cells = (opened,) if isinstance(opened, str) else tuple(opened)
     wanted = format_of(path, format)
     if isinstance(thing, Tape):
-        diagram, tape = _of_tape(thing, view, detail, steps, None), thing
+        diagram, tape = _of_tape(thing, view, detail, steps, None, cells), thing
     elif isinstance(thing, Tensor):
         tape = thing.tape
-        diagram = _of_tape(tape, view, detail, steps, ancestors(tape, thing.index))
+        diagram = _of_tape(tape, view, detail, steps, ancestors(tape, thing.index), cells)
     elif hasattr(thing, "step") and hasattr(thing, "parameters"):
         tape, centre = tape_of(thing, delays, inputs, state)
         if view == "folded":
-            diagram = folded(tape, detail)
+            diagram = folded(tape, detail, opened=cells)
         else:
             shown = range(centre - 1, centre + 2) if steps is None else steps
-            diagram = unfolded(tape, shown, detail, None, relative_time(centre), count_gaps=False)
+            diagram = unfolded(tape, shown, detail, None, relative_time(centre), count_gaps=False, opened=cells)
+        diagram.repeats, diagram.counts = 0, None
         if inputs is None and state is None:
             any_batch(diagram)
     else:
         raise TinyseqError(f"draw takes a tape, a cell or a tensor, got {type(thing).__name__}")
     if not diagram.vertices:
         raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
+    legend = None if overlay is None else overlays.measure(diagram, tape, overlay, of)
     layout = Layout(diagram)
     route(layout)
     annotate(layout)
-    heat.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
+    if legend is not None:
+        overlays.finish(diagram, legend)
+    else:
+        heat.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
     picture = Picture(diagram, wanted)
     if path is not None:
         picture.save(path, wanted)
     return picture
 
 
-def _of_tape(tape: Tape, view: str, detail: str, steps: Any, keep: np.ndarray | None) -> Diagram:
+def _of_tape(
+    tape: Tape, view: str, detail: str, steps: Any, keep: np.ndarray | None, opened: tuple[str, ...]
+) -> Diagram:
     if len(tape) == 0:
         raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
-    return folded(tape, detail, keep) if view == "folded" else unfolded(tape, steps, detail, keep)
+    known = {kind.cell for kind in tape.kinds if kind.cell}
+    for cell in opened:
+        if cell not in known:
+            raise TinyseqError(f"opened names a cell {cell!r} that is not on this tape; its cells are {sorted(known)}")
+    if view == "folded":
+        return folded(tape, detail, keep, opened=opened)
+    return unfolded(tape, steps, detail, keep, opened=opened)
 
 
 def _one_of(what: str, given: Any, known: tuple[str, ...]) -> None:

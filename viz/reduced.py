@@ -27,6 +27,7 @@ class Unit:
     tooltip: str = ""
     ghost: bool = False
     initial: tuple | None = None
+    name: Label = ()  # what tells it from others with the same label
 
 
 @dataclass

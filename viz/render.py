@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -34,7 +35,12 @@ def render(dot: str, format: str, title: str = "", description: str = "", system
     if format == "dot":
         return dot.encode()
     raw = _by_system(dot, format) if system else _embedded(dot, format)
-    return polish(raw, title, description).encode() if format == "svg" else raw
+    return polish(raw, title, description, fingerprint(dot)).encode() if format == "svg" else raw
+
+
+def fingerprint(dot: str) -> str:
+    """A number that tells one DOT text from another; an SVG holds it, so that one sees whether it is current."""
+    return hashlib.sha256(dot.encode()).hexdigest()[:16]
 
 
 def _embedded(dot: str, format: str) -> bytes:

@@ -2,10 +2,12 @@
 
 W h(t−1) + U x(t) + b becomes an arrow W from h(t−1) and an arrow U from x(t): a parameter labels the arrow whose value
 it multiplies. What is only added (b) is no arrow; it is listed under the picture. A pre-activation (a in h = tanh a) is
-drawn as one unit with its activation, as the book does.
+drawn as one unit with its activation, as the book does. A class number y and its one-hot row, also called y, are one.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 
@@ -22,14 +24,16 @@ CARRIES = ("mean", "sum", "reshape")  # between a loss and what is added up
 TOTAL = ("total",)
 
 
-def roles(excerpt: Excerpt) -> Reduced:
-    """Contract an excerpt to its named nodes."""
-    return _Roles(excerpt).reduced()
+def roles(excerpt: Excerpt, through: Collection[str] = ()) -> Reduced:
+    """Contract an excerpt to its named nodes; nodes named in ``through`` are contracted too."""
+    return Roles(excerpt, through).reduced()
 
 
-class _Roles:
-    def __init__(self, excerpt: Excerpt) -> None:
-        self.excerpt = excerpt
+class Roles:
+    """What stands out in an excerpt, and what is contracted; units.py sees more."""
+
+    def __init__(self, excerpt: Excerpt, through: Collection[str] = ()) -> None:
+        self.excerpt, self.passed = excerpt, set(through)
         self.readers: dict[int, list[int]] = {}
         for i in sorted(excerpt.found):
             for j in dict.fromkeys(excerpt.through(i)):
@@ -40,11 +44,13 @@ class _Roles:
         self.state_keys = {key for late in excerpt.delays.values() for key in late.values()}
         self.losses = self._losses()
         self.pure: dict[int, tuple[str, ...]] = {}
+        self.made: set[int] = set()
         self._find_pure()
         self.visible = self._visible()
         self.sources: dict[int, dict[int, tuple[tuple[str, ...], bool]]] = {}
         self.lossy: set[int] = set(self.losses)
         self._contract()
+        self.rows_of_data: set[int] = set()
         self.same = self._same_data()
 
     # -- what is seen -----------------------------------------------------------------------------------------
@@ -60,15 +66,19 @@ class _Roles:
         if i in excerpt.initial:
             return True
         if excerpt.is_source(i):
-            inside = [r for r in readers if r not in excerpt.initial and not excerpt.is_source(r)]
-            return bool(inside) and node.op != "constant" and i not in self.pure
+            inside = [r for r in readers if r not in excerpt.initial and (not excerpt.is_source(r) or self._hidden(r))]
+            return bool(inside) and node.op != "constant" and i not in self.pure and not self._hidden(i)
         if i in self.losses or excerpt.keys[i] in self.state_keys:
             return True
         if node.name:
-            return not self._preactivation(i, readers)
+            return node.name not in self.passed and not self._preactivation(i, readers)
         if not self.used[i]:
             return node.op not in JOINS
         return excerpt.step[i] >= 0 and any(excerpt.step[r] < 0 for r in readers) and not self._becomes_loss(i)
+
+    def _hidden(self, i: int) -> bool:
+        """Made of data and parameters outside of all steps, as R x of a context x: x is what is drawn."""
+        return i in self.made and not self.excerpt.node(i).name
 
     def _preactivation(self, i: int, readers: list[int]) -> bool:
         if len(readers) != 1 or self.excerpt.keys[i] in self.state_keys:
@@ -116,6 +126,8 @@ class _Roles:
                 self.pure[i] = ()
             elif node.inputs and all(j in self.pure for j in node.inputs):
                 self.pure[i] = tuple(dict.fromkeys(n for j in node.inputs for n in self.pure[j]))
+            elif self.excerpt.is_source(i) and any(self.pure.get(j) or j in self.made for j in node.inputs):
+                self.made.add(i)
 
     def _contract(self) -> None:
         previous: dict[tuple, int] = {}
@@ -162,18 +174,33 @@ class _Roles:
                 result.add(self._unit(i, taken))
         for i in sorted(self.visible - set(self.excerpt.ghosts) - set(self.excerpt.initial)):
             for source, (names, cut) in self.sources[i].items():
-                result.wires.append(Wire(f"n{self.same.get(source, source)}", f"n{i}", names, cut))
+                start, end = self.same.get(source, source), self.same.get(i, i)
+                if start != end:
+                    result.wires.append(Wire(f"n{start}", f"n{end}", names, cut))
         return result
 
     def _same_data(self) -> dict[int, int]:
-        """x(t) taken twice from one sequence, as by the two directions of a bidirectional net, is drawn once."""
+        """x(t) taken twice from one sequence, as by the two directions of a bidirectional net, is drawn once; so are
+        the class number y(t) and the row that it becomes under the same name."""
         first: dict[tuple, int] = {}
         same = {}
         for i in sorted(self.visible):
             node = self.excerpt.node(i)
             if node.op == "index" and self.excerpt.is_source(i) and i not in self.excerpt.initial:
                 same[i] = first.setdefault((node.inputs, node.arg, self.excerpt.found.get(i)), i)
+        for i in sorted(self.visible - set(self.excerpt.ghosts) - set(self.excerpt.initial)):
+            alone = next(iter(self.sources[i].items())) if len(self.sources[i]) == 1 else None
+            if alone and alone[1] == ((), False) and self._is_row_of(i, alone[0]):
+                self.rows_of_data.add(i)
+                same.update({j: i for j in [alone[0], *same] if same.get(j, j) == same.get(alone[0], alone[0])})
         return same
+
+    def _is_row_of(self, i: int, j: int) -> bool:
+        """Whether a node is data j in another form: under the same name, from j alone."""
+        excerpt = self.excerpt
+        if j not in excerpt.found or not excerpt.is_source(j) or j in excerpt.initial or excerpt.is_source(i):
+            return False
+        return excerpt.found[i] == excerpt.found[j] and excerpt.node(i).name == self._source_name(j) != ""
 
     def _unit(self, i: int, taken: dict[str, tuple]) -> Unit:
         excerpt, node = self.excerpt, self.excerpt.node(i)
@@ -202,7 +229,7 @@ class _Roles:
     def _role(self, i: int) -> str:
         if i in self.excerpt.initial:
             return "initial"
-        if self.excerpt.is_source(i):
+        if self.excerpt.is_source(i) or i in self.rows_of_data:
             return "data"
         if self.excerpt.keys[i] in self.state_keys:
             return "state"

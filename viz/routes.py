@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyseq.viz import curves, labels, style
+from tinyseq.viz import curves, labelling, labels, style
 from tinyseq.viz.layout import Layout
 from tinyseq.viz.model import Link, Vertex
 
@@ -20,8 +20,8 @@ class _Routes:
         for link in layout.diagram.links:
             self._route(link)
         self._delays()
-        for link in layout.diagram.links:
-            self._label(link)
+        named = [e for e in layout.diagram.links if self._named_here(e)]
+        labelling.place(named, layout.diagram.links, layout.diagram.vertices)
 
     def _route(self, link: Link) -> None:
         a, b = self.layout.vertices[link.source], self.layout.vertices[link.target]
@@ -157,28 +157,25 @@ class _Routes:
                 right += extra + 8
             link.path, link.tip = curves.headed(home)
 
-    def _label(self, link: Link) -> None:
+    def _named_here(self, link: Link) -> bool:
+        """Whether the arrow shows its name; beside a square or at the foot of a lane the name's place is known."""
         if not link.label and not link.cut:
-            return
+            return False
         if self.layout.vertices[link.source].column is None and self.layout.vertices[link.target].column is not None:
             again = (link.source, link.label)
-            if again not in self.said:
-                self.said.add(again)
-                foot = link.path[0]
-                link.label_at = (foot[0] + 12 + labels.width(labels.names(link.label)) / 2, foot[1] + 10)
-            return
-        width = labels.width(labels.names(link.label)) if link.label else 10.0
-        if link.square:
+            if again in self.said:
+                return False
+            self.said.add(again)
+            foot = link.path[0]
+            link.label_at = (foot[0] + 12 + labels.width(labels.names(link.label)) / 2, foot[1] + 10)
+        elif link.square:
             side = -1 if link.square[0] < self.layout.vertices[link.source].x else 1
-            link.label_at = (link.square[0] + side * (style.DELAY_SQUARE / 2 + 4 + width / 2), link.square[1])
-            return
-        here, (dx, dy) = curves.middle(link.path)
-        across, up = (dy, -dx) if abs(dy) > abs(dx) else (-dy, dx)
-        a, b = link.path[0], link.path[-1]
-        bulge = (here[0] - (a[0] + b[0]) / 2) * across + (here[1] - (a[1] + b[1]) / 2) * up
-        if (
-            bulge if abs(bulge) > 3 else across if abs(dy) > abs(dx) else up
-        ) < 0:  # outside an arc, else right or above
-            across, up = -across, -up
-        away = abs(across) * width / 2 + abs(up) * 8 + 4.5
-        link.label_at = (here[0] + across * away, here[1] + up * away)
+            link.label_at = beside_square(link, side)
+        return True
+
+
+def beside_square(link: Link, side: int) -> curves.Point:
+    """Where the name of a delayed arrow stands: on one side of its square."""
+    assert link.square is not None
+    width = labels.width(labels.names(link.label)) if link.label else 10.0
+    return link.square[0] + side * (style.DELAY_SQUARE / 2 + 4 + width / 2), link.square[1]

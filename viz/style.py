@@ -29,6 +29,7 @@ FILLS = {
     "unit": "#ffffff",
     "loss": "#fff3d6",
     "op": "#ffffff",
+    "box": "#dcebf7",
     "parameter": "#fdebd9",
     "constant": "#f6f6f6",
     "ellipsis": "#ffffff",
@@ -37,7 +38,7 @@ STROKES = {"parameter": "#a65200", "ellipsis": "#5f6670", "constant": "#5f6670"}
 
 # From light to dark, so that it also reads in grey: ColorBrewer's YlGnBu, safe for all common colour blindness.
 HEAT = ("#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84")
-NO_GRADIENT, NOT_FINITE = "#ffffff", "#d55e00"
+NO_GRADIENT, NOT_FINITE, GRADIENT_NOT_FINITE = "#ffffff", "#d55e00", "#f2b27c"
 
 STYLESHEET = """
 .tinyseq text { font-variant-numeric: lining-nums; }
@@ -54,13 +55,14 @@ STYLESHEET = """
   .tinyseq .initial.ink path, .tinyseq .ellipsis.ink ellipse, .tinyseq .ellipsis.ink path,
   .tinyseq .constant.ink path { fill: #14171c; }
   .tinyseq .data.ink ellipse, .tinyseq .data.ink path { fill: #2a2f37; }
-  .tinyseq .state.ink ellipse, .tinyseq .state.ink path { fill: #17344b; }
+  .tinyseq .state.ink ellipse, .tinyseq .state.ink path, .tinyseq .box.ink path { fill: #17344b; }
   .tinyseq .loss.ink ellipse, .tinyseq .loss.ink path { fill: #4a3a10; }
   .tinyseq .parameter.ink path { fill: #43290f; stroke: #e69f00; }
   .tinyseq .heat ellipse, .tinyseq .heat path { stroke: #e8eaed; }
   .tinyseq .delay polygon { fill: #e8eaed; stroke: #e8eaed; }
   .tinyseq .delay text { fill: #14171c; }
   .tinyseq .note path, .tinyseq .note polygon { stroke: none; }
+  .tinyseq .frame path { stroke: #a4abb5; }
 }
 @media print { .tinyseq .paper { fill: #ffffff; } }
 """
@@ -90,6 +92,11 @@ def heat_colour(norm: float, low: float, high: float) -> str:
     span = log10(high) - log10(low)
     at = (log10(norm) - log10(low)) / span if span > 0 else 1.0
     return _between(min(max(at, 0.0), 1.0))
+
+
+def share_colour(share: float) -> str:
+    """Colour of a share, 0 to 1, on the same scale, linear."""
+    return _between(min(max(share, 0.0), 1.0))
 
 
 def _between(at: float) -> str:

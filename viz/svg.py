@@ -16,13 +16,15 @@ _TEXT, _GROUP, _TITLE = f"{{{SVG}}}text", f"{{{SVG}}}g", f"{{{SVG}}}title"
 KEPT = ("font-family", "font-style", "font-size")
 
 
-def polish(raw: bytes, title: str, description: str) -> str:
-    """Graphviz's SVG → the SVG that is handed out."""
+def polish(raw: bytes, title: str, description: str, source: str = "") -> str:
+    """Graphviz's SVG → the SVG that is handed out. ``source`` is kept in it: what it was drawn from, as a number."""
     ET.register_namespace("", SVG)
     root = ET.fromstring(raw)
     root.set("class", "tinyseq")
     root.set("role", "img")
     root.set("aria-label", title)
+    if source:
+        root.set("data-dot", source)
     graph = root.find(_GROUP)
     assert graph is not None
     for old in graph.findall(_TITLE):
@@ -61,7 +63,7 @@ def _unwrap(group: ET.Element) -> None:
             group.extend(list(anchor))
         group.remove(wrapper)
     classes = group.get("class", "").split()
-    if "node" in classes and node and not {"note", "swatch"} & set(classes):
+    if "node" in classes and node and not {"note", "swatch", "frame"} & set(classes):
         group.set("data-node", node)
     if words:
         element = ET.Element(_TITLE)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from tinyseq.tape import Tape
 from tinyseq.viz import labels
 from tinyseq.viz.excerpt import Excerpt, choose_steps
-from tinyseq.viz.graphs import bare, parameters, tree, vertex
+from tinyseq.viz.graphs import bare, parameters, reduce, tree, vertex
 from tinyseq.viz.model import Column, Diagram, Link, Vertex
-from tinyseq.viz.reduced import Reduced, Unit, primitives
-from tinyseq.viz.roles import roles
+from tinyseq.viz.reduced import Reduced, Unit
 
-SHOWN = {"cell": 10, "ops": 4}  # steps shown by default
+SHOWN = {"box": 10, "cell": 10, "units": 5, "ops": 4}  # steps shown by default
 
 
 def minus(t: int) -> str:
@@ -30,8 +29,14 @@ def unfolded(
     keep: np.ndarray | None = None,
     time: Callable[[int], str] = minus,
     count_gaps: bool = True,
+    through: Collection[str] = (),
+    opened: Collection[str] = (),
 ) -> Diagram:
-    """The unfolded graph of a tape. ``time`` writes a step; ``count_gaps`` writes how many steps a gap leaves out."""
+    """The unfolded graph of a tape.
+
+    ``time`` writes a step; ``count_gaps`` writes how many steps a gap leaves out; units named in ``through`` become
+    part of the arrows; with detail "box", cells in ``opened`` are drawn with what is in them.
+    """
     step = tape.step if keep is None else tape.step[keep]
     total = int(step.max(initial=-1)) + 1
     if total == 0:
@@ -40,7 +45,7 @@ def unfolded(
     excerpt = Excerpt(tape, shown, keep)
     if not excerpt.is_chain:
         return tree(tape, total, steps, detail, keep)
-    reduced = roles(excerpt) if detail == "cell" else primitives(excerpt)
+    reduced = reduce(excerpt, detail, through, opened=opened)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
     if not count_gaps:
         for column in diagram.columns:
@@ -56,6 +61,7 @@ class _Unfolder:
         self.shown, self.tape = shown, excerpt.tape
         self.diagram = Diagram("unfolded", detail)
         self.diagram.parameters = parameters(excerpt)
+        self.diagram.counts = excerpt.counts
         self.gaps: dict[tuple[tuple, int], Vertex] = {}
         self._axis()
         self.at = {column.step: place for place, column in enumerate(self.diagram.columns) if column.step is not None}
@@ -103,7 +109,7 @@ class _Unfolder:
         return self.gap_places[bisect_right(self.gap_starts, step) - 1]
 
     def _label(self, unit: Unit) -> labels.Label:
-        if self.detail == "ops" or unit.time is None:
+        if self.detail == "ops" or unit.time is None or unit.name:
             return unit.label
         return labels.at_time(unit.label, self.time(unit.time))
 
@@ -126,9 +132,9 @@ class _Unfolder:
         if known is None:
             name = self.tape.node(unit.node).name if self.detail == "ops" else ""
             label = labels.at_time(labels.name(name) if name else unit.label, "…")
-            known = Vertex(f"gap{len(self.gaps)}", unit.key, column, "ellipsis", label, dashed=True)
+            known = Vertex(f"gap{len(self.gaps)}", unit.key, column, "ellipsis", label, dashed=True, base=unit.label)
             known.tooltip = f"{labels.text_of(unit.label)} at the steps left out"
-            known.round = self.detail == "cell"
+            known.round = self.detail != "ops"
             self.gaps[unit.key, column] = known
         return known
 
@@ -150,7 +156,7 @@ class _Unfolder:
                 unit, end = self.by_place.get((key, start)), start + delay
                 if unit is None or end in shown or not 0 <= end < self.total:
                     continue
-                stands_for = target if self.detail == "cell" and len(targets[key]) == 1 else unit
+                stands_for = target if self.detail != "ops" and len(targets[key]) <= 2 else unit
                 gap = self._ellipsis(stands_for, self._gap(end))
                 link = into.get((unit.id, gap.id))
                 if link is None:

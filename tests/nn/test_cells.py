@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,17 @@ CELLS: dict[str, Any] = {
     "rnn": lambda **k: nn.RNNCell(F, H, **k),
     "lstm": lambda **k: nn.LSTMCell(F, H, **k),
     "lstm, the book's": lambda **k: nn.LSTMCell(F, H, squash="sigmoid", **k),
+    "lstm, book's peepholes": lambda **k: nn.LSTMCell(F, H, peepholes="book", **k),
+    "lstm, Gers's peepholes": lambda **k: nn.LSTMCell(F, H, peepholes="gers", squash="sigmoid", **k),
     "gru": lambda **k: nn.GRUCell(F, H, **k),
     "gru, the book's": lambda **k: nn.GRUCell(F, H, squash="sigmoid", reset_after=False, **k),
+    "rnn, relu": lambda **k: nn.RNNCell(F, H, squash="relu", **k),
+    "leaky": lambda **k: nn.LeakyCell(F, H, alpha=0.7, **k),
+    "leaky, a spectrum": lambda **k: nn.LeakyCell(F, H, alpha=np.array([0.2, 0.5, 0.9, 0.99]), **k),
+    "leaky, learned": lambda **k: nn.LeakyCell(F, H, learn_alpha=True, **k),
+    "skip": lambda **k: nn.SkipCell(F, H, delays=(1, 3), **k),
+    "no edges of length one": lambda **k: nn.SkipCell(F, H, delays=(2,), **k),
+    "clockwork": lambda **k: nn.ClockworkCell(F, H, periods=(1, 3), **k),
 }
 
 
@@ -41,7 +51,7 @@ def test_cells_follow_their_equations(cell: Any, sequences: list[np.ndarray]) ->
     with Tape():
         encoded = cell.encode(x)
         outputs, last, final = encoded.outputs.value, encoded.last.value, encoded.final
-        s = final[1].value if isinstance(final, tuple) else None
+        s = final[1].value if isinstance(cell, nn.LSTMCell) else None
     for b in range(2):
         wanted, state = twins.run(cell, x[:, b])
         np.testing.assert_allclose(outputs[:, b], wanted, rtol=1e-12)
@@ -134,7 +144,8 @@ def test_layer_norm(rng: np.random.Generator) -> None:
 
 
 def test_context_is_r_c_in_every_affine_map(rng: np.random.Generator) -> None:
-    for kind in ("rnn", "lstm", "gru"):
+    clockwork = functools.partial(nn.ClockworkCell, periods=(2, 3))
+    for kind in ("rnn", "lstm", "gru", nn.LeakyCell, nn.SkipCell, clockwork):
         cell = twins.randomise(make_cell(kind, F, H, rng=rng, dtype=np.float64, context_size=2), rng)
         c, xs = rng.standard_normal((3, 2)), [rng.standard_normal((n, F)) for n in (2, 4, 3)]
         with Tape():
@@ -170,7 +181,15 @@ def errors() -> dict[str, Any]:
         r"sequence 1 is int64, sequence 0 is float64": lambda c: c.encode([np.zeros((2, F)), np.zeros((2, F), int)]),
         r"leave lengths out": lambda c: c.encode([np.zeros((2, F))], (2,)),
         r"made without a context; write RNNCell\(..., context_size=n\)": lambda c: c.terms(ts.tensor(np.zeros((2, 2)))),
-        r"squash is 'tanh'": lambda c: nn.LSTMCell(2, 2, rng=np.random.default_rng(0), squash="relu"),
+        r"squash is 'tanh' \(usual\) or 'sigmoid' \(the book\), got 'relu'": lambda c: nn.LSTMCell(
+            2, 2, rng=np.random.default_rng(0), squash="relu"
+        ),
+        r"squash is 'tanh' \(the book\) or 'relu'": lambda c: nn.RNNCell(
+            2, 2, rng=np.random.default_rng(0), squash="elu"
+        ),
+        r"peepholes is None, 'book' .* or 'gers' .*, got True": lambda c: nn.LSTMCell(
+            2, 2, rng=np.random.default_rng(0), peepholes=True
+        ),
         r"unknown cell 'elman'": lambda c: make_cell("elman", 2, 2),
     }
 

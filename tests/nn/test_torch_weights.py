@@ -79,6 +79,16 @@ def test_there_and_back(kind: str, torch: Any, rng: np.random.Generator) -> None
     assert set(to_torch(stack)) == set(getattr(torch.nn, kind)(F, H, num_layers=2).state_dict())
 
 
+def test_relu_units(torch: Any, rng: np.random.Generator) -> None:
+    theirs = torch.nn.RNN(F, H, nonlinearity="relu", dtype=torch.float64)
+    ours = from_torch(arrays(theirs), nonlinearity="relu")
+    x = rng.standard_normal((4, 2, F))
+    with Tape():
+        outputs = ours.encode(x).outputs.value
+    np.testing.assert_allclose(outputs, theirs(torch.tensor(x))[0].detach().numpy(), rtol=1e-10)
+    np.testing.assert_array_equal(to_torch(ours)["weight_hh_l0"], arrays(theirs)["weight_hh_l0"])
+
+
 def test_without_biases(torch: Any, rng: np.random.Generator) -> None:
     theirs = torch.nn.GRU(F, H, bias=False, dtype=torch.float64)
     x = rng.standard_normal((4, 2, F))
@@ -98,6 +108,7 @@ def test_errors_name_the_array(rng: np.random.Generator) -> None:
         r"squashes by tanh": lambda: to_torch(nn.LSTMCell(F, H, rng=rng, squash="sigmoid")),
         r"resets after the product": lambda: to_torch(nn.GRUCell(F, H, rng=rng, reset_after=False)),
         r"no counterpart of DeepTransition": lambda: to_torch(nn.DeepTransition(F, H, rng=rng)),
+        r"has no peepholes": lambda: to_torch(nn.LSTMCell(F, H, rng=rng, peepholes="book")),
         r"no layer normalisation": lambda: to_torch(nn.RNNCell(F, H, rng=rng, layer_norm=True)),
         r"this net sums them": lambda: to_torch(
             nn.Bidirectional(nn.RNNCell(F, H, rng=rng), nn.RNNCell(F, H, rng=rng), merge="sum")

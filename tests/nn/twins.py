@@ -13,7 +13,11 @@ def sigmoid(a: Array) -> Array:
     return 1 / (1 + np.exp(-a))
 
 
-SQUASH: dict[str, Any] = {"tanh": np.tanh, "sigmoid": sigmoid}
+def relu(a: Array) -> Array:
+    return np.where(a > 0, a, 0.0)
+
+
+SQUASH: dict[str, Any] = {"tanh": np.tanh, "sigmoid": sigmoid, "relu": relu}
 
 
 def affine(part: Any, x: Array, h: Array, c: Array | None = None) -> Array:
@@ -22,16 +26,20 @@ def affine(part: Any, x: Array, h: Array, c: Array | None = None) -> Array:
 
 
 def rnn(cell: Any, x: Array, h: Array, c: Array | None = None) -> tuple[Array, Array]:
-    h = np.tanh(affine(cell.a, x, h, c))
+    h = SQUASH[cell.squash](affine(cell.a, x, h, c))
     return h, h
 
 
 def lstm(cell: Any, x: Array, state: tuple[Array, Array], c: Array | None = None) -> tuple[Any, Array]:
     h, s = state
-    f, g, q = (sigmoid(affine(part, x, h, c)) for part in (cell.f, cell.g, cell.q))
-    s = f * s + g * SQUASH[cell.squash](affine(cell.a, x, h, c))
-    h = np.tanh(s) * q
-    return (h, s), h
+    f, g, q = (affine(part, x, h, c) for part in (cell.f, cell.g, cell.q))
+    if cell.peepholes:
+        f, g = f + cell.p["f"].value * s, g + cell.p["g"].value * s
+    new = sigmoid(f) * s + sigmoid(g) * SQUASH[cell.squash](affine(cell.a, x, h, c))
+    if cell.peepholes:
+        q = q + cell.p["q"].value * {"book": s, "gers": new}[cell.peepholes]
+    h = np.tanh(new) * sigmoid(q)
+    return (h, new), h
 
 
 def gru(cell: Any, x: Array, h: Array, c: Array | None = None) -> tuple[Array, Array]:
@@ -45,12 +53,47 @@ def gru(cell: Any, x: Array, h: Array, c: Array | None = None) -> tuple[Array, A
     return h, h
 
 
-TWINS: dict[str, Any] = {"RNNCell": rnn, "LSTMCell": lstm, "GRUCell": gru}
+def leaky(cell: Any, x: Array, h: Array, c: Array | None = None) -> tuple[Array, Array]:
+    alpha = cell.fixed if cell.logit is None else sigmoid(cell.logit.value)
+    h = alpha * h + (1 - alpha) * np.tanh(affine(cell.a, x, h, c))
+    return h, h
+
+
+def skip(cell: Any, x: Array, past: list[Array], c: Array | None = None) -> tuple[Any, Array]:
+    """``past`` is all states so far, the newest last."""
+    a = cell.a.b.value + cell.a.U.value @ x
+    for d, W in cell.a.W.items():
+        a = a + W.value @ (past[-d] if d <= len(past) else np.zeros(cell.hidden_size))
+    h = np.tanh(a if c is None else a + cell.a.R.value @ c)
+    return [*past, h], h
+
+
+def clockwork(cell: Any, x: Array, state: tuple[Array, int], c: Array | None = None) -> tuple[Any, Array]:
+    """By units, from one full matrix; the state is (h, t)."""
+    h, t = state
+    size = cell.hidden_size // len(cell.periods)
+    W = np.zeros((cell.hidden_size, cell.hidden_size))
+    for i in range(len(cell.periods)):
+        W[i * size : (i + 1) * size, i * size :] = cell.a.W[i].value
+    a = cell.a.b.value + W @ h + cell.a.U.value @ x + (0 if c is None else cell.a.R.value @ c)
+    new = [np.tanh(a[k]) if t % cell.periods[k // size] == 0 else h[k] for k in range(cell.hidden_size)]
+    return (np.array(new), t + 1), np.array(new)
+
+
+TWINS: dict[str, Any] = {
+    "RNNCell": rnn,
+    "LSTMCell": lstm,
+    "GRUCell": gru,
+    "LeakyCell": leaky,
+    "SkipCell": skip,
+    "ClockworkCell": clockwork,
+}
 
 
 def zero_state(cell: Any) -> Any:
     h = np.zeros(cell.hidden_size)
-    return (h, h) if type(cell).__name__ == "LSTMCell" else h
+    kind = type(cell).__name__
+    return {"LSTMCell": (h, h), "SkipCell": [], "ClockworkCell": (h, 0)}.get(kind, h)
 
 
 def run(cell: Any, xs: Array, state: Any = None, c: Array | None = None) -> tuple[Array, Any]:

@@ -80,7 +80,7 @@ def test_files_that_cannot_be_written(tmp_path):
     ("options", "message"),
     [
         ({"view": "sideways"}, "'unfolded' or 'folded', got 'sideways'"),
-        ({"detail": "all"}, "'cell' or 'ops'"),
+        ({"detail": "all"}, "'box' or 'cell' or 'units' or 'ops'"),
         ({"steps": 0}, "at least 1"),
         ({"steps": []}, "empty"),
         ({"steps": [2, 99]}, "has steps 0 to 2"),

@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from tinyseq.bench import our_trainer, ours, peers
+from tinyseq.bench import our_nets, our_trainer, ours, peers
 from tinyseq.bench.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
 from tinyseq.bench.flops import count, count_training
+from tinyseq.bench.nets import Net
 from tinyseq.bench.peers.variant import Gradients, Variant
 from tinyseq.bench.problems import Problem
 from tinyseq.bench.results import OURS, Row, Settings, of
@@ -56,6 +57,19 @@ def _plainest(found: Mapping[str, Variant]) -> tuple[str, Callable[[], Gradients
     """The equations one by one, the form that is easiest to believe."""
     name = next(name for name in found if name in ("torch loop, 1 thr", "torch per node, 1 thr"))
     return name, found[name]
+
+
+def net_row(net: Net, settings: Settings, tell: Tell) -> Row:
+    """Times of forward and backward of a net of the package."""
+    row = Row(net.row, "library", counts=asdict(our_nets.count(net)))
+    candidates = _ours(our_nets.variants(net)) | _peers(row, settings, lambda peer: peers.net_variants(net, [peer]))
+    if find_spec("torch"):
+        name, way = next(iter(peers.net_variants(net, ["torch"]).items()))
+        expected = way()
+    else:
+        name, expected = "tinyseq reference executor", our_nets.reference(net)
+    _time(row, candidates, Standard(name, lambda found: deviation(found, expected), BOUND), settings, tell)
+    return row
 
 
 def training_row(training: Training, settings: Settings, tell: Tell) -> Row:

@@ -26,9 +26,26 @@ class View(StrEnum):
 class Detail(StrEnum):
     """What becomes a node of the picture."""
 
+    box = "box"
     cell = "cell"
+    units = "units"
     ops = "ops"
 
+
+class Overlay(StrEnum):
+    """What is measured and laid over the picture."""
+
+    value = "value"
+    gradient = "gradient"
+    share = "share"
+    saturation = "saturation"
+    bytes = "bytes"
+    nonfinite = "nonfinite"
+    cuts = "cuts"
+    levels = "levels"
+
+
+BACKWARD = (Overlay.gradient, Overlay.share, Overlay.nonfinite, Overlay.cuts)
 
 Target = Annotated[
     str,
@@ -50,9 +67,12 @@ def draw(
         Path | None, typer.Option("--out", "-o", help="File: .svg, .png, .pdf or .dot (default: VIEW.svg).")
     ] = None,
     view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
-    detail: Annotated[Detail, typer.Option(help="Named nodes, or every primitive operation.")] = Detail.cell,
+    detail: Annotated[
+        Detail, typer.Option(help="Named nodes, with gates and sums between them, or every primitive.")
+    ] = Detail.cell,
     steps: Annotated[int, typer.Option(help="Time steps; the middle of many is left out.", min=1)] = 5,
     gradients: Annotated[bool, typer.Option(help="Run backward, and colour by the gradients.")] = False,
+    overlay: Annotated[Overlay | None, typer.Option(help="Measure it, and colour and number the nodes by it.")] = None,
     inputs: Inputs = 4,
     hidden: Hidden = 3,
     outputs: Outputs = 4,
@@ -68,13 +88,13 @@ def draw(
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
     example = Example(found, steps, batch, rng)
     with Tape() as tape, users_code(target):
-        if gradients:
+        if gradients or overlay in BACKWARD:
             example.loss().backward()
         else:
             example.unfold()
-    viz.draw(tape, path, view=view.value, detail=detail.value)
+    viz.draw(tape, path, view=view.value, detail=detail.value, overlay=overlay and overlay.value)
     what = f"{found.title}, {view}" + (f", {steps} steps" if view == View.unfolded else "")
-    files([(path, what + (f", gradients of {example.what}" if gradients else ""))])
+    files([(path, what + (f", {overlay}" if overlay else f", gradients of {example.what}" if gradients else ""))])
 
 
 @friendly

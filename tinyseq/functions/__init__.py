@@ -45,6 +45,7 @@ from tinyseq.functions.shapes import (
     window,
     zeros,
 )
+from tinyseq.functions.sparse import Sparsity, sparse_linear
 from tinyseq.tensor import Operators, internal
 
 for _name, _function in {
@@ -66,6 +67,7 @@ internal(__file__)
 
 __all__ = [
     "Number",
+    "Sparsity",
     "Transposed",
     "abs",
     "add",
@@ -104,6 +106,7 @@ __all__ = [
     "slice_axis",
     "softmax",
     "softplus",
+    "sparse_linear",
     "split",
     "sqrt",
     "squared_error",

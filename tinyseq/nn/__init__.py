@@ -1,5 +1,6 @@
 """Cells and models, one file for each section of the chapter."""
 
+from tinyseq.nn import initialisation
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.bidirectional import Bidirectional
 from tinyseq.nn.cells import InContext, RNNCell
@@ -13,17 +14,21 @@ from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
-from tinyseq.nn.rnn import RNN
+from tinyseq.nn.rnn import GRU, LSTM, RNN
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
+from tinyseq.nn.time_scales import ClockworkCell, LeakyCell, SkipCell, decays, time_constants
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "RNTN",
     "Attention",
     "Bidirectional",
     "Cell",
     "ChildSumTreeLSTM",
+    "ClockworkCell",
     "Decoded",
     "DeepTransition",
     "Encoded",
@@ -32,6 +37,7 @@ __all__ = [
     "GRUCell",
     "InContext",
     "LSTMCell",
+    "LeakyCell",
     "ManyToMany",
     "ManyToOne",
     "Module",
@@ -40,15 +46,19 @@ __all__ = [
     "RNNCell",
     "RecursiveNet",
     "SequenceModel",
+    "SkipCell",
     "Stack",
     "StackedCells",
     "TreeCell",
     "TreeLSTM",
     "TreeNet",
     "beam_search",
+    "decays",
     "dropout",
     "dropout_mask",
     "gumbel",
+    "initialisation",
     "pack",
+    "time_constants",
     "unpack",
 ]

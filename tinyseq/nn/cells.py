@@ -19,17 +19,26 @@ class Affine(Module):
     """a = b + W h + U x (+ R c): the sum that every unit and gate is a function of.
 
     Shapes: U (hidden, input), W (hidden, hidden), b (hidden), R (hidden, context); x (B, input) or tokens (B), which
-    stand for one-hot rows; h (B, hidden). ``gate`` is the superscript of the book, as in Uᶠ; here U_f.
+    stand for one-hot rows; h (B, hidden). ``gate`` is the superscript of the book, as in Uᶠ; here U_f. A cell whose
+    state enters through other than one full matrix gives its own ``W``.
     """
 
     def __init__(
-        self, gate: str, input_size: int, hidden_size: int, context_size: int, rng: np.random.Generator, dtype: Any
+        self,
+        gate: str,
+        input_size: int,
+        hidden_size: int,
+        context_size: int,
+        rng: np.random.Generator,
+        dtype: Any,
+        W: Any = None,
     ) -> None:
         def name(symbol: str) -> str:
             return f"{symbol}_{gate}" if gate else symbol
 
         self.U = Parameter(uniform(rng, (hidden_size, input_size), hidden_size, dtype), name("U"))
-        self.W = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), name("W"))
+        full = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), name("W")) if W is None else W
+        self.W: Any = full
         self.b = Parameter(np.zeros(hidden_size, dtype), name("b"))
         self.R: Parameter | None = None
         if context_size:
@@ -107,6 +116,7 @@ class RNNCell(RecurrentCell):
         a(t) = b + W h(t−1) + U x(t)        (10.8)
         h(t) = tanh a(t)                    (10.9)
 
+    ``squash="relu"`` has max(a, 0) in place of tanh: with W = I an IRNN (``nn.initialisation.irnn``).
     ``layer_norm`` normalises the sum over the units first (Ba et al. 2016): a = b + g ⊙ (z − μ)/σ, z = W h + U x.
     """
 
@@ -120,10 +130,11 @@ class RNNCell(RecurrentCell):
         rng: np.random.Generator,
         dtype: Any = np.float32,
         context_size: int = 0,
+        squash: str = "tanh",
         layer_norm: bool = False,
     ) -> None:
         super().__init__(input_size, hidden_size, rng, dtype, context_size)
-        self.layer_norm = layer_norm
+        self.squash, self.layer_norm = one_of_squashes(squash, tanh="the book", relu="for W = I, an IRNN"), layer_norm
         self.a = Affine("", input_size, hidden_size, context_size, rng, dtype)
         self.gain = Parameter(np.ones(hidden_size, dtype), "g") if layer_norm else None
 
@@ -135,8 +146,16 @@ class RNNCell(RecurrentCell):
         else:
             z = F.linear(h, self.a.W) + self.a.of_input(x)
             a = F.layer_norm(z if term is None else z + term, self.gain, self.a.b).named("a")
-        h = F.tanh(a).named(self.symbol)
+        h = getattr(F, self.squash)(a).named(self.symbol)
         return h, h
+
+
+def one_of_squashes(squash: str, **known: str) -> str:
+    """Check the squashing function of a cell; ``known`` says what each is for."""
+    if squash not in known:
+        names = " or ".join(f"{name!r} ({what})" for name, what in known.items())
+        raise TinyseqError(f"squash is {names}, got {squash!r}")
+    return squash
 
 
 class InContext(Cell):

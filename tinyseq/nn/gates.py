@@ -8,7 +8,8 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import TinyseqError
-from tinyseq.nn.cells import Affine, RecurrentCell
+from tinyseq.nn.cells import Affine, RecurrentCell, one_of_squashes
+from tinyseq.nn.module import uniform
 from tinyseq.tensor import Parameter, Tensor
 
 Terms = dict[str, Tensor] | None
@@ -24,7 +25,13 @@ class LSTMCell(RecurrentCell):
         g(t) = σ(bᵍ + Uᵍ x(t) + Wᵍ h(t−1))                               external input gate    (10.44)
 
     The book squashes the input by φ = σ (``squash="sigmoid"``); usual, and the default, is φ = tanh. The state is
-    (h, s), each (B, hidden). ``forget_bias`` is where bᶠ starts.
+    (h, s), each (B, hidden). ``forget_bias`` is where bᶠ starts (Jozefowicz et al. 2015 advise 1).
+
+    ``peepholes`` let the gates see the state too, each through a diagonal matrix, so that pᶠ ⊙ s(t−1) is added under
+    the σ of f(t), pᵍ ⊙ s(t−1) under that of g(t), and under that of q(t)
+
+        pᵒ ⊙ s(t−1)  with peepholes="book": figure 10.16, where the state reaches all three gates a step late
+        pᵒ ⊙ s(t)    with peepholes="gers": Gers, Schraudolph and Schmidhuber 2002, as usual since
     """
 
     name = "lstm"
@@ -39,25 +46,43 @@ class LSTMCell(RecurrentCell):
         context_size: int = 0,
         squash: str = "tanh",
         forget_bias: float = 1.0,
+        peepholes: str | None = None,
     ) -> None:
         super().__init__(input_size, hidden_size, rng, dtype, context_size)
-        self.squash, self.forget_bias = squash_name(squash), forget_bias
+        if peepholes not in (None, "book", "gers"):
+            raise TinyseqError(
+                "peepholes is None, 'book' (all gates see s(t−1)) or 'gers' (the output gate sees s(t)), "
+                f"got {peepholes!r}"
+            )
+        self.squash, self.forget_bias, self.peepholes = gate_squash(squash), forget_bias, peepholes
         self.a, self.f, self.g, self.q = (
             Affine(gate, input_size, hidden_size, context_size, rng, dtype) for gate in ("", "f", "g", "o")
         )
         self.f.b.value[...] = forget_bias
+        self.p: dict[str, Parameter] = {}
+        if peepholes:
+            names = {"f": "p_f", "g": "p_g", "q": "p_o"}
+            self.p = {k: Parameter(uniform(rng, (hidden_size,), hidden_size, dtype), p) for k, p in names.items()}
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor], terms: Terms = None) -> tuple[Any, Tensor]:
         """x(t) (B, input) or tokens (B), (h(t−1), s(t−1)) → (h(t), s(t)), h(t)."""
         h, s = state
         term = terms or {}
-        f = F.sigmoid(self.f(x, h, term.get("f"))).named("f")
-        g = F.sigmoid(self.g(x, h, term.get("g"))).named("g")
-        q = F.sigmoid(self.q(x, h, term.get("q"))).named("q")
+        f = self._gate("f", self.f(x, h, term.get("f")), s)
+        g = self._gate("g", self.g(x, h, term.get("g")), s)
+        q = self.q(x, h, term.get("q"))
+        if self.peepholes != "gers":
+            q = self._gate("q", q, s)
         squashed = getattr(F, self.squash)(self.a(x, h, term.get("a")))
         s = (f * s + g * squashed).named("s")
+        if self.peepholes == "gers":
+            q = self._gate("q", q, s)
         h = (F.tanh(s) * q).named(self.symbol)
         return (h, s), h
+
+    def _gate(self, name: str, a: Tensor, s: Tensor) -> Tensor:
+        """σ(a), or σ(a + p ⊙ s) with peepholes."""
+        return F.sigmoid(a + self.p[name] * s if self.p else a).named(name)
 
     def initial_state(self, batch: int, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(h(0), s(0)): zeros, or ``h`` in place of h(0)."""
@@ -93,7 +118,7 @@ class GRUCell(RecurrentCell):
         reset_after: bool = True,
     ) -> None:
         super().__init__(input_size, hidden_size, rng, dtype, context_size)
-        self.squash, self.reset_after = squash_name(squash), reset_after
+        self.squash, self.reset_after = gate_squash(squash), reset_after
         self.a, self.u, self.r = (
             Affine(gate, input_size, hidden_size, context_size, rng, dtype) for gate in ("", "u", "r")
         )
@@ -114,8 +139,6 @@ class GRUCell(RecurrentCell):
         return h, h
 
 
-def squash_name(squash: str) -> str:
+def gate_squash(squash: str) -> str:
     """Check the squashing function of a gated cell."""
-    if squash not in ("tanh", "sigmoid"):
-        raise TinyseqError(f"squash is 'tanh' (usual) or 'sigmoid' (the book), got {squash!r}")
-    return squash
+    return one_of_squashes(squash, tanh="usual", sigmoid="the book")

@@ -15,6 +15,15 @@ from tinyseq.tensor import Parameter, as_tensor
 class Module:
     """Anything with parameters. Attributes that are parameters, modules, or lists of them are found by name."""
 
+    __slots__ = ("__dict__", "__weakref__", "_made_with")
+    _made_with: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *given: Any, **options: Any) -> Any:
+        """Keep the arguments beside the attributes, so that a file can say how to make the model again."""
+        module = super().__new__(cls)
+        module._made_with = (given, options)
+        return module
+
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter), each parameter once."""
         yield from _named(self, prefix, set())

@@ -29,11 +29,12 @@ CELLS: dict[int, Any] = {1: RNNCell, 4: LSTMCell, 3: GRUCell}
 PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def from_torch(state: Mapping[str, Any]) -> Any:
+def from_torch(state: Mapping[str, Any], nonlinearity: str = "tanh") -> Any:
     """A net with the weights of a PyTorch module: a cell, a Bidirectional, or a Stack of either where there are layers.
 
-    The kind is read from the shapes: one block of rows is nn.RNN (tanh), three are nn.GRU, four nn.LSTM. Raises
-    TinyseqError naming the array that is missing, unknown or of the wrong shape.
+    The kind is read from the shapes: one block of rows is nn.RNN, three are nn.GRU, four nn.LSTM. The arrays of an
+    nn.RNN do not tell its ``nonlinearity``, "tanh" or "relu". Raises TinyseqError naming the array that is missing,
+    unknown or of the wrong shape.
     """
     arrays = {name: np.asarray(array) for name, array in state.items()}
     depth = 0
@@ -47,8 +48,8 @@ def from_torch(state: Mapping[str, Any]) -> Any:
     used: set[str] = set()
     layers = []
     for k in range(depth):
-        layer = _cell(arrays, f"l{k}", used)
-        layers.append(Bidirectional(layer, _cell(arrays, f"l{k}_reverse", used)) if both else layer)
+        layer = _cell(arrays, f"l{k}", used, nonlinearity)
+        layers.append(Bidirectional(layer, _cell(arrays, f"l{k}_reverse", used, nonlinearity)) if both else layer)
     unknown = sorted(arrays.keys() - used)
     if unknown:
         raise TinyseqError(f"these arrays belong to no net here: {unknown}; projections (proj_size) are not supported")
@@ -72,7 +73,7 @@ def to_torch(net: Any) -> dict[str, np.ndarray]:
     return state
 
 
-def _cell(arrays: dict[str, np.ndarray], suffix: str, used: set[str]) -> RecurrentCell:
+def _cell(arrays: dict[str, np.ndarray], suffix: str, used: set[str], nonlinearity: str) -> RecurrentCell:
     names = [f"{part}_{suffix}" for part in PARTS]
     for name in names[:2]:
         if name not in arrays:
@@ -85,7 +86,8 @@ def _cell(arrays: dict[str, np.ndarray], suffix: str, used: set[str]) -> Recurre
             "(n·hidden, input) with n = 1 (RNN), 3 (GRU) or 4 (LSTM)"
         )
     made: Any = CELLS[W.shape[0] // hidden]
-    cell = made(U.shape[1], hidden, rng=np.random.default_rng(0), dtype=W.dtype)
+    options = {"squash": nonlinearity} if made is RNNCell else {}
+    cell = made(U.shape[1], hidden, rng=np.random.default_rng(0), dtype=W.dtype, **options)
     zeros = np.zeros(W.shape[0], W.dtype)
     b_ih, b_hh = (arrays.get(name, zeros) for name in names[2:])
     for name, bias in zip(names[2:], (b_ih, b_hh), strict=True):
@@ -108,7 +110,10 @@ def _arrays(cell: Any, suffix: str) -> dict[str, np.ndarray]:
         raise TinyseqError(f"PyTorch has no counterpart of {kind.__name__}; RNNCell, LSTMCell and GRUCell have one")
     if cell.context_size or getattr(cell, "layer_norm", False):
         raise TinyseqError(f"PyTorch's cells have no context and no layer normalisation; this {kind.__name__} has")
-    if getattr(cell, "squash", "tanh") != "tanh" or getattr(cell, "reset_after", True) is not True:
+    if getattr(cell, "peepholes", None):
+        raise TinyseqError("PyTorch's LSTM has no peepholes; this one has")
+    usual = kind is RNNCell or cell.squash == "tanh"
+    if not usual or getattr(cell, "reset_after", True) is not True:
         raise TinyseqError(
             f"PyTorch's {kind.__name__} squashes by tanh and resets after the product; this one does not"
         )

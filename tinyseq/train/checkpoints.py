@@ -6,21 +6,21 @@ The file is complete or not there: it is written under another name, flushed, an
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.nn.module import Module
 from tinyseq.tasks.text import Vocabulary
 from tinyseq.train.optimisers import Optimiser
+from tinyseq.train.recipes import make, recipe
 
 FILE = "model.safetensors"
 FORMAT = 1
@@ -43,8 +43,9 @@ def save(
     optimiser: Optimiser | None = None,
     info: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a model of ``tinyseq.nn`` into a folder (made if need be); returns the file.
+    """Write a model into a folder (made if need be); returns the file.
 
+    The file holds the weights and how the model was made: class, constructor arguments, the models among them.
     ``info`` is anything JSON can hold. Raises FileError where the folder cannot be written; an older checkpoint there
     is then as it was.
     """
@@ -55,9 +56,7 @@ def save(
         arrays.update({f"optimiser.{name}": array for name, array in optimiser.state_dict().items()})
     header = {
         "format": FORMAT,
-        "model": type(model).__name__,
-        "sizes": constructor_arguments(model),
-        "dtype": str(model.parameters()[0].dtype),
+        "made": recipe(model),
         "vocabulary": vocabulary.symbols if vocabulary else None,
         "info": info or {},
         "digest": digest(arrays),
@@ -65,9 +64,10 @@ def save(
     return write_safely(Path(folder) / FILE, to_bytes(arrays, {"tinyseq": json.dumps(header)}))
 
 
-def load(path: str | Path) -> Checkpoint:
+def load(path: str | Path, classes: Sequence[type[Module]] = ()) -> Checkpoint:
     """Read a checkpoint: a folder that ``save`` wrote, or the file in it.
 
+    ``classes`` are the user's own that the model is made of; a file is never trusted to import any.
     Raises FileError naming the problem: missing, damaged, of another program, of a newer tinyseq, of another model.
     """
     path = Path(path)
@@ -76,13 +76,15 @@ def load(path: str | Path) -> Checkpoint:
     if header.get("digest") != digest(arrays):
         raise FileError(f"{file} is damaged: its weights are not those that were saved; train or copy it again")
     try:
-        model = build(header["model"], dict(header["sizes"]), header["dtype"])
+        model = make(header["made"], classes)
+        if not isinstance(model, Module):
+            raise TinyseqError(f"its header describes no model: {str(header['made'])[:60]}")
         symbols, info = header["vocabulary"], dict(header["info"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")})
         vocabulary = Vocabulary(symbols) if symbols is not None else None
     except KeyError as error:
         raise FileError(f"{file} is damaged: its header has no {error}") from None
-    except (TinyseqError, TypeError, ValueError) as error:
+    except (TinyseqError, TypeError, ValueError, AttributeError, RecursionError, MemoryError) as error:
         raise FileError(f"{file} cannot be used: {error}") from None
     state = {k.removeprefix("optimiser."): v for k, v in arrays.items() if k.startswith("optimiser.")}
     return Checkpoint(model, vocabulary, state or None, info)
@@ -110,39 +112,11 @@ def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     try:
         header = json.loads(metadata["tinyseq"])
         version = int(header["format"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise FileError(f"{file} is damaged: its header cannot be read") from None
     if version > FORMAT:
         raise FileError(f"{file} has format {version}, this tinyseq reads up to {FORMAT}; upgrade tinyseq")
     return arrays, header
-
-
-def build(name: str, sizes: dict[str, Any], dtype: str) -> Module:
-    """A model of ``tinyseq.nn`` from its class name and the arguments of its constructor."""
-    made = getattr(nn, name, None) if name in nn.__all__ else None
-    if not (isinstance(made, type) and issubclass(made, Module)):
-        raise TinyseqError(f"tinyseq.nn has no model named {name!r}")
-    return made(**sizes, rng=np.random.default_rng(0), dtype=np.dtype(dtype))  # type: ignore[call-arg]
-
-
-def constructor_arguments(model: Module) -> dict[str, Any]:
-    """The arguments a model was made with, read from its attributes of the same names."""
-    found = {}
-    for name in inspect.signature(type(model).__init__).parameters:
-        if name in ("self", "rng", "dtype"):
-            continue
-        if not hasattr(model, name):
-            raise TinyseqError(
-                f"{type(model).__name__} cannot be saved: it does not keep its argument {name!r}; "
-                f"write self.{name} = {name} in its __init__"
-            )
-        found[name] = getattr(model, name)
-    if type(model).__name__ not in nn.__all__:
-        raise TinyseqError(
-            f"{type(model).__name__} is not a model of tinyseq.nn, so a file could not rebuild it; "
-            "keep model.state_dict() with numpy.savez instead"
-        )
-    return found
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:

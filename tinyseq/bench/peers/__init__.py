@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
+from tinyseq.bench.nets import Net
 from tinyseq.bench.peers.variant import Variant
 from tinyseq.bench.problems import Problem
 from tinyseq.bench.training import Training
 
 PEERS = ("torch", "jax", "autograd", "mygrad", "numpy")
 TRAINERS = ("torch", "jax")
+NET_PEERS = ("torch", "jax")
 
 
 def installed() -> list[str]:
@@ -31,6 +33,17 @@ def variants(problem: Problem, peers: Sequence[str] | None = None, torch_compile
         if torch_compile and peer == "torch":
             ways |= module.compiled(problem)
         found |= {f"{peer} {name}": variant for name, variant in ways.items()}
+    return found
+
+
+def net_variants(net: Net, peers: Sequence[str] | None = None) -> dict[str, Variant]:
+    """The same for a whole net, given its first weights by their names."""
+    found: dict[str, Variant] = {}
+    weights = net.model().state_dict()
+    for peer in installed() if peers is None else peers:
+        if peer in NET_PEERS:
+            module = import_module(f"tinyseq.bench.peers.{peer}_nets")
+            found |= {f"{peer} {name}": variant for name, variant in module.variants(net, weights).items()}
     return found
 
 

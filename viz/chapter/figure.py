@@ -1,0 +1,73 @@
+"""A figure of the chapter: its number, title and equation, the code that records it, and how that is drawn."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tinyseq.viz.chapter.panel import Panel, side_by_side
+from tinyseq.viz.model import Diagram
+from tinyseq.viz.picture import Picture
+
+LISTED = 40  # arrows read aloud
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure drawn from a live tape.
+
+    record   builds the net and records it; what it returns (a tape, or several) goes to ``panels``
+    panels   the graphs to draw from it, side by side
+    between  the word on the arrow from the first graph to the second
+    """
+
+    number: str
+    title: str
+    equation: str
+    record: Callable[[], Any]
+    panels: Callable[[Any], Sequence[Panel]]
+    between: str = ""
+
+    def picture(self) -> Picture:
+        """Record and draw it."""
+        recorded = self.record()
+        diagram = side_by_side([panel.diagram() for panel in self.panels(recorded)], self.between)
+        diagram.title = f"Figure {self.number}: {self.title}"
+        diagram.description = _aloud(diagram)
+        return Picture(diagram)
+
+    @property
+    def code(self) -> str:
+        """The source of ``record``, as the gallery shows it."""
+        return source_of(self.record)
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """A function's body as it was written, without its docstring."""
+    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
+    body = textwrap.dedent("\n".join(lines[1:])).strip("\n").splitlines()
+    if body and body[0].startswith('"""'):
+        body = body[1:]
+    return "\n".join(body).strip()
+
+
+def _aloud(diagram: Diagram) -> str:
+    """Every arrow in words."""
+    names = {v.id: v.text for v in diagram.vertices}
+    panels = list(dict.fromkeys(v.panel for v in diagram.vertices if v.panel))
+    panel_of = {v.id: v.panel for v in diagram.vertices}
+    parts = []
+    for panel in panels:
+        arrows = [e for e in diagram.links if panel_of[e.source] == panel]
+        said = [
+            f"{names[e.source]} to {names[e.target]}"
+            + (f" by {', '.join(e.label)}" if e.label else "")
+            + (f", {e.delay} step later" if e.delay else "")
+            for e in arrows
+        ]
+        more = f"; and {len(said) - LISTED} more" if len(said) > LISTED else ""
+        parts.append(f"{panel}: {'; '.join(said[:LISTED])}{more}.")
+    return " ".join(parts)
