@@ -58,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
 LATER = {
     "tape": {"viz"},
     "tensor": {"functions", "viz"},
+    "engine": {"viz"},
     "nn": {"viz"},
     "folding": {"viz"},
     "unfold": {"viz"},

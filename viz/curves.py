@@ -18,8 +18,8 @@ def border(v: Vertex, towards: Point) -> Point:
     dx, dy = towards[0] - v.x, towards[1] - v.y
     length = hypot(dx, dy) or 1.0
     if v.round:
-        radius = v.width / 2
-        return v.x + dx / length * radius, v.y + dy / length * radius
+        reach = 1 / (hypot(dx / (v.width / 2), dy / (v.height / 2)) or 1.0)
+        return (v.x + dx * reach, v.y + dy * reach) if length else (v.x, v.y)
     scale = min(v.width / 2 / abs(dx) if dx else float("inf"), v.height / 2 / abs(dy) if dy else float("inf"))
     return v.x + dx * scale, v.y + dy * scale
 
@@ -182,9 +182,9 @@ def loop(v: Vertex, side: int, reach: float, level: int = 0) -> tuple[list[Point
     """A loop on the right (side 1) or left (-1) of a vertex: (to the square, from the square, middle of the square)."""
     r, angle = v.width / 2, radians(36 + 20 * min(level, 2))
     half = style.DELAY_SQUARE / 2
-    x, rise = r + reach, r * 0.75 + reach * 0.42
+    x, rise = r + reach, v.height * 0.375 + reach * 0.42
     near, out = r * cos(angle), r * cos(angle) + reach * 0.45
-    to = [(near, r * sin(angle)), (out, rise), (x, rise), (x, half)]
+    to = [(near, v.height / 2 * sin(angle)), (out, rise), (x, rise), (x, half)]
     home = [(px, -py) for px, py in reversed(to)]
 
     def place(points: list[Point]) -> list[Point]:

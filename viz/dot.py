@@ -53,7 +53,7 @@ def _vertex(graph, v: Vertex) -> None:
         pos=f"{v.x:.2f},{v.y:.2f}",
         width=f"{v.width / 72:.4f}",
         height=f"{v.height / 72:.4f}",
-        shape="circle" if v.round else "box",
+        shape=("circle" if v.width == v.height else "ellipse") if v.round else "box",
         style=("filled" if v.round else "rounded,filled") + (",dashed" if v.dashed else ""),
         fillcolor=fill,
         color=line,

@@ -39,12 +39,16 @@ def place(
     places: Mapping[str, Point],
     arrows: Arrows | None = None,
     pitch: tuple[float, float] = (COLUMN, ROW),
+    ovals: Mapping[str, float] | None = None,
 ) -> None:
     """Place a diagram's vertices and route its links.
 
+    ovals   name → how many circles wide a unit is
     places  name, or label with its time step, → (columns to the right of its time step, row)
     """
     size(diagram.vertices)
+    for v in diagram.vertices:
+        v.width *= (ovals or {}).get(v.name, 1.0)
     for v in diagram.vertices:
         at = places.get(v.text, places.get(v.name))
         if at is None:

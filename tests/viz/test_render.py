@@ -164,7 +164,7 @@ def test_tensor_bundle():
         assert "&lt;x&gt;" in x._repr_mimebundle_()["text/html"]
         cells = [cell.split("</td>")[0] for cell in page.split("<td>")[1:]]
         assert cells[:4] == ["0", "2", "4", "6"] and cells[-1] == "198" and len(cells) == 81
-        assert "[0]" in page
+        assert "of axis 0 = 0" in page
         assert "<td>3</td>" in ts.tensor(3.0)._repr_mimebundle_()["text/html"]
         assert "<td>" not in ts.tensor(np.zeros((0, 3)))._repr_mimebundle_()["text/html"]
 

@@ -44,6 +44,11 @@ class Plan:
 
         return explain(self)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from tinyseq.viz.notebook import plan_bundle
+
+        return plan_bundle(self)
+
 
 class Planner:
     """Builds a plan: layouts for values and gradients, blocks of instructions."""

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tinyseq.errors import TinyseqError
-from tinyseq.viz.chapter import deep, gated, graphical, recurrent, recursive, unfolding, wider
+from tinyseq.viz.chapter import deep, gated, graphical, memory, plotted, recurrent, recursive, unfolding, wider
 from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.render import write
 
-_modules = (unfolding, recurrent, graphical, wider, deep, recursive, gated)
+_modules = (unfolding, recurrent, graphical, wider, deep, recursive, gated, memory, plotted)
 FIGURES: dict[str, Any] = {
     f.number: f
     for f in sorted((f for module in _modules for f in module.FIGURES), key=lambda f: int(f.number.split(".")[1]))

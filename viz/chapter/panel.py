@@ -43,6 +43,8 @@ class Panel:
                and out of the steps left out
     outside    units of which only short arrows from below are seen: what comes into a cell from around it
     apart      units drawn as two, the op that makes them and its result; ``as_op`` units drawn as the op alone
+    keeping    units whose arrow to themselves a step later is not drawn: what a memory does; ``ovals`` unit → how wide
+               its oval is, in circles
     retime     folded units shown before the delay instead of after it: h ⟨■⟩ z → h becomes h → z ⟨■⟩ h
     frames     title → names of the units it is drawn around; ``captions`` unit → words beside it
     """
@@ -62,6 +64,8 @@ class Panel:
     ends: bool = True
     retime: Collection[str] = ()
     outside: Collection[str] = ()
+    keeping: Collection[str] = ()
+    ovals: Mapping[str, float] = field(default_factory=dict)
     apart: Collection[str] = ()
     as_op: Collection[str] = ()
     lines: grid.Arrows = field(default_factory=grid.Arrows)
@@ -81,7 +85,7 @@ class Panel:
         entered = self._come_in(found)
         self._relabel(found)
         self._take_apart(found)
-        grid.place(found, self.places or tree_places(found), self.lines, self.pitch)
+        grid.place(found, self.places or tree_places(found), self.lines, self.pitch, self.ovals)
         _enter(found, entered)
         self._frame(found)
         self._caption(found)
@@ -98,7 +102,11 @@ class Panel:
         if not self.ends:
             hidden |= {v.id for v in found.vertices if v.role in ("ellipsis", "initial")}
         found.vertices = [v for v in found.vertices if v.id not in hidden]
-        found.links = [e for e in found.links if not {e.source, e.target} & hidden]
+        kept = {v.id for v in found.vertices if v.name in self.keeping}
+        found.links = [
+            e for e in found.links
+            if not {e.source, e.target} & hidden and not (e.delay and e.source == e.target and e.source in kept)
+        ]  # fmt: skip
         first = min((v.column for v in found.vertices if v.column is not None), default=0)
         for v in found.vertices:
             v.column = None if v.column is None else v.column - first
