@@ -35,7 +35,7 @@ class Backward(Accumulation):
             return
         number = int(self.graph.state.node_number[self.graph.loss])
         layout = self.layouts[loss.index]
-        if loss.count > 1:
+        if layout.storage.size > 1:  # it is one of several, or a part of what it was picked from
             self.zero(layout)
         one = self.p.constant(np.array([1.0, 0.0], self.p.dtype), "arena", "one")
         self.p.begin([], "all", "∂L/∂L = 1 (10.17)")
