@@ -36,7 +36,11 @@ def test_figure_10_15(tmp_path: Path) -> None:
     assert found.projection.shape == (6, 2001) and found.coordinate[[0, -1]].tolist() == [-50, 50]
     assert np.ptp(found.slope[0]) < 1e-12 and found.alternations[0] == 0  # no composition: a straight line
     assert found.alternations[5] > found.alternations[1]
-    assert found.alternations[5] >= 30 and found.flat[5] > 0.2 and np.abs(found.slope[5]).max() > 10 * np.abs(found.slope[0]).max()
+    assert (
+        found.alternations[5] >= 30
+        and found.flat[5] > 0.2
+        and np.abs(found.slope[5]).max() > 10 * np.abs(found.slope[0]).max()
+    )
     assert "coordinate of the initial state" in texts(tmp_path / "a.svg")
 
 
