@@ -7,12 +7,15 @@ from tinyseq.nn.context import FeedbackRNN
 from tinyseq.nn.decoding import Decoded, beam_search, gumbel
 from tinyseq.nn.deep import DeepTransition, Stack, StackedCells
 from tinyseq.nn.dropout import dropout, dropout_mask
+from tinyseq.nn.echo_state import EchoState, EchoStateNetwork
 from tinyseq.nn.encoder_decoder import EncoderDecoder
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
+from tinyseq.nn.reservoir import Reservoir, spectral_radius
+from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
 from tinyseq.nn.rnn import RNN
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
@@ -26,6 +29,8 @@ __all__ = [
     "ChildSumTreeLSTM",
     "Decoded",
     "DeepTransition",
+    "EchoState",
+    "EchoStateNetwork",
     "Encoded",
     "EncoderDecoder",
     "FeedbackRNN",
@@ -38,7 +43,10 @@ __all__ = [
     "OutputRecurrence",
     "Packed",
     "RNNCell",
+    "RecursiveLeastSquares",
     "RecursiveNet",
+    "Reservoir",
+    "Ridge",
     "SequenceModel",
     "Stack",
     "StackedCells",
@@ -50,5 +58,6 @@ __all__ = [
     "dropout_mask",
     "gumbel",
     "pack",
+    "spectral_radius",
     "unpack",
 ]
