@@ -26,7 +26,7 @@ def test_mackey_glass_follows_its_equation() -> None:
 
 def test_narma_follows_its_equation() -> None:
     u, y = (a[..., 0] for a in narma10(np.random.default_rng(0), 300, 2, np.float64))
-    assert 0 <= u.min() and 0.4 < u.max() <= 0.5
+    assert u.min() >= 0 and 0.4 < u.max() <= 0.5
     for t in range(10, 300):
         expected = 0.3 * y[t - 1] + 0.05 * y[t - 1] * y[t - 10 : t].sum(0) + 1.5 * u[t - 10] * u[t - 1] + 0.1
         np.testing.assert_allclose(y[t], expected, rtol=1e-12)
