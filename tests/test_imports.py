@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "unfold_tree": UNFOLD,
     "verify": OPS,
     "compile": UNFOLD | {"engine"},
-    "nn": NN,
+    "nn": NN | {"compile"},  # an echo state network replays compiled segments
     "train": NN | {"train", "tasks", "compile", "diagnose"},
     "diagnose": NN | {"diagnose"},
     "tasks": NN | {"tasks"},

@@ -8,12 +8,15 @@ from tinyseq.nn.context import FeedbackRNN
 from tinyseq.nn.decoding import Decoded, beam_search, gumbel
 from tinyseq.nn.deep import DeepTransition, Stack, StackedCells
 from tinyseq.nn.dropout import dropout, dropout_mask
+from tinyseq.nn.echo_state import EchoState, EchoStateNetwork
 from tinyseq.nn.encoder_decoder import EncoderDecoder
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
+from tinyseq.nn.reservoir import Reservoir, spectral_radius
+from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
 from tinyseq.nn.rnn import GRU, LSTM, RNN
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
@@ -31,6 +34,8 @@ __all__ = [
     "ClockworkCell",
     "Decoded",
     "DeepTransition",
+    "EchoState",
+    "EchoStateNetwork",
     "Encoded",
     "EncoderDecoder",
     "FeedbackRNN",
@@ -44,7 +49,10 @@ __all__ = [
     "OutputRecurrence",
     "Packed",
     "RNNCell",
+    "RecursiveLeastSquares",
     "RecursiveNet",
+    "Reservoir",
+    "Ridge",
     "SequenceModel",
     "SkipCell",
     "Stack",
@@ -59,6 +67,7 @@ __all__ = [
     "gumbel",
     "initialisation",
     "pack",
+    "spectral_radius",
     "time_constants",
     "unpack",
 ]

@@ -1,0 +1,376 @@
+"""Echo state networks, section 10.8: only the readout of a fixed reservoir is learned, in closed form or online."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyseq import functions as F
+from tinyseq.compile import compile as compiled
+from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
+from tinyseq.nn.module import Module, generator, positive
+from tinyseq.nn.reservoir import Reservoir
+from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
+from tinyseq.structure import Chain
+from tinyseq.tensor import Parameter, Tensor
+from tinyseq.unfold import Unfolded, unfold
+
+LONGEST = 512  # steps of the segments that a long sequence is run in; shorter ones are powers of two
+
+
+class EchoState(NamedTuple):
+    """What goes on from one step to the next: h (B, hidden), and y (B, output), the last output or its teacher."""
+
+    h: np.ndarray
+    y: np.ndarray
+
+
+class EchoStateNetwork(Module):
+    """A reservoir and its readout o(t) = c + V h(t), the only part that is learned.
+
+        net = nn.EchoStateNetwork(nn.Reservoir(1, 300, rng=rng, leak=0.3), output_size=1, ridge=1e-6)
+        net.fit(x, y, washout=100).predict(x)
+
+    Sequences are (T, B, F), or lists of arrays (T, F) of different lengths. ``ridge`` is λ of ‖V‖²; ``method`` says how
+    it is solved (``nn.Ridge``). ``direct`` lets the readout see x(t), and y(t−1) where outputs are fed back, beside h.
+
+    Outputs are fed back where the reservoir has a ``feedback_size``: while fitting, y(t−1) is the target (teacher
+    forcing), afterwards the output. A net without feedback whose outputs are like its inputs runs freely by reading
+    its last output as its next input.
+    """
+
+    name = "echo state network"
+
+    def __init__(
+        self,
+        reservoir: Reservoir,
+        output_size: int,
+        *,
+        ridge: float = 1e-6,
+        method: str = "normal",
+        direct: bool = False,
+    ) -> None:
+        if not isinstance(reservoir, Reservoir):
+            raise TinyseqError(f"expected an nn.Reservoir, got {type(reservoir).__name__}")
+        positive(output_size=output_size)
+        if reservoir.feedback_size not in (0, output_size):
+            raise ShapeError(
+                f"{output_size} outputs cannot be fed back to a feedback_size of {reservoir.feedback_size}"
+            )
+        self.reservoir, self.output_size, self.direct = reservoir, int(output_size), bool(direct)
+        self.input_size, self.hidden_size = reservoir.input_size, reservoir.hidden_size
+        self.dtype = dtype = reservoir.dtype
+        self.V = Parameter(np.zeros((output_size, self.hidden_size), dtype), "V")
+        self.c = Parameter(np.zeros(output_size, dtype), "c")
+        sees_x, sees_y = direct and self.input_size > 0, direct and self.feeds_back
+        self.V_x = Parameter(np.zeros((output_size, self.input_size), dtype), "V_x") if sees_x else None
+        self.V_y = Parameter(np.zeros((output_size, output_size), dtype), "V_y") if sees_y else None
+        self._options = (sum(p.shape[1] for p in self._weights()), self.output_size, ridge, method)
+        self._ridge, self._online = Ridge(*self._options), None
+        self.fitted = False
+        self._run_states, self._run_outputs = compiled(self._states), compiled(self._outputs)
+        self._run_freely = compiled(self._freely)
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether outputs are fed back into the reservoir."""
+        return self.reservoir.feedback_size > 0
+
+    # -- the graph ------------------------------------------------------------------------------------------------
+    def step(self, *inputs_and_state: Any) -> tuple[Any, Tensor]:
+        """One step on its own outputs: x(t) (if there is one), and h(t−1), or (h(t−1), y(t−1)) where y is read."""
+        *x, state = inputs_and_state
+        h, y = state if isinstance(state, tuple) else (state, None)
+        given = x[0] if x else None if self.feeds_back else y
+        h, _ = self.reservoir.step(given, h, y if self.feeds_back else None)
+        o = self.output(given, h, y)
+        return ((h, o), o) if isinstance(state, tuple) else (h, o)
+
+    def output(self, x: Tensor | None, h: Tensor, y: Tensor | None) -> Tensor:
+        """c + V h (+ V_x x + V_y y)."""
+        o = self.c + F.linear(h, self.V)
+        o = o if self.V_x is None else o + F.linear(x, self.V_x)
+        return (o if self.V_y is None else o + F.linear(y, self.V_y)).named("o")
+
+    def initial_state(self, batch: int) -> Any:
+        """h(0), or (h(0), y(0)) where outputs are fed back: zeros."""
+        h = self.reservoir.initial_state(batch)
+        return (h, F.zeros((batch, self.output_size), self.dtype).named("o")) if self.feeds_back else h
+
+    def _forced(self, x: Any, y: Any, noise: Any, h: Any) -> Unfolded:
+        """The reservoir alone over x(t), given y(t−1) and noise ν(t), each a sequence or None."""
+        given = [k for k, sequence in enumerate((x, y, noise)) if sequence is not None]
+        sequences = tuple(a for a in (x, y, noise) if a is not None)
+
+        def step(*arguments: Any) -> tuple[Tensor, Tensor]:
+            *parts, h = arguments
+            at: list[Any] = [None, None, None]
+            for k, part in zip(given, parts, strict=True):
+                at[k] = part
+            return self.reservoir.step(at[0], h, at[1], at[2])
+
+        return unfold(step, Chain(sequences[0].shape[0]), sequences, h, name=self.reservoir.name)
+
+    def _states(self, x: Any, y: Any, noise: Any, h: Any) -> tuple[Tensor, Tensor]:
+        unfolded = self._forced(x, y, noise, h)
+        return unfolded.outputs, unfolded.final
+
+    def _outputs(self, x: Any, y: Any, h: Any) -> tuple[Tensor, Tensor]:
+        unfolded = self._forced(x, y, None, h)
+        return self.output(x, unfolded.outputs, y), unfolded.final
+
+    def _freely(self, x: Any, steps: int, h: Any, y: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        unfolded = unfold(self.step, Chain(steps), () if x is None else x, (h, y), name=self.name)
+        return unfolded.outputs, unfolded.final
+
+    # -- running --------------------------------------------------------------------------------------------------
+    def run(
+        self, x: Any, y: Any = None, state: EchoState | None = None, *, noise: float = 0.0, rng: Any = None
+    ) -> tuple[np.ndarray, EchoState]:
+        """The states h (T, B, hidden) under x, with teacher y where outputs are fed back, and the state at the end.
+
+        ``noise`` adds ν(t) ~ U[−noise, noise] to what the units sum, drawn from ``rng``.
+        """
+        x, y, state = self._checked(x, y, state, teacher=True)
+        pieces, end = [], state
+        for _, h, end in self._segments(x, y, state, noise, rng):  # noqa: B007
+            pieces.append(h)
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), end
+
+    def warm_up(self, x: Any, y: Any = None, state: EchoState | None = None) -> EchoState:
+        """The state after x, under teacher y where outputs are fed back; else with its own last output: where
+        ``free_run`` goes on."""
+        x, y, state = self._checked(x, y, state, teacher=True)
+        if self.feeds_back:
+            end = state
+            for _, _, end in self._segments(x, y, state, 0.0, None):  # noqa: B007
+                pass
+            return end
+        return self._predicted(x, y, state)[1]
+
+    def predict(self, x: Any, y: Any = None, state: EchoState | None = None) -> np.ndarray:
+        """The outputs o (T, B, output). Where outputs are fed back: under teacher y if it is given, else on its own."""
+        if self.feeds_back and y is None:
+            x, _, state = self._checked(x, None, state, teacher=False)
+            return self._free(x, len(x), state)
+        x, y, state = self._checked(x, y, state, teacher=True)
+        return self._predicted(x, y, state)[0]
+
+    def free_run(self, steps: int, state: EchoState) -> np.ndarray:
+        """``steps`` outputs (steps, B, output) after a state, each made from the one before."""
+        positive(steps=steps)
+        if not isinstance(state, EchoState):
+            raise TinyseqError("a free run goes on from a state: write net.free_run(steps, net.warm_up(x, y))")
+        if self.feeds_back and self.input_size:
+            raise TinyseqError("this net reads an input beside its fed-back outputs: write net.predict(x, state=state)")
+        if not self.feeds_back and self.input_size != self.output_size:
+            raise TinyseqError(
+                f"a net that runs freely reads its outputs as inputs, but it has {self.output_size} outputs and "
+                f"{self.input_size} inputs; give the reservoir a feedback_size"
+            )
+        return self._free(None, steps, state)
+
+    def _free(self, x: np.ndarray | None, steps: int, state: EchoState) -> np.ndarray:
+        self._known()
+        (h, y), outputs, first = state, [], 0
+        for length in _lengths(steps):
+            part = None if x is None else x[first : first + length]
+            o, (h, y) = self._run_freely(part, length, h, y)
+            outputs.append(o)
+            first += length
+        return np.concatenate(outputs)
+
+    def _predicted(self, x: Any, y: Any, state: EchoState) -> tuple[np.ndarray, EchoState]:
+        self._known()
+        outputs = []
+        for part, before, h in self._parts(x, y, state):
+            o, state_h = self._run_outputs(_of(x, part), before, h[0])
+            h[0] = state_h
+            outputs.append(o)
+            state = EchoState(state_h, o[-1] if y is None else y[part][-1])
+        return np.concatenate(outputs), state
+
+    def _segments(self, x: Any, y: Any, state: EchoState, noise: float, rng: Any) -> Iterator[Any]:
+        """(steps, states, state at the end) of one segment after the other."""
+        if noise:
+            generator(rng)
+        for part, before, h in self._parts(x, y, state):
+            shape = (part.stop - part.start, *h[0].shape)
+            nu = rng.uniform(-noise, noise, shape).astype(self.dtype) if noise else None
+            states, h[0] = self._run_states(_of(x, part), before, nu, h[0])
+            yield part, states, EchoState(h[0], state.y if y is None else y[part][-1])
+
+    def _parts(self, x: Any, y: Any, state: EchoState) -> Iterator[tuple[slice, np.ndarray | None, list[np.ndarray]]]:
+        """(steps, y(t−1) of these, [h before them]); who reads a part puts the h after it into the list."""
+        first, h = 0, [state.h]
+        before = None if y is None or not self.feeds_back else np.concatenate([state.y[None], y[:-1]])
+        for length in _lengths(len(x if x is not None else y)):
+            part = slice(first, first + length)
+            yield part, _of(before, part), h
+            first += length
+
+    # -- learning -------------------------------------------------------------------------------------------------
+    def fit(self, x: Any, y: Any, washout: int = 0, *, noise: float = 0.0, rng: Any = None) -> EchoStateNetwork:
+        """Ridge regression of y on the states under x, the first ``washout`` steps of each sequence left out.
+
+        x (T, B, input) (or None for a reservoir without input) and y (T, B, output), or lists of arrays (T, F).
+        """
+        self._ridge = Ridge(*self._options)
+        if isinstance(y, (list, tuple)):
+            xs = [None] * len(y) if x is None else x
+            if len(xs) != len(y):
+                raise ShapeError(f"each sequence has its targets: got {len(xs)} sequences x and {len(y)} sequences y")
+            for one, target in zip(xs, y, strict=True):
+                self.accumulate(_alone(one), _alone(target), washout, noise=noise, rng=rng)
+        else:
+            self.accumulate(x, y, washout, noise=noise, rng=rng)
+        return self.solve()
+
+    def accumulate(
+        self,
+        x: Any,
+        y: Any,
+        washout: int = 0,
+        state: EchoState | None = None,
+        *,
+        noise: float = 0.0,
+        rng: Any = None,
+    ) -> EchoState:
+        """Add a stretch of any length to what ``solve`` fits, in memory that does not grow; returns the end state."""
+        x, y, state = self._checked(x, y, state, teacher=True, target=True)
+        _check_washout(washout, len(y))
+        end = state
+        for part, z, end in self._features(x, y, state, washout, noise, rng):  # noqa: B007
+            self._ridge.add(z, y[part].reshape(-1, self.output_size))
+        return end
+
+    def solve(self) -> EchoStateNetwork:
+        """Set V and c from all that was accumulated."""
+        self._set(*self._ridge.solve())
+        return self
+
+    def learn(
+        self,
+        x: Any,
+        y: Any,
+        washout: int = 0,
+        state: EchoState | None = None,
+        *,
+        forgetting: float = 1.0,
+        delta: float = 1e-6,
+    ) -> tuple[np.ndarray, EchoState]:
+        """Learn online, step by step, by recursive least squares; goes on where an earlier call stopped.
+
+        Returns what was predicted of each step after the washout before it was learned, (T − washout, B, output), and
+        the state after the last.
+        """
+        x, y, state = self._checked(x, y, state, teacher=True, target=True)
+        _check_washout(washout, len(y))
+        size = self._options[:2]
+        if self._online is None or (self._online.forgetting, self._online.delta) != (forgetting, delta):
+            self._online = RecursiveLeastSquares(*size, forgetting, delta)
+        predicted, end = [], state
+        for part, z, end in self._features(x, y, state, washout, 0.0, None):  # noqa: B007
+            predicted.append(self._online.update(z, y[part].reshape(-1, self.output_size)))
+        self._set(self._online.V, self._online.c)
+        return np.concatenate(predicted).reshape(-1, *y.shape[1:]).astype(self.dtype), end
+
+    def _features(self, x: Any, y: Any, state: EchoState, washout: int, noise: float, rng: Any) -> Iterator[Any]:
+        """(steps, rows that the readout sees at them, state at the end) after the washout."""
+        last = state.y
+        for part, h, end in self._segments(x, y, state, noise, rng):
+            seen = [h]
+            if self.V_x is not None:
+                seen.append(x[part])
+            if self.V_y is not None:
+                seen.append(np.concatenate([last[None], y[part][:-1]]))
+            last = y[part][-1]
+            skip = min(max(washout - part.start, 0), len(h))
+            if skip < len(h):
+                rows = seen[0] if len(seen) == 1 else np.concatenate(seen, axis=2)
+                yield slice(part.start + skip, part.stop), rows[skip:].reshape(-1, rows.shape[2]), end
+
+    def _weights(self) -> list[Parameter]:
+        """The readout's weights in the order of the features."""
+        return [p for p in (self.V, self.V_x, self.V_y) if p is not None]
+
+    def _set(self, V: np.ndarray, c: np.ndarray) -> None:
+        weights = self._weights()
+        parts = np.split(V, np.cumsum([p.shape[1] for p in weights])[:-1], axis=1)
+        for parameter, value in zip([*weights, self.c], [*parts, c], strict=True):
+            parameter.value[...] = value
+        self.fitted = True
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Set all parameters; the reservoir must have been made with the same places for its weights."""
+        super().load_state_dict(state)
+        self.fitted = True
+
+    # -- checks ---------------------------------------------------------------------------------------------------
+    def _known(self) -> None:
+        if not self.fitted:
+            raise TinyseqError("this net's readout has not been fitted: write net.fit(x, y, washout=100) first")
+
+    def _checked(self, x: Any, y: Any, state: Any, teacher: bool, target: bool = False) -> tuple[Any, Any, EchoState]:
+        """x and y as they are run, and the state to start from."""
+        if self.input_size == 0 and x is not None:
+            raise ShapeError("this reservoir has no input: give None in place of x")
+        x = None if self.input_size == 0 else self._sequence("x", x, self.input_size)
+        if y is not None and (target or self.feeds_back):
+            y = self._sequence("y", y, self.output_size)
+            if x is not None and x.shape[:2] != y.shape[:2]:
+                raise ShapeError(f"x and y go together step by step: x has (T, B) = {x.shape[:2]}, y {y.shape[:2]}")
+        elif teacher and self.feeds_back:
+            raise TinyseqError("outputs are fed back, so the run needs a teacher: give y too, the true outputs")
+        elif target:
+            raise TinyseqError("nothing to fit: give y, the targets")
+        else:
+            y = None
+        if x is None and y is None:
+            raise TinyseqError("without inputs nothing says how many steps to run: write net.free_run(steps, state)")
+        batch = (y if x is None else x).shape[1]
+        if state is None:
+            return x, y, EchoState(*(np.zeros((batch, n), self.dtype) for n in (self.hidden_size, self.output_size)))
+        if not isinstance(state, EchoState) or state.h.shape != (batch, self.hidden_size):
+            raise ShapeError(f"a state goes on from a run with B = {batch}, as net.run or net.warm_up return it")
+        return x, y, state
+
+    def _sequence(self, name: str, a: Any, width: int) -> np.ndarray:
+        if not isinstance(a, np.ndarray):
+            raise TinyseqError(f"{name} is an array (T, B, {width}), got {type(a).__name__}")
+        if a.ndim != 3 or a.shape[2] != width or 0 in a.shape:
+            hint = f"; one sequence is {name}[:, None] of shape (T, 1, {width})" if a.shape[1:] == (width,) else ""
+            raise ShapeError(f"sequences are (T, B, F) with F = {width}, none of them 0; got {name} {a.shape}{hint}")
+        if a.dtype != self.dtype:
+            raise DtypeError(
+                f"{name} is {a.dtype}, the reservoir {self.dtype}: write {name}.astype('{self.dtype}'), or make the "
+                f"reservoir with dtype=np.{a.dtype}"
+            )
+        if not np.isfinite(a).all():
+            t = int(np.flatnonzero(~np.isfinite(a).all(axis=(1, 2)))[0])
+            raise DataError(f"{name} holds NaN or infinity, first at step {t}: a reservoir would never forget it")
+        return a
+
+
+def _alone(a: Any) -> Any:
+    """One sequence (T, F) as a batch of one."""
+    return a[:, None] if isinstance(a, np.ndarray) and a.ndim == 2 else a
+
+
+def _of(sequence: np.ndarray | None, part: slice) -> np.ndarray | None:
+    return None if sequence is None else sequence[part]
+
+
+def _lengths(steps: int) -> list[int]:
+    """Lengths of segments that add up: as many of the longest as fit, then falling powers of two."""
+    rest = steps % LONGEST
+    return [LONGEST] * (steps // LONGEST) + [1 << k for k in reversed(range(LONGEST.bit_length())) if rest >> k & 1]
+
+
+def _check_washout(washout: int, steps: int) -> None:
+    if not isinstance(washout, (int, np.integer)) or washout < 0:
+        raise TinyseqError(f"the washout is a whole number of steps, got {washout!r}")
+    if washout >= steps:
+        raise ShapeError(f"a washout of {washout} leaves nothing of a sequence of {steps} steps: make it shorter")
