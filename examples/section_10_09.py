@@ -85,7 +85,7 @@ def main() -> None:
         made[name] = found[0][1][:, 0, 0]
         errors = [error for error, *_ in found]
         print(
-            f"  {name:<20}{found[0][2]:5d} weights   {np.mean(errors):.3f}   ({', '.join(f'{e:.3f}' for e in errors)})"
+            f"  {name:<20}{found[0][2]:5d} weights   {np.mean(errors):.4f}   ({', '.join(f'{e:.4f}' for e in errors)})"
         )
     warps(30, (1, 4)) if args.quick else warps(300, (1, 4, 16))
     plot(args.output / "section_10_09.svg", waves[:, 0, 0], made)
