@@ -2,7 +2,8 @@
 
 Task: adding (Hochreiter and Schmidhuber 1997 in the form usual now): the sum of two marked numbers of a sequence.
 Always answering 1 has a mean squared error of 1/6. Where there is nothing to read a trained gate lies near 1: the
-product Π f(t) over the sequence stays. ‖∂h(t)/∂h(0)‖ of the RNN, which has no such factor, vanishes or explodes.
+product Π f(t) over the sequence stays. ‖∂h(t)/∂h(0)‖ of the RNN vanishes at first; where training brings it back to
+the order of 1, every unit carries everything on, and nothing says what is to be kept.
 """
 
 import numpy as np
