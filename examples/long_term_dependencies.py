@@ -78,6 +78,18 @@ def run(name: str, length: int, seed: int, steps: int) -> tuple[float, int]:
     return right, step
 
 
+def available() -> list[int]:
+    """The processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def stay(queue) -> None:
+    """Give a worker one processor, so that two nets do not share their threads' processors."""
+    processor = queue.get()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {processor})
+
+
 def reservoir(length: int, rng: np.random.Generator, x: np.ndarray, y: np.ndarray) -> float:
     """A reservoir of fixed weights; its last states are regressed on the classes."""
     net = nn.EchoStateNetwork(nn.Reservoir(SYMBOLS, 200, rng=rng, leak=0.02, spectral_radius=0.99), CLASSES)
@@ -104,7 +116,11 @@ def main() -> None:
     start = time.perf_counter()
     names = [name for name in NETS if name != "ESN" or hasattr(nn, "EchoStateNetwork")]
     jobs = [(name, length, seed, steps) for length in lengths[::-1] for name in names for seed in range(seeds)]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    context, processors = get_context("spawn"), available()
+    queue = context.SimpleQueue()
+    for processor in processors:
+        queue.put(processor)
+    with ProcessPoolExecutor(len(processors), context, stay, (queue,)) as pool:
         found = dict(zip(jobs, pool.map(run, *zip(*jobs, strict=True)), strict=True))
 
     print(f"temporal order: share of {TESTS} new sequences right (guessing: 0.25; the second symbol alone: 0.50),")
