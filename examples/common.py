@@ -16,7 +16,9 @@ def options(doc: str | None) -> argparse.Namespace:
     """--quick a few seconds, to see that all runs; --long a longer run where there is one; -o where pictures go."""
     parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--quick", action="store_true", help="a short form that shows only that everything runs")
+    length.add_argument(
+        "--quick", "--short", action="store_true", help="a short form that shows only that everything runs"
+    )
     length.add_argument("--long", action="store_true", help="train longer than a minute, for the full figure")
     parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="folder for the picture")
     chosen = parser.parse_args()
