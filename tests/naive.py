@@ -166,6 +166,28 @@ def gather_vjp(d: Arrays, out: Arrays, g: Arrays, index: Arrays) -> None:
         out[r * d[1] + index[r * d[3]]] += g[r * d[2]]
 
 
+def sparse(d: Arrays, out: Arrays, x: Arrays, values: Arrays, columns: Arrays, starts: Arrays) -> None:
+    for r in range(d[0]):
+        for i in range(d[7]):
+            total = sum(float(values[p]) * float(x[r * d[2] + columns[p]]) for p in range(starts[i], starts[i + 1]))
+            at = r * d[1] + i
+            out[at] = total + (out[at] if d[6] else 0)
+
+
+def sparse_vjp_x(d: Arrays, out: Arrays, values: Arrays, g: Arrays, columns: Arrays, starts: Arrays) -> None:
+    for r in range(d[0]):
+        for i in range(d[7]):
+            for p in range(starts[i], starts[i + 1]):
+                out[r * d[1] + columns[p]] += values[p] * g[r * d[3] + i]
+
+
+def sparse_vjp_values(d: Arrays, out: Arrays, x: Arrays, g: Arrays, columns: Arrays, starts: Arrays) -> None:
+    for r in range(d[0]):
+        for i in range(d[7]):
+            for p in range(starts[i], starts[i + 1]):
+                out[p] += x[r * d[2] + columns[p]] * g[r * d[3] + i]
+
+
 def one_hot(d: Arrays, out: Arrays, index: Arrays) -> None:
     for r in range(d[0]):
         for i in range(d[4]):
@@ -243,6 +265,9 @@ TWINS: dict[str, Callable[..., None]] = {
     "gather": gather,
     "gather_vjp": gather_vjp,
     "one_hot": one_hot,
+    "sparse_product": sparse,
+    "sparse_vjp_x": sparse_vjp_x,
+    "sparse_vjp_values": sparse_vjp_values,
     "softmax": softmax,
     "softmax_vjp": softmax_vjp,
     "log_softmax": log_softmax,

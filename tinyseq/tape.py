@@ -211,7 +211,7 @@ class Tape:
                 (),
                 parameter.value.shape,
                 code,
-                (),
+                () if parameter.trainable else (("fixed", True),),
                 len(self.parameters),
                 ("", 0),
                 parameter.name,

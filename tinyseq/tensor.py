@@ -161,9 +161,12 @@ class Tensor(Operators):
 
 
 class Parameter(Operators):
-    """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass)."""
+    """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass).
 
-    def __init__(self, value: Any, name: str = "") -> None:
+    ``trainable=False`` fixes it, as the weights of a reservoir: its ``grad`` stays None, optimisers leave it alone.
+    """
+
+    def __init__(self, value: Any, name: str = "", trainable: bool = True) -> None:
         array = _array(value, f"parameter {name or '?'}")
         if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
             array = array.astype(np.float32)
@@ -172,7 +175,7 @@ class Parameter(Operators):
                 f"parameter {name or '?'} needs float32 or float64, got {array.dtype}; "
                 "write Parameter(array.astype('float32'))"
             )
-        self._value, self.name = array, name
+        self._value, self.name, self.trainable = array, name, bool(trainable)
         self.grad: np.ndarray | None = None
 
     @property
@@ -206,7 +209,7 @@ class Parameter(Operators):
         return self._value.ndim
 
     def __repr__(self) -> str:
-        return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype})"
+        return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype}{'' if self.trainable else ', fixed'})"
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
 from tinyseq.engine import blas
-from tinyseq.engine.gemm import make_gemm
+from tinyseq.engine.gemm import make_gemm, make_gemm_from
 from tinyseq.engine.panels import make_pack, packed_size, panel_width
 from tinyseq.engine.tile import TILES, _host_tile
 
@@ -33,6 +33,32 @@ def product(name):
         gemm(m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, accumulate)
 
     return call
+
+
+@cache
+def product_from(name):
+    """The product that starts from other rows, callable from Python."""
+    gemm_from = make_gemm_from(TILES[name])
+
+    @numba.njit
+    def call(m, n, k, A, P, width, C, S, s_rs):
+        gemm_from(m, n, k, A, 0, k, 1, P, 0, width, k * width, C, 0, n, S, 0, s_rs)
+
+    return call
+
+
+@each_case
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 1), (7, 40, 30), (16, 33, 600), (3, 5, 0)])
+def test_a_product_starts_from_one_row_or_from_many(name, dtype, m, n, k):
+    rng = np.random.default_rng(0)
+    A, B, S = (rng.standard_normal(shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
+    width = TILES[name].panel_width(np.dtype(dtype).itemsize)
+    P, C = np.empty(packed_size(k, n, width), dtype), np.full((m, n), np.nan, dtype)
+    packing(name)(B.ravel(), 0, n, 1, k, n, P, 0)
+    tolerance = 1e-3 if dtype is np.float32 else 1e-11
+    for stride, start in ((n, S), (0, S[:1])):
+        product_from(name)(m, n, k, A.ravel(), P, width, C.ravel(), S.ravel(), stride)
+        np.testing.assert_allclose(C, start.astype(float) + A.astype(float) @ B, atol=tolerance)
 
 
 @cache

@@ -159,6 +159,17 @@ def at_each(x: np.ndarray, i: np.ndarray) -> np.ndarray:
     return np.take_along_axis(x, i[..., None], -1)[..., 0]
 
 
+def sparsities() -> list[tuple[str, ts.Sparsity, int]]:
+    """(label, places, rows of x): rows without elements, with a few, with all."""
+    rng = np.random.default_rng(3)
+    places = rng.random((5, 11)) < 0.4
+    places[1], places[3] = False, True
+    return [
+        ("mixed", ts.Sparsity.of(places)[0], 3),
+        ("full", ts.Sparsity.of(np.ones((3, 4)))[0], 2),
+    ]
+
+
 def moved(op: str, label: str, f: Callable, numpy: Callable, torch: Callable | None, *make: Callable) -> Sample:
     return Sample(op, label, f, numpy, torch, make)
 
@@ -196,6 +207,17 @@ SAMPLES: list[Sample] = [
     *unary("relu", lambda a: np.where(a > 0, a, 0), lambda torch, a: torch.relu(a), away),
     *unary("softplus", lambda a: np.logaddexp(0, a), lambda torch, a: torch.nn.functional.softplus(a)),
     *unary("detach", np.array, None, without_gradient=(0,)),
+    *[
+        Sample(
+            "sparse",
+            label,
+            lambda x, values, places=places: ts.sparse_linear(x, values, places),
+            lambda x, values, places=places: x @ places.dense(values).T,
+            None,
+            (normal(rows, places.shape[1]), normal(len(places.columns))),
+        )
+        for label, places, rows in sparsities()
+    ],
     same("affine", "both", lambda a: a * 2.5 - 0.75, normal(3, 5)),
     same("affine", "reversed", lambda a: 3.0 - a, normal(4)),
     same("affine", "divided", lambda a: a / 4, normal(4)),

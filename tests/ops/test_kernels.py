@@ -30,7 +30,7 @@ OVERWRITE = {
     "cross_entropy",
 }
 # These add whatever the flag says: they write parts of a gradient, zeroed before.
-ADD = {"strided_add", "take_vjp", "take_columns_vjp", "gather_vjp"}
+ADD = {"strided_add", "take_vjp", "take_columns_vjp", "gather_vjp", "sparse_vjp_x", "sparse_vjp_values"}
 
 
 def calls_of(tape: Tape) -> Iterator[tuple[Call, Site, dict[str, tuple[int, ...]], dict[str, int], int]]:

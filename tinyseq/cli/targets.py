@@ -76,7 +76,7 @@ def in_dtype(module: Any, dtype: Any) -> Any:
     parameters = module.parameters()
     if all(p.dtype == dtype for p in parameters):
         return module
-    return copy.deepcopy(module, {id(p): Parameter(p.value.astype(dtype), p.name) for p in parameters})
+    return copy.deepcopy(module, {id(p): Parameter(p.value.astype(dtype), p.name, p.trainable) for p in parameters})
 
 
 def _class(file: Path, name: str) -> Any:

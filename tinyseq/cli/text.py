@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -17,7 +17,7 @@ from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
 from tinyseq.train import OPTIMISERS, Checkpoint, Diverged, bits_per_token, fit, load, sample_text, save
 from tinyseq.train.checkpoints import writable_folder
 
-MODELS = {"rnn": nn.RNN}
+MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 RATES = {"sgd": 0.5, "rmsprop": 2e-3, "adam": 3e-3}
 
 
@@ -25,6 +25,8 @@ class ModelName(StrEnum):
     """The cells that ``train`` can build."""
 
     rnn = "rnn"
+    lstm = "lstm"
+    gru = "gru"
 
 
 class OptimiserName(StrEnum):

@@ -172,6 +172,7 @@ class Accumulation:
     def prepare(self, wanted: list[Class], inside: set[int]) -> None:
         """Zero the gradients that the recurrence adds to, and keep those of one level only in one level."""
         self.pending: set[int] = set()
+        self.ahead: set[int] = set()
         plain: dict[int, bool] = {}
         for cls in wanted:
             for target, ref, whole in self.writes(cls):
@@ -193,11 +194,43 @@ class Accumulation:
                 continue
             if plain.get(cls.index, False) and cls.index not in self.p.leads:
                 self.pending.add(layout.storage.index)
+            elif shift := self.written_ahead(cls, wanted, inside):
+                self.zero_last(cls, layout, shift)
             else:
                 self.zero(layout)
         for cls in wanted:
             if self.layouts[cls.index].level:
                 self.pending.add(self.layouts[cls.index].storage.index)
+
+    def written_ahead(self, cls: Class, wanted: list[Class], inside: set[int]) -> int:
+        """The one delay at which a recurrence reads a value, if what it passes back covers each member before anybody
+        adds to it; 0 where that is not so."""
+        if cls.ragged or cls.group.levels is not None:
+            return 0
+        shifts: set[int] = set()
+        for reader in wanted:
+            for target, ref, whole in self.writes(reader):
+                if cls.index in self.roots(target):
+                    return 0
+                if target != cls.index or ref.kind == "same":
+                    continue
+                if ref.kind != "delay" or not whole or reader.count != cls.count:
+                    return 0
+                shifts.add(ref.shift)
+        shift = shifts.pop() if len(shifts) == 1 else 0
+        return shift if self.p.leads.get(cls.index) == (max(-shift, 0), max(shift, 0)) else 0
+
+    def zero_last(self, cls: Class, layout: Layout, shift: int) -> None:
+        """Zero the members that nobody reads with a delay; all others are overwritten by the first who did."""
+        first = min(cls.count + shift, cls.count) if shift < 0 else 0
+        outer, self.p.loop = self.p.loop, None
+        self.p.begin([], "all", f"zero the last of {layout.storage.what}")
+        start = Address(layout.storage, layout.offset + first * layout.member)
+        self.p.run(kernels.ZERO, [start], [1, 0, 0, abs(shift) * layout.member])
+        self.p.end()
+        self.p.loop = outer
+        self.ready.add(layout.storage.index)
+        self.ahead.add(layout.storage.index)
 
     def owner(self, cls: Class) -> int:
         """The class whose gradient's storage a class shares."""
@@ -247,9 +280,17 @@ class Accumulation:
                 continue
             for source in ref.sources():
                 if source in self.graph.wants:
-                    whole = cls.op in MAPS and ref.kind == "same"
-                    found.append((source, ref, whole))
+                    found.append((source, ref, self.covers(cls, j)))
         return found
+
+    def covers(self, cls: Class, j: int) -> bool:
+        """Whether what a node passes to an input is one write of all of it."""
+        if cls.op in MAPS:
+            return True
+        if cls.op in ("pick", "index", "window"):
+            return False
+        calls = dict(OPS[cls.op].vjps(self.f.site(cls))).get(j, [])
+        return len(calls) == 1 and not calls[0].partial
 
     def flag(self, target: Class, ref: Ref, whole: bool, inside: set[int]) -> int:
         """The accumulate flag of a write."""
@@ -259,6 +300,9 @@ class Accumulation:
             if storage in self.pending:
                 self.pending.discard(storage)
                 self.ready.add(storage)
+                return 0
+            if storage in self.ahead and ref.kind == "delay":
+                self.ahead.discard(storage)
                 return 0
             return 1
         return self.add_flag(target, whole and ref.kind == "same")

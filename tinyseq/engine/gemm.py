@@ -18,7 +18,7 @@ from tinyseq.engine.emit import INT, checked_itemsize, counted_loop, define, ele
 from tinyseq.engine.panels import pack, packed_size, panel_width
 from tinyseq.engine.tile import HOST, Tile, tile_function
 
-__all__ = ["gemm", "make_gemm", "pack", "packed_size", "panel_width"]
+__all__ = ["gemm", "gemm_from", "make_gemm", "make_gemm_from", "pack", "packed_size", "panel_width"]
 
 # A panel of 256 rows and the A rows of one tile stay in a first-level cache of 32 KiB; 256 rows of A by 256
 # columns in a second-level cache of 512 KiB.
@@ -43,12 +43,38 @@ def make_gemm(tile: Tile) -> Any:
             b = element_address(context, builder, B, arguments[7], b_off)
             c = element_address(context, builder, C, arguments[11], c_off)
             function = _gemm_function(builder.module, tile, itemsize)
-            builder.call(function, [m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate])
+            builder.call(function, [m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate, c, c_rs])
             return context.get_dummy_value()
 
         return signature, generate
 
     return gemm
+
+
+def make_gemm_from(tile: Tile) -> Any:
+    """`gemm_from` (below) with register tiles of the sizes in `tile`: an intrinsic, callable from kernels only."""
+
+    @intrinsic
+    def gemm_from(  # type: ignore[no-untyped-def]
+        typing_context, m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, S, s_off, s_rs
+    ):
+        itemsize = checked_itemsize("gemm_from", (A, B, C, S))
+        i_ = types.intp
+        signature = types.none(i_, i_, i_, A, i_, i_, i_, B, i_, i_, i_, C, i_, i_, S, i_, i_)
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            m, n, k, _, a_off, a_rs, a_cs, _, b_off, b_ks, b_js, _, c_off, c_rs, _, s_off, s_rs = arguments
+            a = element_address(context, builder, A, arguments[3], a_off)
+            b = element_address(context, builder, B, arguments[7], b_off)
+            c = element_address(context, builder, C, arguments[11], c_off)
+            s = element_address(context, builder, S, arguments[14], s_off)
+            function = _gemm_function(builder.module, tile, itemsize)
+            builder.call(function, [m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, INT(1), s, s_rs])
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return gemm_from
 
 
 gemm = make_gemm(HOST)
@@ -62,15 +88,22 @@ elements of C is written, nothing outside the m × k and k × n elements of A an
 NaN and infinity propagate. Indices aren't checked: the caller vouches for them.
 """
 
+gemm_from = make_gemm_from(HOST)
+"""gemm_from(m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, S, s_off, s_rs), in kernels.
+
+C[i, j] = S[i, j] + Σ_p A[i, p] B[p, j] with S[i, j] at s_off + i s_rs + j: s_rs = 0 adds one row to all. The rest is
+as in `gemm`. S overlaps C nowhere.
+"""
+
 
 def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
-    """f(m, n, k, A, a_rs, a_cs, B, b_ks, b_js, C, c_rs, accumulate): loops over blocks, panels, tiles."""
+    """f(m, n, k, A, a_rs, a_cs, B, b_ks, b_js, C, c_rs, accumulate, S, s_rs): loops over blocks, panels, tiles."""
     pointer = element_type(itemsize).as_pointer()
     name = f"tinyseq_gemm_{itemsize}_{'_'.join(str(int(size)) for size in tile)}"
     zero, one, width = INT(0), INT(1), tile.panel_width(itemsize)
 
     def emit(builder: ir.IRBuilder, *arguments: ir.Value) -> None:
-        m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate = arguments
+        m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate, s, s_rs = arguments
 
         def smaller(x: ir.Value, y: ir.Value) -> ir.Value:
             return builder.select(builder.icmp_signed("<", x, y), x, y)
@@ -84,8 +117,9 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
 
         def block(p: ir.Value, _: object) -> list[ir.Value]:
             size = smaller(k_block, builder.sub(k, p))
-            later = builder.zext(builder.icmp_signed(">", p, zero), INT)
-            adds = builder.or_(accumulate, later)
+            later = builder.icmp_signed(">", p, zero)
+            adds = builder.or_(accumulate, builder.zext(later, INT))
+            s_block, s_step = builder.select(later, c, s), builder.select(later, c_rs, s_rs)
             a_block = builder.gep(a, [builder.mul(p, a_cs)])
             b_block = builder.gep(b, [builder.mul(p, b_ks)])
 
@@ -93,15 +127,17 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
                 count = smaller(INT(_M_BLOCK), builder.sub(m, i))
                 a_rows = builder.gep(a_block, [builder.mul(i, a_rs)])
                 c_rows = builder.gep(c, [builder.mul(i, c_rs)])
+                s_rows = builder.gep(s_block, [builder.mul(i, s_step)])
 
                 def panel(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-                    b_panel, c_panel = carried
+                    b_panel, c_panel, s_panel = carried
                     columns = smaller(builder.sub(n, j), INT(width))
-                    operands = [size, a_rows, a_rs, a_cs, b_panel, b_ks, c_panel, c_rs, columns, adds]
+                    operands = [size, a_rows, a_rs, a_cs, b_panel, b_ks, c_panel, c_rs, columns, adds, s_panel, s_step]
                     _emit_panel(builder, tile, itemsize, count, operands)
-                    return [builder.gep(b_panel, [b_js]), builder.gep(c_panel, [INT(width)])]
+                    across = [INT(width)]
+                    return [builder.gep(b_panel, [b_js]), builder.gep(c_panel, across), builder.gep(s_panel, across)]
 
-                counted_loop(builder, zero, n, INT(width), [b_block, c_rows], panel)
+                counted_loop(builder, zero, n, INT(width), [b_block, c_rows, s_rows], panel)
                 return []
 
             counted_loop(builder, zero, m, INT(_M_BLOCK), [], rows)
@@ -110,7 +146,7 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
         counted_loop(builder, zero, larger(k, one), k_block, [], block)
 
     sizes = [INT, INT, INT]
-    return define(module, name, [*sizes, pointer, INT, INT, pointer, INT, INT, pointer, INT, INT], emit)
+    return define(module, name, [*sizes, pointer, INT, INT, pointer, INT, INT, pointer, INT, INT, pointer, INT], emit)
 
 
 def _emit_panel(builder: ir.IRBuilder, tile: Tile, itemsize: int, count: ir.Value, operands: list[ir.Value]) -> None:
@@ -139,7 +175,7 @@ def _emit_rows(
     operands: list[ir.Value],
 ) -> None:
     """Cover `count` rows by tiles of `tile.rows` rows, then by ones of 4, 2, 1."""
-    size, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, adds = operands
+    size, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, adds, s, s_rs = operands
     sizes = [tile.rows, *(rows for rows in (4, 2, 1) if rows < tile.rows)]
     i = INT(0)
     for rows in sizes:
@@ -148,7 +184,8 @@ def _emit_rows(
         def body(i: ir.Value, _: object, rows: int = rows, function: ir.Function = function) -> list[ir.Value]:
             a_rows = builder.gep(a, [builder.mul(i, a_rs)])
             c_rows = builder.gep(c, [builder.mul(i, c_rs)])
-            builder.call(function, [size, a_rows, a_rs, a_cs, b, b_ks, c_rows, c_rs, columns, adds])
+            s_rows = builder.gep(s, [builder.mul(i, s_rs)])
+            builder.call(function, [size, a_rows, a_rs, a_cs, b, b_ks, c_rows, c_rs, columns, adds, s_rows, s_rs])
             return []
 
         i, _ = counted_loop(builder, i, builder.sub(count, INT(rows - 1)), INT(rows), [], body)

@@ -142,11 +142,11 @@ def differentiable(cls: Class, position: int) -> bool:
 
 
 def _gradients(graph: Graph) -> None:
-    """Classes whose gradient is needed: they depend on a parameter, and the loss depends on them."""
+    """Classes whose gradient is needed: they depend on a trainable parameter, and the loss depends on them."""
     if graph.loss < 0:
         return
     below: set[int] = set()
-    stack = [i for i in graph.needed if graph.classes[i].op == "parameter"]
+    stack = [i for i in graph.needed if graph.classes[i].op == "parameter" and not graph.classes[i].attrs]
     while stack:
         i = stack.pop()
         if i in below:

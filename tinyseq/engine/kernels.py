@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from tinyseq.engine.gemm import gemm, pack, packed_size, panel_width
+from tinyseq.engine.gemm import gemm, gemm_from, pack, packed_size, panel_width
 from tinyseq.jit import kernel
 from tinyseq.ops.op import Kernel, map_kernel
 
@@ -16,6 +16,13 @@ def _gemm_packed(d, y, x, w):
     """y (rows, n) (+)= x (rows, k) · w, packed; d = [rows, stride of y, of x, 0, accumulate, n, k]."""
     width = panel_width(y.dtype)
     gemm(d[0], d[5], d[6], x, 0, d[2], 1, w, 0, width, d[6] * width, y, 0, d[1], d[4])
+
+
+@kernel
+def _gemm_packed_from(d, y, x, w, c):
+    """y (rows, n) = c + x (rows, k) · w, packed; d = [rows, stride of y, of x, 0, of c, 0, n, k]."""
+    width = panel_width(y.dtype)
+    gemm_from(d[0], d[6], d[7], x, 0, d[2], 1, w, 0, width, d[7] * width, y, 0, d[1], c, 0, d[4])
 
 
 @kernel
@@ -50,15 +57,23 @@ def _matmul_tiled(d, out, a, b):
 @kernel
 def _column_sum(d, y, g):
     """y (+)= Σ_r g[r, :]; d = [rows, 0, stride of g, accumulate, columns]."""
-    columns = d[4]
+    columns, step = d[4], d[2]
     total = y[:columns]
     if not d[3]:
         for i in range(columns):
             total[i] = y.dtype.type(0)
-    for r in range(d[0]):
-        row = g[r * d[2] : r * d[2] + columns]
+    r = 0
+    while r + 4 <= d[0]:  # four rows at a time: the total is read and written once for all of them
+        a, b = g[r * step : r * step + columns], g[(r + 1) * step : (r + 1) * step + columns]
+        c, e = g[(r + 2) * step : (r + 2) * step + columns], g[(r + 3) * step : (r + 3) * step + columns]
+        for i in range(columns):
+            total[i] += (a[i] + b[i]) + (c[i] + e[i])
+        r += 4
+    while r < d[0]:
+        row = g[r * step : r * step + columns]
         for i in range(columns):
             total[i] += row[i]
+        r += 1
 
 
 @intrinsic
@@ -105,6 +120,7 @@ def _zero(d, y):
 
 
 GEMM_PACKED = Kernel("gemm_packed", _gemm_packed, ("y", "x", "w"))
+GEMM_PACKED_FROM = Kernel("gemm_packed_from", _gemm_packed_from, ("y", "x", "w", "c"))
 PACK = Kernel("pack", _pack, ("y", "w"))
 WEIGHT_GRADIENT = Kernel("weight_gradient", _weight_gradient, ("y", "x", "g"))
 MATMUL_TILED = Kernel("matmul_tiled", _matmul_tiled, ("y", "a", "b"))

@@ -115,7 +115,7 @@ class Reference:
         if not self.parameters_below(index):
             raise GradientError(
                 "backward: the loss depends on no parameter, so there is nothing to differentiate.\n"
-                "Make what should be learned a parameter: W = ts.Parameter(array, 'W')"
+                "Make what should be learned a parameter: W = ts.Parameter(array, 'W'), without trainable=False"
             )
         if seed is None:
             return np.ones_like(value)
@@ -125,7 +125,7 @@ class Reference:
         return given.copy()
 
     def parameters_below(self, index: int) -> bool:
-        """Whether a node depends on a parameter through ops that pass gradients on."""
+        """Whether a node depends on a trainable parameter through ops that pass gradients on."""
         seen, stack = set(), [index]
         while stack:
             i = stack.pop()
@@ -133,7 +133,7 @@ class Reference:
                 continue
             seen.add(i)
             place = self.place(i)
-            if place.op.name == "parameter":
+            if place.op.name == "parameter" and not place.site.attrs:
                 return True
             inputs = self.tape.inputs(i)
             stack.extend(inputs[k] for k, _ in place.vjps)
@@ -142,7 +142,7 @@ class Reference:
     def publish(self, grads: dict[int, np.ndarray | None], accumulate: bool) -> None:
         """Hand gradients to the parameters."""
         for parameter, i in zip(self.tape.parameters, self.tape._parameter_nodes.values(), strict=True):
-            grad = grads[i]
+            grad = grads[i] if parameter.trainable else None
             if accumulate and parameter.grad is not None:
                 parameter.grad = parameter.grad + grad if grad is not None else parameter.grad
             else:

@@ -44,27 +44,44 @@ class Sums(Emission):
         if inside and out.level:
             terms = every
         begun = bool(inside) and not out.level and len(terms) < len(every)
-        order = {"row": 0, "value": 1, "matmul": 2}
-        for term in sorted(terms, key=lambda t: order[t.kind]):
-            if term.kind == "matmul":
-                self.product(cls, term.cls, out, inside, int(begun))
-            elif term.kind == "row":
-                layout, _ = self.row_operand(term.cls)
-                self.emit_map(kernels.ADD_TO, cls, [(out, 0), (layout, 0)], inside, int(begun))
-            else:
-                self.emit_map(kernels.ADD_TO, cls, [(out, 0), self.operand(cls, term.cls.refs[0])], inside, int(begun))
+        products = [t.cls for t in terms if t.kind == "matmul"]
+        plain = sorted((t for t in terms if t.kind != "matmul"), key=lambda t: t.kind)
+        added = [
+            (self.row_operand(t.cls)[0], 0) if t.kind == "row" else self.operand(cls, t.cls.refs[0]) for t in plain
+        ]
+        start = None
+        if len(added) == 1 and products and not begun and (cls.count == 1 or added[0][0].flat):
+            start = added.pop()
+        for operand in added:
+            self.emit_map(kernels.ADD_TO, cls, [(out, 0), operand], inside, int(begun))
             begun = True
+        for matmul in products:
+            self.product(cls, matmul, out, inside, int(begun), start)
+            begun, start = True, None
 
-    def product(self, cls: Class, matmul: Class, out: Layout, inside: set[int], add: int) -> None:
-        """y (+)= x · op(W) with W packed once."""
+    def product(
+        self,
+        cls: Class,
+        matmul: Class,
+        out: Layout,
+        inside: set[int],
+        add: int,
+        start: tuple[Layout, int] | None = None,
+    ) -> None:
+        """y (+)= x · op(W) with W packed once, or y = start + x · op(W)."""
         a, shift = self.operand(matmul, matmul.refs[0])
         packed, k, n = self.pack(matmul, False)
         flat = cls.count == 1 or (a.flat and out.flat)
         opened = self.open(cls, inside, flat)
         coefficient, key = self.p.rows_of(cls)
         operands = [self.p.address(out, cls), self.p.address(a, matmul, shift), Address(packed.storage, 0)]
-        split = Split(0, 1, (out.row, a.row, 0), coefficient)
-        self.p.run(kernels.GEMM_PACKED, operands, [0, out.row, a.row, 0, add, n, k], {0: (coefficient, key)}, split)
+        strides = [out.row, a.row, 0]
+        if start is not None:
+            operands.append(self.p.address(start[0], cls, start[1]))
+            strides.append(start[0].row)
+        kernel = kernels.GEMM_PACKED if start is None else kernels.GEMM_PACKED_FROM
+        split = Split(0, 1, tuple(strides), coefficient)
+        self.p.run(kernel, operands, [0, *strides, add, n, k], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
 

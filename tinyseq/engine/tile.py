@@ -83,13 +83,13 @@ HOST = _host_tile()
 
 
 def tile_function(module: ir.Module, tile: Tile, itemsize: int, rows: int, vectors: int, partial: bool) -> ir.Function:
-    """f(k, A, a_rs, a_cs, B, b_ks, C, c_rs, columns, accumulate): C[i, j] (+)= Σ_p A[i, p] B[p, j].
+    """f(k, A, a_rs, a_cs, B, b_ks, C, c_rs, columns, accumulate, S, s_rs): C[i, j] = S[i, j] + Σ_p A[i, p] B[p, j].
 
-    i < rows; j < columns if `partial`, else the full `vectors`. C is read only if `accumulate` is not 0.
+    i < rows; j < columns if `partial`, else the full `vectors`. S is read only if `accumulate` is not 0, else it is 0.
     """
     name = f"tinyseq_tile_{itemsize}x{tile.lanes(itemsize)}_{rows}x{vectors}_{partial:d}_{tile.masks:d}"
     pointer = element_type(itemsize).as_pointer()
-    arguments = [INT, pointer, INT, INT, pointer, INT, pointer, INT, INT, INT]
+    arguments = [INT, pointer, INT, INT, pointer, INT, pointer, INT, INT, INT, pointer, INT]
     emitter = _TileEmitter(tile, itemsize, rows, vectors, partial)
     return define(module, name, arguments, emitter.emit)
 
@@ -107,14 +107,14 @@ class _TileEmitter:
         self.steps = min(max(1, _CHAINS // (rows * vectors)), _MOST_STEPS)
 
     def emit(self, builder: ir.IRBuilder, *arguments: ir.Value) -> None:
-        k, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, accumulate = arguments
+        k, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, accumulate, s, s_rs = arguments
         self.builder = builder
         if self.partial:
             self.inside = [self._inside(columns, v) for v in range(self.vectors)]
             self.lane_offsets = [] if self.masks else self._lane_offsets(columns)
         zero, one, steps = INT(0), INT(1), INT(self.steps)
         count = self.rows * self.vectors
-        sums = self._initial(c, c_rs, accumulate)
+        sums = self._initial(s, s_rs, accumulate)
         sums += [ir.Constant(self.vector, None)] * (count * (self.steps - 1))
         a_rows = [builder.gep(a, [builder.mul(a_rs, INT(i))]) for i in range(self.rows)]
 
@@ -141,15 +141,15 @@ class _TileEmitter:
         _, sums = counted_loop(builder, p, k, one, sums, step)
         self._store(c, c_rs, sums)
 
-    def _initial(self, c: ir.Value, c_rs: ir.Value, accumulate: ir.Value) -> list[ir.Value]:
-        """The accumulators' first values: C, or zeros without a look at C."""
+    def _initial(self, s: ir.Value, s_rs: ir.Value, accumulate: ir.Value) -> list[ir.Value]:
+        """The accumulators' first values: S, or zeros without a look at S."""
         builder = self.builder
         before = builder.block
         zeros = ir.Constant(self.vector, None)
         values = []
         with builder.if_then(builder.icmp_signed("!=", accumulate, INT(0))):
             for i in range(self.rows):
-                row = builder.gep(c, [builder.mul(c_rs, INT(i))])
+                row = builder.gep(s, [builder.mul(s_rs, INT(i))])
                 values += [self._load_c(row, v) for v in range(self.vectors)]
             loaded = builder.block
         phis = [builder.phi(self.vector) for _ in values]

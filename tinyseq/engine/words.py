@@ -85,6 +85,8 @@ class Words:
         match name:
             case "gemm_packed":
                 return f"{y} {sign} {rest[0]} · {rest[1]}"
+            case "gemm_packed_from":
+                return f"{y} = {rest[2]} + {rest[0]} · {rest[1]}"
             case "weight_gradient":
                 return f"{y} {sign} Σ {rest[1]} · {rest[0]}, a product of all rows at once"
             case "column_sum":

@@ -27,6 +27,7 @@ from tinyseq.functions.arithmetic import (
     tanh,
     where,
 )
+from tinyseq.functions.gradients import gradients
 from tinyseq.functions.integers import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.losses import cross_entropy, layer_norm
 from tinyseq.functions.products import Transposed, linear, matmul, transposed
@@ -44,6 +45,7 @@ from tinyseq.functions.shapes import (
     window,
     zeros,
 )
+from tinyseq.functions.sparse import Sparsity, sparse_linear
 from tinyseq.tensor import Operators, internal
 
 for _name, _function in {
@@ -65,6 +67,7 @@ internal(__file__)
 
 __all__ = [
     "Number",
+    "Sparsity",
     "Transposed",
     "abs",
     "add",
@@ -79,6 +82,7 @@ __all__ = [
     "expand",
     "gather",
     "getitem",
+    "gradients",
     "greater",
     "index",
     "indices",
@@ -102,6 +106,7 @@ __all__ = [
     "slice_axis",
     "softmax",
     "softplus",
+    "sparse_linear",
     "split",
     "sqrt",
     "squared_error",

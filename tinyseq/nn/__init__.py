@@ -14,12 +14,14 @@ from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
-from tinyseq.nn.rnn import RNN
+from tinyseq.nn.rnn import GRU, LSTM, RNN
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
 from tinyseq.nn.time_scales import ClockworkCell, LeakyCell, SkipCell, decays, time_constants
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "RNTN",
     "Attention",

@@ -77,6 +77,7 @@ def elementwise(
             vjps,
             {i: tuple(r for r in v if r != "attr") for i, v in reads.items()},
             floats,
+            slopes=gradients,
         )
     )
 

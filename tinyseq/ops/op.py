@@ -100,6 +100,7 @@ class Op:
     check     (site, integer inputs) → None, raises DataError on values out of range
     joins     any number of inputs, all alike; the vjp gives one call for each
     shaped    the result's shape is the caller's wish, checked by the shape rule, not stored among the attributes
+    slopes   elementwise ops: the vjp of each input as an expression, from which it can be recorded as ops
     """
 
     name: str
@@ -114,6 +115,7 @@ class Op:
     check: Callable[..., None] | None = None
     joins: bool = False
     shaped: bool = False
+    slopes: tuple[str | None, ...] = ()
 
     def vjps(self, site: Site) -> list[tuple[int, list[Call]]]:
         """(input position, calls) for each input that gets a gradient."""

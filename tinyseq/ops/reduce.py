@@ -46,11 +46,25 @@ def _spread(d, out, g):
     reduced, inner = d[4], d[5]
     divisor = out.dtype.type(d[6])
     for r in range(d[0]):
-        for j in range(reduced):
-            for i in range(inner):
-                value = g[r * d[2] + i] / divisor
-                at = r * d[1] + j * inner + i
-                out[at] = (out[at] if d[3] else out.dtype.type(0)) + value
+        if inner == 1:
+            value = g[r * d[2]] / divisor
+            row = out[r * d[1] : r * d[1] + reduced]
+            if d[3]:
+                for j in range(reduced):
+                    row[j] += value
+            else:
+                for j in range(reduced):
+                    row[j] = value
+        else:
+            up = g[r * d[2] : r * d[2] + inner]
+            for j in range(reduced):
+                row = out[r * d[1] + j * inner : r * d[1] + j * inner + inner]
+                if d[3]:
+                    for i in range(inner):
+                        row[i] += up[i] / divisor
+                else:
+                    for i in range(inner):
+                        row[i] = up[i] / divisor
 
 
 @kernel

@@ -7,6 +7,7 @@ import numpy as np
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
 from tinyseq.ops.op import Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.reduce import SPREAD, SUM
 
 AXES = 4
 
@@ -221,12 +222,21 @@ def expand_strides(shape: tuple[int, ...], wanted: tuple[int, ...]) -> list[int]
     return [0 if padded[i] == 1 else strides[i] for i in range(len(wanted))]
 
 
-def _expand(kernel_: Kernel, target: str, source: str, partial: bool):
-    """Axes that are equal from the left on are rows of the call; the rest is read with strides of 0."""
+def _expand(kernel_: Kernel, simple: Kernel, target: str, source: str, partial: bool):
+    """Axes that are equal from the left on are rows of the call; the rest is read with strides of 0.
+
+    Where all repeated axes are neighbours this is what a sum over them passes back, and its gradient the sum.
+    """
 
     def run(site: Site) -> list[Call]:
         given, wanted = site.shapes[0], site.shape
         padded = (1,) * (len(wanted) - len(given)) + given
+        repeated = [i for i, n in enumerate(wanted) if n != padded[i]]
+        if repeated and padded[repeated[0] : repeated[-1] + 1] == (1,) * (repeated[-1] + 1 - repeated[0]):
+            first, last = repeated[0], repeated[-1] + 1
+            outer, times, inner = size(wanted[:first]), size(wanted[first:last]), size(wanted[last:])
+            widths = {target: inner, source: times * inner} if partial else {target: times * inner, source: inner}
+            return [call(simple, outer, widths, (times, inner, 1))]
         same = 0
         while same < len(wanted) and padded[same] == wanted[same] and size(wanted[:same]) > 0:
             same += 1
@@ -245,8 +255,8 @@ register(
         "⇶",
         "repeated along new or single axes; ∂L/∂a sums over them",
         _expand_shape,
-        _expand(STRIDED_READ, "y", "x0", False),
-        {0: _expand(STRIDED_ADD, "gx0", "g", True)},
+        _expand(STRIDED_READ, SPREAD, "y", "x0", False),
+        {0: _expand(STRIDED_ADD, SUM, "gx0", "g", True)},
         {0: ()},
         shaped=True,
     )

@@ -2,6 +2,7 @@
 
 from tinyseq.train.checkpoints import Checkpoint, load, save
 from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
+from tinyseq.train.information_flow import information_flow
 from tinyseq.train.loop import History, bits_per_token, cosine, fit
 from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, Optimiser, RMSprop
 from tinyseq.train.sampling import sample_text
@@ -23,6 +24,7 @@ __all__ = [
     "cosine",
     "fit",
     "global_norm",
+    "information_flow",
     "load",
     "sample_text",
     "save",

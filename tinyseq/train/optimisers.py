@@ -22,7 +22,7 @@ from tinyseq.train.flat import Flat
 class Optimiser:
     """Base: checks its parameters, keeps their slots, counts steps. ``rate`` may be set between steps.
 
-    A parameter whose gradient is None (the loss does not depend on it) stays as it is.
+    A parameter whose gradient is None (the loss does not depend on it) stays as it is; fixed ones are left out.
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
@@ -36,6 +36,9 @@ class Optimiser:
             raise TinyseqError(f"an optimiser needs Parameters, got {type(strangers[0]).__name__}")
         if len({id(p) for p in self.parameters}) != len(self.parameters):
             raise TinyseqError("a parameter was given twice; it would be updated twice at each step")
+        self.parameters = [p for p in self.parameters if p.trainable]
+        if not self.parameters:
+            raise TinyseqError("all these parameters are fixed: an optimiser needs one without trainable=False")
         self.rate = positive_number("rate", rate)
         self.steps = 0
         self._flat = Flat(self.parameters) if len({p.dtype for p in self.parameters}) == 1 else None
