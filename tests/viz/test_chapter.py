@@ -271,6 +271,7 @@ def test_gallery_shows_equation_code_and_picture_of_all():
         ("h(t) = tanh a(t)", "h<sup>(t)</sup> = tanh a<sup>(t)</sup>"),
         ("W h(t−1) + U x(t)", "W h<sup>(t−1)</sup> + U x<sup>(t)</sup>"),
         ("softmax(c + V h(τ))", "softmax(c + V h<sup>(τ)</sup>)"),
+        ("m_i(t) = Σ_i b_f", "m<sub>i</sub><sup>(t)</sup> = Σ<sub>i</sub> b<sub>f</sub>"),
         ("x̃(t) < C", "x̃<sup>(t)</sup> &lt; C"),
         ("f(s(t−1); θ)", "f(s<sup>(t−1)</sup>; θ)"),
     ],

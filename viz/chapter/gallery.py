@@ -10,6 +10,7 @@ from typing import Any
 from tinyseq.viz.chapter import FIGURES
 
 _TIMED = re.compile(r"(?<![\w̃])([^\W\d_]̃?′?)((?:_[a-z])?)\(((?:[tτijmn][+−]?\d?|\d|…)(?:, …)?)\)")
+_SUB = re.compile(r"_([^\W_]+)")
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1a1a1a; --paper: #ffffff; --muted: #5f6670; --rule: #d9dce0;
@@ -28,17 +29,17 @@ section { border-top: 1px solid var(--rule); padding: 1.5rem 0; }
 .row { display: grid; grid-template-columns: minmax(0, 36rem) minmax(0, 1fr); gap: 1.5rem; align-items: start; }
 @media (max-width: 70rem) { .row { grid-template-columns: minmax(0, 1fr); } }
 .equation { font: italic 1.05rem/1.7 Times, serif; margin: 0 0 1rem; overflow-x: auto; white-space: pre; }
-.equation sup { font-size: .68em; line-height: 0; }
-pre.code { background: var(--code); border-radius: 6px; padding: .75rem 1rem; overflow-x: auto; margin: 0;
-           font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; }
+.equation sup, .equation sub { font-size: .68em; line-height: 0; }
+pre.code { background: var(--code); border-radius: 6px; padding: .75rem 1rem; margin: 0;
+           white-space: pre-wrap; overflow-wrap: anywhere; font: 12.5px/1.5 ui-monospace, Menlo, Consolas, monospace; }
 figure { margin: 0; overflow-x: auto; text-align: center; } figure svg { max-width: 100%; height: auto; }
 @media print { section { break-inside: avoid; } nav { display: none; } }
 """
 
 
 def equation_html(text: str) -> str:
-    """An equation with its time steps as superscripts."""
-    return _TIMED.sub(r"\1\2<sup>(\3)</sup>", html.escape(text, quote=False))
+    """An equation with its time steps as superscripts, and what follows a low line as a subscript."""
+    return _SUB.sub(r"<sub>\1</sub>", _TIMED.sub(r"\1\2<sup>(\3)</sup>", html.escape(text, quote=False)))
 
 
 def page(pictures: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Figures 10.15 and 10.17: plots of real runs. A function of tinyseq.viz.flow_figures runs and plots each."""
+"""Figures 10.15 and 10.17: plots of real runs. Functions of tinyseq.viz.chapter_plots run and plot them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinyseq.viz.chapter.figure import source_of
 from tinyseq.viz.plots import FORMATS
 from tinyseq.viz.render import format_of, write
 
-MODULE = "tinyseq.viz.flow_figures"
+MODULE = "tinyseq.viz.chapter_plots"
 
 
 class Plot:
