@@ -1,0 +1,129 @@
+// The data of the page: columns and pools of numbers, decoded once.
+const $ = (id) => document.getElementById(id);
+
+function unpack(text, Kind) {
+  const raw = atob(text), bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+  return new Kind(bytes.buffer);
+}
+
+const COLUMNS = {
+  kind: Int32Array, arg: Int32Array, index: Int32Array, group: Int32Array, position: Int32Array, value: Int32Array,
+  grad: Int32Array, inputs: Int32Array, value_norm: Float64Array, grad_norm: Float64Array, pointer: Int32Array,
+  source: Int32Array, place: Int32Array, form: Int8Array, data: Int32Array, jacobian: Float32Array, exact: Int8Array,
+  increment: Float64Array,
+};
+
+const size_of = (shape) => shape.reduce((n, m) => n * m, 1);
+
+class Run {
+  constructor(json) {
+    Object.assign(this, { title: json.title, kinds: json.kinds, view: json.view, inside: json.inside, loss: json.loss });
+    this.structure = json.kind;
+    this.total = json.total;
+    this.whole = json.held === json.of;
+    this.held = json.held;
+    this.of = json.of;
+    for (const part of [json.nodes, json.edges]) {
+      for (const name in part) if (name in COLUMNS) this[name] = unpack(part[name], COLUMNS[name]);
+    }
+    this.forms = json.edges.forms;
+    this.n = this.kind.length;
+    const pool = json.arrays;
+    this.cap = pool.cap;
+    this.pools = [unpack(pool.f4, Float32Array), unpack(pool.f8, Float64Array)];
+    this.offset = unpack(pool.offset, Int32Array);
+    this.sizes = unpack(pool.size, Int32Array);
+    this.wide = unpack(pool.wide, Int8Array);
+    this.forward = unpack(json.forward, Int32Array);
+    this.backward = unpack(json.backward, Int32Array);
+    this.live = unpack(json.live, Float64Array);
+    this.peak = json.peak;
+    this.owner = unpack(json.view.owner, Int32Array);
+    this.vertexNode = unpack(json.view.node, Int32Array);
+    this.part = unpack(json.inside.part, Int32Array);
+    this.tracks = json.tracks.map((t) => ({
+      name: t.name, step: unpack(t.step, Int32Array), node: unpack(t.node, Int32Array), norm: unpack(t.norm, Float64Array),
+    }));
+    this.ledgers = json.ledgers.map((l) => ({
+      ...l, step: unpack(l.step, Int32Array), event: unpack(l.event, Int32Array), numbers: unpack(l.numbers, Float64Array),
+      uses: unpack(l.uses, Int32Array), count: unpack(l.count, Int32Array),
+    }));
+    this.full = this.whole && (!this.cap || this.sizes.every((s) => s <= this.cap));
+    this.moments();
+  }
+
+  // When each node is computed, when it walks back, when its gradient begins and is complete: numbers of events.
+  moments() {
+    const F = (this.F = this.forward.length), B = (this.B = this.backward.length);
+    this.U = this.ledgers.length;
+    this.end = F + B + this.U;
+    this.computed = new Int32Array(this.n);
+    this.walked = new Int32Array(this.n).fill(-1);
+    this.begun = new Int32Array(this.n).fill(-1);
+    this.complete = new Int32Array(this.n).fill(-1);
+    this.forward.forEach((n, at) => { this.computed[n] = at + 1; });
+    this.backward.forEach((n, at) => { this.walked[n] = F + at + 1; });
+    this.readers = Array.from({ length: this.n }, () => []);
+    for (let n = 0; n < this.n; n++) {
+      for (let e = this.pointer[n]; e < this.pointer[n + 1]; e++) {
+        const x = this.source[e];
+        if (this.form[e] === 0 || this.walked[n] < 0) continue;
+        this.readers[x].push([n, e]);
+        if (this.begun[x] < 0 || this.walked[n] < this.begun[x]) this.begun[x] = this.walked[n];
+        this.complete[x] = Math.max(this.complete[x], this.walked[n]);
+      }
+    }
+    for (const list of this.readers) list.sort((a, b) => this.walked[a[0]] - this.walked[b[0]]);
+    this.begun[this.loss] = this.complete[this.loss] = F + 1;
+    this.stages();
+  }
+
+  // Ends of stages: events after which another time step (height, line) begins.
+  stages() {
+    this.ends = [0];
+    const walk = [...this.forward, ...this.backward];
+    for (let at = 0; at < walk.length; at++) {
+      const next = walk[at + 1];
+      const border = at + 1 === this.F || at + 1 === walk.length;
+      if (border || this.group[next] !== this.group[walk[at]]) this.ends.push(at + 1);
+    }
+    for (let u = 1; u <= this.U; u++) this.ends.push(this.F + this.B + u);
+  }
+
+  // The numbers of an array: {size, numbers, places}; places says which of the size numbers were kept, null for all.
+  array(handle) {
+    if (handle < 0) return null;
+    const size = this.sizes[handle], stored = this.cap ? Math.min(size, this.cap) : size, at = this.offset[handle];
+    const numbers = this.pools[this.wide[handle]].subarray(at, at + stored);
+    return { size, numbers, whole: stored === size };
+  }
+
+  // Where the j-th number kept of an array of some size stood.
+  place_of(size, j) {
+    return this.cap && size > this.cap ? Math.floor((j * size) / this.cap) : j;
+  }
+
+  // The j-th kept number of an array that may be one number for all.
+  static number(array, j) {
+    return array.numbers[array.numbers.length === 1 ? 0 : j];
+  }
+
+  shape(n) { return this.kinds[this.kind[n]].shape; }
+  of_kind(n) { return this.kinds[this.kind[n]]; }
+  edges(n) { return Array.from({ length: this.pointer[n + 1] - this.pointer[n] }, (_, i) => this.pointer[n] + i); }
+  is_leaf(n) { return ["parameter", "input", "constant"].includes(this.of_kind(n).op); }
+
+  phase(k) {
+    if (k <= this.F) return k === 0 ? "start" : "forward";
+    return k <= this.F + this.B ? "backward" : "update";
+  }
+
+  // The node of an event; of an update the parameter's leaf.
+  node_at(k) {
+    if (k < 1) return -1;
+    if (k <= this.F) return this.forward[k - 1];
+    if (k <= this.F + this.B) return this.backward[k - this.F - 1];
+    return this.ledgers[Math.min(k - this.F - this.B, this.U) - 1].leaf;
+  }
+}

@@ -1,0 +1,227 @@
+// The backward pass, run once more in the page: sums of (∂y/∂x)ᵀ g over the arrows, all of them or those a mask leaves.
+
+// out += (∂y/∂x)ᵀ g for one arrow. Returns false where the page does not hold what it takes.
+function pull(run, n, e, g, out) {
+  const form = run.forms[run.form[e]], data = run.array(run.data[e]);
+  if (data && !data.whole) return false;
+  if (form === "none") return true;
+  if (form === "constant" || form === "diagonal") {
+    for (let i = 0; i < out.length; i++) out[i] += Run.number(data, i) * g[i];
+    return true;
+  }
+  if (form === "reduce") return pull_reduction(run, n, e, g, out, data);
+  if (form === "product") return pull_product(run, n, e, g, out);
+  if (form === "rows") return pull_softmax(run, n, g, out);
+  if (form === "moves") return pull_moved(run, n, e, g, out);
+  if (form === "dense") {
+    for (let i = 0; i < g.length; i++) {
+      for (let j = 0; j < out.length; j++) out[j] += data.numbers[i * out.length + j] * g[i];
+    }
+    return true;
+  }
+  return false;
+}
+
+function pull_reduction(run, n, e, g, out, data) {
+  const kind = run.of_kind(n), shape = run.shape(run.source[e]);
+  const [first, last] = kind.op === "cross_entropy" ? [shape.length - 1, shape.length] : kind.attrs.axes;
+  const reduced = size_of(shape.slice(first, last)), inner = size_of(shape.slice(last));
+  for (let j = 0; j < out.length; j++) {
+    const owner = Math.floor(j / (reduced * inner)) * inner + (j % inner);
+    out[j] += Run.number(data, j) * g[owner];
+  }
+  return true;
+}
+
+function inputs_of(run, n) {
+  const found = [];
+  for (const e of run.edges(n)) found[run.place[e]] = run.source[e];
+  return found;
+}
+
+// How op(A) op(B) reads its operands: sizes, and strides of both.
+function product(run, n) {
+  const [a, b] = inputs_of(run, n), { attrs, shape } = run.of_kind(n), A = run.shape(a), B = run.shape(b);
+  const [m, cols] = shape.slice(-2), wa = A[A.length - 1], wb = B[B.length - 1];
+  return {
+    a, b, m, n: cols, k: attrs.transpose_a ? A[A.length - 2] : wa, batch: shape.length === 3 ? shape[0] : 1,
+    ai: attrs.transpose_a ? 1 : wa, ap: attrs.transpose_a ? wa : 1,
+    bp: attrs.transpose_b ? 1 : wb, bj: attrs.transpose_b ? wb : 1,
+  };
+}
+
+function pull_product(run, n, e, g, out) {
+  const p = product(run, n), first = run.place[e] === 0;
+  const other = run.array(run.value[first ? p.b : p.a]);
+  if (!other || !other.whole) return false;
+  const x = other.numbers;
+  for (let r = 0; r < p.batch; r++) {
+    const g0 = r * p.m * p.n, a0 = r * p.m * p.k, b0 = r * p.k * p.n;
+    for (let i = 0; i < p.m; i++) {
+      for (let q = 0; q < p.k; q++) {
+        const at = a0 + i * p.ai + q * p.ap;
+        let total = 0;
+        for (let j = 0; j < p.n; j++) {
+          const up = g[g0 + i * p.n + j], bt = b0 + q * p.bp + j * p.bj;
+          if (first) total += up * x[bt];
+          else out[bt] += up * x[at];
+        }
+        if (first) out[at] += total;
+      }
+    }
+  }
+  return true;
+}
+
+function pull_softmax(run, n, g, out) {
+  const y = run.array(run.value[n]), shape = run.shape(n), width = shape[shape.length - 1] || 1;
+  if (!y || !y.whole) return false;
+  const plain = run.of_kind(n).op === "softmax";
+  for (let r = 0; r < out.length; r += width) {
+    let total = 0;
+    for (let i = r; i < r + width; i++) total += plain ? g[i] * y.numbers[i] : g[i];
+    for (let i = r; i < r + width; i++) {
+      out[i] += plain ? y.numbers[i] * (g[i] - total) : g[i] - Math.exp(y.numbers[i]) * total;
+    }
+  }
+  return true;
+}
+
+function pull_moved(run, n, e, g, out) {
+  const { op, attrs, shape } = run.of_kind(n), given = run.shape(run.source[e]);
+  if (op === "reshape") g.forEach((x, i) => { out[i] += x; });
+  else if (op === "index") g.forEach((x, i) => { out[run.arg[n] * g.length + i] += x; });
+  else if (op === "window") {
+    const start = run.arg[n] * size_of(shape.slice(1));
+    g.forEach((x, i) => { out[start + i] += x; });
+  } else if (op === "slice") {
+    const inner = size_of(given.slice(attrs.axis + 1)), whole = given[attrs.axis] * inner, part = shape[attrs.axis] * inner;
+    g.forEach((x, i) => { out[Math.floor(i / part) * whole + attrs.start * inner + (i % part)] += x; });
+  } else if (op === "stack") out.forEach((_, i) => { out[i] += g[run.place[e] * out.length + i]; });
+  else if (op === "concatenate") {
+    const inner = size_of(shape.slice(attrs.axis + 1)), whole = shape[attrs.axis] * inner;
+    const widths = inputs_of(run, n).map((x) => run.shape(x)[attrs.axis] * inner);
+    const start = widths.slice(0, run.place[e]).reduce((a, b) => a + b, 0), part = widths[run.place[e]];
+    out.forEach((_, i) => { out[i] += g[Math.floor(i / part) * whole + start + (i % part)]; });
+  } else if (op === "transpose" || op === "expand") pull_strided(op, attrs, given, shape, g, out);
+  else if (op === "take" || op === "gather") return pull_read(run, n, g, out, op, attrs, given);
+  else return false;
+  return true;
+}
+
+function pull_strided(op, attrs, given, shape, g, out) {
+  const strides = given.map((_, i) => size_of(given.slice(i + 1))), missing = shape.length - given.length;
+  const read = shape.map((_, i) => {
+    if (op === "transpose") return strides[attrs.axes[i]];
+    return i < missing || given[i - missing] === 1 ? 0 : strides[i - missing];
+  });
+  const step = shape.map((_, i) => size_of(shape.slice(i + 1)));
+  g.forEach((x, at) => {
+    let place = 0;
+    for (let i = 0; i < shape.length; i++) place += (Math.floor(at / step[i]) % shape[i]) * read[i];
+    out[place] += x;
+  });
+}
+
+function pull_read(run, n, g, out, op, attrs, given) {
+  const index = run.array(run.value[inputs_of(run, n)[1]]);
+  if (!index || !index.whole) return false;
+  const rows = index.size, width = g.length / rows;
+  g.forEach((x, i) => {
+    const r = Math.floor(i / width), c = i % width, at = index.numbers[r];
+    if (op === "gather") out[r * given[given.length - 1] + at] += x;
+    else if (attrs.axis) out[c * given[given.length - 1] + at] += x;
+    else out[at * width + c] += x;
+  });
+  return true;
+}
+
+// Which arrows a mask cuts in one pass. Gradients cross from step to step inside cells only there; losses enter where
+// what was recorded outside reads a step. A window of k is k passes: pass r takes the losses of steps ≡ r (mod k), and
+// cuts above the step of the loss before, so that every pair (loss, use) closer than k is met in exactly one pass.
+class Mask {
+  constructor(run, kind, k) {
+    Object.assign(this, { run, kind, k, passes: kind === "window" ? k : 1 });
+    const { kinds } = run;
+    this.timed = Array.from(run.kind, (id) => kinds[id].step);
+    this.after = new Array(run.n).fill(false);
+    for (let n = 0; n < run.n; n++) {
+      if (!this.timed[n]) this.after[n] = run.edges(n).some((e) => this.timed[run.source[e]] || this.after[run.source[e]]);
+    }
+  }
+
+  // Whether the arrow of time e is cut in every pass: the scissors of the picture.
+  cuts(n, e) {
+    const a = this.run.position[this.run.source[e]], b = this.run.position[n];
+    if (this.kind === "full" || !this.timed[n] || !this.timed[this.run.source[e]] || a === b) return false;
+    return this.kind === "chunk" ? Math.floor(a / this.k) !== Math.floor(b / this.k) : false;
+  }
+
+  blocks(n, e, pass) {
+    const { run, k } = this, x = run.source[e], a = run.position[x], b = run.position[n];
+    if (this.kind === "full") return false;
+    if (this.timed[n] && this.timed[x] && a !== b) {
+      if (this.kind === "chunk") return this.cuts(n, e);
+      for (let u = a; u !== b; u += a < b ? 1 : -1) if (((u % k) + k) % k === pass) return true;
+      return false;
+    }
+    if (this.kind !== "window" || !this.after[n]) return false;
+    if (this.timed[x]) return ((a % k) + k) % k !== pass;
+    return !this.after[x] && pass !== 0;
+  }
+}
+
+// Gradients of all nodes under a mask, float64, null where none arrives; null in all if the page cannot compute them.
+function backward(run, mask) {
+  if (!run.full) return null;
+  const total = new Array(run.n).fill(null);
+  for (let pass = 0; pass < mask.passes; pass++) {
+    const grads = new Array(run.n).fill(null), seeded = mask.timed[run.loss] && mask.kind === "window";
+    if (!seeded || run.position[run.loss] % mask.k === pass) grads[run.loss] = new Float64Array(1).fill(1);
+    for (const n of run.backward) {
+      if (!grads[n]) continue;
+      for (const e of run.edges(n)) {
+        if (run.form[e] === 0 || mask.blocks(n, e, pass)) continue;
+        const x = run.source[e];
+        if (!grads[x]) grads[x] = new Float64Array(size_of(run.shape(x)));
+        if (!pull(run, n, e, grads[n], grads[x])) return null;
+      }
+    }
+    grads.forEach((g, n) => {
+      if (!g) return;
+      if (!total[n]) total[n] = new Float64Array(g.length);
+      for (let i = 0; i < g.length; i++) total[n][i] += g[i];
+    });
+  }
+  return total;
+}
+
+const norm = (x) => (x ? Math.sqrt(x.reduce((s, v) => s + v * v, 0)) : NaN);
+
+// The terms of ∂L/∂W from δ and what stood beside it, added up: {rows: norms, total, residual}. ``grads`` are those of
+// a mask, or null for those the run was exported with.
+function terms(run, ledger, grads) {
+  const leaf = run.array(run.grad[ledger.leaf]), sum = new Float64Array(size_of(run.shape(ledger.leaf)));
+  const rows = [];
+  let use = 0;
+  for (let row = 0; row < ledger.step.length; row++) {
+    const term = new Float64Array(sum.length);
+    let delta = 0;
+    const seen = new Set();
+    for (let c = 0; c < ledger.count[row]; c++, use++) {
+      const n = ledger.uses[2 * use], e = run.edges(n).find((x) => run.place[x] === ledger.uses[2 * use + 1]);
+      const held = grads ? grads[n] : run.array(run.grad[n]).numbers;
+      if (!held) continue;
+      if (!pull(run, n, e, held, term)) return null;
+      if (!seen.has(n)) delta += norm(held) ** 2;
+      seen.add(n);
+    }
+    for (let i = 0; i < sum.length; i++) sum[i] += term[i];
+    rows.push({ delta: Math.sqrt(delta), term, size: norm(term), running: norm(sum) });
+  }
+  const wanted = grads ? grads[ledger.leaf] : leaf.numbers;
+  const size = norm(wanted);
+  for (const row of rows) row.cosine = row.size * size ? row.term.reduce((s, v, i) => s + v * wanted[i], 0) / (row.size * size) : 0;
+  const gap = norm(sum.map((s, i) => s - (wanted ? wanted[i] : 0)));
+  return { rows, sum, size, residual: size ? gap / size : gap };
+}

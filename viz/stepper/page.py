@@ -1,0 +1,167 @@
+"""``to_html``: a tape as one offline HTML file that plays its backward pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import GradientError, TapeError, TinyseqError
+from tinyseq.tape import INT64, Tape
+from tinyseq.tensor import Tensor
+from tinyseq.viz import labels, style
+from tinyseq.viz.render import write
+from tinyseq.viz.stepper.order import MOST_NODES
+from tinyseq.viz.stepper.pool import script_json
+from tinyseq.viz.stepper.run import Run
+from tinyseq.viz.stepper.still import still
+
+BUDGET = 2 * 1024 * 1024  # bytes of data on a page
+SCRIPTS = ("data.js", "gradient.js", "words.js", "graph.js", "panels.js", "main.js")
+
+
+def to_html(
+    tape: Tape,
+    path: str | os.PathLike[str],
+    *,
+    loss: Tensor | str | None = None,
+    title: str = "",
+    compare: Tensor | Mapping[str, Tensor] | None = None,
+    learning_rate: float = 0.1,
+) -> Path:
+    """Write the stepper of a tape: one HTML file without network, to be walked forward, backward and through the update.
+
+    loss           the scalar to differentiate, or its name; by default the one scalar that nothing else reads
+    compare        another loss, or {title: loss}, on this or another tape: the page switches between the runs
+    learning_rate  step of the update shown, θ ← θ − η ∂L/∂θ; the parameters themselves are not changed
+
+    Runs ``backward`` of each loss, which sets the gradients. Raises TinyseqError for a loss that is not there, not a
+    scalar or depends on no parameter, FileError for a path that cannot be written. Returns the path.
+    """
+    return write(path, step_page(tape, loss=loss, title=title, compare=compare, learning_rate=learning_rate).encode())
+
+
+def step_page(
+    tape: Tape,
+    *,
+    loss: Tensor | str | None = None,
+    title: str = "",
+    compare: Tensor | Mapping[str, Tensor] | None = None,
+    learning_rate: float = 0.1,
+    budget: int = BUDGET,
+) -> str:
+    """The text of the page that ``to_html`` writes; ``budget`` bounds its data in bytes."""
+    if not np.isfinite(learning_rate):
+        raise TinyseqError(f"learning_rate is a finite number, got {learning_rate!r}")
+    wanted = [(title, find_loss(tape, loss)), *_others(compare)]
+    most = MOST_NODES // len(wanted)
+    while True:
+        runs = [Run(each, name or _title(each), most) for name, each in wanted]
+        page = _within(runs, learning_rate, budget)
+        if page is not None:
+            return page
+        if most < 50:
+            raise TinyseqError(
+                f"even the smallest page of this tape is larger than {budget:,} bytes; give a larger budget"
+            )
+        most //= 2
+
+
+def _within(runs: list[Run], learning_rate: float, budget: int) -> str | None:
+    """The page with as many numbers as the budget allows, None where even one of each array is too much."""
+    bare = len(_assemble(runs, [1] * len(runs), learning_rate).encode())
+    if bare > budget:
+        return None
+    for share in (1.0, 0.8, 0.6, 0.3, 0.0):  # the offsets of other caps may have more digits
+        room = int((budget - bare) * share / len(runs))
+        page = _assemble(runs, [run.pool.cap(room) for run in runs], learning_rate)
+        if len(page.encode()) <= budget:
+            return page
+    return None
+
+
+def _data(runs: list[Run], caps: list[int], learning_rate: float) -> str:
+    return script_json(
+        {
+            "runs": [run.json(cap, run is runs[0]) for run, cap in zip(runs, caps, strict=True)],
+            "rate": learning_rate,
+            "heat": style.HEAT,
+        }
+    )
+
+
+def find_loss(tape: Tape, loss: Tensor | str | None) -> Tensor:
+    """The loss that is meant. Raises TinyseqError, GradientError or TapeError naming what could be meant."""
+    if len(tape) == 0:
+        raise TinyseqError("nothing to step through: the tape is empty; record a loss in it first")
+    if isinstance(loss, Tensor):
+        if loss.tape is not tape:
+            raise TapeError("the loss is on another tape; call to_html on the tape that recorded it: loss.tape")
+        if loss.shape:
+            raise GradientError(f"a loss is one number, got shape {loss.shape}; reduce it first: ts.sum(loss)")
+        return loss
+    if isinstance(loss, str):
+        named = np.flatnonzero(tape.column("name") == loss).tolist()
+        scalars = [i for i in named if tape.shape(i) == ()]
+        if not scalars:
+            known = sorted({k.name for k in tape.kinds if k.name})
+            raise TinyseqError(
+                f"no scalar named {loss!r} on this tape; its names are {', '.join(known) or 'none'}. "
+                "Give the loss itself: to_html(path, loss=loss)"
+            )
+        return _handle(tape, scalars[-1])
+    if loss is not None:
+        raise TinyseqError(f"loss is a tensor of this tape or its name, got {type(loss).__name__}")
+    read = np.zeros(len(tape), bool)
+    read[tape.input_indices] = True
+    ends = [
+        i for i in np.flatnonzero(~read).tolist()
+        if tape.shape(i) == () and tape.inputs(i) and tape.kinds[int(tape.kind[i])].dtype != INT64
+    ]  # fmt: skip
+    if len(ends) == 1:
+        return _handle(tape, ends[0])
+    what = "no scalar that nothing else reads" if not ends else f"{len(ends)} scalars that nothing else reads"
+    raise TinyseqError(f"which loss? This tape has {what}; say which: to_html(path, loss=loss)")
+
+
+def _handle(tape: Tape, index: int) -> Tensor:
+    return Tensor(tape, index, tape.shape(index), tape.kinds[int(tape.kind[index])].dtype)
+
+
+def _others(compare: Any) -> list[tuple[str, Tensor]]:
+    if compare is None:
+        return []
+    named = list(compare.items()) if isinstance(compare, Mapping) else [("", compare)]
+    for _, each in named:
+        if not isinstance(each, Tensor):
+            raise TinyseqError(f"compare is a loss, or {{title: loss}}, got {type(each).__name__}")
+    return [(str(name), find_loss(each.tape, each)) for name, each in named]
+
+
+def _title(loss: Tensor) -> str:
+    cells = list(dict.fromkeys(kind.cell for kind in loss.tape.kinds if kind.cell))
+    return " + ".join(cells[:3]) or "tape"
+
+
+def _asset(name: str) -> str:
+    return files("tinyseq.viz.stepper").joinpath("assets", name).read_text("utf-8")
+
+
+def _assemble(runs: list[Run], caps: list[int], learning_rate: float) -> str:
+    title = " and ".join(run.title for run in runs)
+    page = _asset("page.html")
+    parts = {
+        "TITLE": escape(labels.clean(f"{title}, step by step")),
+        "STYLE": _asset("page.css"),
+        "SCRIPT": "\n".join(_asset(name) for name in SCRIPTS),
+        "STILL": still(runs[0]),
+        "DATA": _data(runs, caps, learning_rate),
+    }
+    for name, text in parts.items():  # the data comes last: nothing in it is taken for a place
+        page = page.replace(f"<!--{name}-->", text, 1)
+    return page

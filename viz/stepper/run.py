@@ -1,0 +1,299 @@
+"""All that a page knows of one run: the nodes that the loss depends on, their numbers, arrows, pictures and ledgers.
+
+What is repeated is said once (kinds, arrays, drawings of alike steps), so that a page of some thousand nodes stays
+below two megabytes; arrays go through the pool, which keeps NaN, infinities and every bit.
+"""
+
+from __future__ import annotations
+
+import linecache
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import GradientError
+from tinyseq.ops import OPS
+from tinyseq.tape import Tape
+from tinyseq.tensor import Tensor
+from tinyseq.viz import labels
+from tinyseq.viz.excerpt import ancestors
+from tinyseq.viz.stepper.edges import FORMS, Edges
+from tinyseq.viz.stepper.inside import Inside, inside, symbol
+from tinyseq.viz.stepper.memory import live_bytes
+from tinyseq.viz.stepper.order import LEAVES, Order, order_of
+from tinyseq.viz.stepper.overview import Overview, overview
+from tinyseq.viz.stepper.pool import Pool, binary
+from tinyseq.viz.stepper.words import WORDS
+
+MOST_ROWS = 2_000  # rows of a ledger that are kept
+
+
+class Run:
+    """One loss on its tape, differentiated, drawn and measured."""
+
+    def __init__(self, loss: Tensor, title: str, most: int) -> None:
+        self.tape: Tape = loss.tape
+        self.title, self.loss = title, loss
+        self.tape.backward(loss)
+        if self.tape.executor.grad(loss.index) is None:
+            raise GradientError("the loss has no gradient, so there is no backward pass to step through")
+        keep = ancestors(self.tape, loss.index)
+        self.order: Order = order_of(self.tape, keep, most)
+        self.edges = Edges(self.tape)
+        self.needed = self._needed()
+        self.overview: Overview = overview(self.tape, self.order, keep)
+        self.inside: Inside = inside(self.tape, self.order)
+        self.nodes = self.order.nodes[self.order.kept].tolist()
+        self.local = {i: n for n, i in enumerate(self.nodes)}
+        self.events = self._events()
+        self.pool = Pool()
+        self.ledgers = [self._ledger(p) for p in range(len(self.tape.parameters)) if self._is_used(p)]
+        self._collect()
+
+    # -- the walk -------------------------------------------------------------------------------------------------
+    def _op(self, index: int) -> str:
+        return self.tape.kinds[int(self.tape.kind[index])].op
+
+    def _needed(self) -> set[int]:
+        """Nodes whose gradient some parameter needs."""
+        found: set[int] = set()
+        for i in self.order.nodes.tolist():
+            below = [j for j in self.tape.inputs(i) if j in found]
+            if i in self.edges.grads and (self._op(i) == "parameter" or (below and self._op(i) not in LEAVES)):
+                found.add(i)
+        return found
+
+    def _events(self) -> dict[str, Any]:
+        """Forward and backward events among all nodes, and which of them the page holds."""
+        ops = [i for i in self.order.nodes.tolist() if self._op(i) not in LEAVES]
+        back = [i for i in reversed(ops) if i in self.needed]
+        live = live_bytes(self.tape, self.order.nodes, self.needed)
+        kept = [(n, i) for n, i in enumerate(ops, 1) if i in self.local]
+        walked = [(n, i) for n, i in enumerate(back, 1 + len(ops)) if i in self.local]
+        at = {i: k for k, (_, i) in enumerate(walked, 1 + len(kept))}  # event number on the page
+        moment = {i: n for n, i in enumerate(back)}
+        return {
+            "forward": [i for _, i in kept],
+            "backward": [i for _, i in walked],
+            "live": live[[0, *[n for n, _ in kept], *[n for n, _ in walked]]],
+            "peak": int(live.max()),
+            "at": at,
+            "moment": moment,
+            "walked": np.array([moment[i] for _, i in walked], np.int64),
+            "all": len(ops) + len(back),
+        }
+
+    def _event_after(self, node: int) -> int:
+        """The event of the page by which a node's backward step is done, held or not."""
+        at = self.events["at"].get(node)
+        if at is not None:
+            return at
+        later = int(np.searchsorted(self.events["walked"], self.events["moment"][node]))
+        return len(self.events["forward"]) + min(later + 1, len(self.events["backward"]))
+
+    # -- the ledgers ----------------------------------------------------------------------------------------------
+    def _is_used(self, number: int) -> bool:
+        leaf = self.tape.node_of(self.tape.parameters[number])
+        return leaf is not None and leaf in self.edges.grads
+
+    def _ledger(self, number: int) -> dict[str, Any]:
+        """Rows of ∂L/∂W by step in the order of the backward pass; uses are (node, input) of the page's own nodes."""
+        parameter = self.tape.parameters[number]
+        leaf: int = self.tape.node_of(parameter)  # type: ignore[assignment]
+        total = np.asarray(self.edges.grads[leaf], np.float64)
+        norm = float(np.linalg.norm(total))
+        group = dict(zip(self.order.nodes.tolist(), self.order.group.tolist(), strict=True))
+        rows: dict[int, list[Any]] = {}
+        consumers = set(self.tape.consumers(leaf).tolist()) & self.needed
+        for i in sorted(consumers, key=self.events["moment"].__getitem__):
+            for place, j in enumerate(self.tape.inputs(i)):
+                if j != leaf:
+                    continue
+                term = self.edges.increment(i, place)
+                if term is not None:
+                    rows.setdefault(group[i], []).append((i, place, np.asarray(term, np.float64)))
+        running = np.zeros(total.shape)
+        table = []
+        with np.errstate(all="ignore"):
+            for step, uses in rows.items():
+                term = np.sum([t for _, _, t in uses], axis=0)
+                running = running + term
+                size, inner = float(np.linalg.norm(term)), float(np.vdot(term, total))
+                delta = float(np.sqrt(sum(float(np.vdot(g, g)) for g in self._deltas({i for i, _, _ in uses}))))
+                table.append((
+                    step, max(self._event_after(i) for i, _, _ in uses), delta, size,
+                    inner / (size * norm) if size * norm else 0.0, float(np.linalg.norm(running)),
+                    [(self.local[i], place) for i, place, _ in uses] if all(i in self.local for i, _, _ in uses) else [],
+                ))  # fmt: skip
+            gap = float(np.linalg.norm(running - total))
+        return {
+            "parameter": number, "leaf": self.local[leaf], "total": norm,
+            "residual": gap / norm if norm else gap, "left_out": max(0, len(table) - MOST_ROWS),
+            "rows": table if len(table) <= MOST_ROWS else [*table[: MOST_ROWS // 2], *table[-MOST_ROWS // 2 :]],
+        }  # fmt: skip
+
+    def _deltas(self, nodes: set[int]) -> list[np.ndarray]:
+        return [np.asarray(self.edges.grads[i], np.float64).reshape(-1) for i in sorted(nodes)]
+
+    # -- as JSON --------------------------------------------------------------------------------------------------
+    def json(self, cap: int, first: bool) -> dict[str, Any]:
+        """All of it; ``cap`` is the pool's. The graph of the first run stands in the page already."""
+        return {
+            "title": labels.clean(self.title), "kind": self.order.kind, "total": self.order.total,
+            "held": len(self.nodes), "of": len(self.order.nodes), "loss": self.local[self.loss.index],
+            **self._nodes(), **self._walk(), "arrays": self.pool.pack(cap),
+            "tracks": self.tracks, "ledgers": [self._ledger_json(ledger) for ledger in self.ledgers],
+            "view": self._view(first), "inside": self._inside(),
+        }  # fmt: skip
+
+    def _collect(self) -> None:
+        """Put all arrays into the pool and measure every arrow."""
+        self.values = [self.pool.put(self.edges.values.get(i)) for i in self.nodes]
+        self.grads = [self.pool.put(self.edges.grads.get(i) if i in self.needed else None) for i in self.nodes]
+        self.norms = [(_norm(self.edges.values.get(i)), _norm(self.edges.grads.get(i))) for i in self.nodes]
+        pointer, source, form, data, norms, exact, increments = [0], [], [], [], [], [], []
+        for i in self.nodes:
+            for place, j in enumerate(self.tape.inputs(i)):
+                if j not in self.local:
+                    continue
+                edge = self.edges.edge(i, place) if i in self.needed and j in self.needed else None
+                source.append((self.local[j], place))
+                form.append(edge.form if edge else 0)
+                data.append(self.pool.put(edge.data if edge else None))
+                norms.append(edge.norm if edge else 0.0)
+                exact.append(edge.exact if edge else True)
+                increments.append(_norm(edge.increment) if edge else 0.0)
+            pointer.append(len(source))
+        places = np.array(source, np.int64).reshape(-1, 2)
+        self.arrows = {
+            "pointer": binary(pointer, "<i4"), "source": binary(places[:, 0], "<i4"),
+            "place": binary(places[:, 1], "<i4"), "form": binary(form, "<i1"), "data": binary(data, "<i4"),
+            "jacobian": binary(norms, "<f4"), "exact": binary(exact, "<i1"), "increment": binary(increments, "<f8"),
+            "forms": FORMS,
+        }  # fmt: skip
+        self.tracks = self._tracks()
+
+    def _nodes(self) -> dict[str, Any]:
+        kinds: dict[tuple, int] = {}
+        kind, arg = [], []
+        for i in self.nodes:
+            node = self.tape.kinds[int(self.tape.kind[i])]
+            kind.append(kinds.setdefault((node, self.tape.shape(i)), len(kinds)))
+            arg.append(int(self.tape.arg[i]))
+        kept = self.order.kept
+        inputs = [len(self.tape.inputs(i)) for i in self.nodes]
+        return {
+            "kinds": [self._kind(node, shape, kind.index(n)) for n, (node, shape) in enumerate(kinds)],
+            "nodes": {
+                "kind": binary(kind, "<i4"), "arg": binary(arg, "<i4"), "index": binary(self.nodes, "<i4"),
+                "group": binary(self.order.group[kept], "<i4"), "position": binary(self.order.position[kept], "<i4"),
+                "value": binary(self.values, "<i4"), "grad": binary(self.grads, "<i4"),
+                "inputs": binary(inputs, "<i4"),
+                "value_norm": binary([v for v, _ in self.norms], "<f8"),
+                "grad_norm": binary([g for _, g in self.norms], "<f8"),
+            },
+            "edges": self.arrows,
+        }  # fmt: skip
+
+    def _kind(self, kind: Any, shape: tuple[int, ...], first: int) -> dict[str, Any]:
+        file, line = kind.line
+        words = WORDS.get(kind.op)
+        node = self.tape.node(self.nodes[first]) if OPS[kind.op].arity >= 0 else None
+        return {
+            "op": kind.op, "shape": shape, "dtype": str(("float32", "float64", "int64")[kind.dtype]),
+            "symbol": symbol(node) if node is not None else OPS[kind.op].symbol,
+            "name": labels.clean(kind.name), "runs": labels.name(kind.name) if kind.name else (),
+            "cell": labels.clean(kind.cell), "step": bool(self.tape.step[self.nodes[first]] >= 0),
+            "attrs": {key: value for key, value in kind.attrs},
+            "equation": OPS[kind.op].equation,
+            "value": words.value if words else "", "partials": words.partials if words else (),
+            "line": labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "",
+            "code": labels.clean(linecache.getline(file, line).strip())[:160] if line else "",
+        }  # fmt: skip
+
+    def _walk(self) -> dict[str, Any]:
+        return {
+            "forward": binary([self.local[i] for i in self.events["forward"]], "<i4"),
+            "backward": binary([self.local[i] for i in self.events["backward"]], "<i4"),
+            "live": binary(self.events["live"], "<f8"), "peak": self.events["peak"],
+        }  # fmt: skip
+
+    def _ledger_json(self, ledger: dict[str, Any]) -> dict[str, Any]:
+        rows = ledger["rows"]
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 7
+        uses = [u for row in rows for u in row[6]]
+        name = self.tape.parameters[ledger["parameter"]].name or f"θ_{ledger['parameter'] + 1}"
+        return {
+            **{key: value for key, value in ledger.items() if key != "rows"},
+            "name": labels.clean(name), "runs": labels.name(name),
+            "step": binary(columns[0], "<i4"), "event": binary(columns[1], "<i4"),
+            "numbers": binary(np.array(columns[2:6], np.float64).T, "<f8"),
+            "uses": binary(np.array(uses, np.int64).reshape(-1), "<i4"),
+            "count": binary([len(row[6]) for row in rows], "<i4"),
+        }  # fmt: skip
+
+    def _tracks(self) -> list[dict[str, Any]]:
+        """Gradient norms over the whole sequence, for each state: the scrub strip."""
+        found = []
+        states = self.overview.states if self.order.kind != "bare" else []
+        every = self.order.nodes.tolist()
+        place = {i: n for n, i in enumerate(every)}
+        for name, example in states[:8]:
+            kind = self.tape.kinds[int(self.tape.kind[example])]
+            same = [
+                k for k, other in enumerate(self.tape.kinds)
+                if (other.op, other.name, other.cell) == (kind.op, kind.name, kind.cell)
+            ]  # fmt: skip
+            alike = [i for i in np.flatnonzero(np.isin(self.tape.kind, same)).tolist() if i in place]
+            if not kind.name:  # of several unnamed ones in a step, those at the example's place in its step
+                alike = self._at_same_place(alike, example)
+            found.append(self._track(name, alike, place))
+        if not found:
+            ops = [i for i in every if self._op(i) not in LEAVES and i in self.needed]
+            found.append(self._track("", ops, place))
+        return found
+
+    def _at_same_place(self, alike: list[int], example: int) -> list[int]:
+        count: dict[int, int] = {}
+        rank = {}
+        for i in alike:
+            step = int(self.tape.step[i])
+            rank[i] = count[step] = count.get(step, -1) + 1
+        return [i for i in alike if rank[i] == rank.get(example)]
+
+    def _track(self, name: str, nodes: list[int], place: dict[int, int]) -> dict[str, Any]:
+        nodes = sorted(nodes, key=place.__getitem__)
+        stage = [int(self.order.position[place[i]]) for i in nodes]
+        return {
+            "name": labels.clean(name),
+            "step": binary(stage, "<i4"),
+            "node": binary([self.local.get(i, -1) for i in nodes], "<i4"),
+            "norm": binary([_norm(self.edges.grads.get(i)) for i in nodes], "<f8"),
+        }
+
+    def _view(self, first: bool) -> dict[str, Any]:
+        view = self.overview
+        return {
+            "svg": "" if first else view.svg, "size": (view.width, view.height), "ends": view.ends,
+            "cut": [n for n, c in enumerate(view.cut) if c], "late": [n for n, c in enumerate(view.late) if c],
+            "owner": binary([view.owner.get(i, -1) for i in self.nodes], "<i4"),
+            "node": binary([self.local.get(i, -1) for i in view.nodes], "<i4"),
+            "columns": view.columns, "folded": view.folded_svg, "folded_size": view.folded_size,
+            "fold": view.fold, "folded_ends": view.folded_ends,
+        }  # fmt: skip
+
+    def _inside(self) -> dict[str, Any]:
+        return {
+            "drawings": [
+                {"svg": d.svg, "size": (d.width, d.height), "ends": d.ends} for d in self.inside.drawings
+            ],
+            "parts": [(number, [self.local[i] for i in members]) for number, members in self.inside.parts],
+            "part": binary([self.inside.part_of.get(i, -1) for i in self.nodes], "<i4"),
+        }  # fmt: skip
+
+
+def _norm(array: np.ndarray | None) -> float:
+    if array is None:
+        return float("nan")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(np.linalg.norm(np.asarray(array, np.float64).reshape(-1)))
