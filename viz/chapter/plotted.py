@@ -32,6 +32,11 @@ class Plot:
         """SVG text."""
         return self._bytes("svg").decode()
 
+    @cached_property
+    def png(self) -> bytes:
+        """PNG."""
+        return self._bytes("png")
+
     @property
     def json(self) -> str:
         """What it is."""
@@ -42,7 +47,7 @@ class Plot:
         kind = format_of(path, None)
         if kind not in FORMATS:
             raise TinyseqError(f"figure {self.figure.number} is a plot: {', '.join(FORMATS)}, not {kind}")
-        return write(path, self.svg.encode() if kind == "svg" else self._bytes(kind))
+        return write(path, self.svg.encode() if kind == "svg" else self.png if kind == "png" else self._bytes(kind))
 
     def _bytes(self, kind: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
