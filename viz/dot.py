@@ -73,7 +73,7 @@ def _link(graph, link: Link, number: int, ops: bool) -> None:
     if link.recurrent and ops:
         attrs.update({"class": "edge ink recurrent", "color": style.RECURRENT})
     if link.cut:
-        attrs.update(color=style.CUT, style="dashed")
+        attrs.update({"class": "edge ink cut", "color": style.CUT, "style": "dashed"})
     source = link.source
     if link.square:
         source = f"delay{number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import floor
 
-from tinyseq.viz import curves, labels
+from tinyseq.viz import curves, labels, style
 from tinyseq.viz.model import Link, Point, Vertex
 
 CELL = 48.0  # width of a bucket, points
@@ -51,6 +51,11 @@ def _beside(path: Sequence[Point], at: float, wide: float) -> list[Point]:
     return [(here[0] + s * across * away, here[1] + s * up * away) for s in (1, -1)]
 
 
+def badge_at(v: Vertex) -> Point:
+    """Where the number beside a node begins: over its right shoulder."""
+    return v.x + v.width * 0.36, v.y + v.height * 0.5 + 1.5
+
+
 def width(link: Link) -> float:
     """Width of what stands beside an arrow: names, scissors, a number."""
     return (
@@ -78,6 +83,9 @@ class Taken:
         self.buckets: dict[tuple[int, int], list[tuple[Box, Link | None]]] = {}
         for v in vertices:
             self.add((v.x - v.width / 2, v.y - v.height / 2, v.x + v.width / 2, v.y + v.height / 2), None)
+            if v.badge:
+                x, y = badge_at(v)
+                self.add((x, y - 5, x + style.text_width(v.badge, style.BADGE_SIZE), y + 5), None)
         for link in links:
             for x, y in (*_points(link.path_in), *_points(link.path)):
                 self.add((x - 1, y - 1, x + 1, y + 1), link)

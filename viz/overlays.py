@@ -23,13 +23,12 @@ from tinyseq.diagnose.nonfinite import find_nonfinite
 from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.ops import OPS
 from tinyseq.tape import DTYPES, INT64, Tape
-from tinyseq.viz import heat, levels, style
+from tinyseq.viz import heat, labelling, levels, style
 from tinyseq.viz.labels import Run
 from tinyseq.viz.model import Diagram, Note, Vertex
 from tinyseq.viz.owners import Owners
 
 FLAT = 0.05  # distance from the end of its range at which a tanh (twice that) or a sigmoid counts as saturated
-BADGE = 8.5
 
 
 @dataclass
@@ -51,8 +50,7 @@ def finish(diagram: Diagram, legend: Legend) -> None:
     """After the layout: numbers beside their nodes, and the legend under everything."""
     for v in diagram.vertices:
         if v.badge:
-            x, y = v.x + v.width * 0.36, v.y + v.height * 0.5 + 1.5
-            diagram.notes.append(Note((Run(v.badge),), x, y, "left", BADGE))
+            diagram.notes.append(Note((Run(v.badge),), *labelling.badge_at(v), "left", style.BADGE_SIZE))
     heat.legend(diagram, (Run(legend.low),), (Run(legend.high),), legend.title, legend.lines)
 
 

@@ -10,7 +10,7 @@ from math import log10
 
 MATH_FONT = "Times,serif"
 TEXT_FONT = "Helvetica,Arial,sans-serif"
-LABEL_SIZE, SCRIPT_SIZE, NOTE_SIZE = 15.0, 9.5, 9.0
+LABEL_SIZE, SCRIPT_SIZE, NOTE_SIZE, BADGE_SIZE = 15.0, 9.5, 9.0, 8.5
 
 CIRCLE = 40.0  # smallest diameter of a unit, points
 ROW_GAP, COLUMN_GAP = 34.0, 44.0  # clear space between units
@@ -51,6 +51,8 @@ STYLESHEET = """
   .tinyseq .edge polygon { stroke: #c9ced6; fill: #c9ced6; }
   .tinyseq .recurrent path { stroke: #56b4e9; }
   .tinyseq .recurrent polygon { stroke: #56b4e9; fill: #56b4e9; }
+  .tinyseq .cut path { stroke: #f0a35e; }
+  .tinyseq .cut polygon { stroke: #f0a35e; fill: #f0a35e; }
   .tinyseq .unit.ink ellipse, .tinyseq .unit.ink path, .tinyseq .op.ink path, .tinyseq .initial.ink ellipse,
   .tinyseq .initial.ink path, .tinyseq .ellipsis.ink ellipse, .tinyseq .ellipsis.ink path,
   .tinyseq .constant.ink path { fill: #14171c; }

@@ -100,7 +100,7 @@ def test_gradcheck_of_a_saved_model(run, tmp_path):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("lstn", "'lstn' is neither a built-in cell (deeptransition, gru, grucell, lstm, lstmcell"),
+        ("lstn", "'lstn' is neither a built-in cell (clockworkcell, deeptransition, gru, grucell, leakycell, lstm"),
         ("mine.py", "which class of mine.py? Write mine.py:Class"),
         ("gone.py:Cell", "no such file: gone.py"),
         ("mine.py:Gone", "mine.py has no ts.nn.Cell or ts.nn.Module named 'Gone'; its own are: Leaky, Blocked, Broken"),
@@ -174,3 +174,26 @@ def test_draw_to_where_it_cannot(run, tmp_path, out, message):
     assert result.exit_code == 1, result.output
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+OVERLAID = {
+    "value": "root mean square",
+    "gradient": "gradient norm",
+    "share": "share of the terms of ∂L/∂W",
+    "saturation": "that are saturated",
+    "bytes": "bytes held",
+    "nonfinite": "is finite",
+    "cuts": "0 cuts",
+}
+
+
+@pytest.mark.parametrize(("overlay", "words"), OVERLAID.items())
+def test_draw_with_an_overlay(run, tmp_path, overlay, words):
+    done = run("draw", "rnn", "--overlay", overlay, "-o", "o.svg")
+    assert done.exit_code == 0, done.output
+    assert words in (tmp_path / "o.svg").read_text("utf-8")
+
+
+def test_draw_levels_of_a_chain_is_an_error(run):
+    done = run("draw", "rnn", "--overlay", "levels", "--steps", "600")
+    assert done.exit_code == 1 and "each step is a level of its own" in done.output

@@ -8,6 +8,7 @@ from typing import Any
 from tinyseq.errors import TinyseqError
 from tinyseq.viz.chapter import deep, gated, graphical, memory, plotted, recurrent, recursive, unfolding, wider
 from tinyseq.viz.chapter.figure import Figure
+from tinyseq.viz.chapter.gallery import ending, page
 from tinyseq.viz.render import write
 
 _modules = (unfolding, recurrent, graphical, wider, deep, recursive, gated, memory, plotted)
@@ -33,15 +34,19 @@ def file_name(number: str) -> str:
 
 
 def write_all(folder: Path) -> list[tuple[Path, str]]:
-    """Draw every figure into a folder, and the gallery; returns what was written and what it is."""
-    from tinyseq.viz.chapter.gallery import page
+    """Draw every figure into a folder, and the gallery; returns what was written and what it is.
 
+    Pictures are SVG; a plot whose SVG is large (a surface of thousands of polygons) is a PNG.
+    """
     pictures = {number: found.picture() for number, found in FIGURES.items()}
     written = [
-        (picture.save(folder / f"{file_name(number)}.svg"), f"figure {number}: {FIGURES[number].title}")
+        (picture.save(folder / f"{file_name(number)}.{ending(picture)}"), f"figure {number}: {FIGURES[number].title}")
         for number, picture in pictures.items()
     ]
-    return [*written, (write(folder / "index.html", page(pictures).encode()), "all of them with equations and code")]
+    return [
+        *written,
+        (write(folder / "index.html", page(FIGURES, pictures).encode()), "all of them with equations and code"),
+    ]
 
 
 __all__ = ["FIGURES", "Figure", "figure", "file_name", "write_all"]

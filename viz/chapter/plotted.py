@@ -1,4 +1,4 @@
-"""Figures 10.15 and 10.17: plots of real runs. A function of tinyseq.viz.flow_figures runs and plots each."""
+"""Figures 10.15 and 10.17: plots of real runs. Functions of tinyseq.viz.chapter_plots run and plot them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinyseq.viz.chapter.figure import source_of
 from tinyseq.viz.plots import FORMATS
 from tinyseq.viz.render import format_of, write
 
-MODULE = "tinyseq.viz.flow_figures"
+MODULE = "tinyseq.viz.chapter_plots"
 
 
 class Plot:
@@ -32,6 +32,11 @@ class Plot:
         """SVG text."""
         return self._bytes("svg").decode()
 
+    @cached_property
+    def png(self) -> bytes:
+        """PNG."""
+        return self._bytes("png")
+
     @property
     def json(self) -> str:
         """What it is."""
@@ -42,7 +47,7 @@ class Plot:
         kind = format_of(path, None)
         if kind not in FORMATS:
             raise TinyseqError(f"figure {self.figure.number} is a plot: {', '.join(FORMATS)}, not {kind}")
-        return write(path, self.svg.encode() if kind == "svg" else self._bytes(kind))
+        return write(path, self.svg.encode() if kind == "svg" else self.png if kind == "png" else self._bytes(kind))
 
     def _bytes(self, kind: str) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
