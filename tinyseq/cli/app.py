@@ -11,6 +11,7 @@ import typer
 from tinyseq.cli.bench import bench
 from tinyseq.cli.demo import demo
 from tinyseq.cli.inspect import draw, gradcheck
+from tinyseq.cli.step import step
 from tinyseq.cli.text import sample, train
 
 app = typer.Typer(
@@ -44,7 +45,7 @@ def _paragraphs(docstring: str | None) -> str:
     return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n"))
 
 
-for command in (demo, train, sample, draw, gradcheck, bench):
+for command in (demo, train, sample, draw, step, gradcheck, bench):
     app.command(help=_paragraphs(command.__doc__))(command)
 
 

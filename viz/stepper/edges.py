@@ -12,7 +12,7 @@ Everything is asked of the op's own vjp, the one that the executors run. A Jacob
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 

@@ -34,7 +34,7 @@ def to_html(
     compare: Tensor | Mapping[str, Tensor] | None = None,
     learning_rate: float = 0.1,
 ) -> Path:
-    """Write the stepper of a tape: one HTML file without network, to be walked forward, backward and through the update.
+    """Write the stepper of a tape: one HTML file, offline, to be walked forward, backward and through the update.
 
     loss           the scalar to differentiate, or its name; by default the one scalar that nothing else reads
     compare        another loss, or {title: loss}, on this or another tape: the page switches between the runs

@@ -123,7 +123,7 @@ class Run:
                 table.append((
                     step, max(self._event_after(i) for i, _, _ in uses), delta, size,
                     inner / (size * norm) if size * norm else 0.0, float(np.linalg.norm(running)),
-                    [(self.local[i], place) for i, place, _ in uses] if all(i in self.local for i, _, _ in uses) else [],
+                    [(self.local[i], place) for i, place, _ in uses if all(i in self.local for i, _, _ in uses)],
                 ))  # fmt: skip
             gap = float(np.linalg.norm(running - total))
         return {
@@ -204,7 +204,7 @@ class Run:
             "symbol": symbol(node) if node is not None else OPS[kind.op].symbol,
             "name": labels.clean(kind.name), "runs": labels.name(kind.name) if kind.name else (),
             "cell": labels.clean(kind.cell), "step": bool(self.tape.step[self.nodes[first]] >= 0),
-            "attrs": {key: value for key, value in kind.attrs},
+            "attrs": dict(kind.attrs),
             "equation": OPS[kind.op].equation,
             "value": words.value if words else "", "partials": words.partials if words else (),
             "line": labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "",

@@ -196,7 +196,7 @@ function follow(box, g) {
   const y = (at.top + at.bottom) / 2 - frame.top, move = {};
   if (x < frame.width * 0.18 || x > frame.width * 0.82) move.left = box.scrollLeft + x - frame.width / 2;
   if (y < 20 || y > frame.height - 20) move.top = box.scrollTop + y - frame.height / 2;
-  if (Object.keys(move).length) box.scrollTo({ ...move, behavior: calm.matches || playing ? "auto" : "smooth" });
+  if (Object.keys(move).length) box.scrollTo({ ...move, behavior: calm.matches || playing || Math.abs(x - frame.width / 2) > frame.width ? "auto" : "smooth" });
 }
 
 function draw_inside(run) {
