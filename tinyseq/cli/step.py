@@ -50,12 +50,10 @@ def step(
 
 
 def _recorded(target: str, sizes: dict[str, int], steps: int, batch: int, seed: int) -> tuple[Tensor, str]:
-    """The example loss of a target, recorded and differentiated, and what the loss is in words."""
+    """The example loss of a target, recorded, and what the loss is in words."""
     rng = np.random.default_rng(seed)
     found = find(target, sizes, rng, np.float32)
     found.parameters()
     example = Example(found, steps, batch, rng)
     with Tape(), users_code(target):
-        loss = example.loss()
-        loss.backward()
-    return loss, example.what
+        return example.loss(), example.what

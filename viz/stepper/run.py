@@ -34,7 +34,7 @@ class Run:
     def __init__(self, loss: Tensor, title: str, most: int) -> None:
         self.tape: Tape = loss.tape
         self.title, self.loss = title, loss
-        self.tape.backward(loss)
+        self.tape.backward(loss, seed=1.0)  # with a seed no plan is made: every value and gradient is wanted
         if self.tape.executor.grad(loss.index) is None:
             raise GradientError("the loss has no gradient, so there is no backward pass to step through")
         keep = ancestors(self.tape, loss.index)
@@ -101,7 +101,7 @@ class Run:
         parameter = self.tape.parameters[number]
         leaf: int = self.tape.node_of(parameter)  # type: ignore[assignment]
         total = np.asarray(self.edges.grads[leaf], np.float64)
-        norm = float(np.linalg.norm(total))
+        norm = _norm(total)
         group = dict(zip(self.order.nodes.tolist(), self.order.group.tolist(), strict=True))
         rows: dict[int, list[Any]] = {}
         consumers = set(self.tape.consumers(leaf).tolist()) & self.needed

@@ -37,7 +37,9 @@ def test_the_page_adds_terms_up_to_the_gradient_and_runs_backward_itself(browser
 def test_stepping_through_every_event_fills_the_ledger(browser, exported, name):
     path, _ = exported(name)
     with opened(browser, path) as page:
-        end, rows = page.evaluate("() => [stepper.runs[0].end, stepper.runs[0].ledgers[stepper.state.parameter].step.length]")
+        end, rows = page.evaluate(
+            "() => [stepper.runs[0].end, stepper.runs[0].ledgers[stepper.state.parameter].step.length]"
+        )
         assert page.locator("#ledger tbody tr").count() == 0
         counts = page.evaluate("""() => {
           const seen = [];
@@ -64,9 +66,13 @@ def test_keys_alone_walk_the_page(browser, exported):
             assert page.evaluate(state) == expected, key
         assert not page.is_visible("#guide")
         page.keyboard.press("Shift+ArrowRight")
-        first = page.evaluate("() => [stepper.state.k, stepper.runs[0].group[stepper.runs[0].node_at(stepper.state.k)]]")
+        first = page.evaluate(
+            "() => [stepper.state.k, stepper.runs[0].group[stepper.runs[0].node_at(stepper.state.k)]]"
+        )
         page.keyboard.press("Shift+ArrowRight")
-        second = page.evaluate("() => [stepper.state.k, stepper.runs[0].group[stepper.runs[0].node_at(stepper.state.k)]]")
+        second = page.evaluate(
+            "() => [stepper.state.k, stepper.runs[0].group[stepper.runs[0].node_at(stepper.state.k)]]"
+        )
         assert second[0] > first[0] and (first[1], second[1]) == (0, 1)
         page.keyboard.press("End")
         assert page.evaluate("() => stepper.state.k === stepper.runs[0].end")
@@ -88,7 +94,20 @@ def test_every_control_is_reached_with_tab_and_events_are_said(browser, exported
         for _ in range(40):
             page.keyboard.press("Tab")
             reached.append(page.evaluate("() => document.activeElement.id"))
-        wanted = ["to-forward", "first", "back", "play", "next", "by", "fold", "heat", "help-open", "position", "mask", "graph"]
+        wanted = [
+            "to-forward",
+            "first",
+            "back",
+            "play",
+            "next",
+            "by",
+            "fold",
+            "heat",
+            "help-open",
+            "position",
+            "mask",
+            "graph",
+        ]
         assert [name for name in reached if name in wanted] == wanted
         page.keyboard.press("ArrowRight")
         assert page.get_attribute("#say", "aria-live") == "polite"
@@ -193,7 +212,9 @@ def test_values_that_are_not_finite_survive(browser, tmp_path):
         loss = ts.sum(ts.linear(h, W) * 1e200).named("L")
     path = loss.tape.to_html(tmp_path / "n.html", loss=loss)
     with opened(browser, path) as page:
-        values = page.evaluate("() => { const r = stepper.runs[0], l = r.ledgers[0].leaf; return Array.from(r.array(r.value[l]).numbers, String); }")
+        values = page.evaluate(
+            "() => { const r = stepper.runs[0], l = r.ledgers[0].leaf; return Array.from(r.array(r.value[l]).numbers, String); }"
+        )
         assert values == ["1e+200", "Infinity", "1e-310", "1"]
         page.keyboard.press("End")
         page.keyboard.press("Shift+ArrowLeft")
@@ -216,21 +237,23 @@ def test_two_runs_are_switched_and_drawn_in_one_strip(browser, tmp_path):
             np.testing.assert_allclose(numbers, p.grad.ravel(), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("hidden", [48])
-def test_beyond_the_budget_units_are_sampled_and_a_banner_says_so(browser, tmp_path, hidden):
+def test_beyond_the_budget_units_are_sampled_and_a_banner_says_so(browser, tmp_path):
     from tinyseq.viz.stepper.page import step_page
 
-    loss = gated(ts.nn.LSTMCell, T=30, hidden=hidden)
-    text = step_page(loss.tape, loss=loss, budget=600_000)
-    assert len(text.encode()) <= 600_000
+    hidden = 48
+    loss = gated(ts.nn.LSTMCell, T=10, hidden=hidden)
+    text = step_page(loss.tape, loss=loss, budget=350_000)
+    assert len(text.encode()) <= 350_000
     (tmp_path / "s.html").write_text(text, "utf-8")
     with opened(browser, tmp_path / "s.html") as page:
         page.keyboard.press("End")
         assert "sampled units are kept" in page.text_content("#banner")
         cap, full = page.evaluate("() => [stepper.runs[0].cap, stepper.runs[0].full]")
         assert 0 < cap < hidden * hidden and not full
-        leaf = page.evaluate("() => { const r = stepper.runs[0], l = r.ledgers[1]; return [l.name, Array.from(r.array(r.grad[l.leaf]).numbers)]; }")
+        leaf = page.evaluate(
+            "() => { const r = stepper.runs[0], l = r.ledgers[1]; return [l.name, Array.from(r.array(r.grad[l.leaf]).numbers)]; }"
+        )
         W = next(p for p in used(loss) if p.name == leaf[0])
-        np.testing.assert_array_equal(leaf[1], W.grad.ravel()[np.arange(cap) * W.grad.size // cap])
+        np.testing.assert_allclose(leaf[1], W.grad.ravel()[np.arange(cap) * W.grad.size // cap], rtol=1e-12)
         page.select_option("#mask", "chunk")
         assert "too few numbers" in page.text_content("#mask-note")
