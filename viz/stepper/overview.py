@@ -95,7 +95,8 @@ def _owners(tape: Tape, order: Order, diagram: Diagram) -> dict[int, int]:
     """Each node belongs to the drawn node that it first leads to."""
     owner = {v.node: n for n, v in enumerate(diagram.vertices) if v.node >= 0}
     place = {i: at for at, i in enumerate(order.nodes.tolist())}
-    drawn, candidate = dict(owner), {}
+    drawn = dict(owner)
+    candidate: dict[int, tuple[tuple[bool, int], int]] = {}
     for at in range(len(order.nodes) - 1, -1, -1):
         i = int(order.nodes[at])
         if i in drawn:

@@ -25,12 +25,12 @@ def test_an_lstm_of_a_hundred_steps_fits_into_two_megabytes(tmp_path):
 
 
 def test_long_chains_hold_their_ends_and_stay_within_the_budget():
-    loss = rnn(T=600, hidden=2, batch=1)
-    text = step_page(loss.tape, loss=loss, budget=500_000)
-    assert len(text.encode()) <= 500_000
+    loss = rnn(T=250, hidden=2, batch=1)
+    text = step_page(loss.tape, loss=loss, budget=260_000)
+    assert len(text.encode()) <= 260_000
     assert f'"held":{len(loss.tape)}' not in text
     order = order_of(loss.tape, ancestors(loss.tape, loss.index), most=400)
-    assert order.steps[0] == 0 and order.steps[-1] == 599 and 0 < order.kept.sum() < 600
+    assert order.steps[0] == 0 and order.steps[-1] == 249 and 0 < order.kept.sum() < 600
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -162,7 +162,7 @@ def test_losses_without_a_backward_pass(tmp_path):
         ts.mean(y)
     with pytest.raises(ts.TinyseqError, match=r"a loss is one number, got shape \(3,\)"):
         tape.to_html(tmp_path / "x.html", loss=y)
-    with pytest.raises(ts.TinyseqError, match="which loss. This tape has 2 scalars"):
+    with pytest.raises(ts.TinyseqError, match="This tape has 2 scalars that nothing else reads"):
         tape.to_html(tmp_path / "x.html")
     with pytest.raises(ts.TinyseqError, match="there is no folder"):
         rnn().tape.to_html(tmp_path / "gone" / "x.html")
