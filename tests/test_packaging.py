@@ -87,6 +87,9 @@ def test_the_wheel_holds_every_module_and_the_type_marker(wheel: Path) -> None:
     inside = set(names(wheel))
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tinyseq").rglob("*.py")}
     wanted |= {f"tinyseq/viz/{path.relative_to(ROOT / 'viz').as_posix()}" for path in (ROOT / "viz").rglob("*.py")}
+    assets = list((ROOT / "viz" / "stepper" / "assets").iterdir())
+    assert {path.suffix for path in assets} == {".html", ".css", ".js"}
+    wanted |= {f"tinyseq/viz/stepper/assets/{path.name}" for path in assets}
     assert wanted <= inside, sorted(wanted - inside)
     assert "tinyseq/py.typed" in inside
     assert any(name.endswith("licenses/LICENSE") for name in inside)

@@ -409,6 +409,16 @@ class Tape:
             number[self.input_indices],
         )
 
+    def to_html(self, path: Any, **options: Any) -> Any:
+        """Write one offline HTML file that steps through forward, backward and update, node by node.
+
+        ``options`` are ``loss`` (the tensor or its name), ``title``, ``compare`` ({title: another loss}) and
+        ``learning_rate``; see ``tinyseq.viz.stepper.to_html``. Sets gradients; returns the path.
+        """
+        from tinyseq.viz.stepper import to_html
+
+        return to_html(self, path, **options)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from tinyseq.viz.notebook import tape_bundle
 

@@ -22,7 +22,6 @@ def memory_capacity(
         raise ShapeError("memory capacity is of one input and no feedback: make the reservoir with input_size=1")
     start = max(200, 2 * delays)
     net = EchoStateNetwork(reservoir, delays, ridge=ridge, method="qr")
-    found = []
     u = [generator(rng).uniform(-1, 1, (start + steps, 1, 1)).astype(reservoir.dtype) for _ in range(2)]
     late = [np.concatenate([np.roll(a, k, axis=0) for k in range(delays)], axis=2) for a in u]
     net.fit(u[0], late[0], washout=start)

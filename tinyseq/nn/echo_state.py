@@ -68,7 +68,8 @@ class EchoStateNetwork(Module):
         self.V_x = Parameter(np.zeros((output_size, self.input_size), dtype), "V_x") if sees_x else None
         self.V_y = Parameter(np.zeros((output_size, output_size), dtype), "V_y") if sees_y else None
         self._options = (sum(p.shape[1] for p in self._weights()), self.output_size, ridge, method)
-        self._ridge, self._online = Ridge(*self._options), None
+        self._ridge = Ridge(*self._options)
+        self._online: RecursiveLeastSquares | None = None
         self.fitted = False
         self._run_states, self._run_outputs = compiled(self._states), compiled(self._outputs)
         self._run_freely = compiled(self._freely)

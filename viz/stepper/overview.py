@@ -20,7 +20,6 @@ from tinyseq.viz.stepper.order import LEAVES, Order
 from tinyseq.viz.unfolded import unfolded
 
 MOST_COLUMNS = 240
-NAMED = 2  # parameters on one arrow that are named
 WIDE = 3  # units in one step beyond which those inside are contracted
 
 
@@ -96,7 +95,8 @@ def _owners(tape: Tape, order: Order, diagram: Diagram) -> dict[int, int]:
     """Each node belongs to the drawn node that it first leads to."""
     owner = {v.node: n for n, v in enumerate(diagram.vertices) if v.node >= 0}
     place = {i: at for at, i in enumerate(order.nodes.tolist())}
-    drawn, candidate = dict(owner), {}
+    drawn = dict(owner)
+    candidate: dict[int, tuple[tuple[bool, int], int]] = {}
     for at in range(len(order.nodes) - 1, -1, -1):
         i = int(order.nodes[at])
         if i in drawn:
@@ -154,7 +154,7 @@ def contracted(diagram: Diagram) -> Diagram:
             e, last = waiting.pop()
             if e.source not in removed:
                 known = found.get(e.source)
-                names = tuple(dict.fromkeys([*(known.label if known else ()), *e.label]))
+                names = e.label if e is last and known is None else ()  # an arrow made of several has no one name
                 delay = e.delay or last.delay
                 found[e.source] = Link(
                     e.source, target, names, delay, e.dashed or last.dashed,
@@ -168,8 +168,6 @@ def contracted(diagram: Diagram) -> Diagram:
     for v in diagram.vertices:
         if v.id not in removed:
             reach[v.id] = sources(v.id)
-            for link in reach[v.id].values():
-                link.label = link.label if len(link.label) <= NAMED else ()
     diagram.vertices = [v for v in diagram.vertices if v.id not in removed]
     diagram.links = [link for links in reach.values() for link in links.values()]
     return diagram

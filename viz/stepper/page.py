@@ -34,7 +34,7 @@ def to_html(
     compare: Tensor | Mapping[str, Tensor] | None = None,
     learning_rate: float = 0.1,
 ) -> Path:
-    """Write the stepper of a tape: one HTML file without network, to be walked forward, backward and through the update.
+    """Write the stepper of a tape: one HTML file, offline, to be walked forward, backward and through the update.
 
     loss           the scalar to differentiate, or its name; by default the one scalar that nothing else reads
     compare        another loss, or {title: loss}, on this or another tape: the page switches between the runs
@@ -62,19 +62,19 @@ def step_page(
     most = MOST_NODES // len(wanted)
     while True:
         runs = [Run(each, name or _title(each), most) for name, each in wanted]
-        page = _within(runs, learning_rate, budget)
+        bare = len(_assemble(runs, [1] * len(runs), learning_rate).encode())
+        page = _within(runs, bare, learning_rate, budget)
         if page is not None:
             return page
         if most < 50:
             raise TinyseqError(
                 f"even the smallest page of this tape is larger than {budget:,} bytes; give a larger budget"
             )
-        most //= 2
+        most = min(most // 2, int(0.7 * max(len(run.nodes) for run in runs) * budget / bare))
 
 
-def _within(runs: list[Run], learning_rate: float, budget: int) -> str | None:
-    """The page with as many numbers as the budget allows, None where even one of each array is too much."""
-    bare = len(_assemble(runs, [1] * len(runs), learning_rate).encode())
+def _within(runs: list[Run], bare: int, learning_rate: float, budget: int) -> str | None:
+    """The page with as many numbers as the budget allows, None where even one of each array is too much (``bare``)."""
     if bare > budget:
         return None
     for share in (1.0, 0.8, 0.6, 0.3, 0.0):  # the offsets of other caps may have more digits

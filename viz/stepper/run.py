@@ -34,7 +34,7 @@ class Run:
     def __init__(self, loss: Tensor, title: str, most: int) -> None:
         self.tape: Tape = loss.tape
         self.title, self.loss = title, loss
-        self.tape.backward(loss)
+        self.tape.backward(loss, seed=1.0)  # with a seed no plan is made: every value and gradient is wanted
         if self.tape.executor.grad(loss.index) is None:
             raise GradientError("the loss has no gradient, so there is no backward pass to step through")
         keep = ancestors(self.tape, loss.index)
@@ -101,7 +101,7 @@ class Run:
         parameter = self.tape.parameters[number]
         leaf: int = self.tape.node_of(parameter)  # type: ignore[assignment]
         total = np.asarray(self.edges.grads[leaf], np.float64)
-        norm = float(np.linalg.norm(total))
+        norm = _norm(total)
         group = dict(zip(self.order.nodes.tolist(), self.order.group.tolist(), strict=True))
         rows: dict[int, list[Any]] = {}
         consumers = set(self.tape.consumers(leaf).tolist()) & self.needed
@@ -123,7 +123,7 @@ class Run:
                 table.append((
                     step, max(self._event_after(i) for i, _, _ in uses), delta, size,
                     inner / (size * norm) if size * norm else 0.0, float(np.linalg.norm(running)),
-                    [(self.local[i], place) for i, place, _ in uses] if all(i in self.local for i, _, _ in uses) else [],
+                    [(self.local[i], place) for i, place, _ in uses if all(i in self.local for i, _, _ in uses)],
                 ))  # fmt: skip
             gap = float(np.linalg.norm(running - total))
         return {
@@ -204,7 +204,7 @@ class Run:
             "symbol": symbol(node) if node is not None else OPS[kind.op].symbol,
             "name": labels.clean(kind.name), "runs": labels.name(kind.name) if kind.name else (),
             "cell": labels.clean(kind.cell), "step": bool(self.tape.step[self.nodes[first]] >= 0),
-            "attrs": {key: value for key, value in kind.attrs},
+            "attrs": dict(kind.attrs),
             "equation": OPS[kind.op].equation,
             "value": words.value if words else "", "partials": words.partials if words else (),
             "line": labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "",

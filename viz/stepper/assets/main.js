@@ -178,7 +178,7 @@ function draw_folded(run, made, owner, stage) {
 // Eight to twelve columns fill the box, as long as their labels can be read.
 function scale(run, box, picture, folded) {
   const [width, height] = folded ? run.view.folded_size : run.view.size, room = box.clientWidth - 4, columns = run.view.columns;
-  let factor = Math.min(1.25, room / width);
+  let factor = Math.min(1, room / width);
   if (!folded && columns.length > 8) {
     const pitch = (columns[columns.length - 1][1] - columns[0][1]) / (columns.length - 1);
     factor = Math.min(1.1, Math.max(factor, Math.max(0.62, Math.min(room / (10 * pitch), 1.1))));
@@ -196,7 +196,7 @@ function follow(box, g) {
   const y = (at.top + at.bottom) / 2 - frame.top, move = {};
   if (x < frame.width * 0.18 || x > frame.width * 0.82) move.left = box.scrollLeft + x - frame.width / 2;
   if (y < 20 || y > frame.height - 20) move.top = box.scrollTop + y - frame.height / 2;
-  if (Object.keys(move).length) box.scrollTo({ ...move, behavior: calm.matches || playing ? "auto" : "smooth" });
+  if (Object.keys(move).length) box.scrollTo({ ...move, behavior: calm.matches || playing || Math.abs(x - frame.width / 2) > frame.width ? "auto" : "smooth" });
 }
 
 function draw_inside(run) {

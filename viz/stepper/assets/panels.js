@@ -13,8 +13,9 @@ function inspector(run, n, view) {
   if (run.is_leaf(n)) parts.push(...leaf(run, n, view, grad));
   else parts.push(equation(run, n, view, known));
   if (value && value.size > 1) parts.push(unit_picker(run, n, view, value));
-  parts.push(numbers(run, n, view, known ? value : null, grad));
-  if (!run.is_leaf(n) && known && run.walked[n] >= 0) parts.push(...backward_steps(run, n, view, grad));
+  const slopes = !run.is_leaf(n) && known && run.walked[n] >= 0 ? backward_steps(run, n, view, grad) : [];
+  const table = numbers(run, n, view, known ? value : null, grad);
+  parts.push(...(run.phase(view.k) === "backward" ? [...slopes, table] : [table, ...slopes]));
   const arriving = run.readers[n];
   if (arriving.length) parts.push(arrivals(run, n, view));
   box.replaceChildren(...parts.filter((p) => p !== ""));
