@@ -42,7 +42,7 @@ def product_from(name):
 
     @numba.njit
     def call(m, n, k, A, P, width, C, S, s_rs):
-        gemm_from(m, n, k, A, 0, k, 1, P, 0, width, k * width, C, 0, n, S, 0, s_rs)
+        gemm_from(m, n, k, A, 0, k, 1, P, 0, width, k * width, C, 0, n, 1, S, 0, s_rs)
 
     return call
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
+from tinyseq.engine.assemble import Assembler
 from tinyseq.engine.plan import Plan, plan_tape
 from tinyseq.engine.program import Program
 
@@ -150,3 +151,48 @@ def test_large_work_says_how_threads_share_it() -> None:
     last = plan.explain().split("\n\n")[-1]
     threads = Program(plan).threads
     assert last.startswith("Threads: one" if threads == 1 else f"Threads: up to {threads}.")
+
+
+def zeroed(plan: Plan) -> dict[str, int]:
+    """Elements that a run sets to zero before it adds to them, by what they are."""
+    found: dict[str, int] = {}
+    for block in plan.blocks:
+        for instruction in block.instructions:
+            if instruction.kernel.name == "zero":
+                what = instruction.operands[0].storage.what
+                found[what] = found.get(what, 0) + block.levels * max(instruction.d[0], 1) * instruction.d[3]
+    return found
+
+
+def test_a_gradient_that_comes_back_through_a_delay_is_zeroed_only_where_nothing_comes_back() -> None:
+    rng = np.random.default_rng(0)
+    decay = ts.Parameter(rng.normal(size=(B, H)).astype(np.float32), "decay")
+
+    def step(x: ts.Tensor, s: ts.Tensor) -> tuple[ts.Tensor, ts.Tensor]:
+        s = decay * s + x
+        return s, ts.tanh(s) * x
+
+    with ts.Tape(executor=ts.Reference):
+        x = ts.tensor(rng.normal(size=(T, B, H)).astype(np.float32))
+        loss = ts.sum(ts.unfold(step, ts.Chain(T), x, ts.zeros((B, H))).outputs)
+    plan = plan_of(loss)
+    assert max(zeroed(plan).values()) == B * H < T * B * H
+
+
+def test_a_layer_norm_in_a_loop_zeroes_nothing_of_its_own_and_is_shared_by_rows() -> None:
+    rng = np.random.default_rng(0)
+    W, gain, bias = (
+        ts.Parameter(rng.normal(size=s).astype(np.float32), n) for s, n in (((H, H), "W"), (H, "g"), (H, "b"))
+    )
+
+    def step(x: ts.Tensor, h: ts.Tensor) -> tuple[ts.Tensor, ts.Tensor]:
+        h = ts.tanh(ts.layer_norm(x + h @ W, gain, bias))
+        return h, h
+
+    with ts.Tape(executor=ts.Reference):
+        x = ts.tensor(rng.normal(size=(T, B, H)).astype(np.float32))
+        loss = ts.sum(ts.unfold(step, ts.Chain(T), x, ts.zeros((B, H))).outputs)
+    plan = plan_of(loss)
+    assert set(zeroed(plan)) <= {"∂L/∂tanh"}
+    modes = {Assembler(plan, 0, 2).mode(block) for block in plan.blocks if block.recurrent}
+    assert modes == {"rows"}

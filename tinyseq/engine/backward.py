@@ -280,10 +280,12 @@ class Backward(Accumulation):
         packed, k, n = self.f.pack(matmul, True)
         add = self.flag(self.graph.classes[ref.source], ref, True, inside)
         opened = self.f.open(cls, inside, cls.count == 1 or (to.flat and g.flat))
-        operands = [self.p.address(to, matmul, shift), self.p.address(g, cls), Address(packed.storage, 0)]
+        target = self.p.address(to, matmul, shift)
+        operands = [target, self.p.address(g, cls), Address(packed.storage, 0), target]
         vary = {0: self.p.rows_of(cls)}
-        split = Split(0, 1, (to.row, g.row, 0), vary[0][0])
-        self.p.run(kernels.GEMM_PACKED, operands, [0, to.row, g.row, 0, add, n, k], vary, split)
+        strides = (to.row, g.row, 0, to.row)
+        split = Split(0, 1, strides, vary[0][0])
+        self.p.run(kernels.GEMM_PACKED, operands, [0, *strides, add, n, k], vary, split)
         if opened:
             self.p.end()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.engine.assemble import Assembler
-from tinyseq.engine.kernels import WEIGHT_GRADIENT
+from tinyseq.engine.kernels import GEMM_PACKED, WEIGHT_GRADIENT
 from tinyseq.engine.layout import Block, Instruction
 from tinyseq.engine.plan import Plan
 from tinyseq.errors import TapeError
@@ -22,6 +22,10 @@ def verify_plan(plan: Plan) -> None:
             target = instruction.operands[0].storage
             adds = len(instruction.d) > len(instruction.operands) + 1 and instruction.d[1 + len(instruction.operands)]
             sources = instruction.operands[0 if adds else 1 :]
+            if (
+                instruction.kernel is GEMM_PACKED
+            ):  # what it starts from is its last operand, read only if the flag is set
+                sources = instruction.operands[1 : 4 if adds else 3]
             for address in sources:
                 storage = address.storage
                 if storage.index not in written and storage.space != "origin" and not block.recurrent:

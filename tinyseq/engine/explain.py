@@ -109,7 +109,7 @@ class Explanation(Words):
     def is_hoisted(self, instruction: Instruction, block: Block) -> bool:
         """Whether an instruction before the loop writes a sum that the loop goes on with."""
         owner = self.owner(instruction)
-        known = instruction.kernel.name in ("gemm_packed", "gemm_packed_from", "add_to") and block.phase == "forward"
+        known = instruction.kernel.name in ("gemm_packed", "add_to") and block.phase == "forward"
         return known and not block.recurrent and owner is not None and owner.index in self.recurring
 
     def hoisted(self) -> list[str]:
@@ -152,8 +152,7 @@ class Explanation(Words):
 
     def in_place(self) -> list[str]:
         """Sums that are never made beside what they add to."""
-        starts = "gemm_packed_from"  # a sum that begins with what a product is added to
-        added = [self.sentence(i, b) for b, i in self.instructions() if self.adds(i) or i.kernel.name == starts]
+        added = [self.sentence(i, b) for b, i in self.instructions() if self.adds(i)]
         if not added:
             return []
         return [

@@ -56,20 +56,20 @@ def make_gemm_from(tile: Tile) -> Any:
 
     @intrinsic
     def gemm_from(  # type: ignore[no-untyped-def]
-        typing_context, m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, S, s_off, s_rs
+        typing_context, m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, accumulate, S, s_off, s_rs
     ):
         itemsize = checked_itemsize("gemm_from", (A, B, C, S))
         i_ = types.intp
-        signature = types.none(i_, i_, i_, A, i_, i_, i_, B, i_, i_, i_, C, i_, i_, S, i_, i_)
+        signature = types.none(i_, i_, i_, A, i_, i_, i_, B, i_, i_, i_, C, i_, i_, i_, S, i_, i_)
 
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            m, n, k, _, a_off, a_rs, a_cs, _, b_off, b_ks, b_js, _, c_off, c_rs, _, s_off, s_rs = arguments
+            m, n, k, _, a_off, a_rs, a_cs, _, b_off, b_ks, b_js, _, c_off, c_rs, accumulate, _, s_off, s_rs = arguments
             a = element_address(context, builder, A, arguments[3], a_off)
             b = element_address(context, builder, B, arguments[7], b_off)
             c = element_address(context, builder, C, arguments[11], c_off)
-            s = element_address(context, builder, S, arguments[14], s_off)
+            s = element_address(context, builder, S, arguments[15], s_off)
             function = _gemm_function(builder.module, tile, itemsize)
-            builder.call(function, [m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, INT(1), s, s_rs])
+            builder.call(function, [m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate, s, s_rs])
             return context.get_dummy_value()
 
         return signature, generate
@@ -89,10 +89,10 @@ NaN and infinity propagate. Indices aren't checked: the caller vouches for them.
 """
 
 gemm_from = make_gemm_from(HOST)
-"""gemm_from(m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, S, s_off, s_rs), in kernels.
+"""gemm_from(m, n, k, A, a_off, a_rs, a_cs, B, b_off, b_ks, b_js, C, c_off, c_rs, accumulate, S, s_off, s_rs).
 
-C[i, j] = S[i, j] + Σ_p A[i, p] B[p, j] with S[i, j] at s_off + i s_rs + j: s_rs = 0 adds one row to all. The rest is
-as in `gemm`. S overlaps C nowhere.
+In kernels: C[i, j] = S[i, j] + Σ_p A[i, p] B[p, j] with S[i, j] at s_off + i s_rs + j: s_rs = 0 adds one row to all.
+S is C, or overlaps it nowhere; with accumulate = 0 it isn't read. The rest is as in `gemm`.
 """
 
 

@@ -12,17 +12,13 @@ from tinyseq.ops.op import Kernel, map_kernel
 
 
 @kernel
-def _gemm_packed(d, y, x, w):
-    """y (rows, n) (+)= x (rows, k) · w, packed; d = [rows, stride of y, of x, 0, accumulate, n, k]."""
-    width = panel_width(y.dtype)
-    gemm(d[0], d[5], d[6], x, 0, d[2], 1, w, 0, width, d[6] * width, y, 0, d[1], d[4])
+def _gemm_packed(d, y, x, w, c):
+    """y (rows, n) = c + x (rows, k) · w, packed, or x · w; d = [rows, stride of y, of x, 0, of c, from c?, n, k].
 
-
-@kernel
-def _gemm_packed_from(d, y, x, w, c):
-    """y (rows, n) = c + x (rows, k) · w, packed; d = [rows, stride of y, of x, 0, of c, 0, n, k]."""
+    y is its own c where the product is added to what is there. One kernel for all: each compiles every tile.
+    """
     width = panel_width(y.dtype)
-    gemm_from(d[0], d[6], d[7], x, 0, d[2], 1, w, 0, width, d[7] * width, y, 0, d[1], c, 0, d[4])
+    gemm_from(d[0], d[6], d[7], x, 0, d[2], 1, w, 0, width, d[7] * width, y, 0, d[1], d[5], c, 0, d[4])
 
 
 @kernel
@@ -119,8 +115,7 @@ def _zero(d, y):
             row[i] = y.dtype.type(0)
 
 
-GEMM_PACKED = Kernel("gemm_packed", _gemm_packed, ("y", "x", "w"))
-GEMM_PACKED_FROM = Kernel("gemm_packed_from", _gemm_packed_from, ("y", "x", "w", "c"))
+GEMM_PACKED = Kernel("gemm_packed", _gemm_packed, ("y", "x", "w", "c"))
 PACK = Kernel("pack", _pack, ("y", "w"))
 WEIGHT_GRADIENT = Kernel("weight_gradient", _weight_gradient, ("y", "x", "g"))
 MATMUL_TILED = Kernel("matmul_tiled", _matmul_tiled, ("y", "a", "b"))

@@ -75,13 +75,12 @@ class Sums(Emission):
         opened = self.open(cls, inside, flat)
         coefficient, key = self.p.rows_of(cls)
         operands = [self.p.address(out, cls), self.p.address(a, matmul, shift), Address(packed.storage, 0)]
-        strides = [out.row, a.row, 0]
-        if start is not None:
-            operands.append(self.p.address(start[0], cls, start[1]))
-            strides.append(start[0].row)
-        kernel = kernels.GEMM_PACKED if start is None else kernels.GEMM_PACKED_FROM
-        split = Split(0, 1, tuple(strides), coefficient)
-        self.p.run(kernel, operands, [0, *strides, add, n, k], {0: (coefficient, key)}, split)
+        first, place = (out, 0) if start is None else start
+        operands.append(self.p.address(first, cls, place))
+        add = add if start is None else 1
+        strides = (out.row, a.row, 0, first.row)
+        split = Split(0, 1, strides, coefficient)
+        self.p.run(kernels.GEMM_PACKED, operands, [0, *strides, add, n, k], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
 

@@ -84,9 +84,9 @@ class Words:
         sign = "+=" if self.adds(instruction) else "="
         match name:
             case "gemm_packed":
+                if self.starts(instruction):
+                    return f"{y} = {rest[2]} + {rest[0]} · {rest[1]}"
                 return f"{y} {sign} {rest[0]} · {rest[1]}"
-            case "gemm_packed_from":
-                return f"{y} = {rest[2]} + {rest[0]} · {rest[1]}"
             case "weight_gradient":
                 return f"{y} {sign} Σ {rest[1]} · {rest[0]}, a product of all rows at once"
             case "column_sum":
@@ -109,6 +109,12 @@ class Words:
         """Whether an instruction adds to what is there."""
         slot = 1 + len(instruction.operands)
         return len(instruction.d) > slot and bool(instruction.d[slot]) and instruction.kernel.name != "pack"
+
+    @staticmethod
+    def starts(instruction: Instruction) -> bool:
+        """Whether a product is added to something else than what is there."""
+        own = instruction.operands[0] == instruction.operands[-1]
+        return instruction.kernel.name == "gemm_packed" and bool(instruction.d[5]) and not own
 
     # -- numbers
     def members(self, instruction: Instruction, block: Block) -> int:
