@@ -7,7 +7,7 @@ taken off the tape again and stamped for every instance as array arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,20 +34,19 @@ def flatten(tree: Any) -> list[Tensor]:
 
 def rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
     """The same nesting with other leaves."""
-    supply = iter(leaves)
+    return _rebuild(tree, iter(leaves))
 
-    def walk(branch: Any) -> Any:
-        if branch is None:
-            return None
-        if isinstance(branch, tuple) and hasattr(branch, "_fields"):
-            return type(branch)(*[walk(b) for b in branch])
-        if isinstance(branch, (tuple, list)):
-            return type(branch)(walk(b) for b in branch)
-        if isinstance(branch, dict):
-            return {key: walk(branch[key]) for key in sorted(branch, key=str)}
-        return next(supply)
 
-    return walk(tree)
+def _rebuild(branch: Any, supply: Iterator[Any]) -> Any:  # no closure: one that calls itself would keep the leaves
+    if branch is None:
+        return None
+    if isinstance(branch, tuple) and hasattr(branch, "_fields"):
+        return type(branch)(*[_rebuild(b, supply) for b in branch])
+    if isinstance(branch, (tuple, list)):
+        return type(branch)(_rebuild(b, supply) for b in branch)
+    if isinstance(branch, dict):
+        return {key: _rebuild(branch[key], supply) for key in sorted(branch, key=str)}
+    return next(supply)
 
 
 # -- folding ------------------------------------------------------------------------------------------------------

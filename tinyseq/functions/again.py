@@ -47,6 +47,8 @@ def one(key: Any, long: Callable[..., Any], x: Any, frame: Any) -> Any:
 
 def two(key: Any, long: Callable[..., Any], a: Any, b: Any, frame: Any) -> Any:
     """``long(a, b)``, or the nodes that it recorded last time from this place. One of the two may be a number."""
+    left: Any
+    right: Any
     if type(a) is Tensor:
         tape, left, i = a.tape, a.form, a.index
         if type(b) is Tensor:
@@ -93,7 +95,7 @@ def many(key: Any, long: Callable[..., Any], operands: tuple, frame: Any) -> Any
     tape = next((x.tape for x in operands if type(x) is Tensor), None)
     if tape is None:
         return long(*operands)
-    places = [x if type(x) is Tensor else tape.leaves.get(x) if type(x) is Parameter else None for x in operands]
+    places: Any = [x if type(x) is Tensor else tape.leaves.get(x) if type(x) is Parameter else None for x in operands]
     if None in places:
         return long(*operands)
     place = (key, id(frame.f_code), frame.f_lasti, *[x.form for x in places])
