@@ -169,7 +169,6 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinyseqError], str]] = {
     "a gradient inside a step": (lambda: chained(lambda x, h: (h, h.grad)), TapeError, "a value or gradient was asked for inside a step"),
     "backward inside a step": (lambda: chained(lambda x, h: (h, ts.sum(h).backward())), TapeError, "backward inside a step that is being recorded"),
     "unfolding inside a step": (lambda: chained(lambda x, h: (h, chained(identity).final)), TapeError, "unfold inside a step that is itself being unfolded"),
-    "columns inside a step": (lambda: chained(lambda x, h: (h * float(len(x.tape.rows)), h)), TapeError, "a step read columns of the tape"),
     "rows of a ragged chain": (lambda: chained(identity, [2, 3], x=ones(6, 2)), ShapeError, r"2 sequences with 5 steps in all needs packed rows \(5, …\) from chain.pack\(list\)"),
     "state of a ragged chain": (lambda: chained(identity, [2, 3], x=ones(5, 2), h=ones(3, 2)), ShapeError, r"2 sequences needs initial states of 2 rows, got \(3, 2\)"),
     "padded tokens": (lambda: chained(identity, [2, 3], x=TOKENS), DtypeError, r"given packed: chain.pack\(list of arrays\)"),

@@ -7,14 +7,14 @@ taken off the tape again and stamped for every instance as array arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape import Tape
+from tinyseq.tape import INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, internal, leaked
 
 internal(__file__)
@@ -34,20 +34,19 @@ def flatten(tree: Any) -> list[Tensor]:
 
 def rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
     """The same nesting with other leaves."""
-    supply = iter(leaves)
+    return _rebuild(tree, iter(leaves))
 
-    def walk(branch: Any) -> Any:
-        if branch is None:
-            return None
-        if isinstance(branch, tuple) and hasattr(branch, "_fields"):
-            return type(branch)(*[walk(b) for b in branch])
-        if isinstance(branch, (tuple, list)):
-            return type(branch)(walk(b) for b in branch)
-        if isinstance(branch, dict):
-            return {key: walk(branch[key]) for key in sorted(branch, key=str)}
-        return next(supply)
 
-    return walk(tree)
+def _rebuild(branch: Any, supply: Iterator[Any]) -> Any:  # no closure: one that calls itself would keep the leaves
+    if branch is None:
+        return None
+    if isinstance(branch, tuple) and hasattr(branch, "_fields"):
+        return type(branch)(*[_rebuild(b, supply) for b in branch])
+    if isinstance(branch, (tuple, list)):
+        return type(branch)(_rebuild(b, supply) for b in branch)
+    if isinstance(branch, dict):
+        return {key: _rebuild(branch[key], supply) for key in sorted(branch, key=str)}
+    return next(supply)
 
 
 # -- folding ------------------------------------------------------------------------------------------------------
@@ -90,9 +89,9 @@ def fold(
     tape.flush()
     base = len(tape)
     scope = tape.scope
-    tape.folds += 1
-    tape.folding = tape.folds
-    try:  # a step that fails leaves its nodes on the tape, where nothing depends on them
+    tape.fold(scope)
+    keep = None  # a step that fails leaves its nodes on the tape, where nothing depends on them
+    try:
         places = [
             Tensor(tape, tape.append("input", (), shape, code, name="placeholder"), shape, code)
             for shape, code in slots
@@ -100,21 +99,19 @@ def fold(
         tape.scope = (cell, 0)
         state_tree, output_tree = run(places)
         state, outputs = flatten(state_tree), flatten(output_tree)
+        if any(leaf.fold not in (0, tape.folding) for leaf in (*state, *outputs)):
+            raise leaked()
+        rows = list(zip(*(c[base:].tolist() for c in (tape.kind, tape.rows, tape.arg, tape.step)), strict=True))
+        inputs = [tape.inputs(i) for i in range(base, len(tape))]
+        keep = base
     finally:
-        tape.scope, tape.folding = scope, 0
-    if any(leaf.fold not in (0, tape.folds) for leaf in (*state, *outputs)):
-        raise leaked()
-    if tape._n_flushed > base:
-        raise TapeError(
-            "a step read columns of the tape while it was being recorded for unfolding; read them after unfold(...)"
-        )
-    rows, inputs = list(tape._rows), list(tape._row_inputs)
+        tape.unfold(scope, keep)
     first = base + len(slots)
+    last = base + len(rows)
     where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(len(slots))}
-    leaves = [i for i in range(first, len(tape)) if tape.kinds[rows[i - base][0]].op in ("input", "parameter")]
-    inner = sorted(set(range(first, len(tape))) - set(leaves))
+    leaves = [i for i in range(first, last) if tape.kinds[rows[i - base][0]].op in ("input", "parameter")]
+    inner = sorted(set(range(first, last)) - set(leaves))
     where.update({old: (LOCAL, place) for place, old in enumerate(inner)})
-    _truncate(tape, base)
     for old in leaves:
         new = _keep_leaf(tape, old, rows[old - base])
         where[old] = (FIXED, new)
@@ -139,24 +136,17 @@ def fold(
     )
 
 
-def _truncate(tape: Tape, base: int) -> None:
-    del tape._rows[base - tape._n_flushed :]
-    del tape._row_inputs[base - tape._n_flushed :]
-    tape._n = base
-    for key in [key for key, node in tape._parameter_nodes.items() if node >= base]:
-        tape._parameter_nodes[key] = -1  # kept below, at its new place
-
-
 def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
     kind = tape.kinds[row[0]]
-    new = tape._n
-    tape._rows.append((tape.kind_id(kind._replace(cell="")), row[1], row[2], -1))
-    tape._row_inputs.append(())
-    tape._n += 1
+    scope, tape.scope = tape.scope, ("", -1)
+    new = tape.push(tape.kind_id(kind._replace(cell="")), row[1], row[2], ())
+    tape.scope = scope
     if kind.op == "parameter":
         tape._parameter_nodes[id(tape.parameters[row[2]])] = new
     else:
         tape.executor.rebind(old, new)
+        if kind.dtype == INT64:
+            tape.origin[new] = new
     return new
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
+from struct import pack
+from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -59,6 +61,28 @@ class Node(NamedTuple):
     line: tuple[str, int]
 
 
+class Form:
+    """Shape and dtype of tensors, and the fold they were made in: one object on a tape for all that are alike.
+
+    Sites are looked up by forms, which compare by identity; so a tensor of another tape, or one that leaked out of a
+    fold, finds no site and comes to the checks.
+    """
+
+    __slots__ = ("dtype_code", "fold", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype_code: int, fold: int) -> None:
+        self.shape, self.dtype_code, self.fold = shape, dtype_code, fold
+
+
+class Leaf:
+    """Where a parameter stands on a tape: what a tensor is without its tape."""
+
+    __slots__ = ("form", "index")
+
+    def __init__(self, index: int, form: Form) -> None:
+        self.index, self.form = index, form
+
+
 class Tape:
     """A computational graph under construction: ``with ts.Tape() as tape: ...`` records into it.
 
@@ -70,32 +94,49 @@ class Tape:
 
     def __init__(self, executor: Callable[[Tape], Any] | None = None) -> None:
         make = executor or type(self).default_executor
-        self.kinds: list[Kind] = []
+        self._kinds: list[Kind] = []
         self.parameters: list[Parameter] = []
         self._kind_ids: dict[Kind, int] = {}
-        self.sites: dict[tuple, tuple[int, tuple[int, ...], int]] = {}
         self._parameter_nodes: dict[int, int] = {}
         self._cell_names: dict[int, tuple[object, str]] = {}
         self._cell_calls: dict[str, int] = {}
-        self.scope: tuple[str, int] = ("", -1)
         self.folding = 0  # number of the step being recorded to be stamped, 0 outside of one
         self.folds = 0
-        self._n = 0
+        # what is known of places in the user's program, so that recording there again is quick
+        self.sites: dict[tuple, Any] = {}  # those of the cell being recorded
+        self.codes: dict[int, CodeType] = {}  # sites know a code object by its address: it has to stay
+        self.leaves: dict[Parameter, Leaf] = {}  # of parameters met since this tape became the current one
+        self.origin: dict[int, int] = {}  # for integers, the input leaf whose elements they are
+        self._sites: dict[tuple[str, int], dict[tuple, Any]] = {("", 0): self.sites}
+        self._forms: dict[tuple, Form] = {}
+        # nodes not yet in the columns: for each its sort, inverted, then its inputs
+        self.stream: list[int] = []
+        self.args: list[int] = []  # of those whose sort says that they have one
+        self.renamed: list[tuple[int, str]] = []
+        self._sorts: dict[tuple[int, int, bool], int] = {}  # (kind, rows, with an arg): numbered as they come
+        self._sort_list: list[tuple[int, int, bool]] = []
+        self._scope: tuple[str, int] = ("", -1)
+        self._turns: list[int] = [0]  # the nodes before which the step changed, and to what
+        self._steps: list[int] = [-1]
+        self._new_names: dict[tuple[int, str], int] = {}
+        self.n = 0
         self._n_flushed = 0
         self._n_edges = 0
         self._table = np.empty((4, 64), np.int64)  # kind, rows, arg, step
         self._ptr = np.zeros(65, np.int64)
         self._edges = np.empty(128, np.int64)
-        self._rows: list[tuple[int, int, int, int]] = []
-        self._row_inputs: list[tuple[int, ...]] = []
         self.executor: Any = make(self) if make is not None else None
 
     # -- recording ------------------------------------------------------------------------------------------
     def __enter__(self) -> Tape:
-        _current.set((*_current.get(), self))
+        stack = _current.get()
+        if stack:
+            stack[-1].leaves = {}  # a parameter used from now on means its leaf on this tape
+        _current.set((*stack, self))
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.leaves = {}
         stack = list(_current.get())
         for place in range(len(stack) - 1, -1, -1):
             if stack[place] is self:
@@ -123,8 +164,8 @@ class Tape:
         """The number of an interned kind."""
         found = self._kind_ids.get(kind)
         if found is None:
-            found = self._kind_ids[kind] = len(self.kinds)
-            self.kinds.append(kind)
+            found = self._kind_ids[kind] = len(self._kinds)
+            self._kinds.append(kind)
         return found
 
     def append(
@@ -144,11 +185,71 @@ class Tape:
 
     def push(self, kind: int, rows: int, arg: int, inputs: tuple[int, ...]) -> int:
         """Append one node of a known kind and return its index."""
-        self._rows.append((kind, rows, arg, self.scope[1]))
-        self._row_inputs.append(inputs)
-        index = self._n
-        self._n = index + 1
+        self.stream.append(self.sort(kind, rows, arg != 0))
+        self.stream.extend(inputs)
+        if arg:
+            self.args.append(arg)
+        index = self.n
+        self.n = index + 1
         return index
+
+    def sort(self, kind: int, rows: int, with_arg: bool = False) -> int:
+        """What stands for a node in the stream, a negative number: its kind, its rows, whether it has an arg."""
+        key = (kind, rows, with_arg)
+        found = self._sorts.get(key)
+        if found is None:
+            found = self._sorts[key] = ~len(self._sorts)
+            self._sort_list.append(key)
+        return found
+
+    def leaf_sort(self, sort: int) -> bool:
+        """Whether a number in the stream stands for a leaf that the executor or the tape knows of."""
+        return self._kinds[self._sort_list[~sort][0]].op in ("input", "parameter")
+
+    def form(self, shape: tuple[int, ...], dtype_code: int, flipped: bool = False) -> Form:
+        """The form of tensors made now; ``flipped`` tells those that stand for a transpose apart."""
+        key = (shape, dtype_code, self.folding, flipped)
+        found = self._forms.get(key)
+        if found is None:
+            found = self._forms[key] = Form(shape, dtype_code, self.folding)
+        return found
+
+    @property
+    def scope(self) -> tuple[str, int]:
+        """Cell and step of what is recorded now."""
+        return self._scope
+
+    @scope.setter
+    def scope(self, scope: tuple[str, int]) -> None:
+        self._scope = scope
+        key = (scope[0], self.folding)
+        sites = self._sites.get(key)
+        if sites is None:
+            sites = self._sites[key] = {}
+        self.sites = sites
+        self._turns.append(self.n)
+        self._steps.append(scope[1])
+
+    def fold(self, scope: tuple[str, int]) -> None:
+        """Begin to record a step that is taken off the tape again: nothing known of it may outlive it."""
+        self.folds += 1
+        self.folding = self.folds
+        self.leaves, self.scope = {}, scope
+
+    def unfold(self, scope: tuple[str, int], length: int | None) -> None:
+        """End what ``fold`` began: back to a scope and, but for None, to the nodes before."""
+        self._sites = {key: sites for key, sites in self._sites.items() if key[1] != self.folding}
+        self._forms = {key: form for key, form in self._forms.items() if key[2] != self.folding}
+        self.folding, self.leaves = 0, {}
+        if length is not None:
+            self.flush()
+            self.n = self._n_flushed = length
+            self._turns, self._steps = [length], [-1]
+            self._n_edges = int(self._ptr[length])
+            self.origin = {i: leaf for i, leaf in self.origin.items() if i < length}
+            for parameter in [p for p, node in self._parameter_nodes.items() if node >= length]:
+                self._parameter_nodes[parameter] = -1  # the caller gives it a new place
+        self.scope = scope
 
     def extend(
         self,
@@ -161,32 +262,49 @@ class Tape:
     ) -> int:
         """Append many nodes at once (unfolding is this). Returns the index of the first."""
         self.flush()
-        first, n, m = self._n, len(kind), len(inputs)
+        first, n, m = self.n, len(kind), len(inputs)
         self._reserve(first + n, self._n_edges + m)
         block = self._table[:, first : first + n]
         block[0], block[1], block[2], block[3] = kind, rows, arg, step
         np.cumsum(n_inputs, out=self._ptr[first + 1 : first + n + 1])
         self._ptr[first + 1 : first + n + 1] += self._n_edges
         self._edges[self._n_edges : self._n_edges + m] = inputs
-        self._n = self._n_flushed = first + n
+        self.n = self._n_flushed = first + n
         self._n_edges += m
         return first
 
     def flush(self) -> None:
-        """Move rows appended one by one into the columns."""
-        if not self._rows:
+        """Move what was appended one by one into the columns."""
+        if not self.stream:
             return
-        lo, hi = self._n_flushed, self._n
-        flat = list(itertools.chain.from_iterable(self._row_inputs))
-        self._reserve(hi, self._n_edges + len(flat))
-        self._table[:, lo:hi] = np.array(self._rows, np.int64).T
-        counts = np.fromiter(map(len, self._row_inputs), np.int64, hi - lo)
-        self._ptr[lo + 1 : hi + 1] = np.cumsum(counts) + self._n_edges
-        self._edges[self._n_edges : self._n_edges + len(flat)] = flat
-        self._n_edges += len(flat)
+        lo, hi = self._n_flushed, self.n
+        stream = np.frombuffer(pack(f"{len(self.stream)}q", *self.stream), np.int64)  # half the time of np.array
+        new = stream < 0
+        edges = stream[~new]
+        places = np.flatnonzero(new)
+        sorts = np.array(self._sort_list, np.int64).T
+        which = ~stream[places]
+        self._reserve(hi, self._n_edges + len(edges))
+        block = self._table[:, lo:hi]
+        block[:2] = sorts[:2, which]
+        block[2] = 0
+        if self.args:
+            block[2, sorts[2, which] != 0] = self.args
+        turns = np.array([*self._turns, hi])
+        block[3] = np.repeat(self._steps, np.diff(np.maximum(turns, lo)))
+        # inputs of the nodes up to one: all numbers in the stream up to the next, but for those of the nodes
+        ends = np.append(places[1:], len(stream)) - np.arange(1, hi - lo + 1)
+        self._ptr[lo + 1 : hi + 1] = ends + self._n_edges
+        self._edges[self._n_edges : self._n_edges + len(edges)] = edges
+        self._n_edges += len(edges)
         self._n_flushed = hi
-        self._rows.clear()
-        self._row_inputs.clear()
+        self.stream.clear()
+        self.args.clear()
+        self._turns, self._steps = [hi], [self._scope[1]]
+        if self.renamed:
+            renamed, self.renamed = self.renamed, []
+            for index, name in renamed:
+                self.rename(index, name)
 
     def _reserve(self, nodes: int, edges: int) -> None:
         if nodes > self._table.shape[1]:
@@ -204,7 +322,7 @@ class Tape:
         """The one leaf that stands for a parameter on this tape."""
         node = self._parameter_nodes.get(id(parameter))
         if node is None:
-            scope, self.scope = self.scope, ("", -1)
+            scope, self.scope = self._scope, ("", -1)
             code = DTYPES.index(parameter.value.dtype)
             node = self.append(
                 "parameter",
@@ -224,6 +342,10 @@ class Tape:
     def node_of(self, parameter: Parameter) -> int | None:
         """Index of the parameter's leaf, or None where this tape does not use it."""
         return self._parameter_nodes.get(id(parameter))
+
+    def knows(self, cell: object) -> bool:
+        """Whether a cell has been called on this tape."""
+        return id(cell) in self._cell_names
 
     def cell_name(self, cell: object, wanted: str) -> str:
         """A scope name for this cell, unique on this tape."""
@@ -247,46 +369,54 @@ class Tape:
         if not isinstance(name, str):
             raise TapeError(f"a name is text, got {name!r}; write tensor.named('h')")
         if index >= self._n_flushed:
-            at = index - self._n_flushed
-            kind, rows, arg, step = self._rows[at]
-            self._rows[at] = (self.kind_id(self.kinds[kind]._replace(name=name)), rows, arg, step)
-        else:
-            kind = int(self._table[0, index])
-            self._table[0, index] = self.kind_id(self.kinds[kind]._replace(name=name))
+            self.renamed.append((index, name))
+            return
+        key = (int(self._table[0, index]), name)
+        kind = self._new_names.get(key)
+        if kind is None:
+            kind = self._new_names[key] = self.kind_id(self._kinds[key[0]]._replace(name=name))
+        self._table[0, index] = kind
 
     # -- reading --------------------------------------------------------------------------------------------
     def __len__(self) -> int:
-        return self._n
+        return self.n
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The interned kinds, by their numbers."""
+        if self.renamed:
+            self.flush()
+        return self._kinds
 
     @property
     def kind(self) -> np.ndarray:
         """Kind of each node, (n,)."""
         self.flush()
-        return self._table[0, : self._n]
+        return self._table[0, : self.n]
 
     @property
     def rows(self) -> np.ndarray:
         """Length of each node's first axis, -1 for scalars, (n,)."""
         self.flush()
-        return self._table[1, : self._n]
+        return self._table[1, : self.n]
 
     @property
     def arg(self) -> np.ndarray:
         """The varying integer attribute of each node, (n,)."""
         self.flush()
-        return self._table[2, : self._n]
+        return self._table[2, : self.n]
 
     @property
     def step(self) -> np.ndarray:
         """Time step or tree position of each node, -1 outside any cell, (n,)."""
         self.flush()
-        return self._table[3, : self._n]
+        return self._table[3, : self.n]
 
     @property
     def input_pointers(self) -> np.ndarray:
         """Inputs of node i are ``input_indices[input_pointers[i]:input_pointers[i + 1]]``."""
         self.flush()
-        return self._ptr[: self._n + 1]
+        return self._ptr[: self.n + 1]
 
     @property
     def input_indices(self) -> np.ndarray:
@@ -303,12 +433,12 @@ class Tape:
     def inputs(self, index: int) -> tuple[int, ...]:
         """Indices of a node's inputs."""
         if index >= self._n_flushed:
-            return self._row_inputs[index - self._n_flushed]
+            self.flush()
         return tuple(self._edges[self._ptr[index] : self._ptr[index + 1]].tolist())
 
     def _row(self, index: int) -> tuple[int, int, int, int]:
         if index >= self._n_flushed:
-            return self._rows[index - self._n_flushed]
+            self.flush()
         return tuple(self._table[:, index].tolist())  # type: ignore[return-value]
 
     def shape(self, index: int) -> tuple[int, ...]:
@@ -318,8 +448,8 @@ class Tape:
 
     def node(self, index: int) -> Node:
         """One node with everything the tape knows of it."""
-        if not 0 <= index < self._n:
-            raise TapeError(f"node {index} asked for, but this tape has nodes 0 to {self._n - 1}")
+        if not 0 <= index < self.n:
+            raise TapeError(f"node {index} asked for, but this tape has nodes 0 to {self.n - 1}")
         kind, rows, arg, step = self._row(index)
         k = self.kinds[kind]
         shape = () if rows < 0 else (rows, *k.tail)
@@ -339,7 +469,7 @@ class Tape:
 
     def nodes(self, indices: Iterable[int] | None = None) -> list[Node]:
         """Several nodes (all by default)."""
-        return [self.node(i) for i in (range(self._n) if indices is None else indices)]
+        return [self.node(i) for i in (range(self.n) if indices is None else indices)]
 
     def consumers(self, index: int) -> np.ndarray:
         """Indices of the nodes that read a node, once for each time they read it."""
@@ -369,7 +499,7 @@ class Tape:
 
     def dump(self, limit: int | None = None) -> str:
         """The tape as text, one line a node."""
-        shown = self._n if limit is None else min(limit, self._n)
+        shown = self.n if limit is None else min(limit, self.n)
         lines = []
         for node in self.nodes(range(shown)):
             where = f"{node.cell}[{node.step}]" if node.cell else (f"[{node.step}]" if node.step >= 0 else "")
@@ -383,8 +513,8 @@ class Tape:
             lines.append(
                 f"%{node.index:<5} {where:<12} {node.name:<8} = {node.op}({arguments}): {node.dtype} {shape}{source}"
             )
-        if shown < self._n:
-            lines.append(f"… {self._n - shown} more nodes")
+        if shown < self.n:
+            lines.append(f"… {self.n - shown} more nodes")
         return "\n".join(lines)
 
     def same_graph(self, other: Tape) -> bool:
@@ -426,7 +556,7 @@ class Tape:
 
     def __repr__(self) -> str:
         cells = sorted({kind.cell for kind in self.kinds if kind.cell})
-        return f"Tape({self._n} nodes, {len(self.parameters)} parameters, cells: {', '.join(cells) or 'none'})"
+        return f"Tape({self.n} nodes, {len(self.parameters)} parameters, cells: {', '.join(cells) or 'none'})"
 
 
 def shape_of(rows: int, tail: Sequence[int]) -> tuple[int, ...]:

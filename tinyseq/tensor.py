@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
 from tinyseq.ops import OPS
-from tinyseq.tape import DTYPES, Kind, Tape
+from tinyseq.tape import DTYPES, INT64, Form, Kind, Leaf, Tape
 
 _CODE = {dtype: code for code, dtype in enumerate(DTYPES)}
 _internal_files: set[str] = {__file__}
@@ -19,6 +19,11 @@ _internal_files: set[str] = {__file__}
 def internal(file: str) -> None:
     """Mark a source file as tinyseq's plumbing: source lines on the tape are the callers'."""
     _internal_files.add(file)
+
+
+def is_internal(frame: Any) -> bool:
+    """Whether a frame is tinyseq's plumbing."""
+    return frame.f_code.co_filename in _internal_files
 
 
 def source_line() -> tuple[str, int]:
@@ -88,11 +93,25 @@ class Operators:
 class Tensor(Operators):
     """A node of a tape: ``shape``, ``dtype``, ``name``, and on request ``value`` and ``grad``."""
 
-    __slots__ = ("dtype_code", "fold", "index", "shape", "tape")
+    __slots__ = ("form", "index", "tape")
 
     def __init__(self, tape: Tape, index: int, shape: tuple[int, ...], dtype_code: int) -> None:
-        self.tape, self.index, self.shape, self.dtype_code = tape, index, shape, dtype_code
-        self.fold = tape.folding
+        self.tape, self.index, self.form = tape, index, tape.form(shape, dtype_code)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        return self.form.shape
+
+    @property
+    def dtype_code(self) -> int:
+        """The dtype as tapes number them."""
+        return self.form.dtype_code
+
+    @property
+    def fold(self) -> int:
+        """Number of the step being folded that this was made in, 0 outside of one."""
+        return self.form.fold
 
     @property
     def dtype(self) -> np.dtype:
@@ -102,7 +121,7 @@ class Tensor(Operators):
     @property
     def ndim(self) -> int:
         """Number of axes."""
-        return len(self.shape)
+        return len(self.form.shape)
 
     @property
     def name(self) -> str:
@@ -212,14 +231,27 @@ class Parameter(Operators):
         return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype}{'' if self.trainable else ', fixed'})"
 
 
+_new = object.__new__
+
+
+def handle(tape: Tape, index: int, form: Form) -> Tensor:
+    """A tensor of a form that is at hand."""
+    made = _new(Tensor)
+    made.tape, made.index, made.form = tape, index, form
+    return made
+
+
 def as_tensor(x: Any) -> Tensor:
     """The tensor itself, or the leaf that stands for a parameter or array on the current tape."""
     if isinstance(x, Tensor):
         return x
     if isinstance(x, Parameter):
         tape = Tape.current()
-        index = tape.parameter(x)
-        return Tensor(tape, index, x.value.shape, _CODE[x.value.dtype])
+        leaf = tape.leaves.get(x)
+        if leaf is None:
+            form = tape.form(x.shape, _CODE[x.dtype])
+            leaf = tape.leaves[x] = Leaf(tape.parameter(x), form)
+        return handle(tape, leaf.index, leaf.form)
     if isinstance(x, np.ndarray):
         return tensor(x)
     raise TinyseqError(
@@ -247,6 +279,8 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
         )
     index = tape.append("input", (), value.shape, code, (), 0, source_line(), name)
     tape.executor.bind(index, value)
+    if code == INT64:
+        tape.origin[index] = index
     return Tensor(tape, index, value.shape, code)
 
 
@@ -276,6 +310,35 @@ def record(
     """
     tensors = [x if type(x) is Tensor else as_tensor(x) for x in inputs]
     tape = tensors[0].tape
+    frame: Any = sys._getframe(1)
+    code = frame.f_code
+    while code.co_filename in _internal_files and frame.f_back is not None:
+        frame = frame.f_back
+        code = frame.f_code
+    # a code object by its address, which is cheaper than its hash; and the instruction instead of the line
+    key = (op, attrs, wish, id(code), frame.f_lasti, *[t.form for t in tensors])
+    site = tape.sites.get(key)
+    if site is None:
+        site = _site(op, tensors, attrs, wish, frame)
+        if len(tensors) <= 4:
+            tape.sites[key] = site
+    kind, form, first = site
+    if rows is not None:
+        form, first = tape.form((rows, *form.shape[1:]), form.dtype_code), rows
+    index = tape.push(kind, first, arg, tuple([t.index for t in tensors]))
+    if form.dtype_code == INT64 and op in SAME_INTEGERS:
+        known = tape.origin.get(tensors[0].index)
+        if known is not None:
+            tape.origin[index] = known
+    return handle(tape, index, form)
+
+
+SAME_INTEGERS = ("index", "window", "slice", "reshape")  # ops whose numbers are those of their input
+
+
+def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any) -> tuple[int, Form, int]:
+    """Kind, form and rows of an op at a place: what is the same when it is recorded there again."""
+    tape = tensors[0].tape
     for other in tensors:
         if other.fold and other.fold != tape.folding:
             raise leaked()
@@ -284,27 +347,14 @@ def record(
                 f"{op} got tensors of two tapes; record them on one tape, or carry the number over with "
                 "ts.tensor(other.value)"
             )
-    frame: Any = sys._getframe(1)
-    while frame.f_code.co_filename in _internal_files and frame.f_back is not None:
-        frame = frame.f_back
-    key = (op, attrs, wish, tape.scope[0], frame.f_code, frame.f_lineno, *[(t.shape, t.dtype_code) for t in tensors])
-    site = tape.sites.get(key)
-    if site is None:
-        try:
-            shape, code = OPS[op].shape(
-                attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors)
-            )
-        except TinyseqError as error:
-            raise _located(error, tensors) from None
-        line = (frame.f_code.co_filename, frame.f_lineno)
-        site = (tape.kind_id(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line)), shape, code)
-        if len(tensors) <= 4:
-            tape.sites[key] = site
-    kind, shape, code = site
-    if rows is not None:
-        shape = (rows, *shape[1:])
-    index = tape.push(kind, shape[0] if shape else -1, arg, tuple([t.index for t in tensors]))
-    return Tensor(tape, index, shape, code)
+    try:
+        shape, code = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
+    except TinyseqError as error:
+        raise _located(error, tensors) from None
+    tape.codes[id(frame.f_code)] = frame.f_code
+    line = (frame.f_code.co_filename, frame.f_lineno)
+    kind = tape.kind_id(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line))
+    return kind, tape.form(shape, code), shape[0] if shape else -1
 
 
 def leaked() -> TapeError:

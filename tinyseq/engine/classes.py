@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyseq.tape import Tape
-
 
 class Unplannable(Exception):
     """This tape has no plan; the reference executor runs it. The message says why, for ``explain``."""
@@ -98,7 +96,6 @@ class Group:
 class Condensed:
     """A tape as classes, with the way back from nodes: class and number of each."""
 
-    tape: Tape
     classes: list[Class]
     groups: list[Group]
     node_class: np.ndarray

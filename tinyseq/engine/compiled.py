@@ -30,7 +30,7 @@ class PlanCache:
 
     def __init__(self, most: int = CACHED_PLANS) -> None:
         self.most = most
-        self._programs: OrderedDict[bytes, Program | str] = OrderedDict()
+        self._programs: OrderedDict[tuple, Program | str] = OrderedDict()
         self._lock = threading.RLock()
 
     def program(self, tape: Tape, outputs: list[int], loss: int) -> tuple[Program | str, threading.RLock]:
@@ -57,14 +57,13 @@ class PlanCache:
 CACHE = PlanCache()
 
 
-def structure_key(tape: Tape, outputs: list[int], loss: int) -> bytes:
-    """A digest of all that a plan depends on."""
-    digest = hashlib.blake2b(digest_size=16)
-    kinds = tuple((k.op, k.attrs, k.tail, k.dtype, k.cell, k.line) for k in tape.kinds)
-    digest.update(repr((kinds, outputs, loss)).encode())
+def structure_key(tape: Tape, outputs: list[int], loss: int) -> tuple:
+    """All that a plan depends on: the kinds but for names, and a digest of the columns."""
+    digest = hashlib.sha1(usedforsecurity=False)  # half the time of blake2b where processors help
     for column in (tape.kind, tape.rows, tape.arg, tape.step, tape.input_pointers, tape.input_indices):
         digest.update(np.ascontiguousarray(column).data)
-    return digest.digest()
+    kinds = tuple([(op, attrs, tail, dtype, cell, line) for op, attrs, tail, dtype, _, cell, line in tape.kinds])
+    return kinds, repr([attrs for _, attrs, *_ in tape.kinds if attrs]), tuple(outputs), loss, digest.digest()
 
 
 class Compiled:
@@ -73,13 +72,17 @@ class Compiled:
     small = SMALL
 
     def __init__(self, tape: Tape) -> None:
-        self.tape = tape
         self.reference = Reference(tape)
         self.values = self.reference.values
         self._seed: tuple[int, Any] | None = None
         self._parameter_grads: dict[int, np.ndarray] = {}
         self._ends: dict[int, np.ndarray] = {}  # values that plans computed, without those they depend on
         self.fallback = ""
+
+    @property
+    def tape(self) -> Tape:
+        """The tape that this executor runs."""
+        return self.reference.tape
 
     def value(self, index: int) -> np.ndarray:
         """Value of a node; the tape's loss-like ends run by plan, all else by the reference."""

@@ -26,16 +26,16 @@ def condense(tape: Tape) -> Condensed:
     inner = np.flatnonzero(~leaf_kind[kind])
     pointers, edges = tape.input_pointers, tape.input_indices
     starts, members = repeated_instances(tape, inner, kinds)
-    state = Condensed(tape, [], [], np.full(n, -1, np.int64), np.full(n, -1, np.int64), {})
+    state = Condensed([], [], np.full(n, -1, np.int64), np.full(n, -1, np.int64), {})
     for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
-        _add_class(state, np.array([leaf]), _add_group(state, 1))
+        _add_class(tape, state, np.array([leaf]), _add_group(state, 1))
     if sum(length for _, length in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)
     for instances, length in members:
         group = _add_group(state, len(instances))
         for place in range(length):
-            _add_class(state, inner[starts[instances] + place], group)
+            _add_class(tape, state, inner[starts[instances] + place], group)
     for cls in state.classes[first_inner:]:
         _read(state, cls, pointers, edges)
     orient(state, first_inner)
@@ -48,8 +48,7 @@ def _add_group(state: Condensed, count: int) -> Group:
     return group
 
 
-def _add_class(state: Condensed, nodes: np.ndarray, group: Group) -> None:
-    tape = state.tape
+def _add_class(tape: Tape, state: Condensed, nodes: np.ndarray, group: Group) -> None:
     k = tape.kinds[int(tape.kind[nodes[0]])]
     rows = tape.rows[nodes]
     cls = Class(

@@ -7,6 +7,7 @@ vjp then adds g · ∂y/∂x to the gradients of its inputs.
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,19 @@ class Reference:
     """Runs a tape node by node and keeps every value and gradient to look at."""
 
     def __init__(self, tape: Tape) -> None:
-        self.tape = tape
+        self._tape = weakref.ref(tape)  # the tape holds its executor: a cycle would outlive its last tensor
         self.values: dict[int, np.ndarray] = {}
         self.grads: dict[int, np.ndarray] = {}
         self._places: dict[tuple, Place] = {}
         self._bounds: dict[int, tuple[int, int]] = {}
+
+    @property
+    def tape(self) -> Tape:
+        """The tape that this executor runs."""
+        tape = self._tape()
+        if tape is None:
+            raise TapeError("the tape of this executor is gone: keep the tape, or a tensor of it")
+        return tape
 
     # -- the two loops
     def forward(self, index: int) -> None:

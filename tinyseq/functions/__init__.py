@@ -1,5 +1,6 @@
 """The functions that record ops: arithmetic with explicit broadcasting, products, reductions, shapes, losses."""
 
+import tinyseq.functions.operators  # noqa: F401
 from tinyseq.functions.arithmetic import (
     Number,
     abs,
@@ -30,7 +31,7 @@ from tinyseq.functions.arithmetic import (
 from tinyseq.functions.gradients import gradients
 from tinyseq.functions.integers import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.losses import cross_entropy, layer_norm
-from tinyseq.functions.products import Transposed, linear, matmul, transposed
+from tinyseq.functions.products import linear, matmul, transposed
 from tinyseq.functions.reductions import max, mean, norm, sum
 from tinyseq.functions.shapes import (
     concatenate,
@@ -46,23 +47,9 @@ from tinyseq.functions.shapes import (
     zeros,
 )
 from tinyseq.functions.sparse import Sparsity, sparse_linear
-from tinyseq.tensor import Operators, internal
+from tinyseq.functions.transposed import Transposed
+from tinyseq.tensor import internal
 
-for _name, _function in {
-    "__add__": add,
-    "__radd__": lambda self, other: add(other, self),
-    "__sub__": sub,
-    "__rsub__": lambda self, other: sub(other, self),
-    "__mul__": mul,
-    "__rmul__": lambda self, other: mul(other, self),
-    "__truediv__": div,
-    "__rtruediv__": lambda self, other: div(other, self),
-    "__matmul__": matmul,
-    "__rmatmul__": lambda self, other: matmul(other, self),
-    "__neg__": neg,
-    "__getitem__": getitem,
-}.items():
-    setattr(Operators, _name, _function)  # the hot operators, without the detour through Operators._call
 internal(__file__)
 
 __all__ = [

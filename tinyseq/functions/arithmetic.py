@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
+from tinyseq.functions.again import many, one, two
 from tinyseq.functions.shapes import expand
 from tinyseq.tape import DTYPES, INT64
 from tinyseq.tensor import Operators, Tensor, as_tensor, constant, internal, record, source_line
@@ -58,8 +60,7 @@ def _binary(op: str, a: Any, b: Any) -> Tensor:
     return record(op, broadcast(a, b))
 
 
-def add(a: Any, b: Any) -> Tensor:
-    """a + b."""
+def _add(a: Any, b: Any) -> Tensor:
     if isinstance(b, Number):
         return _affine(a, 1.0, float(b))
     if isinstance(a, Number):
@@ -67,8 +68,7 @@ def add(a: Any, b: Any) -> Tensor:
     return _binary("add", a, b)
 
 
-def sub(a: Any, b: Any) -> Tensor:
-    """a − b."""
+def _sub(a: Any, b: Any) -> Tensor:
     if isinstance(b, Number):
         return _affine(a, 1.0, -float(b))
     if isinstance(a, Number):
@@ -76,8 +76,7 @@ def sub(a: Any, b: Any) -> Tensor:
     return _binary("sub", a, b)
 
 
-def mul(a: Any, b: Any) -> Tensor:
-    """a ⊙ b."""
+def _mul(a: Any, b: Any) -> Tensor:
     if isinstance(b, Number):
         return _affine(a, float(b), 0.0)
     if isinstance(a, Number):
@@ -85,8 +84,7 @@ def mul(a: Any, b: Any) -> Tensor:
     return _binary("mul", a, b)
 
 
-def div(a: Any, b: Any) -> Tensor:
-    """a / b."""
+def _div(a: Any, b: Any) -> Tensor:
     if isinstance(b, Number):
         if b == 0:
             raise TinyseqError("division by the constant 0")
@@ -94,8 +92,7 @@ def div(a: Any, b: Any) -> Tensor:
     return _binary("div", a, b)
 
 
-def power(a: Any, b: Any) -> Tensor:
-    """aᵇ; the exponents 2 and ½ become a ⊙ a and √a."""
+def _power(a: Any, b: Any) -> Tensor:
     if isinstance(b, Number) and not isinstance(a, Number):
         if b == 2:
             a = as_tensor(a)
@@ -105,42 +102,96 @@ def power(a: Any, b: Any) -> Tensor:
     return _binary("power", a, b)
 
 
+def _maximum(a: Any, b: Any) -> Tensor:
+    return _binary("maximum", a, b)
+
+
+def _greater(a: Any, b: Any) -> Tensor:
+    return _binary("greater", a, b)
+
+
+def _squared_error(y: Any, target: Any) -> Tensor:
+    return _binary("squared_error", y, target)
+
+
+def _bernoulli_cross_entropy(logits: Any, target: Any) -> Tensor:
+    return _binary("bernoulli_cross_entropy", logits, target)
+
+
+def add(a: Any, b: Any) -> Tensor:
+    """a + b."""
+    return two("add", _add, a, b, _getframe(1))
+
+
+def sub(a: Any, b: Any) -> Tensor:
+    """a − b."""
+    return two("sub", _sub, a, b, _getframe(1))
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    """a ⊙ b."""
+    return two("mul", _mul, a, b, _getframe(1))
+
+
+def div(a: Any, b: Any) -> Tensor:
+    """a / b."""
+    return two("div", _div, a, b, _getframe(1))
+
+
+def power(a: Any, b: Any) -> Tensor:
+    """aᵇ; the exponents 2 and ½ become a ⊙ a and √a."""
+    return two("power", _power, a, b, _getframe(1))
+
+
 def maximum(a: Any, b: Any) -> Tensor:
     """The larger of a and b; a tie shares the gradient."""
-    return _binary("maximum", a, b)
+    return two("maximum", _maximum, a, b, _getframe(1))
 
 
 def minimum(a: Any, b: Any) -> Tensor:
     """The smaller of a and b, as −max(−a, −b)."""
+    return two("minimum", _minimum, a, b, _getframe(1))
+
+
+def _minimum(a: Any, b: Any) -> Tensor:
     return neg(maximum(-a, -b))
 
 
 def greater(a: Any, b: Any) -> Tensor:
     """1 where a > b, else 0; no gradient."""
-    return _binary("greater", a, b)
+    return two("greater", _greater, a, b, _getframe(1))
 
 
 def where(mask: Any, a: Any, b: Any) -> Tensor:
     """a where the mask is not 0, else b. The mask is an array or tensor of the operands' dtype, or boolean."""
-    code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in "bui":
+        code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
         mask = mask.astype(DTYPES[code])
+    if type(mask) is Tensor and type(a) is Tensor and type(b) is Tensor:
+        return many("where", _where, (mask, a, b), _getframe(1))
+    return _where(mask, a, b)
+
+
+def _where(mask: Any, a: Any, b: Any) -> Tensor:
     return record("where", broadcast(mask, a, b))
 
 
 def squared_error(y: Any, target: Any) -> Tensor:
     """(y − target)² for each element."""
-    return _binary("squared_error", y, target)
+    return two("squared_error", _squared_error, y, target, _getframe(1))
 
 
 def bernoulli_cross_entropy(logits: Any, target: Any) -> Tensor:
     """−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1]."""
-    return _binary("bernoulli_cross_entropy", logits, target)
+    return two("bernoulli_cross_entropy", _bernoulli_cross_entropy, logits, target, _getframe(1))
 
 
 def _unary(name: str, doc: str) -> Any:
-    def function(x: Any) -> Tensor:
+    def long(x: Any) -> Tensor:
         return record(name, (x,))
+
+    def function(x: Any) -> Tensor:
+        return one(name, long, x, _getframe(1))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc

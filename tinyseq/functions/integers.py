@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
+from tinyseq.functions.again import pick, two
 from tinyseq.functions.shapes import float_code, index, reshape, slice_axis
 from tinyseq.tape import INT64
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor import SAME_INTEGERS, Parameter, Tensor, as_tensor, internal, record
 
 internal(__file__)
 
 
 def getitem(x: Any, key: Any) -> Tensor:
     """x[t], x[a:b], x[:, a:b] …: integers on the first axis, slices of step 1 anywhere, integers elsewhere."""
+    if type(key) is int:
+        if type(x) is Tensor and x.form.shape:
+            return pick(x, key, _getframe(1), index)
+        if as_tensor(x).shape:
+            return index(x, key)
     x = as_tensor(x)
-    if type(key) is int and x.shape:
-        return index(x, key)
     keys = key if isinstance(key, tuple) else (key,)
     if len(keys) > x.ndim:
         raise ShapeError(f"{len(keys)} indices for a tensor of shape {x.shape}")
@@ -66,6 +71,13 @@ def take(table: Any, i: Any, axis: int = 0) -> Tensor:
 
     ``axis=1`` takes columns instead: for U (F, V) this is U x with x one-hot, (B, F).
     """
+    known = type(i) is Tensor and type(table) in (Tensor, Parameter) and axis in (0, 1)
+    if known and in_range(i, table.shape[axis : axis + 1]):
+        return two(("take", axis), lambda t, i: _take(t, i, axis), table, i, _getframe(1))
+    return _take(table, i, axis)
+
+
+def _take(table: Any, i: Any, axis: int) -> Tensor:
     table, i = as_tensor(table), indices(i)
     if axis not in (0, 1):
         raise ShapeError(f"take is along axis 0 (rows) or 1 (columns of a matrix), got {axis}")
@@ -91,10 +103,8 @@ def check_range(what: str, i: Tensor, limit: int) -> None:
     """Raise at the user's line where an index that is already known is out of range."""
     if i.dtype_code != INT64:
         raise DtypeError(f"{what} must be an integer, got {i.dtype}; write array.astype('int64')")
-    tape, at = i.tape, i.index
-    while (op := tape.kinds[tape._row(at)[0]].op) in ("index", "window", "slice", "reshape"):
-        at = tape.inputs(at)[0]
-    if op != "input":
+    tape, at = i.tape, origin(i)
+    if at is None:
         return
     low, high = tape.executor.bounds(at)
     if low >= 0 and high < limit:
@@ -109,3 +119,25 @@ def check_range(what: str, i: Tensor, limit: int) -> None:
             f"{what} {low if low < 0 else high} is out of range: {node.name or 'the index array'} holds "
             f"{low} to {high}, expected 0 to {limit - 1}"
         )
+
+
+def in_range(i: Tensor, limits: tuple[int, ...]) -> bool:
+    """Whether there is nothing that ``check_range`` would have to say of integers, as far as is known at once."""
+    if i.form.dtype_code != INT64 or not limits:
+        return False
+    leaf = origin(i)
+    if leaf is None:
+        return True
+    low, high = i.tape.executor.bounds(leaf)
+    return low >= 0 and high < limits[0]
+
+
+def origin(i: Tensor) -> int | None:
+    """The input leaf whose elements a tensor of integers holds, None where they are computed or come from a fold."""
+    tape, at = i.tape, i.index
+    known = tape.origin.get(at)
+    if known is not None or at >= tape._n_flushed:
+        return known
+    while (op := tape.kinds[tape._row(at)[0]].op) in SAME_INTEGERS:  # stamped, not recorded one by one
+        at = tape.inputs(at)[0]
+    return at if op == "input" else None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.functions.again import many, two
 from tinyseq.functions.arithmetic import sqrt, where
-from tinyseq.functions.integers import check_range, indices
+from tinyseq.functions.integers import check_range, in_range, indices
 from tinyseq.functions.reductions import mean, sum
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
@@ -21,6 +23,13 @@ def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "
     ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
     others; the mean is over the rows that count, NaN where none does.
     """
+    if mask is None and type(logits) is Tensor and type(target) is Tensor and in_range(target, logits.form.shape[-1:]):
+        key = ("cross_entropy", reduction)
+        return two(key, lambda a, i: _cross_entropy(a, i, None, reduction), logits, target, _getframe(1))
+    return _cross_entropy(logits, target, mask, reduction)
+
+
+def _cross_entropy(logits: Any, target: Any, mask: Any, reduction: str) -> Tensor:
     if reduction not in ("mean", "sum", "none"):
         raise TinyseqError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
     logits, target = as_tensor(logits), indices(target, "targets")
@@ -45,6 +54,11 @@ def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "
 
 def layer_norm(x: Any, gain: Any, bias: Any, epsilon: float = 1e-5) -> Tensor:
     """gain ⊙ (x − μ)/√(σ² + ε) + bias over the last axis (Ba et al. 2016), as a composition of ops."""
+    key = ("layer_norm", epsilon)
+    return many(key, lambda x, gain, bias: _layer_norm(x, gain, bias, epsilon), (x, gain, bias), _getframe(1))
+
+
+def _layer_norm(x: Any, gain: Any, bias: Any, epsilon: float) -> Tensor:
     centred = x - mean(x, axis=-1, keepdims=True)
     variance = mean(centred * centred, axis=-1, keepdims=True)
     return centred / sqrt(variance + epsilon) * gain + bias

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import _getframe
 from typing import Any
 
 from tinyseq.errors import ShapeError
+from tinyseq.functions.again import one
 from tinyseq.functions.shapes import axis_number
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
@@ -31,21 +33,27 @@ def _reduce(op: str, x: Any, axis: int | Sequence[int] | None, keepdims: bool) -
     return x
 
 
+def _reduced(op: str, x: Any, axis: Any, keepdims: bool, frame: Any) -> Tensor:
+    if axis is None or type(axis) is int:
+        return one((op, axis, keepdims), lambda x: _reduce(op, x, axis, keepdims), x, frame)
+    return _reduce(op, x, axis, keepdims)
+
+
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Sum over all axes, one axis or several."""
-    return _reduce("sum", x, axis, keepdims)
+    return _reduced("sum", x, axis, keepdims, _getframe(1))
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Mean over all axes, one axis or several."""
-    return _reduce("mean", x, axis, keepdims)
+    return _reduced("mean", x, axis, keepdims, _getframe(1))
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Largest element; the first of equals gets the gradient."""
-    return _reduce("max", x, axis, keepdims)
+    return _reduced("max", x, axis, keepdims, _getframe(1))
 
 
 def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
     """Euclidean norm, (Σ x²)^½."""
-    return _reduce("norm", x, axis, keepdims)
+    return _reduced("norm", x, axis, keepdims, _getframe(1))

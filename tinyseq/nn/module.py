@@ -93,8 +93,9 @@ class Cell(Module):
 
     def __call__(self, *inputs_and_state: Any, at: int | None = None) -> tuple[Any, Any]:
         tape = Tape.current()
-        for parameter in self.parameters():
-            as_tensor(parameter)
+        if not tape.knows(self):  # its leaves come before its first step, in the order of definition
+            for parameter in self.parameters():
+                as_tensor(parameter)
         cell = tape.cell_name(self, self.name)
         count = tape.next_step(cell)
         outer, tape.scope = tape.scope, (cell, count if at is None else int(at))
