@@ -23,7 +23,7 @@ TREES = {"structure", "trees", "tree_formats", "tree_order"}
 TAPE = BASE | {"tape"}
 OPS = TAPE | KERNELS | {"ops"}
 TENSOR = OPS | {"tensor"}
-UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree"}
+UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree", "unfold_truncated"}
 NN = UNFOLD | {"nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "folding": TENSOR | {"functions"},
     "unfold": UNFOLD,
     "unfold_tree": UNFOLD,
+    "unfold_truncated": TENSOR | {"structure", "functions", "folding"},
     "verify": OPS,
     "compile": UNFOLD | {"engine"},
     "nn": NN,
