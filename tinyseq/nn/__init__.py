@@ -8,6 +8,7 @@ from tinyseq.nn.decoding import Decoded, beam_search, gumbel
 from tinyseq.nn.deep import DeepTransition, Stack, StackedCells
 from tinyseq.nn.dropout import dropout, dropout_mask
 from tinyseq.nn.encoder_decoder import EncoderDecoder
+from tinyseq.nn.explicit_memory import MemoryCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
@@ -34,6 +35,7 @@ __all__ = [
     "LSTMCell",
     "ManyToMany",
     "ManyToOne",
+    "MemoryCell",
     "Module",
     "OutputRecurrence",
     "Packed",
