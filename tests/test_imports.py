@@ -23,7 +23,7 @@ TREES = {"structure", "trees", "tree_formats", "tree_order"}
 TAPE = BASE | {"tape"}
 OPS = TAPE | KERNELS | {"ops"}
 TENSOR = OPS | {"tensor"}
-UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree"}
+UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree", "unfold_truncated"}
 NN = UNFOLD | {"nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -42,10 +42,12 @@ ALLOWED: dict[str, set[str]] = {
     "folding": TENSOR | {"functions"},
     "unfold": UNFOLD,
     "unfold_tree": UNFOLD,
+    "unfold_truncated": TENSOR | {"structure", "functions", "folding"},
     "verify": OPS,
     "compile": UNFOLD | {"engine"},
+    "segments": UNFOLD | {"compile"},
     "nn": NN | {"compile"},  # an echo state network replays compiled segments
-    "train": NN | {"train", "tasks", "compile", "diagnose"},
+    "train": NN | {"train", "tasks", "compile", "segments", "diagnose"},
     "diagnose": NN | {"diagnose"},
     "tasks": NN | {"tasks"},
     "bench": NN | {"bench", "compile", "engine", "train", "tasks", ""},
@@ -62,6 +64,7 @@ LATER = {
     "nn": {"viz"},
     "folding": {"viz"},
     "unfold": {"viz"},
+    "compile": {"segments"},
     "unfold_tree": {"viz"},
     "structure": {"viz"},
     "trees": {"viz"},

@@ -8,7 +8,7 @@ from tinyseq.diagnose import contributions, gradcheck, ledger
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
-from tinyseq.structure import Chain
+from tinyseq.structure import Chain, Chunk, Window
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, Tensor, tensor
 from tinyseq.trees import Forest, Tree
@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Chain",
+    "Chunk",
     "Compiled",
     "Forest",
     "Parameter",
@@ -34,6 +35,7 @@ __all__ = [
     "Tensor",
     "TinyseqError",
     "Tree",
+    "Window",
     "compile",
     "contributions",
     "diagnose",

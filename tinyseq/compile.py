@@ -206,7 +206,7 @@ def signature(argument: Any) -> Any:
     return id(argument)
 
 
-def compile(function: Callable[..., Any]) -> CompiledFunction:
+def compile(function: Callable[..., Any], checkpoint: bool | int = False) -> Any:
     """Record ``function`` on its first call for each signature (shapes, structures), and replay it afterwards.
 
     The function takes arrays (it sees them as tensors) and anything else (fixed by its value or identity), and
@@ -214,5 +214,12 @@ def compile(function: Callable[..., Any]) -> CompiledFunction:
 
         step = ts.compile(model.loss)
         loss = step.backward(x, y)      # sets p.grad of every parameter
+
+    ``checkpoint=True`` (segments of √T steps) or ``checkpoint=k`` runs ``f(*sequences, state) -> (loss, state)``
+    segment after segment and keeps only the states between them; see ``tinyseq.segments``.
     """
+    if checkpoint:
+        from tinyseq.segments import Segmented
+
+        return Segmented(function, checkpoint)
     return CompiledFunction(function)

@@ -13,11 +13,12 @@ import numpy as np
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
 from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, flatten, fold, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take
-from tinyseq.structure import Chain
+from tinyseq.structure import Chain, Truncation
 from tinyseq.tape import DTYPES, INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 from tinyseq.trees import Forest
 from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
+from tinyseq.unfold_truncated import Recorded, stamp_truncated
 
 internal(__file__)
 
@@ -104,7 +105,14 @@ class Unfolded:
 
 @overload
 def unfold(
-    step: Any, structure: Chain, inputs: Any, state: Any, *, delays: Sequence[int] = (1,), name: str | None = None
+    step: Any,
+    structure: Chain,
+    inputs: Any,
+    state: Any,
+    *,
+    delays: Sequence[int] = (1,),
+    truncate: Truncation | None = None,
+    name: str | None = None,
 ) -> Unfolded: ...
 
 
@@ -119,6 +127,7 @@ def unfold(
     state: Any = _NO_STATE,
     *,
     delays: Sequence[int] = (1,),
+    truncate: Truncation | None = None,
     name: str | None = None,
 ) -> Unfolded | UnfoldedTree:
     """Unfold ``step(x_t, state) -> state, output`` over a chain, or a tree cell over a tree (``unfold_tree``).
@@ -127,10 +136,16 @@ def unfold(
              (Σ lengths, …) or a padded (T, B, …); () for a step without input
     state    the initial state: a tensor, parameter or array, or nested tuples and dicts of them
     delays   which earlier states the step gets; with several, it gets a tuple of states, one for each delay
+    truncate ``ts.Chunk(k)`` detaches the state every k steps, ``ts.Window(k)`` gives each t a window of the k last
+             steps: edges of the graph are cut by ``detach`` nodes; values stay the same
     """
+    if truncate is not None and not isinstance(truncate, Truncation):
+        raise ShapeError(f"truncate is ts.Chunk(k) or ts.Window(k), got {truncate!r}")
     if isinstance(structure, Forest):
         if state is not _NO_STATE or tuple(delays) != (1,):
             raise ShapeError("a tree starts from its leaves: it has no initial state and no delays")
+        if truncate is not None:
+            raise ShapeError("truncation cuts time, and a tree has none; give it a chain, or detach states in the cell")
         return unfold_tree(step, structure, inputs, name)
     if not isinstance(structure, Chain):
         raise ShapeError(f"unfold needs a structure such as ts.Chain(T) or ts.Tree.balanced(n), got {structure!r}")
@@ -154,7 +169,7 @@ def unfold(
             shapes = ", ".join(str(h.shape) for h in initial)
             raise ShapeError(f"a chain of {count} sequences needs initial states of {count} rows, got {shapes}")
         initial = [take(h, structure.order) for h in initial]
-    return _unfold_chain(tape, cell, scope_name, structure, sequences, state, initial, tuple(delays))
+    return _unfold_chain(tape, cell, scope_name, structure, sequences, state, initial, tuple(delays), truncate)
 
 
 def _sequence(x: Any, chain: Chain) -> Tensor:
@@ -196,6 +211,7 @@ def _unfold_chain(
     state: Any,
     initial: list[Tensor],
     delays: tuple[int, ...],
+    truncate: Truncation | None,
 ) -> Unfolded:
     ragged = chain.lengths is not None
     sizes = chain.batch_sizes if ragged else np.zeros(chain.T, np.int64)
@@ -221,6 +237,10 @@ def _unfold_chain(
     _check_state(folded, initial, ragged)
     rows = _ragged_rows(folded, recorded(int(sizes[0]) + 1), sizes) if ragged else None
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if ragged else chain.positions
+    if truncate is not None and initial:
+        steps = chain.positions + tape.next_step(scope, chain.T)
+        once = Recorded(folded, initial, delays, steps, first, len(sequences), sizes if ragged else None, rows)
+        return Unfolded(chain, folded, tape, *stamp_truncated(tape, once, truncate))
     args = {(0, i): first for i in range(len(sequences))}
     state_nodes: list[np.ndarray] = []
 

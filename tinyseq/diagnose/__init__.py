@@ -1,19 +1,25 @@
-"""Looking into a tape: gradient checks, the ledger of a gradient, its flow through time, where NaN begins."""
+"""Looking into a tape: gradient checks, the ledger of a gradient, its flow through time, what cuts take, NaN."""
 
 from tinyseq.diagnose.gradcheck import Check, Report, gradcheck
 from tinyseq.diagnose.gradient_flow import GradientFlow, gradient_flow
 from tinyseq.diagnose.ledger import Ledger, contributions, ledger
 from tinyseq.diagnose.nonfinite import NonFinite, find_nonfinite
+from tinyseq.diagnose.truncation import Cut, Truncations, kept_bytes, reaches, truncation
 
 __all__ = [
     "Check",
+    "Cut",
     "GradientFlow",
     "Ledger",
     "NonFinite",
     "Report",
+    "Truncations",
     "contributions",
     "find_nonfinite",
     "gradcheck",
     "gradient_flow",
+    "kept_bytes",
     "ledger",
+    "reaches",
+    "truncation",
 ]

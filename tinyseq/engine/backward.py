@@ -235,18 +235,15 @@ class Backward(Accumulation):
         for source in ref.sources():
             if source in self.graph.wants and self.layouts[source].storage.index not in self.ready:
                 self.zero(self.layouts[source])
-        rows, cols = self.layouts[cls.index].rows, cls.cols
+        rows, cols = int(np.maximum(cls.rows, 1).max()), cls.cols
         nowhere = Layout(self.p.storage(rows * cols, "gradients that nobody wants"), 0, 0, cols, rows, cols)
         where = self.f.pointers(ref, self.layouts, cls, nowhere)
         opened = self.f.open(cls, inside, True)
         g = self.layouts[cls.index]
-        width = g.rows * g.cols
-        operands = [
-            Address(self.p.origin, 0),
-            self.p.address(g, cls),
-            Address(where, 0, (1, ("member", cls.group.index))),
-        ]
-        self.p.run(kernels.SCATTER_ROWS, operands, [0, 0, width, 1, 1], {0: (1, ("members", cls.group.index))})
+        width = g.cols if self.f.picks_rows(cls, ref) else g.rows * g.cols
+        addresses, count = self.f.picking(cls, where)
+        operands = [Address(self.p.origin, 0), self.p.address(g, cls), addresses]
+        self.p.run(kernels.SCATTER_ROWS, operands, [0, 0, width, 1, 1], {0: count})
         if opened:
             self.p.end()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinyseq.engine import kernels
 from tinyseq.engine.condense import Class, Ref, Unplannable
-from tinyseq.engine.layout import Address, Layout, Split
+from tinyseq.engine.layout import Address, Layout, Split, Storage
 from tinyseq.engine.views import Views
 from tinyseq.ops import OPS
 from tinyseq.ops.linalg import MATMUL
@@ -169,13 +171,36 @@ class Emission(Views):
         return cls.op in BY_ROWS or flags.get("axes", (0,))[0] > 0 or (flags.get("axis") or 0) > 0
 
     def pointers(self, ref: Ref, layouts: dict[int, Layout], cls: Class, unwanted: Layout | None = None):
-        """A storage of addresses, filled in when storages have their places."""
+        """A storage of addresses, filled in when storages have their places: one for each member, or for each row where
+        members have different numbers of rows. Until then it holds each place within its storage's layout."""
         assert ref.classes is not None and ref.numbers is not None
-        where = self.p.storage(cls.count, "addresses", space="integers")
-        where.data = np.zeros(cls.count, np.int64)
         used = [int(c) for c in np.unique(ref.classes)]
         chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
-        if any(not layout.dense or layout.level or layout.ragged >= 0 for layout in chosen.values()):
+        if any(not layout.dense or layout.level for layout in chosen.values()):
             raise Unplannable("rows picked from a value without a place of its own")
-        self.p.pointers.append(([layout.storage for layout in chosen.values()], where, ref, chosen))
+        classes, numbers, within = ref.classes, ref.numbers, np.zeros(cls.count, np.int64)
+        if by_rows := self.picks_rows(cls, ref):
+            counts = np.maximum(cls.rows, 1)
+            classes, numbers = np.repeat(classes, counts), np.repeat(numbers, counts)
+            within = np.arange(len(numbers)) - np.repeat(np.cumsum(counts) - counts, counts)
+        where = self.p.storage(len(numbers), "addresses", space="integers")
+        where.data = np.zeros(len(numbers), np.int64)
+        for c, layout in chosen.items():
+            at = classes == c
+            if layout.ragged >= 0:
+                rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
+                where.data[at] = ((np.cumsum(rows) - rows)[numbers[at]] + within[at]) * layout.row
+            else:
+                where.data[at] = numbers[at] * layout.member + (within[at] * layout.row if by_rows else 0)
+        self.p.pointers.append(([s.storage for s in chosen.values()], where, Ref("gather", classes=classes), chosen))
         return where
+
+    def picks_rows(self, cls: Class, ref: Ref) -> bool:
+        """Whether what a list names is picked row by row: its members have different numbers of rows."""
+        return cls.ragged or any(self.graph.classes[c].ragged for c in ref.sources())
+
+    def picking(self, cls: Class, where: Storage) -> tuple[Address, tuple[int, Any]]:
+        """Where the addresses of a level begin, and how many there are."""
+        if self.picks_rows(cls, cls.refs[0]):
+            return Address(where, 0, (1, ("rowstart", cls.index, 0))), self.p.rows_of(cls)
+        return Address(where, 0, (1, ("member", cls.group.index))), (1, ("members", cls.group.index))

@@ -200,11 +200,11 @@ class Forward(Sums):
         out = self.p.values[cls.index]
         where = self.pointers(cls.refs[0], self.p.values, cls)
         opened = self.open(cls, inside, True)
-        width = out.rows * out.cols
-        origin = Address(self.p.origin, 0)
-        operands = [self.p.address(out, cls), origin, Address(where, 0, (1, ("member", cls.group.index)))]
+        width = out.cols if self.picks_rows(cls, cls.refs[0]) else out.rows * out.cols
+        addresses, count = self.picking(cls, where)
+        operands = [self.p.address(out, cls), Address(self.p.origin, 0), addresses]
         kernel = kernels.GATHER_INTEGERS if cls.dtype.kind == "i" else kernels.GATHER_ROWS
-        self.p.run(kernel, operands, [0, width, 0, 1, 0], {0: (1, ("members", cls.group.index))})
+        self.p.run(kernel, operands, [0, width, 0, 1, 0], {0: count})
         if opened:
             self.p.end()
 

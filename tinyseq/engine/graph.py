@@ -85,17 +85,18 @@ def _gathers(state: Condensed) -> None:
     """Give each input that is a list a class of its own, which copies the rows it names."""
     made: dict[tuple, int] = {}
     for cls in list(state.classes):
-        for j, ref in enumerate(cls.refs):
+        for j, given in enumerate(cls.refs):
+            ref = _some_of_ragged(state, cls, given)
             if ref.kind != "gather":
                 continue
             assert ref.classes is not None and ref.numbers is not None
             key = (cls.group.index, ref.classes.tobytes(), ref.numbers.tobytes())
             if key not in made:
                 source = state.classes[int(ref.classes[0])]
-                if source.ragged or cls.ragged:
-                    raise Unplannable("members of different lengths picked from here and there")
                 shape = source.shape(int(ref.numbers[0]))
-                rows = np.full(cls.count, shape[0] if shape else -1)
+                rows = np.empty(cls.count, np.int64)
+                for c in np.unique(ref.classes):
+                    rows[ref.classes == c] = state.classes[c].rows[ref.numbers[ref.classes == c]]
                 gather = Class(
                     len(state.classes), "pick", (), shape[1:], source.dtype, "", cls.cell, cls.line,
                     np.full(cls.count, -1), rows, np.zeros(cls.count, np.int64), cls.group, [ref],
@@ -103,6 +104,16 @@ def _gathers(state: Condensed) -> None:
                 state.classes.append(gather)
                 made[key] = gather.index
             cls.refs[j] = Ref("same", made[key], 0)
+
+
+def _some_of_ragged(state: Condensed, cls: Class, ref: Ref) -> Ref:
+    """Some members, of different numbers of rows, of another group: only a list can say where they lie."""
+    if ref.kind not in ("shared", "delay") or ref.start or not state.classes[ref.source].ragged:
+        return ref
+    if state.classes[ref.source].group is cls.group:
+        return ref
+    numbers = ref.shift + (np.arange(cls.count) if ref.kind == "delay" else np.zeros(cls.count, np.int64))
+    return Ref("gather", classes=np.full(cls.count, ref.source), numbers=numbers)
 
 
 def _needed(graph: Graph, wanted: list[int]) -> None:

@@ -91,11 +91,11 @@ class Program:
         for _, where, ref, layouts in self.plan.pointers:
             if where.last < 0:
                 continue
-            assert ref.classes is not None and ref.numbers is not None
+            assert ref.classes is not None
             index = self.integers[where.base : where.base + len(where.data)]
             for c, layout in layouts.items():
                 chosen = ref.classes == c
-                index[chosen] = layout.storage.base + layout.offset + ref.numbers[chosen] * layout.member
+                index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
 
     def _move(self, part: Part) -> None:
         """Write into a program where its storages lie now."""

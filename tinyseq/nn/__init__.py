@@ -10,6 +10,7 @@ from tinyseq.nn.deep import DeepTransition, Stack, StackedCells
 from tinyseq.nn.dropout import dropout, dropout_mask
 from tinyseq.nn.echo_state import EchoState, EchoStateNetwork
 from tinyseq.nn.encoder_decoder import EncoderDecoder
+from tinyseq.nn.explicit_memory import MemoryCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.module import Cell, Module
@@ -45,6 +46,7 @@ __all__ = [
     "LeakyCell",
     "ManyToMany",
     "ManyToOne",
+    "MemoryCell",
     "Module",
     "OutputRecurrence",
     "Packed",

@@ -5,11 +5,13 @@ from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.information_flow import information_flow
 from tinyseq.train.loop import History, bits_per_token, cosine, fit
 from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, Optimiser, RMSprop
+from tinyseq.train.rtrl import RTRL
 from tinyseq.train.sampling import sample_text
 from tinyseq.train.step import Diverged, TrainingStep
 
 __all__ = [
     "OPTIMISERS",
+    "RTRL",
     "SGD",
     "Adam",
     "Checkpoint",
