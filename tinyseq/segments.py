@@ -71,7 +71,8 @@ class Segmented:
         states = [state]
         for part in parts[:-1]:
             states.append(self._plain(*_cut(sequences, part), states[-1])[1])
-        total, final, seeds, sums: dict[Any, Any] = 0.0, None, None, {}
+        total, final, seeds = 0.0, None, None
+        sums: dict[Any, Any] = {}
         for i in range(len(parts) - 1, -1, -1):
             given = _cut(sequences, parts[i])
             if seeds is None:
