@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tinyseq.errors import FileError, TinyseqError
@@ -56,12 +60,36 @@ def _embedded(dot: str, format: str) -> bytes:
         if format == "png":
             graph.graph_attr["dpi"] = str(PNG_DPI)
         graph.has_layout = True  # positions are in the text
-        data = graph.draw(format=format)
+        with without_font_warnings():
+            data = graph.draw(format=format)
     finally:
         graph.close()
     if not data:
         raise TinyseqError(f"Graphviz gave an empty {format} picture; this build of pygraphviz cannot write {format}")
     return data
+
+
+@contextmanager
+def without_font_warnings() -> Iterator[None]:
+    """The Fontconfig inside pygraphviz is older than many systems' settings and says so at each first picture; what
+    else is written to the standard error file meanwhile is passed on."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # a program without a standard error file
+        yield
+        return
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught:
+                if not line.startswith(b"Fontconfig warning"):
+                    os.write(2, line)
 
 
 def _by_system(dot: str, format: str) -> bytes:

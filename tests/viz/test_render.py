@@ -15,6 +15,7 @@ import tinyseq as ts
 from tests.viz.pictures import rnn, rnn_tape
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.viz import Picture, draw
+from tinyseq.viz.render import without_font_warnings
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEAVY = ("graphviz", "pygraphviz", "matplotlib")
@@ -174,3 +175,13 @@ def test_import_is_lazy():
         code = f"import sys, {module}; print([m for m in {absent} if m in sys.modules])"
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
         assert out.strip() == "[]"
+
+
+def test_only_font_warnings_are_kept_from_the_terminal(capfd):
+    with without_font_warnings():
+        os.write(2, b"Fontconfig warning: unknown element\nworse: a real one\n")
+    assert capfd.readouterr().err == "worse: a real one\n"
+    with pytest.raises(ZeroDivisionError), without_font_warnings():
+        raise ZeroDivisionError
+    os.write(2, b"still there\n")
+    assert capfd.readouterr().err == "still there\n"
