@@ -22,7 +22,7 @@ from tinyseq.train.loop import window_loss
 HIDDEN, WINDOW, BATCH, STEPS = 128, 25, 32, 5000
 LOOK = 16
 RATE, LAST_RATE, CLIP = 0.007, 0.02, 1.0
-SAMPLE, TEMPERATURE = 240, 0.7
+SAMPLE, TEMPERATURE, PROMPT = 240, 0.7, "The "
 
 
 @friendly
@@ -85,9 +85,11 @@ def _prepare(model: Any, windows: Windows) -> None:
 
 
 def _sample(model: Any, corpus: Corpus, seed: int) -> str:
-    start = "\n" if "\n" in corpus.vocabulary.symbols else corpus.vocabulary.symbols[0]
+    known = set(corpus.vocabulary.symbols)
+    start = next((p for p in (PROMPT, "\n") if set(p) <= known), corpus.vocabulary.symbols[0])
     rng = np.random.default_rng(seed)
-    return sample_text(model, corpus.vocabulary, SAMPLE, rng=rng, temperature=TEMPERATURE, prompt=start)
+    drawn = sample_text(model, corpus.vocabulary, SAMPLE, rng=rng, temperature=TEMPERATURE, prompt=start)
+    return start.lstrip("\n") + drawn
 
 
 def _compare(model: Any, corpus: Corpus) -> float:

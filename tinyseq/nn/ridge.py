@@ -13,6 +13,13 @@ from tinyseq.nn.module import positive
 METHODS = ("normal", "qr")
 
 
+def linalg() -> Any:
+    """scipy.linalg, which takes 0.15 s to import that programs without a readout do not spend."""
+    import scipy.linalg
+
+    return scipy.linalg
+
+
 class Ridge:
     """min Σ_t ‖y(t) − c − V z(t)‖² + λ ‖V‖², from rows that come in any number of parts (``add``), in float64.
 
@@ -48,7 +55,7 @@ class Ridge:
             raise DataError(f"a readout cannot be fitted to NaN or infinity: row {bad} of z or y is not finite")
         self.count += len(rows)
         if self.method == "normal":
-            linalg.blas.dsyrk(1.0, rows.T, beta=1.0, c=self._gram, overwrite_c=1)
+            linalg().blas.dsyrk(1.0, rows.T, beta=1.0, c=self._gram, overwrite_c=1)
             return
         self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= 2 * len(self._gram):
@@ -58,9 +65,7 @@ class Ridge:
         """R of all rows so far, from R of those before and the rows that came since."""
         if self._waiting:
             stacked = np.concatenate([self._gram, *self._waiting])
-            from scipy import linalg  # 0.15 s that most programs do without
-
-            self._gram = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: len(self._gram)]
+            self._gram = linalg().qr(stacked, mode="r", overwrite_a=True, check_finite=False)[0][: len(self._gram)]
             self._waiting = []
 
     def solve(self) -> tuple[np.ndarray, np.ndarray]:
@@ -82,20 +87,18 @@ class Ridge:
         b = G[inner, outer] - self.count * np.outer(means[: self.features], means[self.features :])
         A[np.diag_indices(self.features)] += self.penalty
         size = np.abs(np.diag(A)).max(initial=0.0)
-        from scipy import linalg
-
-        factor, info = linalg.lapack.dpotrf(A, lower=0)
+        factor, info = linalg().lapack.dpotrf(A, lower=0)
         smallest = np.square(np.diag(factor)).min(initial=np.inf)
         if info or not smallest > self.features * np.finfo(float).eps * size:
             raise TinyseqError(
                 f"the {self.features} features depend on each other up to rounding, and the ridge {self.penalty:g} is "
                 "too small to tell: write method='qr', which keeps twice the digits, or a larger ridge"
             )
-        return linalg.cho_solve((factor, False), b).T
+        return linalg().cho_solve((factor, False), b).T
 
     def _orthogonal(self, R: np.ndarray, inner: slice, outer: slice) -> np.ndarray:
         """V from the singular values of the triangle that is left without the means: s / (s² + λ)."""
-        u, s, vt = linalg.svd(R[inner, inner], check_finite=False)
+        u, s, vt = linalg().svd(R[inner, inner], check_finite=False)
         if self.penalty:
             scale = s / (np.square(s) + self.penalty)
         else:  # least squares of least norm
