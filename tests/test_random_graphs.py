@@ -181,6 +181,7 @@ def test_the_tape_of_a_random_graph_verifies_and_runs_twice_alike(picks: Picks, 
     steps=st.integers(1, 5),
     delay=st.integers(1, 3),
 )
+@example(picks=[(0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 3, 0)], steps=3, delay=1)  # a row repeated within a recurrence
 def test_random_cells_unfold_to_what_a_loop_gives(picks: Picks, steps: int, delay: int) -> None:
     w, start, xs = (*arrays()[:2], np.random.default_rng(1).standard_normal((steps, ROWS, COLUMNS)))
     parameter = ts.Parameter(w, "w")

@@ -287,7 +287,7 @@ class Accumulation:
         """Whether what a node passes to an input is one write of all of it."""
         if cls.op in MAPS:
             return True
-        if cls.op in ("pick", "index", "window"):
+        if cls.op in ("pick", "index", "window") or cls.index in self.f.views:
             return False
         calls = dict(OPS[cls.op].vjps(self.f.site(cls))).get(j, [])
         return len(calls) == 1 and not calls[0].partial

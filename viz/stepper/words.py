@@ -43,6 +43,7 @@ WORDS: dict[str, Words] = {
     "gather": Words("{a}[r, {b}[r]]", ("g, at the places that were read", None)),
     "one_hot": Words("1 at {a}, else 0", (None,)),
     "matmul": Words("{a} · {b}", ("{b}", "{a}")),
+    "sparse": Words("{b} · {a}, {b} sparse", ("{b}ᵀ", "{a}, at the places that are kept", None, None)),
     "softmax": Words("softmax {a}", ("diag({y}) − {y} {y}ᵀ",)),
     "log_softmax": Words("{a} − log Σ exp {a}", ("I − 1 softmax({a})ᵀ",)),
     "cross_entropy": Words("−log softmax({a})[{b}]", ("softmax({a}) − onehot({b})", None)),

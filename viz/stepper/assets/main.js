@@ -478,7 +478,8 @@ function on_key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
   const kind = event.target.tagName, typed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (kind === "SELECT" || (kind === "INPUT" && event.target.type === "number")) return;
-  if (typed === " " && (kind === "BUTTON" || kind === "SUMMARY")) return;
+  const pressed = (kind === "BUTTON" || kind === "SUMMARY") && !event.target.closest("dialog"); // a closed one can keep the focus for a moment
+  if (typed === " " && pressed) return;
   const act = KEYS[typed];
   if (!act) return;
   event.preventDefault();
