@@ -281,8 +281,8 @@ def record(
             raise leaked()
         if other.tape is not tape:
             raise TapeError(
-                f"{op} got tensors of two tapes; record them on one tape, or carry the number over with "
-                "ts.tensor(other.value)"
+                f"{op} got tensors of two tapes; {_elsewhere(tensors)}record them on one tape, or carry the number "
+                "over with ts.tensor(other.value)"
             )
     frame: Any = sys._getframe(1)
     while frame.f_code.co_filename in _internal_files and frame.f_back is not None:
@@ -305,6 +305,14 @@ def record(
         shape = (rows, *shape[1:])
     index = tape.push(kind, shape[0] if shape else -1, arg, tuple([t.index for t in tensors]))
     return Tensor(tape, index, shape, code)
+
+
+def _elsewhere(tensors: list[Tensor]) -> str:
+    """Which of them is not of the tape being recorded, and of which time step."""
+    known = Tape.current() if Tape.recording() else tensors[0].tape
+    node = next(t.tape.node(t.index) for t in tensors if t.tape is not known)
+    step = f" of time step {node.step}" if node.step >= 0 else ""
+    return f"{node.name or f'{node.op} %{node.index}'}{step} is of another graph; "
 
 
 def leaked() -> TapeError:
