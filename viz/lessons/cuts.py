@@ -112,7 +112,7 @@ def truncation(run: Run) -> None:
     run.say(
         f"The loss at τ depends on every use of W at t ≤ τ: {counts['full']:,} pairs for T = {T}.",
         f"A window that moves with the loss keeps {counts['window']:,}, all that lie less than {k} steps back; chunks "
-        f"keep {counts['chunk']:,}: a loss just after a cut sees next to nothing behind it.",
+        f"keep {counts['chunk']:,}: a loss just after a cut sees the step it stands on alone.",
         f"What is lost has norm {lost['window']:.2g} with windows and {lost['chunk']:.2g} with chunks, "
         f"{percent(lost['window'] / full)} and {percent(lost['chunk'] / full)} of ‖∂L/∂W‖: truncation is cheap "
         "just where far terms are small, and so it never learns what is far.",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import tinyseq as ts
 from tinyseq import functions as F
 from tinyseq.nn import LSTMCell, OutputRecurrence, RecursiveNet
 from tinyseq.structure import Chain
@@ -45,7 +46,8 @@ def stored(run: Run) -> None:
             by_op[str(ops[i])] += size
     step_bytes = sum(by_op.values())
     made = sum(_bytes(tape, i) for i in np.flatnonzero(steps == middle).tolist() if ops[i] != "input")
-    grads = {i for i in range(len(tape)) if tape.executor.grad(i) is not None}
+    grads = {i for i in _above_parameters(tape) if tape.executor.grad(i) is not None}
+    kept = sum(p.value.nbytes for p in cell.parameters())
     live = live_bytes(tape, np.arange(len(tape)), grads)
     lengths = (10, 20, 40, 80)
     growth = []
@@ -69,21 +71,21 @@ def stored(run: Run) -> None:
         right.set_ylim(0)
 
     run.plot("live bytes rise forward and fall backward; what is held grows with T", (8.6, 3.4), plot)
-    draw(tape, run.file("bytes held at each step", "step"), steps=range(5, 7), detail="units", overlay="bytes")
+    draw(tape, run.file("bytes held at each step", "step"), steps=range(5, 7), overlay="bytes")
     run.rows(
         (f"values of step {middle} by the op that made them", "bytes", "share"),
         [(op, f"{size:,}", percent(size / step_bytes)) for op, size in by_op.most_common()],
         f"{step_bytes:,} of {made:,} bytes that a step makes are read again by backward",
     )
     slope = (growth[-1] - growth[0]) / (lengths[-1] - lengths[0])
-    run.figures.update(by_op=by_op, step_bytes=step_bytes, live=live, growth=growth, lengths=lengths, slope=slope,
-                       sizes=(B, H))  # fmt: skip
+    sizes = {"sizes": (B, H), "step_bytes": step_bytes, "kept": kept}
+    run.figures.update(by_op=by_op, live=live, growth=growth, lengths=lengths, slope=slope, **sizes)
     op, most = by_op.most_common(1)[0]
     run.say(
         f"A step of this LSTM ({H} units, {B} sequences) makes {made:,} bytes of values, and {step_bytes:,} of them "
         f"must be kept because a vjp reads them; {op} alone made {percent(most / step_bytes)} of that.",
         f"Live bytes rise to {memory(float(live.max()))} as forward runs and fall as backward uses them up, to "
-        f"{memory(float(live[-1]))}.",
+        f"{memory(float(live[-1]))} at the last one, {memory(float(kept))} of it gradients of parameters.",
         f"What is held grows by {slope:,.0f} bytes a step, {lengths[-1] // lengths[0]} times the steps for "
         f"{growth[-1] / growth[0]:.1f} times the memory: that is the price of BPTT.",
     )
@@ -94,25 +96,32 @@ def _bytes(tape: Tape, i: int) -> int:
     return node.dtype.itemsize * math.prod(node.shape)
 
 
+def _above_parameters(tape: Tape) -> list[int]:
+    """The parameters and all nodes that depend on one."""
+    found = np.zeros(len(tape), bool)
+    ops = tape.column("op")
+    for i in range(len(tape)):
+        found[i] = ops[i] == "parameter" or bool(found[list(tape.inputs(i))].any())
+    return np.flatnonzero(found).tolist()
+
+
 def forcing(run: Run) -> None:
-    T, B, horizon, updates = 10, 32, 30, 250
+    T, B, horizon, enough = 10, 32, 30, 0.25
     rng = run.rng
     net = OutputRecurrence(2, 12, 2, rng=rng, dtype=np.float64)
-    adam = Adam(net.parameters(), rate=0.02)
-    from tinyseq.compile import compile
-
-    step = compile(lambda x, y: net.loss(x, y) / T)
-    for _ in range(updates):
-        step.backward(*parity(rng, T, B))
+    adam = Adam(net.parameters(), rate=0.01)
+    step = ts.compile(lambda x, y: net.loss(x, y) / T)
+    updates = 0
+    while float(step.backward(*parity(rng, T, B))) > enough and updates < 1000:
         adam.step()
+        updates += 1
     x, y = parity(rng, horizon, 200)
     curves = {}
     for name, teacher in (("teacher forcing", True), ("free running", False)):
-        sums = [0.0]
-        for n in range(1, horizon + 1):
-            with Tape():
-                sums.append(net.loss(x[:n], y[:n], teacher=teacher).item())
-        curves[name] = np.diff(sums)
+        with Tape() as tape:
+            net.loss(x, y, teacher=teacher)
+            each = [node.index for node in tape.nodes() if node.name == "L" and node.cell]
+            curves[name] = np.array([tape.executor.value(i).mean() for i in each])
     tapes = {}
     for name, teacher in (("teacher", True), ("free", False)):
         with Tape() as tapes[name]:
@@ -136,7 +145,7 @@ def forcing(run: Run) -> None:
     run.rows(
         ("loss at step", *map(str, at)),
         [(name, *[f"{values[t - 1]:.4f}" for t in at]) for name, values in curves.items()],
-        f"parity, trained by teacher forcing on {T} steps, {updates} updates",
+        f"parity, trained by teacher forcing on {T} steps, {updates} updates, to a loss of {enough} a step",
     )
     forced, free = curves.values()
     wrong = (net.generate(x) != y).mean(axis=1)
@@ -144,10 +153,10 @@ def forcing(run: Run) -> None:
     run.say(
         f"With the targets fed back each step is a problem of its own, and the loss is the same at every horizon: "
         f"{forced[1]:.4f} at step 2, {forced[-1]:.4f} at step {horizon}.",
-        f"On its own outputs the same net's small doubts add up: {free[1]:.4f} at step 2, {free[-1]:.4f} at step "
-        f"{horizon}, {free[-1] / forced[-1]:.1f} times the loss it was trained to.",
-        "The graphs say why: under teacher forcing no arrow leads from one step to the next, so no gradient ever told "
-        "the net what its outputs do to later steps.",
+        f"On its own outputs softmax o(t−1) the same net's doubts add up: {free[1]:.4f} at step 2, {free[-1]:.4f} at "
+        f"step {horizon}, {free[-1] / forced[-1]:.1f} times as much; ln 2 = {math.log(2):.4f} is to know nothing.",
+        "The graphs say why: under teacher forcing no arrow leads from the output of one step to the next, so no "
+        "gradient told the net what its outputs do to later steps.",
     )
 
 
@@ -173,7 +182,7 @@ def trees(run: Run) -> None:
         with Tape() as tape:
             net.unfold(tree, run.rng.normal(size=(8, 8)))
         draw(tape, run.file(f"eight leaves: a {name}, coloured by the heights that run together", name),
-             overlay="levels")  # fmt: skip
+             steps=15, overlay="levels")  # fmt: skip
     depth, long, near, far = np.array(ratios).T
 
     def plot(figure: Any) -> None:

@@ -76,7 +76,7 @@ def plus(run: Run) -> None:
         f"{into[1]:.4f} = {sum(into):.4f}.",
         f"The difference quotient gives {slope:.4f}, the same; '=' in place of '+=' would keep only the last that "
         f"arrives, {into[0]:.4f} or {into[1]:.4f} by the order of the walk.",
-        f"W is shared by time steps in the same way: w has {len(tape.consumers(tape.node_of(w) or 0))} readers here, "
+        f"W is shared by time steps in the same way: w has {len(fresh.consumers(fresh.node_of(w) or 0))} readers here, "
         "and one term from each.",
     )
 
@@ -95,7 +95,6 @@ def one_step(run: Run) -> None:
     slope = 1 - h**2
     made = W.T @ (slope * g)
     draw(tape, run.file("the gradient on its way back from L"), overlay="gradient")
-    numbers = "  ".join
     run.rows(
         ("", "unit 1", "unit 2"),
         [
@@ -106,7 +105,7 @@ def one_step(run: Run) -> None:
             ("Wᵀ (tanh′ ⊙ g)", *[f"{v:+.6f}" for v in made]),
             ("∂L/∂h(1) on the tape", *[f"{v:+.6f}" for v in before.grad[0]]),
         ],
-        numbers(
+        "\n".join(
             f"∂L/∂h{i + 1}(1) = {J[0, i]:+.3f}·{g[0]:+.3f} {J[1, i]:+.3f}·{g[1]:+.3f} = {before.grad[0, i]:+.3f}"
             for i in range(2)
         ),
@@ -117,7 +116,7 @@ def one_step(run: Run) -> None:
     run.say(
         "A backward step takes the gradient that arrives from above and multiplies it by the local Jacobian: "
         "∂L/∂h(1) = (∂h(2)/∂h(1))ᵀ ∂L/∂h(2).",
-        f"Here the Jacobian is diag(1 − h(2)²) W, and the product differs from what the tape holds by {gap:.0e}.",
+        f"Here the Jacobian is diag(1 − h(2)²) W, and the product differs from what the tape holds by {gap:.1g}.",
         f"The norm goes from {np.linalg.norm(g):.3f} to {np.linalg.norm(made):.3f}, ×{shrink:.3f}; the next step back "
         "does the same with its own h and the same W.",
     )
