@@ -144,10 +144,10 @@ def detaching(run: Run) -> None:
         f"‖∂L/∂W before − after‖ = {gap:.4g}",
     )
     run.figures.update(losses=losses, gradients=gradients, held=held, gap=gap)
+    same = "to the last bit" if losses["before"] == losses["after"] else "but for rounding"
     freed = held["before"] - held["after"]
     run.say(
-        f"The value crosses the cut: L is {losses['after']:.6f} on both sides, to the last bit"
-        f"{'' if losses['before'] == losses['after'] else ' but rounding'}.",
+        f"The value crosses the cut: L is {losses['after']:.6f} with and without it, {same}.",
         f"The gradient does not: ‖∂L/∂W‖ goes from {np.linalg.norm(gradients['before']):.4f} to "
         f"{np.linalg.norm(gradients['after']):.4f}, the {cut} early terms are gone.",
         f"Backward never reads what lies before the cut, so {memory(freed)} of {memory(held['before'])} can be freed.",

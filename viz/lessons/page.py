@@ -9,8 +9,10 @@ from tinyseq.viz.chapter.gallery import STYLE, inline
 from tinyseq.viz.lessons.lesson import Answer, Lesson
 
 MORE = """
+.row { grid-template-columns: minmax(0, 42rem) minmax(0, 1fr); }
+@media (max-width: 76rem) { .row { grid-template-columns: minmax(0, 1fr); } }
 figure { margin: 0 0 1.25rem; } figcaption { color: var(--muted); font-size: .85rem; }
-pre.table { overflow-x: auto; font: 12.5px/1.45 ui-monospace, Menlo, Consolas, monospace; margin: 1rem 0; }
+pre.table { overflow-x: auto; font: 12px/1.45 ui-monospace, Menlo, Consolas, monospace; margin: 1rem 0; }
 details summary { cursor: pointer; color: var(--muted); } section p { margin: 0 0 .6rem; }
 """
 
