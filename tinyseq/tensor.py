@@ -344,8 +344,8 @@ def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any)
             raise leaked()
         if other.tape is not tape:
             raise TapeError(
-                f"{op} got tensors of two tapes; record them on one tape, or carry the number over with "
-                "ts.tensor(other.value)"
+                f"{op} got tensors of two tapes; {_elsewhere(tensors)}record them on one tape, or carry the number "
+                "over with ts.tensor(other.value)"
             )
     try:
         shape, code = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
@@ -355,6 +355,14 @@ def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any)
     line = (frame.f_code.co_filename, frame.f_lineno)
     kind = tape.kind_id(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line))
     return kind, tape.form(shape, code), shape[0] if shape else -1
+
+
+def _elsewhere(tensors: list[Tensor]) -> str:
+    """Which of them is not of the tape being recorded, and of which time step."""
+    known = Tape.current() if Tape.recording() else tensors[0].tape
+    node = next(t.tape.node(t.index) for t in tensors if t.tape is not known)
+    step = f" of time step {node.step}" if node.step >= 0 else ""
+    return f"{node.name or f'{node.op} %{node.index}'}{step} is of another graph; "
 
 
 def leaked() -> TapeError:

@@ -12,6 +12,7 @@ from tinyseq.cli.bench import bench
 from tinyseq.cli.demo import demo
 from tinyseq.cli.figures import figure, figures
 from tinyseq.cli.inspect import draw, gradcheck
+from tinyseq.cli.lesson import lesson
 from tinyseq.cli.step import step
 from tinyseq.cli.text import sample, train
 
@@ -46,7 +47,7 @@ def _paragraphs(docstring: str | None) -> str:
     return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n"))
 
 
-for command in (demo, train, sample, draw, step, figure, figures, gradcheck, bench):
+for command in (demo, train, sample, draw, step, lesson, figure, figures, gradcheck, bench):
     app.command(help=_paragraphs(command.__doc__))(command)
 
 

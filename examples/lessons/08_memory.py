@@ -1,0 +1,6 @@
+"""Lesson 8: What is stored? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+
+from tinyseq.viz.lessons import lesson
+
+if __name__ == "__main__":
+    print(lesson(8)("tinyseq-lessons"))

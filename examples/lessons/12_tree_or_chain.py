@@ -1,0 +1,6 @@
+"""Lesson 12: Tree or chain? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+
+from tinyseq.viz.lessons import lesson
+
+if __name__ == "__main__":
+    print(lesson(12)("tinyseq-lessons"))
