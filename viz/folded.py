@@ -158,7 +158,7 @@ def any_batch(diagram: Diagram) -> None:
         if not v.shape or v.role == "parameter":
             continue
         text, axes = labels.shape(v.shape), ("B",) if v.shape[0] == BATCH else ()
-        if v.role == "data" and v.shape[1:2] == (BATCH,):
+        if v.role == "data" and v.shape[0] != BATCH and v.shape[1:2] == (BATCH,):
             axes = ("T", "B")  # type: ignore[assignment]
         v.shape = (*axes, *v.shape[len(axes) :])  # type: ignore[assignment]
         v.note = labels.shape(v.shape) if v.note == text else v.note
