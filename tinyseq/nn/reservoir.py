@@ -125,18 +125,17 @@ class Reservoir(Cell):
         def back() -> None:
             self.places, self.W = before
 
-        given = [state[name] for name in ("W.columns", "W.starts") if name in state]
-        if len(given) == 2:
-            n = self.hidden_size
-            places = Sparsity(*given, n)
+        n, size = self.hidden_size, (0,)  # type: int, tuple[int, ...]
+        if "W.columns" in state and "W.starts" in state:
+            places = Sparsity(state["W.columns"], state["W.starts"], n)
             if places.shape != (n, n):
                 raise ShapeError(f"W is ({n}, {n}) in this reservoir, the places are for one of {places.shape}")
             own = self.places
             if own and np.array_equal(own.columns, places.columns) and np.array_equal(own.starts, places.starts):
                 return back
             self.places, size = places, (len(places.columns),)
-        elif self.places is not None and np.ndim(state.get("W")) == 2:
-            self.places, size = None, (self.hidden_size, self.hidden_size)
+        elif self.places is not None and np.ndim(state.get("W", 0)) == 2:
+            self.places, size = None, (n, n)
         else:
             if self.places is not None and "W" in state:
                 raise TinyseqError(
