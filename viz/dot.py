@@ -70,6 +70,8 @@ def _link(graph, link: Link, number: int, ops: bool) -> None:
     attrs = {"class": "edge ink"}
     if link.dashed:
         attrs["style"] = "dashed"
+    if link.fixed:
+        attrs.update({"class": "edge ink fixed", "color": style.FIXED, "style": "dashed"})
     if link.recurrent and ops:
         attrs.update({"class": "edge ink recurrent", "color": style.RECURRENT})
     if link.cut:

@@ -89,7 +89,7 @@ def tape_of(cell: Any, delays: Sequence[int] = (1,), inputs: Any = None, state: 
     The step taken is ``loss_step`` where the cell has one. Shapes of inputs and state come from the cell's sizes
     (``input_size``, ``hidden_size``, ``output_size``, ``initial_state``), or are given: arrays of one step, (B, …).
     """
-    reach = max(delays)
+    reach = max(*delays, *_own_delays(cell))
     chain = Chain(2 * reach + 3)
     tape = Tape()
     with tape:
@@ -104,6 +104,13 @@ def tape_of(cell: Any, delays: Sequence[int] = (1,), inputs: Any = None, state: 
         )
         unfold(_Step(cell, step), chain, sequences, start, delays=tuple(delays))
     return tape, reach + 1
+
+
+def _own_delays(cell: Any) -> tuple[int, ...]:
+    """How far back a cell reads through a delay line of its own (nn.SkipCell)."""
+    found = getattr(cell, "delays", ())
+    whole = isinstance(found, (tuple, list)) and all(isinstance(d, int) and d > 0 for d in found)
+    return tuple(found) if whole and found else (1,)
 
 
 class _Step:
@@ -151,7 +158,7 @@ def any_batch(diagram: Diagram) -> None:
         if not v.shape or v.role == "parameter":
             continue
         text, axes = labels.shape(v.shape), ("B",) if v.shape[0] == BATCH else ()
-        if v.role == "data" and v.shape[1:2] == (BATCH,):
+        if v.role == "data" and v.shape[0] != BATCH and v.shape[1:2] == (BATCH,):
             axes = ("T", "B")  # type: ignore[assignment]
         v.shape = (*axes, *v.shape[len(axes) :])  # type: ignore[assignment]
         v.note = labels.shape(v.shape) if v.note == text else v.note

@@ -20,7 +20,7 @@ def graph(diagram: Diagram) -> dict[str, Any]:
         "nodes": [_node(v) for v in shown],
         "edges": [
             {"source": e.source, "target": e.target, "label": ", ".join(e.label), "delay": e.delay,
-             "dashed": e.dashed, "cut": e.cut, **({"badge": e.badge} if e.badge else {})}
+             "dashed": e.dashed, "cut": e.cut, "fixed": e.fixed, **({"badge": e.badge} if e.badge else {})}
             for e in diagram.links if e.source in known and e.target in known
         ],
         "frames": ["".join(run.text for run in frame.title) for frame in diagram.frames],

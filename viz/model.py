@@ -67,6 +67,7 @@ class Link:
     dashed: bool = False
     recurrent: bool = False
     cut: bool = False
+    fixed: bool = False  # its parameters are not learned
     badge: str = ""
     path: list[Point] = field(default_factory=list)  # Bézier points up to the foot of the arrow's head
     tip: Point | None = None
@@ -124,6 +125,7 @@ class Diagram:
     columns: list[Column] = field(default_factory=list)
     ordered: bool = False  # inputs stand from left to right, as the children of a tree
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    fixed: frozenset[str] = frozenset()  # names of parameters that are not learned
     notes: list[Note] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     repeats: int = 0

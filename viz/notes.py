@@ -74,7 +74,9 @@ class _Notes:
         """Names and shapes of the parameters, in lines under the graph."""
         shown = self.layout.diagram.parameters[:12]
         more = len(self.layout.diagram.parameters) - len(shown)
-        pieces = [(*labels.name(name), Run(" " + labels.shape(shape))) for name, shape in shown]
+        fixed = self.layout.diagram.fixed
+        texts = [(name, " " + labels.shape(shape) + " fixed" * (name in fixed)) for name, shape in shown]
+        pieces = [(*labels.name(name), Run(text)) for name, text in texts]
         if more:
             pieces.append((Run(f"and {more} more parameters"),))
         line: list[Run] = []

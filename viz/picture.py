@@ -18,6 +18,7 @@ from tinyseq.tensor import Tensor
 from tinyseq.viz import heat, overlays
 from tinyseq.viz.dot import dot_text
 from tinyseq.viz.excerpt import ancestors
+from tinyseq.viz.fixed import mark
 from tinyseq.viz.folded import any_batch, folded, relative_time, tape_of
 from tinyseq.viz.json_text import graph, json_text
 from tinyseq.viz.layout import Layout
@@ -141,6 +142,7 @@ def draw(
     if not diagram.vertices:
         raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
     legend = None if overlay is None else overlays.measure(diagram, tape, overlay, of)
+    mark(diagram, tape)
     layout = Layout(diagram)
     route(layout)
     annotate(layout)

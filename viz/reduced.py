@@ -68,7 +68,7 @@ def primitives(excerpt: Excerpt, timeless: bool = False) -> Reduced:
     ``timeless`` leaves the numbers of time steps out of the symbols.
     """
     result = Reduced()
-    hidden = _before_initial(excerpt)
+    hidden = _before_initial(excerpt) | _structure(excerpt)
     for i in sorted(excerpt.found):
         if i in hidden or _shared(excerpt, i):
             continue
@@ -96,6 +96,11 @@ def _shared(excerpt: Excerpt, index: int) -> bool:
     if node.op == "parameter":
         return index not in excerpt.initial
     return excerpt.found[index] is None and node.op in ("input", "constant") and index not in excerpt.initial
+
+
+def _structure(excerpt: Excerpt) -> set[int]:
+    """Leaves that say where the elements of a sparse matrix stand: part of its product, not data."""
+    return {i for i in excerpt.found if ("structure", True) in excerpt.node(i).attrs}
 
 
 def _before_initial(excerpt: Excerpt) -> set[int]:

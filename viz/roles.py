@@ -17,7 +17,7 @@ from tinyseq.viz.excerpt import JOINS, Excerpt
 from tinyseq.viz.labels import Label, Run
 from tinyseq.viz.reduced import Reduced, Unit, Wire, tooltip
 
-PRODUCTS = ("matmul", "take", "gather", "mul", "div")
+PRODUCTS = ("matmul", "sparse", "take", "gather", "mul", "div")
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "softplus", "softmax", "exp")
 LOSSES = ("cross_entropy", "squared_error", "bernoulli_cross_entropy")
 CARRIES = ("mean", "sum", "reshape")  # between a loss and what is added up
@@ -122,7 +122,7 @@ class Roles:
                 continue
             if node.op == "parameter":
                 self.pure[i] = (node.name or "parameter",)
-            elif node.op == "constant":
+            elif node.op == "constant" or ("structure", True) in node.attrs:
                 self.pure[i] = ()
             elif node.inputs and all(j in self.pure for j in node.inputs):
                 self.pure[i] = tuple(dict.fromkeys(n for j in node.inputs for n in self.pure[j]))

@@ -22,6 +22,7 @@ MARGIN = 8.0
 INK, PAPER, MUTED = "#1a1a1a", "#ffffff", "#5f6670"
 RECURRENT = "#0072b2"
 CUT = "#d55e00"
+FIXED = "#7a818b"
 FILLS = {
     "data": "#eef0f2",
     "state": "#dcebf7",
@@ -51,6 +52,8 @@ STYLESHEET = """
   .tinyseq .edge polygon { stroke: #c9ced6; fill: #c9ced6; }
   .tinyseq .recurrent path { stroke: #56b4e9; }
   .tinyseq .recurrent polygon { stroke: #56b4e9; fill: #56b4e9; }
+  .tinyseq .fixed path { stroke: #8b939e; }
+  .tinyseq .fixed polygon { stroke: #8b939e; fill: #8b939e; }
   .tinyseq .cut path { stroke: #f0a35e; }
   .tinyseq .cut polygon { stroke: #f0a35e; fill: #f0a35e; }
   .tinyseq .unit.ink ellipse, .tinyseq .unit.ink path, .tinyseq .op.ink path, .tinyseq .initial.ink ellipse,

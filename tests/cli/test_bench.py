@@ -55,7 +55,9 @@ def test_the_defaults_are_all_rows_and_peers_seven_times(run, measured, monkeypa
     (settings,) = measured
     assert settings.peers == ("torch", "numpy") and settings.rounds == REPEATS >= 7
     assert len(settings.rows) > 20 and settings.rows[0] == "rnn 65,128,100,32" and settings.rows[-1] == "first compile"
-    assert "left out: jax, autograd, mygrad. To compare with them: pip install -e '.[bench]'" in result.stdout
+    assert (
+        "left out: jax, autograd, mygrad, reservoirpy. To compare with them: pip install -e '.[bench]'" in result.stdout
+    )
     assert result.exit_code == module.INTERRUPTED
 
 

@@ -18,7 +18,9 @@ THREADS = 2
 """Most threads that a peer's variants ask for, so the floor is that of as many cores."""
 BUSY = 0.25
 """Load average for each core above which other work is in the way."""
-PACKAGES = ("tinyseq", "numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "autograd", "mygrad")
+PACKAGES = (
+    "tinyseq", "numpy", "numba", "llvmlite", "torch", "jax", "jaxlib", "autograd", "mygrad", "reservoirpy"
+)  # fmt: skip
 
 CHAINS = 12
 """Independent sums: more than latency times FMA units of any current core, fewer than its vector registers."""

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from tinyseq.bench import our_nets, our_trainer, ours, peers
+from tinyseq.bench import our_nets, our_trainer, ours, peers, reservoirs
 from tinyseq.bench.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
 from tinyseq.bench.flops import count, count_training
 from tinyseq.bench.nets import Net
@@ -69,6 +69,17 @@ def net_row(net: Net, settings: Settings, tell: Tell) -> Row:
     else:
         name, expected = "tinyseq reference executor", our_nets.reference(net)
     _time(row, candidates, Standard(name, lambda found: deviation(found, expected), BOUND), settings, tell)
+    return row
+
+
+def echo_row(echo: reservoirs.Echo, settings: Settings, tell: Tell) -> Row:
+    """Times of the states of a reservoir, and of fitting a readout to them."""
+    row = Row(echo.row, "reservoir")
+    candidates = _ours(reservoirs.ours(echo)) | _peers(row, settings, lambda peer: peers.echo_variants(echo, [peer]))
+    tell("the recurrence in NumPy, the standard")
+    expected = reservoirs.standard(echo)
+    distance = Standard("the recurrence in NumPy", lambda found: deviation(found, expected), reservoirs.BOUND)
+    _time(row, candidates, distance, settings, tell)
     return row
 
 
@@ -152,7 +163,8 @@ def _no_figures(row: Row, standard: Standard) -> str:
         if of(name) == OURS:
             return reason
     worst = max(distance for name, distance in row.refused.items() if of(name) == OURS)
-    return f"gradients differ from those of {standard.name} by {worst:.1e} (bound {standard.bound:.0e}), not timed"
+    what = "states" if row.kind == "reservoir" else "gradients"
+    return f"{what} differ from those of {standard.name} by {worst:.1e} (bound {standard.bound:.0e}), not timed"
 
 
 def _screened(row: Row, right: Mapping[str, Variant], tell: Tell) -> dict[str, Variant]:

@@ -51,9 +51,12 @@ def render(report: Report) -> Iterator[RenderableType]:
         yield from per_flop(times)
         yield Text("\nOnce for each row, not in the times above", style="bold")
         yield once_table(report, times)
+    if report.of_kind("reservoir"):
+        yield Text("\nEcho state networks: all states, and these with the readout fitted (fit + run), ms", style="bold")
+        yield ratio_table(report, report.of_kind("reservoir"), 1e3)
     if report.of_kind("memory"):
         yield Text("\nPeak memory of one pass in a new process, MB", style="bold")
-        yield memory_table(report)
+        yield ratio_table(report, report.of_kind("memory"), 1 / 2**20)
     yield from planning(report)
     yield from notes(report)
 
@@ -173,15 +176,14 @@ def once_table(report: Report, rows: list[Row]) -> Table:
     return table
 
 
-def memory_table(report: Report) -> Table:
-    """One line a row: megabytes of each library's best variant."""
-    rows = report.of_kind("memory")
+def ratio_table(report: Report, rows: list[Row], scale: float) -> Table:
+    """One line a row: the figure of each library's best variant times ``scale``, and the ratio."""
     peers = [peer for peer in report.settings.peers if any(peer in row.libraries for row in rows)]
     table = _table("row", OURS, *peers, "ratio")
     for row in rows:
         bests = [row.best(library) for library in (OURS, *peers)]
         mark = " *" if row.error or row.refused or row.failed else ""
-        table.add_row(row.row + mark, *[figure(b[1] / 2**20 if b else None) for b in bests], _ratio(row.ratio))
+        table.add_row(row.row + mark, *[figure(b[1] * scale if b else None) for b in bests], _ratio(row.ratio))
     return table
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tinyseq.bench.measure import net_row, plan_row, problem_row, training_row
+from tinyseq.bench.measure import echo_row, net_row, plan_row, problem_row, training_row
 from tinyseq.bench.nets import NETS
 from tinyseq.bench.problems import MEMORY_ROWS, ROWS, Problem
 from tinyseq.bench.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
+from tinyseq.bench.reservoirs import ECHOES
 from tinyseq.bench.results import Row, Settings
 from tinyseq.bench.startup import STARTUP_ROW
 from tinyseq.bench.training import TRAINING
@@ -26,6 +27,7 @@ def _with(measure: Callable[..., Row], given: object) -> Measure:
 MEASURES: dict[str, Measure] = {
     **{problem.row: _with(problem_row, problem) for problem in ROWS},
     **{net.row: _with(net_row, net) for net in NETS},
+    **{echo.row: _with(echo_row, echo) for echo in ECHOES},
     TRAINING.row: _with(training_row, TRAINING),
     STARTUP_ROW: startup_row,
     **{problem.row: _with(memory_row, problem) for problem in MEMORY_ROWS},

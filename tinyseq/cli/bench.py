@@ -38,10 +38,10 @@ def bench(
         bool, typer.Option("--torch-compile", help="Also torch.compile of a loop, up to a minute a row.")
     ] = False,
 ) -> None:
-    """Measure tinyseq beside PyTorch, JAX, autograd, MyGrad and NumPy by hand.
+    """Measure tinyseq beside PyTorch, JAX, autograd, MyGrad, ReservoirPy and NumPy by hand.
 
-    Forward and backward of recurrent and recursive nets, training, start-up time, memory. Gradients are compared with
-    PyTorch's before anything is timed. Ctrl-C shows what was measured until then.
+    Forward and backward of recurrent and recursive nets, training, echo state networks, start-up time, memory.
+    Gradients are compared with PyTorch's before anything is timed. Ctrl-C shows what was measured until then.
     """
     from rich.console import Console
 

@@ -71,6 +71,11 @@ class EchoStateNetwork(Module):
         self._ridge = Ridge(*self._options)
         self._online: RecursiveLeastSquares | None = None
         self.fitted = False
+        self._compile()
+
+    def _compile(self) -> None:
+        """Record anew; done again where W got other places since."""
+        self._recorded = self.reservoir.places
         self._run_states, self._run_outputs = compiled(self._states), compiled(self._outputs)
         self._run_freely = compiled(self._freely)
 
@@ -175,6 +180,7 @@ class EchoStateNetwork(Module):
 
     def _free(self, x: np.ndarray | None, steps: int, state: EchoState) -> np.ndarray:
         self._known()
+        self._follow()
         (h, y), outputs, first = state, [], 0
         for length in _lengths(steps):
             part = None if x is None else x[first : first + length]
@@ -205,6 +211,7 @@ class EchoStateNetwork(Module):
 
     def _parts(self, x: Any, y: Any, state: EchoState) -> Iterator[tuple[slice, np.ndarray | None, list[np.ndarray]]]:
         """(steps, y(t−1) of these, [h before them]); who reads a part puts the h after it into the list."""
+        self._follow()
         first, h = 0, [state.h]
         before = None if y is None or not self.feeds_back else np.concatenate([state.y[None], y[:-1]])
         for length in _lengths(len(x if x is not None else y)):
@@ -305,9 +312,13 @@ class EchoStateNetwork(Module):
         self.fitted = True
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Set all parameters; the reservoir must have been made with the same places for its weights."""
+        """Set all parameters, and the places of the elements of a sparse W."""
         super().load_state_dict(state)
         self.fitted = True
+
+    def _follow(self) -> None:
+        if self._recorded is not self.reservoir.places:
+            self._compile()
 
     # -- checks ---------------------------------------------------------------------------------------------------
     def _known(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,36 @@ class Module:
         return [parameter for _, parameter in self.named_parameters()]
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters' values by name."""
-        return {name: parameter.value.copy() for name, parameter in self.named_parameters()}
+        """Copies of all parameters' values by name, and of the arrays that say where a sparse one's elements stand."""
+        found = {name: parameter.value.copy() for name, parameter in self.named_parameters()}
+        for prefix, module in _modules(self, "", set()):
+            found |= {prefix + name: array.copy() for name, array in module._structure().items()}
+        return found
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Set all parameters. Raises TinyseqError naming what is missing, unknown, or of another shape or dtype."""
+        """Set all parameters. Raises TinyseqError naming what is missing, unknown, or of another shape or dtype; the
+        module is then as it was."""
+        undo: list[Callable[[], None]] = []
+        try:
+            for prefix, module in list(_modules(self, "", set())):
+                part = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+                undo.append(module._restructure(part))
+            structure = {p + name for p, module in _modules(self, "", set()) for name in module._structure()}
+            self._load({name: array for name, array in state.items() if name not in structure})
+        except Exception:
+            for back in undo:
+                back()
+            raise
+
+    def _structure(self) -> dict[str, np.ndarray]:
+        """Arrays beside the module's own parameters that its equations depend on; most have none."""
+        return {}
+
+    def _restructure(self, state: dict[str, np.ndarray]) -> Callable[[], None]:
+        """Take the structure from a state, before the parameters are set; returns what takes it back."""
+        return lambda: None
+
+    def _load(self, state: dict[str, np.ndarray]) -> None:
         own = dict(self.named_parameters())
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
@@ -71,6 +96,24 @@ def _named(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Param
         return
     for key, value in items:
         yield from _named(value, f"{prefix}.{key}" if prefix else str(key), seen)
+
+
+def _modules(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
+    """(prefix of its parameters' names, module), each module once."""
+    if id(thing) in seen or isinstance(thing, Parameter):
+        return
+    seen.add(id(thing))
+    if isinstance(thing, Module):
+        yield prefix, thing
+        items: Any = vars(thing).items()
+    elif isinstance(thing, dict):
+        items = thing.items()
+    elif isinstance(thing, (list, tuple)):
+        items = enumerate(thing)
+    else:
+        return
+    for key, value in items:
+        yield from _modules(value, f"{prefix}{key}.", seen)
 
 
 class Cell(Module):

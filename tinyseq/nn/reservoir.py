@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,37 @@ class Reservoir(Cell):
         if not np.isfinite(value).all():
             raise DataError(f"{name} holds NaN or infinity")
         return Parameter(value, name, trainable=False)
+
+    def _structure(self) -> dict[str, np.ndarray]:
+        return {} if self.places is None else {"W.columns": self.places.columns, "W.starts": self.places.starts}
+
+    def _restructure(self, state: dict[str, np.ndarray]) -> Callable[[], None]:
+        """Sparse or dense, and the places of a sparse W, as in the state."""
+        before = self.places, self.W
+
+        def back() -> None:
+            self.places, self.W = before
+
+        n, size = self.hidden_size, (0,)  # type: int, tuple[int, ...]
+        if "W.columns" in state and "W.starts" in state:
+            places = Sparsity(state["W.columns"], state["W.starts"], n)
+            if places.shape != (n, n):
+                raise ShapeError(f"W is ({n}, {n}) in this reservoir, the places are for one of {places.shape}")
+            own = self.places
+            if own and np.array_equal(own.columns, places.columns) and np.array_equal(own.starts, places.starts):
+                return back
+            self.places, size = places, (len(places.columns),)
+        elif self.places is not None and np.ndim(state.get("W", 0)) == 2:
+            self.places, size = None, (n, n)
+        else:
+            if self.places is not None and "W" in state:
+                raise TinyseqError(
+                    "these weights do not say where the elements of the sparse W stand (W.columns, W.starts): save "
+                    "them again with state_dict() of the reservoir they are from"
+                )
+            return back
+        self.W = Parameter(np.zeros(size, self.dtype), "W", trainable=False)
+        return back
 
     @property
     def output_size(self) -> int:

@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from tinyseq.bench.nets import Net
 from tinyseq.bench.peers.variant import Variant
 from tinyseq.bench.problems import Problem
+from tinyseq.bench.reservoirs import Echo
 from tinyseq.bench.training import Training
 
-PEERS = ("torch", "jax", "autograd", "mygrad", "numpy")
+PEERS = ("torch", "jax", "autograd", "mygrad", "numpy", "reservoirpy")
 TRAINERS = ("torch", "jax")
 NET_PEERS = ("torch", "jax")
+ECHO_PEERS = ("reservoirpy",)
 
 
 def installed() -> list[str]:
@@ -28,6 +30,8 @@ def variants(problem: Problem, peers: Sequence[str] | None = None, torch_compile
     """
     found: dict[str, Variant] = {}
     for peer in installed() if peers is None else peers:
+        if peer in ECHO_PEERS:
+            continue
         module = import_module(f"tinyseq.bench.peers.{peer}_peer")
         ways = module.variants(problem)
         if torch_compile and peer == "torch":
@@ -54,4 +58,14 @@ def trainers(training: Training, peers: Sequence[str] | None = None) -> dict[str
         if peer in TRAINERS:
             module = import_module(f"tinyseq.bench.peers.{peer}_trainer")
             found |= {f"{peer} {name}": variant for name, variant in module.trainers(training).items()}
+    return found
+
+
+def echo_variants(echo: Echo, peers: Sequence[str] | None = None) -> dict[str, Variant]:
+    """The same for an echo state network: `run` makes its states, and fits the readout where the row says so."""
+    found: dict[str, Variant] = {}
+    for peer in installed() if peers is None else peers:
+        if peer in ECHO_PEERS:
+            module = import_module(f"tinyseq.bench.peers.{peer}_esn")
+            found |= {f"{peer} {name}": variant for name, variant in module.variants(echo).items()}
     return found
