@@ -89,7 +89,7 @@ def tape_of(cell: Any, delays: Sequence[int] = (1,), inputs: Any = None, state: 
     The step taken is ``loss_step`` where the cell has one. Shapes of inputs and state come from the cell's sizes
     (``input_size``, ``hidden_size``, ``output_size``, ``initial_state``), or are given: arrays of one step, (B, …).
     """
-    reach = max(*delays, *_own_delays(cell))
+    reach = max(*delays, *own_delays(cell))
     chain = Chain(2 * reach + 3)
     tape = Tape()
     with tape:
@@ -106,7 +106,7 @@ def tape_of(cell: Any, delays: Sequence[int] = (1,), inputs: Any = None, state: 
     return tape, reach + 1
 
 
-def _own_delays(cell: Any) -> tuple[int, ...]:
+def own_delays(cell: Any) -> tuple[int, ...]:
     """How far back a cell reads through a delay line of its own (nn.SkipCell)."""
     found = getattr(cell, "delays", ())
     whole = isinstance(found, (tuple, list)) and all(isinstance(d, int) and d > 0 for d in found)

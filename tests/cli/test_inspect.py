@@ -197,3 +197,9 @@ def test_draw_with_an_overlay(run, tmp_path, overlay, words):
 def test_draw_levels_of_a_chain_is_an_error(run):
     done = run("draw", "rnn", "--overlay", "levels", "--steps", "600")
     assert done.exit_code == 1 and "each step is a level of its own" in done.output
+
+
+def test_draw_folded_shows_every_delay_of_a_skip_cell(run, tmp_path):
+    assert run("draw", "skipcell", "--view", "folded", "-o", "skip.svg").exit_code == 0
+    text = (tmp_path / "skip.svg").read_text()
+    assert "delay of 1 time step" in text and "delay of 10 time steps" in text

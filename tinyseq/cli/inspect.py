@@ -81,11 +81,15 @@ def draw(
 ) -> None:
     """Draw a net's graph, folded or unfolded in time."""
     from tinyseq import viz
+    from tinyseq.viz.folded import own_delays
 
     path = out or Path(f"{view}.svg")
     writable_folder(path.parent)
     rng = np.random.default_rng(seed)
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
+    longest = max(own_delays(found.module))
+    if view == View.folded and longest > 1:  # the step shown reads each of its delayed values from an earlier step
+        steps = max(steps, 2 * longest + 3)
     example = Example(found, steps, batch, rng)
     with Tape() as tape, users_code(target):
         if gradients or overlay in BACKWARD:
