@@ -20,9 +20,8 @@ from tinyseq.engine.tile import HOST, Tile, tile_function
 
 __all__ = ["gemm", "gemm_from", "make_gemm", "make_gemm_from", "pack", "packed_size", "panel_width"]
 
-# A panel of 256 rows and the A rows of one tile stay in a first-level cache of 32 KiB; 256 rows of A by 256
-# columns in a second-level cache of 512 KiB.
-_K_BLOCK = 256
+# A panel of 32 KiB stays in a first-level cache; 256 rows of A by as many columns in a second-level one.
+_PANEL_BYTES = 32768
 _M_BLOCK = 256
 
 
@@ -101,6 +100,7 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
     pointer = element_type(itemsize).as_pointer()
     name = f"tinyseq_gemm_{itemsize}_{'_'.join(str(int(size)) for size in tile)}"
     zero, one, width = INT(0), INT(1), tile.panel_width(itemsize)
+    most = INT(_PANEL_BYTES // (width * itemsize))
 
     def emit(builder: ir.IRBuilder, *arguments: ir.Value) -> None:
         m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate, s, s_rs = arguments
@@ -113,7 +113,7 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
 
         # One block if rows are too few for a panel to be used twice; one of no rows if k = 0, to write C.
         few = builder.icmp_signed("<=", m, INT(tile.rows))
-        k_block = builder.select(few, larger(k, one), INT(_K_BLOCK))
+        k_block = builder.select(few, larger(k, one), most)
 
         def block(p: ir.Value, _: object) -> list[ir.Value]:
             size = smaller(k_block, builder.sub(k, p))
@@ -150,19 +150,24 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
 
 
 def _emit_panel(builder: ir.IRBuilder, tile: Tile, itemsize: int, count: ir.Value, operands: list[ir.Value]) -> None:
-    """`count` rows of C by one panel: full, or partial and then of no more vectors than it needs."""
-    columns = operands[8]
-    full = builder.icmp_signed("==", columns, INT(tile.panel_width(itemsize)))
-    with builder.if_else(full) as (then, otherwise):
-        with then:
-            _emit_rows(builder, tile, itemsize, tile.vectors, False, count, operands)
-        with otherwise:
-            narrow = builder.icmp_signed("<=", columns, INT(tile.lanes(itemsize)))
-            with builder.if_else(narrow) as (one, several):
-                with one:
-                    _emit_rows(builder, tile, itemsize, 1, True, count, operands)
-                with several:
-                    _emit_rows(builder, tile, itemsize, tile.vectors, True, count, operands)
+    """`count` rows of C by one panel: whole, or partial and then of no more vectors than it needs."""
+    columns, lanes = operands[8], tile.lanes(itemsize)
+    after = builder.append_basic_block("after_panel")
+    needed = builder.sdiv(builder.add(columns, INT(lanes - 1)), INT(lanes))
+    whole, partial = builder.append_basic_block("whole"), builder.append_basic_block("partial")
+    builder.cbranch(builder.icmp_signed("==", columns, INT(tile.panel_width(itemsize))), whole, partial)
+    builder.position_at_end(whole)
+    _emit_rows(builder, tile, itemsize, tile.vectors, False, count, operands)
+    builder.branch(after)
+    builder.position_at_end(partial)
+    choice = builder.switch(needed, after)
+    for vectors in range(1, tile.vectors + 1):
+        block = builder.append_basic_block(f"vectors_{vectors}")
+        choice.add_case(INT(vectors), block)
+        builder.position_at_end(block)
+        _emit_rows(builder, tile, itemsize, vectors, True, count, operands)
+        builder.branch(after)
+    builder.position_at_end(after)
 
 
 def _emit_rows(
@@ -174,9 +179,10 @@ def _emit_rows(
     count: ir.Value,
     operands: list[ir.Value],
 ) -> None:
-    """Cover `count` rows by tiles of `tile.rows` rows, then by ones of 4, 2, 1."""
+    """Cover `count` rows by tiles of the most rows, then by ones of 4, 2, 1."""
     size, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, adds, s, s_rs = operands
-    sizes = [tile.rows, *(rows for rows in (4, 2, 1) if rows < tile.rows)]
+    most = tile.rows_of(vectors)
+    sizes = [most, *(rows for rows in (4, 2, 1) if rows < most)]
     i = INT(0)
     for rows in sizes:
         function = tile_function(builder.module, tile, itemsize, rows, vectors, partial)

@@ -7,6 +7,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from tinyseq.engine.gemm import gemm, gemm_from, pack, packed_size, panel_width
+from tinyseq.engine.panels import lane_count, pack_narrow
 from tinyseq.jit import kernel
 from tinyseq.ops.op import Kernel, map_kernel
 
@@ -27,11 +28,37 @@ def _pack(d, y, w):
     pack(w, 0, d[6], d[7], d[4], d[5], y, 0)
 
 
+_ROWS_AT_ONCE = 128  # of a panel of 64 columns: 32 KiB, a first-level cache
+_ENOUGH = 32  # rows and columns from which on copies are worth making
+
+
 @kernel
 def _weight_gradient(d, y, x, g):
-    """y (m, n) (+)= Σ_r x[r, :]ᵀ g[r, :]; d = [rows, stride of y, of x, of g, accumulate, m, n]."""
+    """y (m, n) (+)= Σ_r x[r, :]ᵀ g[r, :]; d = [rows, stride of y, of x, of g, accumulate, m, n].
+
+    A product whose inner dimension is far apart in memory on both sides: a block of rows at a time, x and g are copied
+    into panels, of which the tiles then read neighbours.
+    """
+    rows, m, n, accumulate = d[0], d[5], d[6], d[4]
     width = panel_width(y.dtype)
-    gemm(d[5], d[6], d[0], x, 0, 1, d[2], g, 0, d[3], width, y, 0, d[1], d[4])
+    if rows < _ENOUGH or m < _ENOUGH or n < _ENOUGH:
+        gemm(m, n, rows, x, 0, 1, d[2], g, 0, d[3], width, y, 0, d[1], accumulate)
+        return
+    most, lanes = min(rows, _ROWS_AT_ONCE), lane_count(y.dtype)
+    size = packed_size(most, m, lanes)
+    copies = np.empty(size + most * width + width, y.dtype)
+    left = (-copies.ctypes.data // y.itemsize) % width
+    right = left + size
+    for r in range(0, rows, most):
+        count = min(most, rows - r)
+        pack_narrow(x, r * d[2], d[2], 1, count, m, copies, left)
+        for j in range(0, n, width):
+            columns = min(width, n - j)
+            pack(g, r * d[3] + j, d[3], 1, count, columns, copies, right)
+            for i in range(0, m, lanes):
+                a, c, height = left + i * count, i * d[1] + j, min(lanes, m - i)
+                gemm(height, columns, count, copies, a, 1, lanes, copies, right, width, 0, y, c, d[1], accumulate)
+        accumulate = 1
 
 
 @kernel

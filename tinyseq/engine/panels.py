@@ -21,7 +21,7 @@ from numba.extending import intrinsic, overload, register_jitable
 from tinyseq.engine.emit import INT, checked_itemsize, counted_loop, define, element_address, element_type
 from tinyseq.engine.tile import HOST, Tile
 
-__all__ = ["make_pack", "pack", "packed_size", "panel_width"]
+__all__ = ["lane_count", "make_pack", "pack", "pack_narrow", "packed_size", "panel_width"]
 
 
 def panel_width(dtype: Any) -> int:
@@ -33,6 +33,17 @@ def panel_width(dtype: Any) -> int:
 def _panel_width_in_kernels(dtype):  # type: ignore[no-untyped-def]
     width = HOST.panel_width(dtype.dtype.bitwidth // 8)
     return lambda dtype: width
+
+
+def lane_count(dtype: Any) -> int:
+    """Columns in a panel of one vector for `dtype`; in kernels the argument is an array or its dtype."""
+    return HOST.lanes(np.dtype(dtype).itemsize)
+
+
+@overload(lane_count)
+def _lane_count_in_kernels(dtype):  # type: ignore[no-untyped-def]
+    lanes = HOST.lanes(dtype.dtype.bitwidth // 8)
+    return lambda dtype: lanes
 
 
 @register_jitable
@@ -71,6 +82,12 @@ Writes all `packed_size(k, n, panel_width(P))` elements of `P` from p_off on, th
 zeros. B and P are contiguous arrays of one dtype, float32 or float64; they may be one arena, if what is written
 overlaps nothing that is read. Indices aren't checked. Align the target to 64 bytes: a vector that lies across
 two cache lines takes twice as long to load.
+"""
+
+pack_narrow = make_pack(HOST._replace(vectors=1))
+"""pack_narrow(B, b_off, b_rs, b_cs, k, n, P, p_off): `pack` into panels of `lane_count` columns.
+
+Read as the left operand, a panel is that many rows of A with a_rs = 1, a_cs = `lane_count`.
 """
 
 

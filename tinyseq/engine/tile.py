@@ -28,7 +28,8 @@ _MOST_STEPS = 4
 
 
 class Tile(NamedTuple):
-    """Sizes of the largest tile: accumulators `rows` × `vectors`, each of `vector_bytes`.
+    """Sizes of the tiles: accumulators `rows` × `vectors` for whole panels, `narrow_rows` × fewer vectors for the last
+    panel if it needs fewer, each of `vector_bytes`.
 
     `masks`: the CPU has vector loads under a mask; without them partial vectors are gathered lane by lane.
     A tuple of numbers, so that the kernel cache can tell one from another.
@@ -37,6 +38,7 @@ class Tile(NamedTuple):
     vector_bytes: int
     rows: int
     vectors: int
+    narrow_rows: int
     masks: bool
 
     def lanes(self, itemsize: int) -> int:
@@ -45,13 +47,17 @@ class Tile(NamedTuple):
     def panel_width(self, itemsize: int) -> int:
         return self.vectors * self.lanes(itemsize)
 
+    def rows_of(self, vectors: int) -> int:
+        return self.rows if vectors == self.vectors else self.narrow_rows
 
-# rows × vectors accumulators, `vectors` pieces of B and one of A fit into 32, 16, 32 and 16 registers.
+
+# rows × vectors accumulators, `vectors` pieces of B and one of A fit into 32, 16, 32 and 16 registers. For each
+# vectors + rows loads there are vectors × rows multiply-adds: where registers allow, a square tile loads least.
 TILES = {
-    "avx512": Tile(64, 8, 2, True),
-    "avx2": Tile(32, 6, 2, True),
-    "neon": Tile(16, 8, 2, False),
-    "sse2": Tile(16, 4, 2, False),
+    "avx512": Tile(64, 4, 4, 8, True),
+    "avx2": Tile(32, 6, 2, 6, True),
+    "neon": Tile(16, 8, 2, 8, False),
+    "sse2": Tile(16, 4, 2, 4, False),
 }
 
 
@@ -85,7 +91,8 @@ HOST = _host_tile()
 def tile_function(module: ir.Module, tile: Tile, itemsize: int, rows: int, vectors: int, partial: bool) -> ir.Function:
     """f(k, A, a_rs, a_cs, B, b_ks, C, c_rs, columns, accumulate, S, s_rs): C[i, j] = S[i, j] + Σ_p A[i, p] B[p, j].
 
-    i < rows; j < columns if `partial`, else the full `vectors`. S is read only if `accumulate` is not 0, else it is 0.
+    i < rows; j < columns if `partial` (the last of the `vectors` may not be whole), else the full `vectors`.
+    S is read only if `accumulate` is not 0, else it is 0.
     """
     name = f"tinyseq_tile_{itemsize}x{tile.lanes(itemsize)}_{rows}x{vectors}_{partial:d}_{tile.masks:d}"
     pointer = element_type(itemsize).as_pointer()
@@ -110,19 +117,19 @@ class _TileEmitter:
         k, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, accumulate, s, s_rs = arguments
         self.builder = builder
         if self.partial:
-            self.inside = [self._inside(columns, v) for v in range(self.vectors)]
+            self.inside = self._inside(columns, self.vectors - 1)  # a masked load is slower: only the last piece is
             self.lane_offsets = [] if self.masks else self._lane_offsets(columns)
         zero, one, steps = INT(0), INT(1), INT(self.steps)
         count = self.rows * self.vectors
         sums = self._initial(s, s_rs, accumulate)
         sums += [ir.Constant(self.vector, None)] * (count * (self.steps - 1))
-        a_rows = [builder.gep(a, [builder.mul(a_rs, INT(i))]) for i in range(self.rows)]
+        row_offsets = [self._opaque(builder.mul(a_rs, INT(i))) for i in range(self.rows)]
 
         def step(p: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
             b_row = builder.gep(b, [builder.mul(p, b_ks)])
             pieces = [self._load_b(b_row, v) for v in range(self.vectors)]
-            a_offset = builder.mul(p, a_cs)
-            factors = [self._broadcast(builder.gep(row, [a_offset])) for row in a_rows]
+            column = builder.gep(a, [builder.mul(p, a_cs)])
+            factors = [self._broadcast(builder.gep(column, [offset])) for offset in row_offsets]
             products = [(factor, piece) for factor in factors for piece in pieces]
             return [self._multiply_add(x, y, s) for (x, y), s in zip(products, sums, strict=True)]
 
@@ -140,6 +147,11 @@ class _TileEmitter:
             sums = groups[0]
         _, sums = counted_loop(builder, p, k, one, sums, step)
         self._store(c, c_rs, sums)
+
+    def _opaque(self, number: ir.Value) -> ir.Value:
+        """The same number, of which LLVM knows nothing: else it steps one pointer from row to row, an addition that
+        waits for the one before for each load, and those take the multipliers' ports."""
+        return self.builder.asm(ir.FunctionType(INT, [INT]), "", "=r,0", [number], False)
 
     def _initial(self, s: ir.Value, s_rs: ir.Value, accumulate: ir.Value) -> list[ir.Value]:
         """The accumulators' first values: S, or zeros without a look at S."""
@@ -163,26 +175,25 @@ class _TileEmitter:
             row = self.builder.gep(c, [self.builder.mul(c_rs, INT(i))])
             for v in range(self.vectors):
                 value, target = sums[i * self.vectors + v], self._piece(row, v)
-                if self.partial:
-                    self._masked("store", ir.VoidType(), [value, target, _LANE(self.itemsize), self.inside[v]])
+                if self.partial and v == self.vectors - 1:
+                    self._masked("store", ir.VoidType(), [value, target, _LANE(self.itemsize), self.inside])
                 else:
                     self.builder.store(value, target, align=self.itemsize)
 
     def _load_b(self, row: ir.Value, v: int) -> ir.Value:
-        if not self.partial or self.masks:
+        if not self.partial or v < self.vectors - 1 or self.masks:
             return self._load_c(row, v)
         value = ir.Constant(self.vector, ir.Undefined)
         for lane in range(self.lanes):
-            offset = self.lane_offsets[v * self.lanes + lane]
-            scalar = self.builder.load(self.builder.gep(row, [offset]))
+            scalar = self.builder.load(self.builder.gep(row, [self.lane_offsets[lane]]))
             value = self.builder.insert_element(value, scalar, _LANE(lane))
         return value
 
     def _load_c(self, row: ir.Value, v: int) -> ir.Value:
         source = self._piece(row, v)
-        if not self.partial:
+        if not self.partial or v < self.vectors - 1:
             return self.builder.load(source, align=self.itemsize)
-        arguments = [source, _LANE(self.itemsize), self.inside[v], ir.Constant(self.vector, None)]
+        arguments = [source, _LANE(self.itemsize), self.inside, ir.Constant(self.vector, None)]
         return self._masked("load", self.vector, arguments)
 
     def _piece(self, row: ir.Value, v: int) -> ir.Value:
@@ -197,7 +208,8 @@ class _TileEmitter:
 
     def _lane_offsets(self, columns: ir.Value) -> list[ir.Value]:
         """Where each lane reads if there are no masks: past the last column, column 0 again (not stored)."""
-        numbers = [INT(lane) for lane in range(self.vectors * self.lanes)]
+        first = (self.vectors - 1) * self.lanes
+        numbers = [INT(first + lane) for lane in range(self.lanes)]
         inside = [self.builder.icmp_signed("<", number, columns) for number in numbers]
         return [self.builder.select(i, n, INT(0)) for i, n in zip(inside, numbers, strict=True)]
 
