@@ -79,8 +79,8 @@ pack = make_pack(HOST)
 Element (p, j) of the matrix is at b_off + p b_rs + j b_cs of `B`: exchange the strides to pack the transpose.
 Takes `packed_size(k, n, panel_width(P))` elements of `P` from p_off on; places for columns past n stay as they
 are, nobody reads them. B and P are contiguous arrays of one dtype, float32 or float64; they may be one arena, if what
-is written overlaps nothing that is read. Indices aren't checked. Align the target to 64 bytes: a vector that lies across
-two cache lines takes twice as long to load.
+is written overlaps nothing that is read. Indices aren't checked. Align the target to 64 bytes: a vector that lies
+across two cache lines takes twice as long to load.
 """
 
 pack_narrow = make_pack(HOST._replace(vectors=1))

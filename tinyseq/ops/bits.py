@@ -111,7 +111,7 @@ def rank(typing_context: Any, x: Any) -> Any:
 @intrinsic
 def of_rank(typing_context: Any, number: Any) -> Any:
     """The float whose `rank` this is."""
-    real = {types.int32: types.float32, types.int64: types.float64}[number]
+    real: Any = types.float32 if number == types.int32 else types.float64
     layout = _layout(real)
     width = layout.integer.width
 
