@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "fingerprint": set(),
     "jitcache": {"fingerprint"},
     "jit": {"jitcache"},
-    "tape": BASE,
+    "tape": TAPE,
     "structure": BASE,
     "trees": BASE | TREES,
     "tree_formats": BASE | TREES,

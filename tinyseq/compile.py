@@ -17,6 +17,7 @@ from tinyseq.tensor import Tensor, internal, tensor
 
 if TYPE_CHECKING:
     from tinyseq.engine.program import Program
+    from tinyseq.tensor import Parameter
 
 internal(__file__)
 
@@ -43,9 +44,12 @@ class _Version:
         if not self.nodes:
             raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
         self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
+        self.dtypes = [DTYPES[tape.kind_of(slot).dtype] for slot in self.slots]
+        self.parameters = [(node, p) for p in tape.parameters if (node := tape.node_of(p)) is not None]
         self.keep = arguments
         self.lock = threading.RLock()  # a program has one memory
         self._programs: dict[bool, Program | str] = {}
+        self._published: list[tuple[Parameter, np.ndarray | None]] = []
 
     def _enter(self, argument: Any) -> Any:
         if isinstance(argument, np.ndarray):
@@ -74,14 +78,26 @@ class _Version:
     def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
         """Arrays of all leaves for a run."""
         found = dict(self.frozen)
-        for slot, array in zip(self.slots, arrays, strict=True):
-            code = self.tape.kinds[self.tape._row(slot)[0]].dtype
-            found[slot] = np.require(array, DTYPES[code], ["C", "ALIGNED"])
-        for parameter in self.tape.parameters:
-            node = self.tape.node_of(parameter)
-            assert node is not None
+        for slot, array, dtype in zip(self.slots, arrays, self.dtypes, strict=True):
+            fits = array.dtype is dtype and array.flags.carray
+            found[slot] = array if fits else np.require(array, dtype, ["C", "ALIGNED"])
+        for node, parameter in self.parameters:
             found[node] = parameter.value
         return found
+
+    def publish(self, program: Program) -> None:
+        """Hand the gradients of a program that has run to the parameters: they lie where the next run puts its own."""
+        if not self._published:
+            grads = program.gradients()
+            if not grads:
+                raise GradientError(
+                    "backward: the first result depends on no parameter, so there is nothing to differentiate"
+                )
+            for node, parameter in self.parameters:
+                grad = grads.get(node)
+                self._published.append((parameter, None if grad is None else grad.reshape(parameter.shape)))
+        for parameter, grad in self._published:
+            parameter.grad = grad
 
 
 def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
@@ -134,11 +150,13 @@ class CompiledFunction:
         return executor, version.nodes[0]
 
     def _version(self, arguments: tuple) -> _Version:
-        key = tuple(signature(a) for a in arguments)
-        with self._lock:
-            version = self._versions.get(key)
-            if version is None:
-                version = self._versions[key] = _Version(self.function, arguments)
+        key = tuple([signature(a) for a in arguments])
+        version = self._versions.get(key)
+        if version is None:
+            with self._lock:
+                version = self._versions.get(key)
+                if version is None:
+                    version = self._versions[key] = _Version(self.function, arguments)
         return version
 
     def _run(self, arguments: tuple, backward: bool) -> Any:
@@ -151,20 +169,9 @@ class CompiledFunction:
             program.bind(leaves)
             program.run()
             if backward:
-                self._publish(version, program.gradients())
+                version.publish(program)
             values = [program.value(i) for i in version.nodes]
             return rebuild(version.result, [v.copy() if v.ndim else v[()] for v in values])
-
-    @staticmethod
-    def _publish(version: _Version, grads: dict[int, np.ndarray]) -> None:
-        if not grads:
-            raise GradientError(
-                "backward: the first result depends on no parameter, so there is nothing to differentiate"
-            )
-        for parameter in version.tape.parameters:
-            node = version.tape.node_of(parameter)
-            grad = grads.get(node) if node is not None else None
-            parameter.grad = None if grad is None else grad.reshape(parameter.shape)
 
     def _plain(self, version: _Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
         """Without a plan: the reference executor on the recorded tape."""
@@ -190,7 +197,7 @@ def _arrays(argument: Any) -> Any:
 def signature(argument: Any) -> Any:
     """What a recording depends on: shapes and dtypes of arrays, the value or identity of anything else."""
     if isinstance(argument, np.ndarray):
-        return argument.shape, argument.dtype.str
+        return argument.shape, argument.dtype
     if isinstance(argument, Tensor):
         raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")
     if isinstance(argument, (tuple, list)):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor, as_tensor, internal, leaked
+from tinyseq.tape import INT64, Integers, Tape
+from tinyseq.tensor import Tensor, as_tensor, handle, internal, leaked
 
 internal(__file__)
 
@@ -93,7 +93,7 @@ def fold(
     keep = None  # a step that fails leaves its nodes on the tape, where nothing depends on them
     try:
         places = [
-            Tensor(tape, tape.append("input", (), shape, code, name="placeholder"), shape, code)
+            handle(tape, tape.append("input", (), shape, code, name="placeholder"), tape.form(shape, code))
             for shape, code in slots
         ]
         tape.scope = (cell, 0)
@@ -139,14 +139,14 @@ def fold(
 def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
     kind = tape.kinds[row[0]]
     scope, tape.scope = tape.scope, ("", -1)
-    new = tape.push(tape.kind_id(kind._replace(cell="")), row[1], row[2], ())
+    new = tape.append_kind(kind._replace(cell=""), row[1], row[2])
     tape.scope = scope
     if kind.op == "parameter":
         tape._parameter_nodes[id(tape.parameters[row[2]])] = new
     else:
         tape.executor.rebind(old, new)
         if kind.dtype == INT64:
-            tape.origin[new] = new
+            tape.origin[new] = Integers(new)
     return new
 
 

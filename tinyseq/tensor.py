@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
 from tinyseq.ops import OPS
-from tinyseq.tape import DTYPES, INT64, Form, Kind, Leaf, Tape
+from tinyseq.tape import DTYPES, INT64, Form, Integers, Kind, Leaf, Tape
 
 _CODE = {dtype: code for code, dtype in enumerate(DTYPES)}
 _internal_files: set[str] = {__file__}
@@ -95,8 +95,16 @@ class Tensor(Operators):
 
     __slots__ = ("form", "index", "tape")
 
-    def __init__(self, tape: Tape, index: int, shape: tuple[int, ...], dtype_code: int) -> None:
-        self.tape, self.index, self.form = tape, index, tape.form(shape, dtype_code)
+    tape: Tape
+    index: int
+    form: Form
+
+    # no __init__: recording makes one for each call, and a class without one is made in half the time
+
+    @staticmethod
+    def at(tape: Tape, index: int) -> Tensor:
+        """The tensor of a node that is on a tape."""
+        return handle(tape, index, tape.form(tape.shape(index), tape.kind_of(index).dtype))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -231,12 +239,9 @@ class Parameter(Operators):
         return f"Parameter({self.name or '?'}, {self.shape}, {self.dtype}{'' if self.trainable else ', fixed'})"
 
 
-_new = object.__new__
-
-
 def handle(tape: Tape, index: int, form: Form) -> Tensor:
     """A tensor of a form that is at hand."""
-    made = _new(Tensor)
+    made = Tensor()
     made.tape, made.index, made.form = tape, index, form
     return made
 
@@ -280,8 +285,8 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     index = tape.append("input", (), value.shape, code, (), 0, source_line(), name)
     tape.executor.bind(index, value)
     if code == INT64:
-        tape.origin[index] = index
-    return Tensor(tape, index, value.shape, code)
+        tape.origin[index] = Integers(index)
+    return handle(tape, index, tape.form(value.shape, code))
 
 
 def _array(value: Any, what: str, copy: bool | None = True) -> np.ndarray:
@@ -298,7 +303,7 @@ def constant(value: float, shape: tuple[int, ...], dtype_code: int) -> Tensor:
     """A tensor filled with one number that is part of the graph itself."""
     tape = Tape.current()
     index = tape.append("constant", (), shape, dtype_code, (("value", float(value)),), 0, source_line())
-    return Tensor(tape, index, shape, dtype_code)
+    return handle(tape, index, tape.form(shape, dtype_code))
 
 
 def record(
@@ -320,12 +325,14 @@ def record(
     site = tape.sites.get(key)
     if site is None:
         site = _site(op, tensors, attrs, wish, frame)
-        if len(tensors) <= 4:
+        if len(tensors) <= 4 and not signed_zero(attrs):
             tape.sites[key] = site
-    kind, form, first = site
+    sort, form, kind = site
     if rows is not None:
-        form, first = tape.form((rows, *form.shape[1:]), form.dtype_code), rows
-    index = tape.push(kind, first, arg, tuple([t.index for t in tensors]))
+        form = tape.form((rows, *form.shape[1:]), form.dtype_code)
+    if rows is not None or arg:
+        sort = tape.places.sort(kind, form.shape[0] if form.shape else -1, arg != 0)
+    index = tape.push(sort, arg, tuple([t.index for t in tensors]))
     if form.dtype_code == INT64 and op in SAME_INTEGERS:
         known = tape.origin.get(tensors[0].index)
         if known is not None:
@@ -336,8 +343,13 @@ def record(
 SAME_INTEGERS = ("index", "window", "slice", "reshape")  # ops whose numbers are those of their input
 
 
+def signed_zero(attrs: tuple) -> bool:
+    """Whether there is a zero among attributes that ``==`` does not tell from the other one."""
+    return any(value == 0.0 for _, value in attrs if type(value) is float)
+
+
 def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any) -> tuple[int, Form, int]:
-    """Kind, form and rows of an op at a place: what is the same when it is recorded there again."""
+    """Sort, form and kind of an op at a place: what is the same when it is recorded there again."""
     tape = tensors[0].tape
     for other in tensors:
         if other.fold and other.fold != tape.folding:
@@ -351,10 +363,11 @@ def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any)
         shape, code = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
     except TinyseqError as error:
         raise _located(error, tensors) from None
-    tape.codes[id(frame.f_code)] = frame.f_code
+    places = tape.places
+    places.codes[id(frame.f_code)] = frame.f_code
     line = (frame.f_code.co_filename, frame.f_lineno)
-    kind = tape.kind_id(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line))
-    return kind, tape.form(shape, code), shape[0] if shape else -1
+    kind = places.kinds.number(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line))
+    return places.sort(kind, shape[0] if shape else -1, False), tape.form(shape, code), kind
 
 
 def _elsewhere(tensors: list[Tensor]) -> str:

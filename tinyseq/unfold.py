@@ -42,11 +42,7 @@ class Unfolded:
         self._final: Any = None
 
     def _tensors(self, nodes: Sequence[int]) -> list[Tensor]:
-        shapes = [self.tape.shape(i) for i in nodes]
-        return [
-            Tensor(self.tape, int(i), s, self.tape.kinds[self.tape._row(int(i))[0]].dtype)
-            for i, s in zip(nodes, shapes, strict=True)
-        ]
+        return [Tensor.at(self.tape, int(i)) for i in nodes]
 
     def _in_time(self, nodes: np.ndarray) -> np.ndarray:
         return nodes[::-1] if self.chain.backwards and self.chain.lengths is None else nodes

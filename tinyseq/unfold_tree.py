@@ -36,7 +36,7 @@ class UnfoldedTree:
         self._made: dict[str, Any] = {}
 
     def _tensor(self, node: int) -> Tensor:
-        return Tensor(self.tape, node, self.tape.shape(node), self.tape.kinds[self.tape._row(node)[0]].dtype)
+        return Tensor.at(self.tape, node)
 
     def _together(self, key: str, positions: Any) -> Any:
         """The states at several positions, joined by one node for each tensor of the state."""

@@ -12,7 +12,7 @@ import pytest
 import tinyseq as ts
 from tinyseq.errors import DataError, ShapeError, TapeError
 from tinyseq.functions import again
-from tinyseq.tape import Tape
+from tinyseq.tape import Tape, places
 
 
 @pytest.fixture
@@ -24,7 +24,8 @@ def recorded(build: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, short: b
     """The tape of ``build``, with or without what is known of places."""
     with monkeypatch.context() as patch:
         if not short:
-            patch.setattr(again, "_turn", lambda *_: None)
+            patch.setattr(again, "_site", lambda *_: None)
+            patch.setattr(places, "_kept", [])
             patch.setattr(again, "pick", lambda x, t, frame, long: long(x, t))
         with Tape() as tape:
             build()
@@ -39,6 +40,10 @@ STEPS: dict[str, Callable[[ts.Tensor, ts.Tensor, Any, Any, ts.Tensor], Any]] = {
     "a transpose of its own": lambda x, h, w, b, i: x + w.T[0] + (w.T + w)[1],
     "functions": lambda x, h, w, b, i: ts.sigmoid(ts.tanh(x)) * ts.exp(-h) + ts.relu(x) + ts.detach(h),
     "minima": lambda x, h, w, b, i: ts.minimum(x, h) + ts.minimum(h, b),
+    "joins": lambda x, h, w, b, i: ts.concatenate([x, h])[:, 1:4] + ts.stack([x, h])[1] * ts.concatenate([h, x])[1, :3],
+    "parts": lambda x, h, w, b, i: h + ts.concatenate(ts.split(x, 3)[::-1]) + ts.split(ts.concatenate([h, x]), 2)[0],
+    "joined with a weight": lambda x, h, w, b, i: ts.concatenate([x, w[:2]])[:, 3:] + ts.concatenate([w, x], 0)[3:],
+    "NumPy's numbers": lambda x, h, w, b, i: x * np.float32(0.5) + np.int64(2) * h - np.float64(0.0),
     "reductions": lambda x, h, w, b, i: h * ts.sum(x) + ts.mean(h, axis=1, keepdims=True) + ts.max(x, -1)[0],
     "layer norm": lambda x, h, w, b, i: ts.layer_norm(x + h, b, b) + ts.layer_norm(h, b, x[0]),
     "where": lambda x, h, w, b, i: ts.where(ts.greater(x, h), x, h) + ts.where(ts.greater(x, h), x, 0.0),

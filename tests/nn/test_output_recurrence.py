@@ -82,7 +82,7 @@ def test_teacher_forcing_decouples_the_steps(net: OutputRecurrence, x: np.ndarra
 
 def test_ways_through_time(net: OutputRecurrence, x: np.ndarray, y: np.ndarray) -> None:
     def hidden(tape: Tape) -> list[ts.Tensor]:
-        return [ts.Tensor(tape, n.index, n.shape, 1) for n in tape.nodes() if n.name == "h"]
+        return [ts.Tensor.at(tape, n.index) for n in tape.nodes() if n.name == "h"]
 
     with Tape() as free:
         net.loss(x, y, teacher=False)

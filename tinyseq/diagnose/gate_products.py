@@ -56,4 +56,4 @@ def _named(cell: Any, x: Any, state: Any, name: str) -> np.ndarray:
     with Tape() as tape:
         cell.encode(tensor(x), state=state)
         nodes = [node for node in tape.nodes() if node.name == name and node.cell]
-        return np.array([Tensor(tape, n.index, n.shape, 0).value for n in nodes], np.float64)
+        return np.array([Tensor.at(tape, n.index).value for n in nodes], np.float64)

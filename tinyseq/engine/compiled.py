@@ -30,7 +30,7 @@ class PlanCache:
 
     def __init__(self, most: int = CACHED_PLANS) -> None:
         self.most = most
-        self._programs: OrderedDict[tuple, Program | str] = OrderedDict()
+        self._programs: OrderedDict[StructureKey, Program | str] = OrderedDict()
         self._lock = threading.RLock()
 
     def program(self, tape: Tape, outputs: list[int], loss: int) -> tuple[Program | str, threading.RLock]:
@@ -57,8 +57,37 @@ class PlanCache:
 CACHE = PlanCache()
 
 
-def structure_key(tape: Tape, outputs: list[int], loss: int) -> tuple:
-    """All that a plan depends on: the kinds but for names, and a digest of the columns."""
+class StructureKey:
+    """A key of many parts whose hash is taken once."""
+
+    __slots__ = ("_hash", "parts")
+
+    def __init__(self, parts: tuple) -> None:
+        self.parts, self._hash = parts, hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, StructureKey) and self.parts == other.parts)
+
+
+def structure_key(tape: Tape, outputs: list[int], loss: int) -> StructureKey:
+    """All that a plan depends on: the kinds but for names, and a digest of the columns.
+
+    A tape that was recorded before in the same way has the key that it had then.
+    """
+    tape.flush()
+    if tape.recording_known is None:
+        return StructureKey(_parts(tape, outputs, loss))
+    keys, asked = tape.recording_known.keys, (loss, *outputs)
+    found = keys.get(asked)
+    if found is None:
+        found = keys[asked] = StructureKey(_parts(tape, outputs, loss))
+    return found
+
+
+def _parts(tape: Tape, outputs: list[int], loss: int) -> tuple:
     digest = hashlib.sha1(usedforsecurity=False)  # half the time of blake2b where processors help
     for column in (tape.kind, tape.rows, tape.arg, tape.step, tape.input_pointers, tape.input_indices):
         digest.update(np.ascontiguousarray(column).data)

@@ -109,7 +109,7 @@ class Reference:
         place = self._places.get(key)
         if place is None:
             k = self.tape.kinds[kind]
-            integer = [self.tape.kinds[self.tape._row(j)[0]].dtype == INT64 for j in self.tape.inputs(index)]
+            integer = [self.tape.kind_of(j).dtype == INT64 for j in self.tape.inputs(index)]
             place = Place(OPS[k.op], Site(k.attrs, arg, shapes, shape_of(rows, k.tail)), DTYPES[k.dtype], integer)
             if len(self._places) > 100_000:
                 self._places.clear()

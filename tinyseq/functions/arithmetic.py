@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.again import many, one, two
+from tinyseq.functions.again import Number, many, one, two
 from tinyseq.functions.shapes import expand
 from tinyseq.tape import DTYPES, INT64
 from tinyseq.tensor import Operators, Tensor, as_tensor, constant, internal, record, source_line
 
 internal(__file__)
-
-
-Number = (int, float, np.integer, np.floating)
 
 
 def broadcast(*operands: Any) -> list[Tensor]:
@@ -118,48 +115,24 @@ def _bernoulli_cross_entropy(logits: Any, target: Any) -> Tensor:
     return _binary("bernoulli_cross_entropy", logits, target)
 
 
-def add(a: Any, b: Any) -> Tensor:
-    """a + b."""
-    return two("add", _add, a, b, _getframe(1))
-
-
-def sub(a: Any, b: Any) -> Tensor:
-    """a − b."""
-    return two("sub", _sub, a, b, _getframe(1))
-
-
-def mul(a: Any, b: Any) -> Tensor:
-    """a ⊙ b."""
-    return two("mul", _mul, a, b, _getframe(1))
-
-
-def div(a: Any, b: Any) -> Tensor:
-    """a / b."""
-    return two("div", _div, a, b, _getframe(1))
-
-
-def power(a: Any, b: Any) -> Tensor:
-    """aᵇ; the exponents 2 and ½ become a ⊙ a and √a."""
-    return two("power", _power, a, b, _getframe(1))
-
-
-def maximum(a: Any, b: Any) -> Tensor:
-    """The larger of a and b; a tie shares the gradient."""
-    return two("maximum", _maximum, a, b, _getframe(1))
-
-
-def minimum(a: Any, b: Any) -> Tensor:
-    """The smaller of a and b, as −max(−a, −b)."""
-    return two("minimum", _minimum, a, b, _getframe(1))
-
-
 def _minimum(a: Any, b: Any) -> Tensor:
     return neg(maximum(-a, -b))
 
 
-def greater(a: Any, b: Any) -> Tensor:
-    """1 where a > b, else 0; no gradient."""
-    return two("greater", _greater, a, b, _getframe(1))
+add = two("add", _add, "a + b.")
+sub = two("sub", _sub, "a − b.")
+mul = two("mul", _mul, "a ⊙ b.")
+div = two("div", _div, "a / b.")
+power = two("power", _power, "aᵇ; the exponents 2 and ½ become a ⊙ a and √a.")
+maximum = two("maximum", _maximum, "The larger of a and b; a tie shares the gradient.")
+minimum = two("minimum", _minimum, "The smaller of a and b, as −max(−a, −b).")
+greater = two("greater", _greater, "1 where a > b, else 0; no gradient.")
+squared_error = two("squared_error", _squared_error, "(y − target)² for each element.")
+bernoulli_cross_entropy = two(
+    "bernoulli_cross_entropy",
+    _bernoulli_cross_entropy,
+    "−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1].",
+)
 
 
 def where(mask: Any, a: Any, b: Any) -> Tensor:
@@ -168,7 +141,7 @@ def where(mask: Any, a: Any, b: Any) -> Tensor:
         code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
         mask = mask.astype(DTYPES[code])
     if type(mask) is Tensor and type(a) is Tensor and type(b) is Tensor:
-        return many("where", _where, (mask, a, b), _getframe(1))
+        return many(("where",), _where, (mask, a, b), _getframe(1))
     return _where(mask, a, b)
 
 
@@ -176,26 +149,11 @@ def _where(mask: Any, a: Any, b: Any) -> Tensor:
     return record("where", broadcast(mask, a, b))
 
 
-def squared_error(y: Any, target: Any) -> Tensor:
-    """(y − target)² for each element."""
-    return two("squared_error", _squared_error, y, target, _getframe(1))
-
-
-def bernoulli_cross_entropy(logits: Any, target: Any) -> Tensor:
-    """−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1]."""
-    return two("bernoulli_cross_entropy", _bernoulli_cross_entropy, logits, target, _getframe(1))
-
-
 def _unary(name: str, doc: str) -> Any:
     def long(x: Any) -> Tensor:
         return record(name, (x,))
 
-    def function(x: Any) -> Tensor:
-        return one(name, long, x, _getframe(1))
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
-    return function
+    return one(name, long, doc)
 
 
 neg = _unary("neg", "−a.")

@@ -157,7 +157,7 @@ def vjps(tape: Tape, node: Node, g: Tensor, wanted: Sequence[int]) -> list[tuple
 
 
 def _tensor(tape: Tape, i: int) -> Tensor:
-    return Tensor(tape, i, tape.shape(i), tape.kinds[tape._row(i)[0]].dtype)
+    return Tensor.at(tape, i)
 
 
 @cache

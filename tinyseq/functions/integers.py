@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from math import inf
 from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.again import pick, two
-from tinyseq.functions.shapes import float_code, index, reshape, slice_axis
-from tinyseq.tape import INT64
+from tinyseq.functions.again import many, pick
+from tinyseq.functions.shapes import float_code, index, reshape, slice_at
+from tinyseq.tape import INT64, Integers
 from tinyseq.tensor import SAME_INTEGERS, Parameter, Tensor, as_tensor, internal, record
 
 internal(__file__)
@@ -23,7 +24,7 @@ def getitem(x: Any, key: Any) -> Tensor:
             return pick(x, key, _getframe(1), index)
         if as_tensor(x).shape:
             return index(x, key)
-    x = as_tensor(x)
+    x, frame = as_tensor(x), _getframe(1)
     keys = key if isinstance(key, tuple) else (key,)
     if len(keys) > x.ndim:
         raise ShapeError(f"{len(keys)} indices for a tensor of shape {x.shape}")
@@ -34,7 +35,7 @@ def getitem(x: Any, key: Any) -> Tensor:
             if step != 1:
                 raise ShapeError(f"slices have step 1, got {k}; for other rows use ts.take(x, np.arange(...))")
             if (start, stop) != (0, x.shape[axis]):
-                x = slice_axis(x, start, max(start, stop), axis)
+                x = slice_at(x, start, max(start, stop), axis, frame)
             axis += 1
         elif isinstance(k, (int, np.integer)) and not isinstance(k, bool):
             if place == 0:
@@ -44,7 +45,7 @@ def getitem(x: Any, key: Any) -> Tensor:
                 if not -length <= k < length:
                     raise ShapeError(f"index {k} is outside 0 to {length - 1}, axis {axis} of shape {x.shape}")
                 at = int(k) % length
-                x = slice_axis(x, at, at + 1, axis)
+                x = slice_at(x, at, at + 1, axis, frame)
                 x = reshape(x, x.shape[:axis] + x.shape[axis + 1 :])
         elif isinstance(k, np.ndarray) and k.dtype == np.bool_:
             raise TinyseqError("a tensor is not indexed by a boolean mask; use ts.take(x, np.flatnonzero(mask))")
@@ -71,9 +72,9 @@ def take(table: Any, i: Any, axis: int = 0) -> Tensor:
 
     ``axis=1`` takes columns instead: for U (F, V) this is U x with x one-hot, (B, F).
     """
-    known = type(i) is Tensor and type(table) in (Tensor, Parameter) and axis in (0, 1)
-    if known and in_range(i, table.shape[axis : axis + 1]):
-        return two(("take", axis), lambda t, i: _take(t, i, axis), table, i, _getframe(1))
+    known = type(i) is Tensor and type(table) in (Tensor, Parameter) and axis in (0, 1) and axis < table.ndim
+    if known and in_range(i, table.shape, axis):
+        return many(("take", axis), lambda t, i: _take(t, i, axis), (table, i), _getframe(1))
     return _take(table, i, axis)
 
 
@@ -121,23 +122,31 @@ def check_range(what: str, i: Tensor, limit: int) -> None:
         )
 
 
-def in_range(i: Tensor, limits: tuple[int, ...]) -> bool:
-    """Whether there is nothing that ``check_range`` would have to say of integers, as far as is known at once."""
-    if i.form.dtype_code != INT64 or not limits:
+def in_range(i: Tensor, shape: tuple[int, ...], axis: int = -1) -> bool:
+    """Whether there is nothing that ``check_range`` would have to say of integers that number elements of an axis."""
+    if i.form.dtype_code != INT64 or not shape:
         return False
-    leaf = origin(i)
-    if leaf is None:
+    known = i.tape.origin.get(i.index) or _stamped(i)
+    if known is None:
         return True
-    low, high = i.tape.executor.bounds(leaf)
-    return low >= 0 and high < limits[0]
+    limit = known.limit
+    if limit is None:
+        low, high = i.tape.executor.bounds(known.leaf)
+        limit = known.limit = inf if low < 0 else high + 1
+    return limit <= shape[axis]
 
 
 def origin(i: Tensor) -> int | None:
     """The input leaf whose elements a tensor of integers holds, None where they are computed or come from a fold."""
+    known = i.tape.origin.get(i.index) or _stamped(i)
+    return None if known is None else known.leaf
+
+
+def _stamped(i: Tensor) -> Integers | None:
+    """Where integers come from that were not recorded one by one."""
     tape, at = i.tape, i.index
-    known = tape.origin.get(at)
-    if known is not None or at >= tape._n_flushed:
-        return known
-    while (op := tape.kinds[tape._row(at)[0]].op) in SAME_INTEGERS:  # stamped, not recorded one by one
+    if at >= tape._n_flushed:
+        return None
+    while (op := tape.kind_of(at).op) in SAME_INTEGERS:
         at = tape.inputs(at)[0]
-    return at if op == "input" else None
+    return (tape.origin.get(at) or Integers(at)) if op == "input" else None

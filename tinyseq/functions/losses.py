@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import ShapeError, TinyseqError
-from tinyseq.functions.again import many, two
+from tinyseq.functions.again import first, many
 from tinyseq.functions.arithmetic import sqrt, where
 from tinyseq.functions.integers import check_range, in_range, indices
 from tinyseq.functions.reductions import mean, sum
@@ -23,9 +23,15 @@ def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "
     ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
     others; the mean is over the rows that count, NaN where none does.
     """
-    if mask is None and type(logits) is Tensor and type(target) is Tensor and in_range(target, logits.form.shape[-1:]):
-        key = ("cross_entropy", reduction)
-        return two(key, lambda a, i: _cross_entropy(a, i, None, reduction), logits, target, _getframe(1))
+    if mask is None and type(logits) is Tensor and type(target) is Tensor and in_range(target, logits.form.shape):
+        frame = _getframe(1)
+        tape = logits.tape
+        place = ("cross_entropy", reduction, id(frame.f_code), frame.f_lasti, logits.form, target.form)
+        site = tape.sites.get(place)
+        if site is not None:
+            return site(tape, logits.index, target.index)
+        nodes = (logits.index, target.index)
+        return first(place, frame, tape, nodes, lambda a, i: _cross_entropy(a, i, None, reduction), (logits, target))
     return _cross_entropy(logits, target, mask, reduction)
 
 

@@ -5,10 +5,27 @@ from __future__ import annotations
 from sys import _getframe
 from typing import Any
 
-from tinyseq.functions.again import two
-from tinyseq.functions.arithmetic import _add, _div, _mul, _power, _sub, add, div, mul, neg, power, sub
+from tinyseq.functions.again import again
+from tinyseq.functions.arithmetic import (
+    _add,
+    _div,
+    _greater,
+    _mul,
+    _power,
+    _sub,
+    abs,
+    add,
+    detach,
+    div,
+    greater,
+    mul,
+    neg,
+    power,
+    sub,
+)
 from tinyseq.functions.integers import getitem
 from tinyseq.functions.products import _matmul, matmul
+from tinyseq.functions.reductions import max, mean, sum
 from tinyseq.tensor import Operators, internal
 
 internal(__file__)
@@ -16,7 +33,7 @@ internal(__file__)
 
 def _reflected(key: str, long: Any) -> Any:
     def operator(self: Any, other: Any) -> Any:
-        return two(key, long, other, self, _getframe(1))
+        return again(key, long, other, self, _getframe(1))
 
     return operator
 
@@ -35,6 +52,13 @@ for _name, _function in {
     "__matmul__": matmul,
     "__rmatmul__": _reflected("matmul", _matmul),
     "__neg__": neg,
+    "__abs__": abs,
+    "__gt__": greater,
+    "__lt__": _reflected("greater", _greater),
     "__getitem__": getitem,
+    "sum": sum,
+    "mean": mean,
+    "max": max,
+    "detach": detach,
 }.items():
     setattr(Operators, _name, _function)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import prod
-from sys import _getframe
 from typing import Any
 
 from tinyseq.errors import ShapeError
@@ -42,11 +41,9 @@ def _linear(x: Any, W: Any) -> Tensor:
     return _matmul(x, transposed(W))
 
 
-def matmul(a: Any, b: Any) -> Tensor:
-    """Matrix product of (m, k) and (k, n); of (B, m, k) and (B, k, n); or of (…, k) with one matrix (k, n)."""
-    return two("matmul", _matmul, a, b, _getframe(1))
-
-
-def linear(x: Any, W: Any) -> Tensor:
-    """W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n)."""
-    return two("linear", _linear, x, W, _getframe(1))
+matmul = two(
+    "matmul",
+    _matmul,
+    "Matrix product of (m, k) and (k, n); of (B, m, k) and (B, k, n); or of (…, k) with one matrix (k, n).",
+)
+linear = two("linear", _linear, "W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n).")

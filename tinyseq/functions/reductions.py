@@ -7,7 +7,7 @@ from sys import _getframe
 from typing import Any
 
 from tinyseq.errors import ShapeError
-from tinyseq.functions.again import one
+from tinyseq.functions.again import called, first
 from tinyseq.functions.shapes import axis_number
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
@@ -28,32 +28,27 @@ def _reduce(op: str, x: Any, axis: int | Sequence[int] | None, keepdims: bool) -
             runs.append([a, a + 1])
     if not runs:
         runs = [[0, 0]]
-    for first, last in reversed(runs):
-        x = record(op, (x,), (("axes", (first, last)), ("keepdims", bool(keepdims))))
+    for begin, end in reversed(runs):
+        x = record(op, (x,), (("axes", (begin, end)), ("keepdims", bool(keepdims))))
     return x
 
 
-def _reduced(op: str, x: Any, axis: Any, keepdims: bool, frame: Any) -> Tensor:
-    if axis is None or type(axis) is int:
-        return one((op, axis, keepdims), lambda x: _reduce(op, x, axis, keepdims), x, frame)
-    return _reduce(op, x, axis, keepdims)
+def _reduction(op: str, doc: str) -> Any:
+    def reduction(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+        if type(x) is Tensor and (axis is None or type(axis) is int) and type(keepdims) is bool:
+            frame = _getframe(1)
+            tape = x.tape
+            place = (op, axis, keepdims, id(frame.f_code), frame.f_lasti, x.form)
+            site = tape.sites.get(place)
+            if site is not None:
+                return site(tape, x.index)
+            return first(place, frame, tape, (x.index,), lambda x: _reduce(op, x, axis, keepdims), (x,))
+        return _reduce(op, x, axis, keepdims)
+
+    return called(reduction, op, doc)
 
 
-def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Sum over all axes, one axis or several."""
-    return _reduced("sum", x, axis, keepdims, _getframe(1))
-
-
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Mean over all axes, one axis or several."""
-    return _reduced("mean", x, axis, keepdims, _getframe(1))
-
-
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Largest element; the first of equals gets the gradient."""
-    return _reduced("max", x, axis, keepdims, _getframe(1))
-
-
-def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Euclidean norm, (Σ x²)^½."""
-    return _reduced("norm", x, axis, keepdims, _getframe(1))
+sum = _reduction("sum", "Sum over all axes, one axis or several.")
+mean = _reduction("mean", "Mean over all axes, one axis or several.")
+max = _reduction("max", "Largest element; the first of equals gets the gradient.")
+norm = _reduction("norm", "Euclidean norm, (Σ x²)^½.")

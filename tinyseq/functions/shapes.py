@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
+from sys import _getframe
 from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
+from tinyseq.functions.again import first, many, pick
 from tinyseq.tape import FLOAT32, FLOAT64
 from tinyseq.tensor import Tensor, as_tensor, constant, internal, record
 
 internal(__file__)
+
+_FLOATS = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
+MOST_OPERANDS = 8  # of a join that is worth remembering by all their forms
 
 
 def axis_number(axis: Any, ndim: int, op: str) -> int:
@@ -41,7 +46,7 @@ def zeros(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
 
 def float_code(what: str, dtype: Any) -> int:
     """Code of a floating-point dtype; raises DtypeError for others."""
-    code = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}.get(np.dtype(dtype))
+    code = _FLOATS.get(np.dtype(dtype))
     if code is None:
         raise DtypeError(f"{what} are float32 or float64, got {np.dtype(dtype)}")
     return code
@@ -51,7 +56,7 @@ def steps(x: Any) -> Iterator[tuple[int, Tensor]]:
     """The time steps of a sequence (T, B, F): ``for t, x_t in ts.steps(x)``."""
     x = as_tensor(x)
     for t in range(len(x)):
-        yield t, index(x, t)
+        yield t, pick(x, t, _getframe(1), index)
 
 
 def reshape(x: Any, *shape: Any) -> Tensor:
@@ -75,16 +80,24 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
 
 def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
     """Join along an axis (the last, features, by default)."""
+    if type(axis) is int and 0 < len(tensors) <= MOST_OPERANDS:
+        return many(("concatenate", axis), lambda *xs: _concatenate(xs, axis), tensors, _getframe(1))
+    return _concatenate(tensors, axis)
+
+
+def _concatenate(tensors: Sequence[Any], axis: int) -> Tensor:
     if not tensors:
         raise ShapeError("concatenate needs at least one tensor, got none")
-    first = as_tensor(tensors[0])
-    return record("concatenate", [first, *tensors[1:]], (("axis", axis_number(axis, first.ndim, "concatenate")),))
+    start = as_tensor(tensors[0])
+    return record("concatenate", [start, *tensors[1:]], (("axis", axis_number(axis, start.ndim, "concatenate")),))
 
 
 def stack(tensors: Sequence[Any]) -> Tensor:
     """Stack along a new first axis: T tensors of shape (B, F) give (T, B, F)."""
     if not tensors:
         raise ShapeError("stack needs at least one tensor, got none")
+    if len(tensors) <= MOST_OPERANDS:
+        return many(("stack",), lambda *xs: record("stack", xs), tensors, _getframe(1))
     return record("stack", list(tensors))
 
 
@@ -96,12 +109,28 @@ def split(x: Any, parts: int, axis: int = -1) -> list[Tensor]:
         raise ShapeError(
             f"split of axis {axis} of shape {x.shape} into {parts} equal parts: {x.shape[axis]} is no multiple of it"
         )
-    width = x.shape[axis] // parts
-    return [slice_axis(x, i * width, (i + 1) * width, axis) for i in range(parts)]
+    width, frame = x.shape[axis] // parts, _getframe(1)
+    return [slice_at(x, i * width, (i + 1) * width, axis, frame) for i in range(parts)]
 
 
 def slice_axis(x: Any, start: int, stop: int, axis: int = -1) -> Tensor:
     """x[start:stop] along an axis."""
+    return slice_at(x, start, stop, axis, _getframe(1))
+
+
+def slice_at(x: Any, start: int, stop: int, axis: int, frame: Any) -> Tensor:
+    """The same, asked for by the instruction that a frame stands at."""
+    if type(x) is Tensor and type(start) is type(stop) is type(axis) is int:
+        tape = x.tape
+        place = ("slice", axis, start, stop, id(frame.f_code), frame.f_lasti, x.form)
+        site = tape.sites.get(place)
+        if site is not None:
+            return site(tape, x.index)
+        return first(place, frame, tape, (x.index,), lambda x: _slice(x, start, stop, axis), (x,))
+    return _slice(x, start, stop, axis)
+
+
+def _slice(x: Any, start: int, stop: int, axis: int) -> Tensor:
     x = as_tensor(x)
     return record(
         "slice", (x,), (("axis", axis_number(axis, x.ndim, "slice")), ("start", int(start)), ("stop", int(stop)))

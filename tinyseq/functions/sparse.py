@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor import Tensor, as_tensor, handle, internal, record
 
 internal(__file__)
 
@@ -79,4 +79,4 @@ def _places(array: np.ndarray, name: str) -> Tensor:
     tape = Tape.current()
     index = tape.append("input", (), array.shape, INT64, (("structure", True),), 0, ("", 0), name)
     tape.executor.bind(index, array)
-    return Tensor(tape, index, array.shape, INT64)
+    return handle(tape, index, tape.form(array.shape, INT64))

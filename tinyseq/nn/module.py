@@ -136,16 +136,16 @@ class Cell(Module):
 
     def __call__(self, *inputs_and_state: Any, at: int | None = None) -> tuple[Any, Any]:
         tape = Tape.current()
-        if not tape.knows(self):  # its leaves come before its first step, in the order of definition
-            for parameter in self.parameters():
+        name = tape.name_of(self)
+        if name is None:
+            for parameter in self.parameters():  # its leaves come before its first step, in the order of definition
                 as_tensor(parameter)
-        cell = tape.cell_name(self, self.name)
-        count = tape.next_step(cell)
-        outer, tape.scope = tape.scope, (cell, count if at is None else int(at))
+            name = tape.cell_name(self, self.name)
+        outer = tape.enter(name, at)
         try:
             return self.step(*inputs_and_state)
         finally:
-            tape.scope = outer
+            tape.leave(outer)
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype: Any) -> np.ndarray:

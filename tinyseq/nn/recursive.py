@@ -36,15 +36,13 @@ class TreeCell(Module):
         tape = Tape.current()
         for parameter in self.parameters():
             as_tensor(parameter)
-        cell = tape.cell_name(self, self.name)
-        count = tape.next_step(cell)
-        outer, tape.scope = tape.scope, (cell, count if at is None else int(at))
+        outer = tape.enter(tape.cell_name(self, self.name), at)
         try:
             if not children:
                 return self.leaf(x)
             return self.merge(*children, **({} if x is None else {"x": x}))
         finally:
-            tape.scope = outer
+            tape.leave(outer)
 
     def unfold(self, tree: Forest, x: Any) -> UnfoldedTree:
         """Unfold over a tree or forest; x has a row for each leaf, or a row for each node (``ts.unfold``)."""

@@ -50,7 +50,7 @@ def plus(run: Run) -> None:
         loss = F.sum(o**2 + later**2).named("L")
         loss.backward()
         total = h.grad.item()
-        readers = [Tensor(tape, int(i), tape.shape(int(i)), h.dtype_code) for i in tape.consumers(h.index)]
+        readers = [Tensor.at(tape, int(i)) for i in tape.consumers(h.index)]
         into = [F.gradients(c, [h], seed=c.grad)[0].item() for c in readers]
     with Tape() as fresh:  # the picture is of the graph as it was before its gradients were recorded too
         h = F.tanh(F.linear(tensor(u).named("x"), w)).named("h")

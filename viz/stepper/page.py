@@ -130,7 +130,7 @@ def find_loss(tape: Tape, loss: Tensor | str | None) -> Tensor:
 
 
 def _handle(tape: Tape, index: int) -> Tensor:
-    return Tensor(tape, index, tape.shape(index), tape.kinds[int(tape.kind[index])].dtype)
+    return Tensor.at(tape, index)
 
 
 def _others(compare: Any) -> list[tuple[str, Tensor]]:

@@ -1,0 +1,7 @@
+"""The tape: nodes in topological order, what they are, and what is remembered of the places that record them."""
+
+from tinyseq.tape.kinds import DTYPES, FLOAT32, FLOAT64, INT64, Kind, Node, shape_of
+from tinyseq.tape.places import Form
+from tinyseq.tape.tape import Integers, Leaf, Tape
+
+__all__ = ["DTYPES", "FLOAT32", "FLOAT64", "INT64", "Form", "Integers", "Kind", "Leaf", "Node", "Tape", "shape_of"]
