@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import addressof, c_char
 from functools import partial
 
 import numpy as np
@@ -23,6 +24,13 @@ def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
     return raw[start : start + count * dtype.itemsize].view(dtype)
 
 
+def address_of(array: np.ndarray) -> int:
+    """Where an array's elements lie; ``array.ctypes.data`` alone takes three times as long."""
+    if array.flags.carray and array.size:
+        return addressof(c_char.from_buffer(array))  # type: ignore[arg-type]
+    return array.ctypes.data
+
+
 class Program:
     """Runs a plan. ``bind`` says where the leaves lie, ``run`` computes, ``value`` and ``gradients`` show results."""
 
@@ -40,8 +48,12 @@ class Program:
         self._parts = [assembler.assemble() for assembler in assemblers]
         self._own = np.array(sorted(assemblers[0].own), np.int64)  # storages of which each thread has its own
         self.flags = np.zeros(16, np.int64)
+        self._addresses = address_of(self.arena), address_of(self.integers)
+        self._keep: dict[int, np.ndarray] = {}  # what is bound: the same array again lies where it lay
         self._bound: dict[int, int] = {}
-        self._keep: dict[int, np.ndarray] = {}
+        self._moving: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._values: dict[int, np.ndarray] = {}
+        self._gradients: dict[int, np.ndarray] = {}
         for storage in plan.storages:
             if storage.space == "arena" and storage.data is not None and storage.last >= 0:
                 self.arena[storage.base : storage.base + len(storage.data)] = storage.data
@@ -57,6 +69,7 @@ class Program:
     def _place_grads(self) -> None:
         self._grads = [s for s in self.plan.storages if s.space == "grads"]
         self._grad_places: dict[int, int] = {}
+        self._placed = False
         total = 0
         for storage in self._grads:
             self._grad_places[storage.node] = total
@@ -64,7 +77,7 @@ class Program:
         assert total == flat_size(self.plan)
         self.grads = aligned(max(total * self.threads, 1), self.dtype)  # the gradients, then those of other threads
         self.grads[:] = 0
-        origin = (self.grads.ctypes.data - self.arena.ctypes.data) // self.dtype.itemsize
+        origin = (address_of(self.grads) - address_of(self.arena)) // self.dtype.itemsize
         for storage in self._grads:
             storage.base = origin + self._grad_places[storage.node]
 
@@ -74,23 +87,40 @@ class Program:
         Raises DataError where an index is out of range: the kernels trust them.
         """
         for node, (limit, op) in self._limits.items():
-            in_range(f"{op}: input %{node}", limit, arrays[node])
-        moved = False
+            array = arrays[node]
+            # a negative number read without its sign is larger than any limit
+            if array.size and array.view(np.uint64).max() >= limit:
+                in_range(f"{op}: input %{node}", limit, array)
+        moved, keep, bound = not self._placed, self._keep, self._bound
         for storage in self._leaves:
-            array = arrays[storage.node]
-            address = array.ctypes.data
-            if self._bound.get(storage.node) != address:
+            node = storage.node
+            array = arrays[node]
+            if keep.get(node) is array:
+                continue
+            keep[node] = array
+            address = address_of(array)
+            if bound.get(node) != address:
                 moved = True
-                self._bound[storage.node] = address
-                origin = (self.integers if array.dtype == np.int64 else self.arena).ctypes.data
-                storage.base = (address - origin) // array.dtype.itemsize
-            self._keep[storage.node] = array
-        if moved or not self._bound:
+                bound[node] = address
+                storage.base = (address - self._addresses[array.dtype.kind == "i"]) // array.itemsize
+        if moved:
             self._relocate()
 
     def _relocate(self) -> None:
-        for thread, part in enumerate(self._parts):
-            self._move(part, thread)
+        """Write down where storages lie now: all of them the first time, and then the leaves, as only they move."""
+        first = not self._placed
+        if first:
+            self._placed = True
+            for thread, part in enumerate(self._parts):
+                self._move(part, thread)
+            is_leaf = np.array([s.space == "leaf" for s in self.plan.storages] + [False, False])
+            for code, _, (places, storages, constants) in self._parts:
+                moves = is_leaf[storages]
+                self._moving.append((code, places[moves], storages[moves], constants[moves]))
+        else:
+            bases = np.array([s.base for s in self.plan.storages], np.int64)
+            for code, places, storages, constants in self._moving:
+                code[places] = constants + bases[storages]
         if self._single:
             self._move(self._single)
         for _, where, ref, layouts in self.plan.pointers:
@@ -99,13 +129,14 @@ class Program:
             assert ref.classes is not None
             index = self.integers[where.base : where.base + len(where.data)]
             for c, layout in layouts.items():
-                chosen = ref.classes == c
-                index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
+                if first or layout.storage.space == "leaf":
+                    chosen = ref.classes == c
+                    index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
 
     def _move(self, part: Part, thread: int = 0) -> None:
         """Write into a thread's program where its storages lie now."""
         code, _, (places, storages, constants) = part
-        origin = (self.grads.ctypes.data - self.arena.ctypes.data) // self.dtype.itemsize
+        origin = (address_of(self.grads) - self._addresses[0]) // self.dtype.itemsize
         bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
         bases[self._own] += thread * flat_size(self.plan)
         code[places] = constants + bases[storages]
@@ -125,26 +156,37 @@ class Program:
         return self._single
 
     def _run_parts(self, parts: list[Part]) -> None:
-        arena, integers = self.arena.ctypes.data, self.integers.ctypes.data
+        arena, integers = self._addresses
         self.flags[0] = 0
+        if len(parts) == 1:
+            code, tables, _ = parts[0]
+            run(code, tables, arena, integers, 0, 1, self.flags)
+            return
 
         def part(k: int) -> None:
             code, tables, _ = parts[k]
             run(code, tables, arena, integers, k, len(parts), self.flags)
 
-        if len(parts) == 1:
-            part(0)
-        else:
-            WORKERS.run([partial(part, k) for k in range(len(parts))])
+        WORKERS.run([partial(part, k) for k in range(len(parts))])
 
     def value(self, node: int) -> np.ndarray:
         """A view of a wanted value, until the next run."""
+        found = self._values.get(node)
+        if found is None:
+            found, stays = self._view(node)
+            if stays:
+                self._values[node] = found
+        return found
+
+    def _view(self, node: int) -> tuple[np.ndarray, bool]:
+        """A view of a wanted value, and whether it stays where it is."""
         state = self.plan.graph.state
         cls = state.classes[int(state.node_class[node])]
         layout = self.plan.values[cls.index]
         number = int(state.node_number[node])
         shape = cls.shape(number)
-        if layout.storage.space == "leaf":
+        stays = layout.storage.space != "leaf"
+        if not stays:
             source = self._keep[layout.storage.node].reshape(-1)
             start = layout.offset + number * layout.member
         else:
@@ -154,13 +196,16 @@ class Program:
             start += int(state.classes[layout.ragged].rows[:number].sum()) * layout.row
         rows, cols = (shape[0] if shape else 1), cls.cols
         if layout.dense:
-            return source[start : start + rows * cols].reshape(shape)
+            return source[start : start + rows * cols].reshape(shape), stays
         strides = (layout.row * source.itemsize, source.itemsize)
-        return np.lib.stride_tricks.as_strided(source[start:], (rows, cols), strides).reshape(shape)
+        return np.lib.stride_tricks.as_strided(source[start:], (rows, cols), strides).reshape(shape), stays
 
     def gradients(self) -> dict[int, np.ndarray]:
         """Views of the parameters' gradients by tape index."""
-        return {s.node: self.grads[self._grad_places[s.node] : self._grad_places[s.node] + s.size] for s in self._grads}
+        if not self._gradients:
+            places = self._grad_places
+            self._gradients = {s.node: self.grads[places[s.node] : places[s.node] + s.size] for s in self._grads}
+        return self._gradients
 
 
 def wanted_threads(plan: Plan) -> int:
