@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import inspect
+import pickle
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -79,6 +81,13 @@ def test_a_tensor_keeps_the_places_of_its_tape() -> None:
     left = loop(Tanh())
     gc.collect()
     assert loop(Tanh()).tape.places is not left.tape.places
+
+
+def test_a_tape_is_not_copied() -> None:
+    tape = loop(Tanh()).tape
+    for way in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TapeError, match="record it again"):
+            way(tape)
 
 
 def test_a_recording_known_whole_is_a_copy() -> None:

@@ -9,113 +9,39 @@ stamped, checked, drawn and planned as arrays. A node is five numbers and its in
     rows    length of the first axis, -1 for a scalar
     arg     one integer that may change from step to step (which row of x, how many rows)
     step    time step or tree position, -1 outside any cell
-
-Nodes that are recorded one by one are first written into a stream of integers, and moved into the columns when
-somebody reads them. A stream that a tape before had too is known with its columns.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from contextvars import ContextVar
-from struct import pack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import GradientError, TapeError
-from tinyseq.tape.columns import Columns
-from tinyseq.tape.kinds import DTYPES, Kind, Numbered
-from tinyseq.tape.places import Form, Places, Recording, give_back, take
+from tinyseq.tape.recorder import Recorder
 from tinyseq.tape.text import canonical, dump
-
-if TYPE_CHECKING:
-    from tinyseq.tensor import Parameter
 
 _current: ContextVar[tuple[Tape, ...]] = ContextVar("tinyseq_tapes", default=())
 
 
-class Leaf:
-    """Where a parameter stands on a tape: what a tensor is without its tape."""
-
-    __slots__ = ("form", "index")
-
-    def __init__(self, index: int, form: Form) -> None:
-        self.index, self.form = index, form
-
-
-class Integers:
-    """The input leaf whose elements a tensor of integers holds, and the least limit that all of them lie below."""
-
-    __slots__ = ("leaf", "limit")
-
-    def __init__(self, leaf: int) -> None:
-        self.leaf = leaf
-        self.limit: float | None = None  # None before somebody has looked, infinity where one is negative
-
-
-class Tape(Columns):
+class Tape(Recorder):
     """A computational graph under construction: ``with ts.Tape() as tape: ...`` records into it.
 
     Nothing is computed while recording. ``tensor.value`` and ``tape.backward(loss)`` ask the executor, which
     is made from ``executor`` (a callable that takes the tape; by default ``Tape.default_executor``).
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_cell_calls",
-        "_cell_names",
-        "_fold_forms",
-        "_fold_sites",
-        "_new_names",
-        "_numbers",
-        "_parameter_nodes",
-        "_scope",
-        "_turns",
-        "args",
-        "executor",
-        "folding",
-        "folds",
-        "leaves",
-        "origin",
-        "parameters",
-        "places",
-        "recording_known",
-        "renamed",
-        "sites",
-    )
+    __slots__ = ("__weakref__", "executor")
 
     default_executor: Callable[[Tape], Any] | None = None
 
     def __init__(self, executor: Callable[[Tape], Any] | None = None) -> None:
-        self.places: Places = take()
         super().__init__()
         make = executor or type(self).default_executor
-        self.parameters: list[Parameter] = []
-        self._parameter_nodes: dict[int, int] = {}
-        self._cell_names: dict[int, tuple[object, str]] = {}
-        self._cell_calls: dict[str, int] = {}
-        self.folding = 0  # number of the step being recorded to be stamped, 0 outside of one
-        self.folds = 0
-        self._fold_sites: dict[str, dict[tuple, Any]] = {}
-        self._fold_forms: dict[tuple, Form] = {}
-        self.sites: dict[tuple, Any] = self.places.sites[""]  # those of the cell being recorded
-        self.leaves: dict[Parameter, Leaf] = {}  # of parameters met since this tape became the current one
-        self.origin: dict[int, Integers] = {}  # of nodes that hold the integers of a leaf
-        self.args: list[int] = []  # of nodes in the stream whose sort says that they have one
-        self.renamed: list[tuple[int, str]] = []
-        self._new_names: dict[tuple[int, str], int] = {}
-        self._numbers: dict[int, int] = {}  # numbers of kinds, by those that they have among the places
-        self._scope: tuple[str, int] = ("", -1)
-        self._turns: list[int] = [0, -1]  # the nodes before which the step changed, each with what it changed to
-        self.recording_known: Recording | None = None  # the recording that is all of this tape, if it is kept
         self.executor: Any = make(self) if make is not None else None
 
-    def __del__(self, give_back: Callable[[Places], None] = give_back) -> None:
-        give_back(self.places)  # all tensors of this tape are gone too: they hold it
-
-    # -- recording ------------------------------------------------------------------------------------------
     def __enter__(self) -> Tape:
         stack = _current.get()
         if stack:
@@ -148,241 +74,6 @@ class Tape(Columns):
         """Whether a tape is recording."""
         return bool(_current.get())
 
-    def append(
-        self,
-        op: str,
-        inputs: tuple[int, ...],
-        shape: tuple[int, ...],
-        dtype: int,
-        attrs: tuple = (),
-        arg: int = 0,
-        line: tuple[str, int] = ("", 0),
-        name: str = "",
-    ) -> int:
-        """Append one node and return its index. Callers have checked shapes; ``verify`` checks again."""
-        key = (op, shape, dtype, repr(attrs) if attrs else "", arg != 0, line, name, self._scope[0])
-        known = self.places.appended
-        sort = known.get(key)
-        if sort is None:
-            kind = self.places.kinds.number(Kind(op, attrs, shape[1:], dtype, name, self._scope[0], line))
-            sort = known[key] = self.places.sort(kind, shape[0] if shape else -1, arg != 0)
-        return self.push(sort, arg, inputs)
-
-    def append_kind(self, kind: Kind, rows: int, arg: int, inputs: tuple[int, ...] = ()) -> int:
-        """Append one node of a kind and return its index."""
-        return self.push(self.places.sort(self.places.kinds.number(kind), rows, arg != 0), arg, inputs)
-
-    def push(self, sort: int, arg: int, inputs: tuple[int, ...]) -> int:
-        """Append one node of a known sort and return its index; an arg of 0 is for sorts without one."""
-        self.stream += (sort, *inputs)
-        if arg:
-            self.args.append(arg)
-        index = self.n
-        self.n = index + 1
-        return index
-
-    def form(self, shape: tuple[int, ...], dtype_code: int, flipped: bool = False) -> Form:
-        """The form of tensors made now; ``flipped`` tells those that stand for a transpose apart."""
-        forms = self._fold_forms if self.folding else self.places.forms
-        key = (shape, dtype_code, flipped)
-        found = forms.get(key)
-        if found is None:
-            found = forms[key] = Form(shape, dtype_code, self.folding)
-        return found
-
-    @property
-    def scope(self) -> tuple[str, int]:
-        """Cell and step of what is recorded now."""
-        return self._scope
-
-    @scope.setter
-    def scope(self, scope: tuple[str, int]) -> None:
-        self._scope = scope
-        all_sites = self._fold_sites if self.folding else self.places.sites
-        sites = all_sites.get(scope[0])
-        if sites is None:
-            sites = all_sites[scope[0]] = {}
-        self.sites = sites
-        self._turns += (self.n, scope[1])
-
-    def fold(self, scope: tuple[str, int]) -> None:
-        """Begin to record a step that is taken off the tape again: nothing known of it may outlive it."""
-        self.folds += 1
-        self.folding = self.folds
-        self.leaves, self.scope = {}, scope
-
-    def unfold(self, scope: tuple[str, int], length: int | None) -> None:
-        """End what ``fold`` began: back to a scope and, but for None, to the nodes before."""
-        self._fold_sites, self._fold_forms = {}, {}
-        self.folding, self.leaves = 0, {}
-        if length is not None:
-            self.flush()
-            self.recording_known = None
-            self.cut(length)
-            self._turns = [length, -1]
-            self.origin = {i: known for i, known in self.origin.items() if i < length}
-            for parameter in [p for p, node in self._parameter_nodes.items() if node >= length]:
-                self._parameter_nodes[parameter] = -1  # the caller gives it a new place
-        self.scope = scope
-
-    def extend(
-        self,
-        kind: np.ndarray,
-        rows: np.ndarray,
-        arg: np.ndarray,
-        step: np.ndarray,
-        n_inputs: np.ndarray,
-        inputs: np.ndarray,
-    ) -> int:
-        """Append many nodes at once (unfolding is this). Returns the index of the first."""
-        self.flush()
-        self.recording_known = None
-        first = self.put(kind, rows, arg, step, n_inputs, inputs)
-        self.n = self._n_flushed
-        return first
-
-    def flush(self) -> None:
-        """Move what was recorded one by one into the columns."""
-        if not self.stream:
-            return
-        whole = self._n_flushed == 0 and not self._kinds.kinds
-        stream = pack(f"{len(self.stream)}q", *self.stream)  # half the time of np.array
-        self.recording_known = None
-        if whole:
-            beside = pack(f"{len(self.args)}q{len(self._turns)}q", *self.args, *self._turns)
-            key = (stream, len(self.args), beside, tuple(self.renamed))
-            known = self.places.recording(key)
-            if known is None:
-                self._write(np.frombuffer(stream, np.int64))
-                columns = (self._table[:, : self.n], self._ptr[: self.n + 1], self._edges[: self._n_edges])
-                known = self.places.remember(key, self._kinds.kinds, columns)
-            else:
-                self._kinds = Numbered(known.kinds)
-                self._table, self._ptr, self._edges = [column.copy() for column in known.columns]
-                self._n_flushed, self._n_edges = self.n, len(self._edges)
-            self.recording_known = known
-        else:
-            self._write(np.frombuffer(stream, np.int64))
-        self.stream.clear()
-        self.args.clear()
-        self.renamed.clear()
-        self._turns = [self.n, self._scope[1]]
-
-    def _write(self, stream: np.ndarray) -> None:
-        lo, hi = self._n_flushed, self.n
-        new = stream < 0
-        places = np.flatnonzero(new)
-        kinds, rows, with_arg = self.places.sort_array()[~stream[places]].T
-        arg = np.zeros(hi - lo, np.int64)
-        if self.args:
-            arg[with_arg != 0] = self.args
-        turns = np.array([*self._turns, hi])
-        step = np.repeat(turns[1:-1:2], np.diff(np.maximum(turns[::2], lo)))
-        # a node's inputs are the numbers in the stream up to the next node
-        counts = np.diff(places, append=len(stream)) - 1
-        self.put(self._numbered(kinds), rows, arg, step, counts, stream[~new])
-        self.stream.clear()
-        for index, name in self.renamed:
-            self.rename(index, name)
-
-    def _numbered(self, kinds: np.ndarray) -> np.ndarray:
-        """Kinds by their numbers on this tape, given in the order in which they appear, from those among the places."""
-        first = np.full(len(self.places.kinds.kinds), -1)
-        first[kinds[::-1]] = np.arange(len(kinds))[::-1]
-        present = np.flatnonzero(first >= 0)
-        numbers = np.empty(len(first), np.int64)
-        for kind in present[np.argsort(first[present])].tolist():
-            known = self._numbers.get(kind)
-            if known is None:
-                known = self._numbers[kind] = self.kind_id(self.places.kinds.kinds[kind])
-            numbers[kind] = known
-        return numbers[kinds]
-
-    def parameter(self, parameter: Parameter, line: tuple[str, int] = ("", 0)) -> int:
-        """The one leaf that stands for a parameter on this tape."""
-        node = self._parameter_nodes.get(id(parameter))
-        if node is None:
-            inside = self._scope != ("", -1)
-            if inside:
-                scope, self.scope = self._scope, ("", -1)
-            code = DTYPES.index(parameter.value.dtype)
-            node = self.append(
-                "parameter",
-                (),
-                parameter.value.shape,
-                code,
-                () if parameter.trainable else (("fixed", True),),
-                len(self.parameters),
-                ("", 0),
-                parameter.name,
-            )
-            if inside:
-                self.scope = scope
-            self._parameter_nodes[id(parameter)] = node
-            self.parameters.append(parameter)
-        return node
-
-    def node_of(self, parameter: Parameter) -> int | None:
-        """Index of the parameter's leaf, or None where this tape does not use it."""
-        return self._parameter_nodes.get(id(parameter))
-
-    def name_of(self, cell: object) -> str | None:
-        """The scope name of a cell, None if it has not been called on this tape."""
-        known = self._cell_names.get(id(cell))
-        return None if known is None else known[1]
-
-    def cell_name(self, cell: object, wanted: str) -> str:
-        """A scope name for this cell, unique on this tape."""
-        known = self._cell_names.get(id(cell))
-        if known is None:
-            taken = {name for _, name in self._cell_names.values()}
-            name = next(
-                n for n in itertools.chain([wanted], (f"{wanted}_{i}" for i in itertools.count(2))) if n not in taken
-            )
-            known = self._cell_names[id(cell)] = (cell, name)
-        return known[1]
-
-    def next_step(self, cell: str, count: int = 1) -> int:
-        """The step number of the next call of a cell, counting calls from 0."""
-        step = self._cell_calls.get(cell, 0)
-        self._cell_calls[cell] = step + count
-        return step
-
-    def enter(self, cell: str, at: int | None) -> tuple[tuple[str, int], dict[tuple, Any]]:
-        """A cell is called: what is recorded now is its step. Returns what ``leave`` wants."""
-        outer = self._scope, self.sites
-        count = self._cell_calls.get(cell, 0)
-        self._cell_calls[cell] = count + 1
-        step = count if at is None else int(at)
-        self._scope = (cell, step)
-        all_sites = self._fold_sites if self.folding else self.places.sites
-        sites = all_sites.get(cell)
-        if sites is None:
-            sites = all_sites[cell] = {}
-        self.sites = sites
-        self._turns += (self.n, step)
-        return outer
-
-    def leave(self, outer: tuple[tuple[str, int], dict[tuple, Any]]) -> None:
-        """The call of a cell has ended."""
-        self._scope, self.sites = outer
-        self._turns += (self.n, self._scope[1])
-
-    def rename(self, index: int, name: str) -> None:
-        """Name a node, for pictures, dumps and errors."""
-        if not isinstance(name, str):
-            raise TapeError(f"a name is text, got {name!r}; write tensor.named('h')")
-        if index >= self._n_flushed:
-            self.renamed.append((index, name))
-            return
-        self.recording_known = None
-        key = (int(self._table[0, index]), name)
-        kind = self._new_names.get(key)
-        if kind is None:
-            kind = self._new_names[key] = self.kind_id(self._kinds.kinds[key[0]]._replace(name=name))
-        self._table[0, index] = kind
-
-    # -- running --------------------------------------------------------------------------------------------
     def backward(self, loss: Any, seed: Any = None, accumulate: bool = False) -> None:
         """Set the gradient of ``loss`` for every parameter and node it depends on.
 
