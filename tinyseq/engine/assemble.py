@@ -40,12 +40,12 @@ class Assembler:
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
         self._starts: dict[int, np.ndarray] = {}
-        self.chunked = chunks.sums_of_rows(plan)
+        self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
         self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(code, tables, (places, storages, constants) of what depends on where storages lie)."""
-        for kind, blocks in chunks.grouped(self.plan, self.chunked):
+        for kind, blocks in chunks.grouped(self.plan.blocks, self.chunked):
             if kind == "chunks":
                 self.chunks(blocks)
             elif kind == "dealt":
@@ -146,7 +146,7 @@ class Assembler:
         return min(low, total), min(high, total)
 
     def mode(self, block: Block) -> str:
-        """How threads share a block."""
+        """How threads share a block by itself."""
         if self.threads == 1:
             return "single"
         if block.recurrent and block.by_members:
