@@ -34,8 +34,9 @@ class TreeCell(Module):
 
     def __call__(self, *children: Any, x: Any = None, at: int | None = None) -> Any:
         tape = Tape.current()
-        for parameter in self.parameters():
-            as_tensor(parameter)
+        if not tape.knows(self):  # only for the order: a parameter that comes later has its leaf where it is first used
+            for parameter in self.parameters():
+                as_tensor(parameter)
         cell = tape.cell_name(self, self.name)
         count = tape.next_step(cell)
         outer, tape.scope = tape.scope, (cell, count if at is None else int(at))
