@@ -143,12 +143,14 @@ class _Routes:
         ))  # fmt: skip
         right = max((v.x + v.width / 2 for v in self.layout.timed), default=0.0)
         loops: dict[str, int] = {}
+        busy = {end for e in late if e.source != e.target for end in (e.source, e.target)}  # on their right
         for number, link in enumerate(late):
             a, b = self.layout.vertices[link.source], self.layout.vertices[link.target]
             extra = max([0.0, labels.width(labels.names(link.label))])
             reach = style.LOOP_REACH + loops.get(a.id, 0) * (style.LOOP_REACH + 14)
             row = [v for v in self.layout.timed if v is not a and abs(v.y - a.y) < a.height]
-            side = 0 if a is not b else 1 if all(v.x < a.x for v in row) else -1 if all(v.x > a.x for v in row) else 0
+            free = [s for s in ((-1, 1) if a.id in busy else (1, -1)) if all((v.x - a.x) * s < 0 for v in row)]
+            side = free[0] if a is b and free else 0
             if side:
                 link.path_in, home, link.square = curves.loop(a, side, reach, loops.get(a.id, 0))
                 loops[a.id] = loops.get(a.id, 0) + 1
