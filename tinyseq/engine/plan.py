@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.engine.chunks import sums_together
 from tinyseq.engine.condense import Class, Group, Ref, Unplannable, condense
 from tinyseq.engine.graph import Graph, Unit, build, refs_of
 from tinyseq.engine.layout import FOREVER, Address, Block, Instruction, Layout, Split, Storage, allocate
@@ -145,10 +146,11 @@ class Planner:
         d: list[int],
         vary: dict[int, Any] | None = None,
         split: Split | None = None,
+        sums: tuple[int, ...] = (),
     ) -> None:
         """Add an instruction to the block being built."""
         assert self.loop is not None
-        self.loop.instructions.append(Instruction(kernel, operands, d, vary or {}, split))
+        self.loop.instructions.append(Instruction(kernel, operands, d, vary or {}, split, sums))
 
     def begin(self, groups: list[Group], mode: str, note: str = "", rows: int = 0) -> Block:
         """Start a block: "all" members at once, "member" by member, or by the "levels" of a recurrence."""
@@ -188,6 +190,7 @@ class Planner:
         return self._finish()
 
     def _finish(self) -> Plan:
+        self.blocks = sums_together(self.storages, self.blocks)
         for place, block in enumerate(self.blocks):
             for storage in block.storages():
                 storage.first, storage.last = min(storage.first, place), max(storage.last, place)
