@@ -96,7 +96,8 @@ def arrow(source: Vertex, target: Vertex, obstacles: Iterable[Vertex]) -> list[P
     """
     others = [v for v in obstacles if v is not source and v is not target]
     best, fewest = None, None
-    tries = [arc(source, target, bow) for bow in BOWS]
+    blocked = any(v.y == source.y == target.y and (v.x - source.x) * (v.x - target.x) < 0 for v in others)
+    tries = [arc(source, target, bow) for bow in BOWS if bow or not blocked]
     if source.y != target.y and source.x != target.x:
         corners = (target.x, source.y), (source.x, target.y)
         tries[1:1] = [

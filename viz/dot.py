@@ -45,10 +45,12 @@ def _vertex(graph, v: Vertex) -> None:
     fill = v.fill or style.FILLS[v.role]
     ink = style.ink_on(fill)
     line = style.STROKES.get(v.role, style.INK)
+    label = labels.html_label(
+        v.label, v.note, style.LABEL_SIZE if v.round or not v.note else 13.0, ink, ink if v.fill else style.MUTED
+    )
     graph.node(
         v.id,
-        label=labels.html_label(v.label, v.note, style.LABEL_SIZE if v.round or not v.note else 13.0, ink,
-                                ink if v.fill else style.MUTED),
+        label=labels.grid_label(label, *v.cells) if v.cells else label,
         tooltip=_plain(v.tooltip or v.text),
         pos=f"{v.x:.2f},{v.y:.2f}",
         width=f"{v.width / 72:.4f}",

@@ -18,6 +18,11 @@ def mark(diagram: Diagram, tape: Tape) -> None:
     for link in diagram.links:
         link.fixed = bool(link.label) and diagram.fixed.issuperset(link.label)
     for vertex in diagram.vertices:
-        if vertex.role == "parameter" and ("fixed", True) in tape.node(vertex.node).attrs:
+        if vertex.role == "parameter" and is_fixed(tape, vertex.node):
             vertex.dashed = True
             vertex.note = f"{vertex.note} fixed".strip()
+
+
+def is_fixed(tape: Tape, index: int) -> bool:
+    """Whether a node is a parameter that is not learned."""
+    return ("fixed", True) in tape.kinds[int(tape.kind[index])].attrs

@@ -40,15 +40,22 @@ def place(
     arrows: Arrows | None = None,
     pitch: tuple[float, float] = (COLUMN, ROW),
     ovals: Mapping[str, float] | None = None,
+    cells: Mapping[str, tuple[int, int]] | None = None,
 ) -> None:
     """Place a diagram's vertices and route its links.
 
+    cells   name → (rows, columns) of the grid that a unit is drawn as
     ovals   name → how many circles wide a unit is
     places  name, or label with its time step, → (columns to the right of its time step, row)
     """
     size(diagram.vertices)
     for v in diagram.vertices:
         v.width *= (ovals or {}).get(v.name, 1.0)
+        v.cells = (cells or {}).get(v.name)
+        if v.cells:
+            pitch_of_cells = style.GRID_CELL + style.GRID_GAP
+            v.round, v.width = False, v.cells[1] * pitch_of_cells + 3 * style.GRID_GAP
+            v.height = v.cells[0] * pitch_of_cells + style.LABEL_SIZE + 4 * style.GRID_GAP
     for v in diagram.vertices:
         at = places.get(v.text, places.get(v.name))
         if at is None:

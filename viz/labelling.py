@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import floor
+from itertools import pairwise
+from math import floor, hypot
 
 from tinyseq.viz import curves, labels, style
 from tinyseq.viz.model import Link, Point, Vertex
 
 CELL = 48.0  # width of a bucket, points
-HEIGHT, CLEAR, SAMPLES = 15.0, 4.0, 14
+HEIGHT, CLEAR = 15.0, 4.0
+STEP, FEWEST, MOST = 12.0, 14, 100  # points along an arrow: about how far apart, and how many on each cubic
 ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85)  # places along an arrow, the best first
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top
@@ -72,7 +74,10 @@ def _box(at: Point, wide: float) -> Box:
 def _points(path: Sequence[Point]) -> list[Point]:
     found = []
     for start in range(0, len(path) - 3, 3):
-        found += [curves.bezier(path[start : start + 4], k / SAMPLES) for k in range(SAMPLES + 1)]
+        cubic = path[start : start + 4]
+        length = sum(hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(cubic))
+        samples = min(max(FEWEST, round(length / STEP)), MOST)
+        found += [curves.bezier(cubic, k / samples) for k in range(samples + 1)]
     return found
 
 

@@ -9,7 +9,7 @@ from tinyseq.viz import style
 
 ITALIC, UPRIGHT, SUPER, SUB = "italic", "upright", "super", "sub"
 LONGEST = 28
-_SYMBOL = re.compile(r"([^\W\d_])(?:_?([0-9]{1,4})|_([^\W_]{1,12}))?'?")
+_SYMBOL = re.compile(r"([^\W\d_])(?:_?([0-9]{1,4})|_([^\W_]{1,12}))?['′]?")
 
 
 class Run(NamedTuple):
@@ -50,7 +50,7 @@ def name(text: str) -> Label:
     if match is None:
         return (Run(shorten(clean(text))),)
     sub = match.group(2) or match.group(3)
-    prime = (Run("′"),) if text.endswith("'") else ()
+    prime = (Run("′"),) if text.endswith(("'", "′")) else ()
     return (Run(match.group(1), ITALIC), *((Run(sub, SUB),) if sub else ()), *prime)
 
 
@@ -120,6 +120,15 @@ def html_label(
         out += f'<BR/><FONT POINT-SIZE="{space:g}"> <BR/></FONT>' if out else ""
         out += f'<FONT FACE="{style.TEXT_FONT}" POINT-SIZE="{style.NOTE_SIZE:g}" COLOR="{muted}">{html(note)}</FONT>'
     return f"<{out}>" if out else ""
+
+
+def grid_label(label: str, rows: int, columns: int) -> str:
+    """An HTML-like label over a grid of empty cells."""
+    size = f'WIDTH="{style.GRID_CELL:g}" HEIGHT="{style.GRID_CELL:g}"'
+    cell = f'<TD BORDER="1" BGCOLOR="{style.PAPER}" {size} FIXEDSIZE="TRUE"></TD>'
+    head = f'<TR><TD COLSPAN="{columns}">{label[1:-1]}</TD></TR>'
+    lines = f"<TR>{cell * columns}</TR>" * rows
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="{style.GRID_GAP:g}">{head}{lines}</TABLE>>'
 
 
 def _html_run(run: Run, small: float) -> str:

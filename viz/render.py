@@ -28,6 +28,8 @@ def format_of(path: str | os.PathLike[str] | None, given: str | None) -> str:
     if ending in ("gv", ""):
         ending = "dot" if ending else ""
     if ending not in FORMATS:
+        if path is not None and Path(path).is_dir():
+            raise TinyseqError(f"{path} is a folder; give the name of a file in it, e.g. {Path(path) / 'picture.svg'}")
         what = f"unknown picture format {ending!r}" if ending else "no picture format"
         raise TinyseqError(f"{what} in the file name {str(path)!r}; {known}, e.g. {Path(str(path)).stem}.svg")
     return ending

@@ -6,6 +6,8 @@ from tinyseq.viz import curves, labelling, labels, style
 from tinyseq.viz.layout import Layout
 from tinyseq.viz.model import Link, Vertex
 
+LOOKED_AT = 8  # an arrow over more columns is kept clear of so many of them: columns are alike
+
 
 def route(layout: Layout) -> None:
     """Give every link its path and its label a place."""
@@ -20,7 +22,8 @@ class _Routes:
         for link in layout.diagram.links:
             self._route(link)
         self._delays()
-        named = [e for e in layout.diagram.links if self._named_here(e)]
+        spoken_for = self._spoken_for()
+        named = [e for e in layout.diagram.links if e not in spoken_for and self._named_here(e)]
         labelling.place(named, layout.diagram.links, layout.diagram.vertices)
 
     def _route(self, link: Link) -> None:
@@ -127,9 +130,9 @@ class _Routes:
         if a.column is None or b.column is None:
             return self.layout.columns.get(a.column if a.column is not None else b.column or 0, [])
         low, high = sorted((a.column, b.column))
-        if high - low > 8:
-            return []
-        return [v for place in range(low, high + 1) for v in self.layout.columns.get(place, [])]
+        parts = min(high - low, LOOKED_AT)
+        places = [low + (high - low) * k // max(parts, 1) for k in range(parts + 1)]
+        return [v for place in places for v in self.layout.columns.get(place, [])]
 
     def _delays(self) -> None:
         """Arrows with a delay square go around the right side, each further out than the one before."""
@@ -140,12 +143,14 @@ class _Routes:
         ))  # fmt: skip
         right = max((v.x + v.width / 2 for v in self.layout.timed), default=0.0)
         loops: dict[str, int] = {}
+        busy = {end for e in late if e.source != e.target for end in (e.source, e.target)}  # on their right
         for number, link in enumerate(late):
             a, b = self.layout.vertices[link.source], self.layout.vertices[link.target]
             extra = max([0.0, labels.width(labels.names(link.label))])
             reach = style.LOOP_REACH + loops.get(a.id, 0) * (style.LOOP_REACH + 14)
             row = [v for v in self.layout.timed if v is not a and abs(v.y - a.y) < a.height]
-            side = 0 if a is not b else 1 if all(v.x < a.x for v in row) else -1 if all(v.x > a.x for v in row) else 0
+            free = [s for s in ((-1, 1) if a.id in busy else (1, -1)) if all((v.x - a.x) * s < 0 for v in row)]
+            side = free[0] if a is b and free else 0
             if side:
                 link.path_in, home, link.square = curves.loop(a, side, reach, loops.get(a.id, 0))
                 loops[a.id] = loops.get(a.id, 0) + 1
@@ -156,6 +161,33 @@ class _Routes:
                 link.path_in, home, link.square = self._around(a, b, right, spread * self.layout.row_gap * 0.55)
                 right += extra + 8
             link.path, link.tip = curves.headed(home)
+
+    def _spoken_for(self) -> set[Link]:
+        """Arcs over other columns whose name stands at the outermost of their bundle.
+
+        A bundle leaves one node (else reaches one) on one side under one name. Beside the inner arcs of a bundle there
+        is no place that would say which of them is meant.
+        """
+        bundles: dict[tuple, list[Link]] = {}
+        sources: dict[tuple, int] = {}
+        arcs = []
+        for link in self.layout.diagram.links:
+            a, b = self.layout.vertices[link.source], self.layout.vertices[link.target]
+            if link.label and not (link.cut or link.badge or link.delay) and len(link.path) == 4 and self._far(a, b):
+                side = link.path[1][1] + link.path[2][1] > a.y + b.y
+                arcs.append((link, side))
+                sources[link.source, link.label, side] = sources.get((link.source, link.label, side), 0) + 1
+        for link, side in arcs:
+            fan = sources[link.source, link.label, side] > 1
+            bundles.setdefault((fan, link.source if fan else link.target, link.label, side), []).append(link)
+        return {e for bundle in bundles.values() for e in sorted(bundle, key=self._reach)[:-1]}
+
+    @staticmethod
+    def _far(a: Vertex, b: Vertex) -> bool:
+        return a.column is not None and b.column is not None and abs(a.column - b.column) > 1
+
+    def _reach(self, link: Link) -> float:
+        return abs(self.layout.vertices[link.source].x - self.layout.vertices[link.target].x)
 
     def _named_here(self, link: Link) -> bool:
         """Whether the arrow shows its name; beside a square or at the foot of a lane the name's place is known."""

@@ -16,6 +16,7 @@ CIRCLE = 40.0  # smallest diameter of a unit, points
 ROW_GAP, COLUMN_GAP = 34.0, 44.0  # clear space between units
 OP_ROW_GAP, OP_COLUMN_GAP, OP_NODE_GAP = 26.0, 54.0, 14.0
 DELAY_SQUARE, LOOP_REACH = 9.0, 30.0
+GRID_CELL, GRID_GAP = 22.0, 5.0  # cells of a unit that is drawn as a grid
 ARROW = 7.0
 MARGIN = 8.0
 
@@ -61,6 +62,7 @@ STYLESHEET = """
   .tinyseq .constant.ink path { fill: #14171c; }
   .tinyseq .data.ink ellipse, .tinyseq .data.ink path { fill: #2a2f37; }
   .tinyseq .state.ink ellipse, .tinyseq .state.ink path, .tinyseq .box.ink path { fill: #17344b; }
+  .tinyseq .state.ink polygon { fill: #14171c; }
   .tinyseq .loss.ink ellipse, .tinyseq .loss.ink path { fill: #4a3a10; }
   .tinyseq .parameter.ink path { fill: #43290f; stroke: #e69f00; }
   .tinyseq .heat ellipse, .tinyseq .heat path { stroke: #e8eaed; }

@@ -107,13 +107,12 @@ def _centre(group: ET.Element) -> float | None:
     """Middle of the shape of a node; None for arrows and notes, whose text starts where it starts."""
     if "node" not in group.get("class", "").split() or "note" in group.get("class", "").split():
         return None
-    ellipse = group.find(f"{{{SVG}}}ellipse")
-    if ellipse is not None:
-        return float(ellipse.get("cx", "0"))
-    for shape, attribute in (("polygon", "points"), ("path", "d")):
-        element = group.find(f"{{{SVG}}}{shape}")
-        if element is not None:
-            return _middle(element.get(attribute, ""))
+    for element in group:  # the first shape is the node's own, what follows is drawn in it
+        shape = element.tag.removeprefix(f"{{{SVG}}}")
+        if shape == "ellipse":
+            return float(element.get("cx", "0"))
+        if shape in ("polygon", "path"):
+            return _middle(element.get("points" if shape == "polygon" else "d", ""))
     return None
 
 

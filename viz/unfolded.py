@@ -116,6 +116,7 @@ class _Unfolder:
     # -- links ------------------------------------------------------------------------------------------------------
     def _links(self) -> None:
         units = self.reduced.units
+        out_of_gap: dict[tuple[str, str, bool], Link] = {}  # delays of several lengths may come out of one gap
         for wire in self.reduced.wires:
             source, target = units[wire.source], units[wire.target]
             if source.ghost and target.step is None:
@@ -125,7 +126,10 @@ class _Unfolder:
                 start = self._ellipsis(source, self._gap(source.step)).id
             late = source.initial is not None or (None not in (source.step, target.step) and source.step != target.step)
             link = Link(start, target.id, wire.names, 0, source.ghost, late, wire.cut)
-            self.diagram.links.append(link)
+            known = out_of_gap.setdefault((start, target.id, wire.cut), link) if source.ghost else link
+            known.label = tuple(dict.fromkeys([*known.label, *wire.names]))
+            if known is link:
+                self.diagram.links.append(link)
 
     def _ellipsis(self, unit: Unit, column: int) -> Vertex:
         known = self.gaps.get((unit.key, column))

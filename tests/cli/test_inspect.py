@@ -194,6 +194,11 @@ def test_draw_with_an_overlay(run, tmp_path, overlay, words):
     assert words in (tmp_path / "o.svg").read_text("utf-8")
 
 
+def test_draw_into_a_folder_says_so(run):
+    done = run("draw", "rnn", "-o", ".")
+    assert done.exit_code == 1 and ". is a folder; give the name of a file in it, e.g. picture.svg" in done.stderr
+
+
 def test_draw_levels_of_a_chain_is_an_error(run):
     done = run("draw", "rnn", "--overlay", "levels", "--steps", "600")
     assert done.exit_code == 1 and "each step is a level of its own" in done.output

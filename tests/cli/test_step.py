@@ -32,6 +32,7 @@ def test_step_compares_two_nets(run, tmp_path):
         (["lstn"], "'lstn' is neither a built-in cell"),
         (["rnn", "--compare", "grv"], "'grv' is neither a built-in cell"),
         (["rnn", "-o", "blocked/x.html"], "cannot write into"),
+        (["rnn", "-o", "page.png"], "the page is HTML: write a file name that ends in .html"),
         (["rnn", "--learning-rate", "nan"], "learning_rate is a finite number"),
     ],
 )

@@ -87,8 +87,9 @@ def test_sample_prints_prompt_and_draws_and_obeys_the_seed(run, tmp_path):
         (("train", "gone.txt"), "no such text file: gone.txt"),
         (("train", "empty.txt"), "empty.txt is empty"),
         (("train", "latin.txt"), "latin.txt is not UTF-8 text: byte 0 is 0xe9"),
+        (("train", "binary.dat"), "binary.dat is not text but binary: byte 3 is 0x00"),
         (("train", "short.txt"), "shorter than one window of 25 steps in a batch of 32: that needs 25 · 32 + 1 = 801"),
-        (("train", "one.txt"), "one.txt has 1 characters: too few to hold out"),
+        (("train", "one.txt"), "one.txt has 1 character: too few to hold out"),
         (("train", "m"), "m is a folder; give a text file"),
         (("train", "text.txt", "-o", "text.txt"), "cannot write into text.txt: it is a file, not a folder"),
         (("train", "text.txt", "-o", "text.txt/below"), "cannot write into the folder text.txt/below"),
@@ -109,6 +110,7 @@ def test_what_cannot_be_done_is_said_in_one_message(run, text, tmp_path, argumen
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / "one.txt").write_bytes(b"x")
     (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "binary.dat").write_bytes(b"abc\0def")
     (tmp_path / "latin.txt").write_bytes("été".encode("latin-1"))
     result = run(*arguments)
     assert result.exit_code == 1, result.output
@@ -145,3 +147,12 @@ def test_training_that_explodes_says_so(run, text):
     assert "the last good weights" in result.stdout
     assert "training stopped at step" in result.stderr
     assert "Try a smaller rate than 1e+38" in result.stderr
+
+
+def test_a_training_that_ran_away_is_told_in_few_digits_and_that_guessing_is_better(run, text):
+    far = ("--optimiser", "sgd", "--rate", "1e30", "--clip", "1e30")
+    result = run("train", text, "--steps", 8, "--window", 5, "--batch", 4, *far)
+    assert result.exit_code == 0, result.output
+    (held_out,) = re.findall(r"^held out: (.*) bits", result.stdout, re.MULTILINE)
+    assert float(held_out) > 1e20 and len(held_out) < 10
+    assert "worse than guessing" in result.stdout and "--rate" in result.stdout

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
+from tinyseq import nn
 from tinyseq.errors import DataError, ShapeError
 from tinyseq.nn import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeLSTM
 
@@ -287,3 +288,68 @@ def test_misuse_is_named():
         TreeLSTM(3, 4, 2, arity=0, rng=rng)
     with pytest.raises(ts.TinyseqError, match="numpy Generator"):
         RecursiveNet(3, 4, 2, rng=3)
+
+
+def by_calls(net, tree, x):
+    """The output of a net over one tree, node by node."""
+    states = []
+    for p in range(len(tree)):
+        row = ts.tensor(x[p : p + 1]) if p < tree.n_leaves else None
+        states.append(net(*[states[c] for c in tree.children_of(p)], x=row))
+    return net.c + ts.linear(net.hidden(states[-1]), net.V_o)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_parameters_are_walked_once_a_tape_and_may_be_loaded_or_replaced(kind, monkeypatch):
+    """A cell puts its parameters on a tape at its first call; what is used is what it has at each call."""
+    net, other = (CELLS[kind](3, 4, 2, rng=np.random.default_rng(i), dtype=np.float64) for i in (0, 1))
+    tree, x = ts.Tree.from_brackets("((a b) (c (d e)))"), np.random.default_rng(2).normal(size=(5, 3))
+
+    def expected(model):
+        with ts.Tape():
+            return model.output(tree, x).value
+
+    walks, walk = [], type(net).parameters
+    with monkeypatch.context() as patch:
+        patch.setattr(type(net), "parameters", lambda self: walks.append(self) or walk(self))
+        with ts.Tape():
+            np.testing.assert_allclose(by_calls(net, tree, x).value, expected(net), rtol=1e-12)
+            assert walks.count(net) == 2  # this tape's, and that of ``expected``
+    net.load_state_dict(other.state_dict())
+    with ts.Tape():
+        np.testing.assert_allclose(by_calls(net, tree, x).value, expected(other), rtol=1e-12)
+        for name, part in vars(other).items():  # by new objects, while the tape records
+            if isinstance(part, (ts.Parameter, nn.Module, list)):
+                setattr(net, name, part)
+        for parameter in other.parameters():
+            parameter.value[...] *= 0.5
+        o = by_calls(net, tree, x)
+        np.testing.assert_allclose(o.value, expected(other), rtol=1e-12)
+        ts.sum(o).backward()
+    assert all(p.grad.any() for p in other.parameters() if not p.name.startswith("U_f"))  # that reads inner inputs
+
+
+def test_a_tree_cell_within_another_may_have_parameters_of_its_own():
+    """Those that it does not use go with the step that was recorded only to be stamped."""
+    inner = RecursiveNet(4, 4, 2, rng=np.random.default_rng(0), dtype=np.float64)
+
+    class Outer(nn.TreeCell):
+        def leaf(self, x):
+            return inner(x=x)
+
+        def merge(self, *children):
+            return inner(children[0], children[-1])
+
+    tree, x = ts.Tree.from_brackets("((a b c) (d e))"), np.random.default_rng(1).normal(size=(5, 4))
+    with ts.Tape() as tape:
+        root = Outer().unfold(tree, x).root
+        ts.sum(root).backward()
+        ts.verify(tape)
+        states = []
+        for p in range(len(tree)):
+            below = tree.children_of(p)
+            leaf = ts.tensor(x[p : p + 1]) if p < tree.n_leaves else None
+            states.append(inner.merge(states[below[0]], states[below[-1]]) if below else inner.leaf(leaf))
+        np.testing.assert_allclose(root.value, states[-1].value, rtol=1e-12)
+    assert inner.W.grad.any()
+    assert inner.V_o.grad is None or not inner.V_o.grad.any()

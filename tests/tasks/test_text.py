@@ -87,6 +87,14 @@ def test_file_that_is_not_utf8_says_where_and_how_to_convert(tmp_path):
         read_text(file)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_utf16_with_or_without_its_mark_says_how_to_convert(tmp_path, encoding):
+    file = tmp_path / "wide.txt"
+    file.write_bytes("hello".encode(encoding))
+    with pytest.raises(DataError, match=r"(byte 0 is 0xff|binary: byte 1 is 0x00).\n.*iconv -f utf-16 -t utf-8"):
+        read_text(file)
+
+
 def test_split_keeps_every_character_in_order():
     text = "abcdefghij" * 3
     corpus = Corpus.of(text, "t", held_out=0.2)

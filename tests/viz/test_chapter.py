@@ -177,15 +177,24 @@ def test_10_16():
 
 
 def test_10_18():
-    cells = [f"m{i}" for i in range(1, 6)]
-    wanted = [("h", "h", 1), ("x", "h"), ("r", "h", 1), ("h", "w")]  # the task network and its delayed self-loop
-    wanted += [("h", m) for m in cells] + [(m, "r") for m in cells]  # writing and reading
-    wanted += [("w", m) for m in cells] + [("w", "r")]  # addressing
+    wanted = [("h", "h", 1), ("x", "h"), ("r", "h", 1)]  # the task network: a recurrent net that is told what was read
+    wanted += [("h", "w"), ("w", "M"), ("h", "M")]  # writing: where, and what
+    wanted += [("h", "w′"), ("M", "w′"), ("w′", "r"), ("M", "r")]  # reading
+    wanted += [("w", "w", 1), ("w′", "w′", 1), ("M", "w", 1)]  # addresses move on from where they were
     same(read("10.18")["folded"], dict.fromkeys(wanted))
-    diagram = chapter.figure("10.18").picture().diagram
-    ovals = [v for v in diagram.vertices if v.round and v.width > 1.5 * v.height]
-    assert [v.text for v in ovals] == ["h"] and "shape=ellipse" in chapter.figure("10.18").picture().dot
-    assert len({round(v.y, 2) for v in diagram.vertices if v.text in cells}) == 1  # a row
+    figure = chapter.figure("10.18")
+    picture = figure.picture()
+    ovals = [v for v in picture.diagram.vertices if v.round and v.width > 1.5 * v.height]
+    assert [v.text for v in ovals] == ["h"] and "shape=ellipse" in picture.dot
+    assert "nn.MemoryCell" in figure.code
+    (tape,) = {panel.tape for panel in figure.panels(figure.record())}
+    (memory,) = [v for v in picture.diagram.vertices if v.name == "M"]
+    cells = tape.shape(memory.node)[1]
+    assert memory.cells[0] * memory.cells[1] == cells == picture.dot.count('<TD BORDER="1"')  # a grid, one for each
+    (drawn,) = [g for g in ET.fromstring(picture.svg).iter(f"{SVG}g") if g.get("data-node") == memory.id]
+    assert len(drawn.findall(f"{SVG}polygon")) >= cells
+    xs = [float(x) for x in re.findall(r"[\d.-]+(?=,)", drawn.find(f"{SVG}path").get("d"))]
+    assert float(drawn.find(f"{SVG}text").get("x")) == pytest.approx((min(xs) + max(xs)) / 2, abs=0.5)  # in its middle
 
 
 def test_dashed_are_those_that_stand_for_many():

@@ -45,6 +45,7 @@ HOSTILE = [
         ("h0", [("h", ITALIC), ("0", SUB)]),
         ("b_1", [("b", ITALIC), ("1", SUB)]),
         ("W'", [("W", ITALIC), ("′", UPRIGHT)]),
+        ("w′", [("w", ITALIC), ("′", UPRIGHT)]),
         ("τ", [("τ", ITALIC)]),
         ("loss", [("loss", UPRIGHT)]),
         ("my_state", [("my_state", UPRIGHT)]),

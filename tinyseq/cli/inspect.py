@@ -68,11 +68,19 @@ def draw(
     ] = None,
     view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
     detail: Annotated[
-        Detail, typer.Option(help="Named nodes, with gates and sums between them, or every primitive.")
+        Detail,
+        typer.Option(
+            help="The cell as one box; its named nodes (cell); with gates and sums between them (units); or every "
+            "primitive (ops).",
+            metavar="box|cell|units|ops",
+        ),
     ] = Detail.cell,
     steps: Annotated[int, typer.Option(help="Time steps; the middle of many is left out.", min=1)] = 5,
     gradients: Annotated[bool, typer.Option(help="Run backward, and colour by the gradients.")] = False,
-    overlay: Annotated[Overlay | None, typer.Option(help="Measure it, and colour and number the nodes by it.")] = None,
+    overlay: Annotated[
+        Overlay | None,
+        typer.Option(help=f"Colour and number the nodes by what is measured: {', '.join(Overlay)}.", metavar="WHAT"),
+    ] = None,
     inputs: Inputs = 4,
     hidden: Hidden = 3,
     outputs: Outputs = 4,

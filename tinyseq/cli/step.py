@@ -11,6 +11,7 @@ import typer
 from tinyseq.cli.console import files, friendly
 from tinyseq.cli.inspect import Batch, Hidden, Inputs, Outputs, Seed, Target
 from tinyseq.cli.targets import Example, find, users_code
+from tinyseq.errors import TinyseqError
 from tinyseq.tape import Tape
 from tinyseq.tensor import Tensor
 from tinyseq.train.checkpoints import writable_folder
@@ -38,6 +39,8 @@ def step(
     """
     from tinyseq.viz.stepper import to_html
 
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise TinyseqError(f"the page is HTML: write a file name that ends in .html, e.g. bptt.html; got {out}")
     writable_folder(out.parent)
     sizes = {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}
     loss, what = _recorded(target, sizes, steps, batch, seed)

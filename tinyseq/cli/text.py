@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
+from math import log2
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from tinyseq.errors import FileError, TinyseqError
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
 from tinyseq.train import OPTIMISERS, Checkpoint, Diverged, bits_per_token, fit, load, sample_text, save
 from tinyseq.train.checkpoints import writable_folder
+from tinyseq.train.progress import bits_text
 
 MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 RATES = {"sgd": 0.5, "rmsprop": 2e-3, "adam": 3e-3}
@@ -93,7 +95,9 @@ def train(
     done = len(history.bits) + (before.info.get("steps", 0) if before else 0)
     if history.interrupted:
         say(f"stopped early after {len(history.bits)} of {steps} steps")
-    say(f"held out: {bits:.3f} bits per character after {done:,} steps")
+    say(f"held out: {bits_text(bits)} bits per character after {done:,} steps")
+    if bits > log2(V):
+        say(f"that is worse than guessing ({log2(V):.3f}): train for more steps, or with a smaller --rate")
     info = {"text": corpus.name, "seed": seed, "steps": done, "optimiser": str(optimiser), "held_out_bits": bits}
     files([(save(out, net, corpus.vocabulary, rule, info), f"the model: tinyseq sample {out}")])
 

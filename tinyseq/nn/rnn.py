@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.nn.cells import RecurrentCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.module import generator, positive, uniform
 from tinyseq.nn.recurrent_net import RecurrentNet
@@ -67,15 +68,30 @@ class RNN(RecurrentNet):
 
 
 class GatedNet(RecurrentNet):
-    """A gated cell with an output at each step: o(t) = c + V h(t), V (output, hidden), c (output)."""
+    """A gated cell with an output at each step: o(t) = c + V h(t), V (output, hidden), c (output).
 
-    def __init__(self, cell: Any, output_size: int, rng: np.random.Generator) -> None:
+    Subclasses set ``cell_class``; the constructor's other options are the cell's.
+    """
+
+    cell_class: type[RecurrentCell]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        **options: Any,
+    ) -> None:
         positive(output_size=output_size)
-        self.cell, self.name = cell, cell.name
-        self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, output_size
-        self.dtype = cell.dtype
-        self.V = Parameter(uniform(rng, (output_size, cell.hidden_size), cell.hidden_size, cell.dtype), "V")
-        self.c = Parameter(np.zeros(output_size, cell.dtype), "c")
+        cell: Any = self.cell_class
+        self.cell = cell(input_size, hidden_size, rng=rng, dtype=dtype, **options)
+        self.name, self.dtype = self.cell.name, self.cell.dtype
+        self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
+        self.V = Parameter(uniform(rng, (output_size, hidden_size), hidden_size, dtype), "V")
+        self.c = Parameter(np.zeros(output_size, dtype), "c")
 
     def step(self, x: Tensor, state: Any) -> tuple[Any, Tensor]:
         """One step: x(t) (B, input) or tokens (B), the state before → the state after, o(t)."""
@@ -90,30 +106,10 @@ class GatedNet(RecurrentNet):
 class LSTM(GatedNet):
     """The net of figure 10.3 with the LSTM cell of 10.40–10.44 in place of its hidden units; options are the cell's."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        *,
-        rng: np.random.Generator,
-        dtype: Any = np.float32,
-        **options: Any,
-    ) -> None:
-        super().__init__(LSTMCell(input_size, hidden_size, rng=rng, dtype=dtype, **options), output_size, rng)
+    cell_class = LSTMCell
 
 
 class GRU(GatedNet):
     """The net of figure 10.3 with the GRU cell of 10.45–10.47 in place of its hidden units; options are the cell's."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        output_size: int,
-        *,
-        rng: np.random.Generator,
-        dtype: Any = np.float32,
-        **options: Any,
-    ) -> None:
-        super().__init__(GRUCell(input_size, hidden_size, rng=rng, dtype=dtype, **options), output_size, rng)
+    cell_class = GRUCell

@@ -1,30 +1,16 @@
-"""Ops that move numbers without changing them: reshape, transpose, slices, joins, explicit broadcasting."""
+"""Ops that give the same numbers another shape: reshape, transpose, explicit broadcasting."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.errors import DtypeError, ShapeError
+from tinyseq.errors import ShapeError
 from tinyseq.jit import kernel
+from tinyseq.ops.copies import block
 from tinyseq.ops.op import Call, Kernel, Op, Site, call, register, size
 from tinyseq.ops.reduce import SPREAD, SUM
 
 AXES = 4
-
-
-@kernel
-def _copy_block(d, out, x):
-    """out[r, o : o + c] (+)= x[r, i : i + c]; d = [rows, strides, accumulate, c, o, i]."""
-    columns = d[4]
-    for r in range(d[0]):
-        y = out[r * d[1] + d[5] : r * d[1] + d[5] + columns]
-        row = x[r * d[2] + d[6] : r * d[2] + d[6] + columns]
-        if d[3]:
-            for i in range(columns):
-                y[i] += row[i]
-        else:
-            for i in range(columns):
-                y[i] = row[i]
 
 
 @kernel
@@ -70,71 +56,14 @@ def _strided_add(d, out, g):
                             y[i * step] += up[i]
 
 
-@kernel
-def _fill(d, out, attr):
-    """out = constant; d = [rows, strides, accumulate, columns]."""
-    for r in range(d[0]):
-        for i in range(d[4]):
-            out[r * d[1] + i] = attr[0]
-
-
-COPY_BLOCK = Kernel("copy_block", _copy_block, ("y", "x"))
 STRIDED_READ = Kernel("strided_read", _strided_read, ("y", "x"))
 STRIDED_ADD = Kernel("strided_add", _strided_add, ("gx", "g"))
-FILL = Kernel("fill", _fill, ("y", "attr"))
-
-
-def block(
-    target: str,
-    source: str,
-    rows: int,
-    columns: int,
-    target_stride: int,
-    source_stride: int,
-    target_at: int = 0,
-    source_at: int = 0,
-    partial: bool = False,
-) -> Call:
-    """Copy a block of columns from one row-major array into another."""
-    return call(
-        COPY_BLOCK,
-        rows,
-        {target: target_stride, source: source_stride},
-        (columns, target_at, source_at),
-        partial=partial,
-    )
 
 
 def _copy(target: str, source: str, n: int) -> list[Call]:
     return [block(target, source, 1, n, n, n)]
 
 
-# -- leaves ---------------------------------------------------------------------------------------------------
-def _leaf_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
-    flags = dict(attrs)
-    if any(n < 0 for n in flags["shape"]):
-        raise ShapeError(f"sizes are at least 0, got shape {flags['shape']}")
-    return flags["shape"], flags.get("dtype", 0)
-
-
-for _name, _symbol in (("input", "x"), ("parameter", "θ")):
-    register(Op(_name, 0, _symbol, "given", _leaf_shape, lambda site: [], shaped=True))
-
-register(
-    Op(
-        "constant",
-        0,
-        "k",
-        "y = k",
-        _leaf_shape,
-        lambda site: [call(FILL, 1, {"y": size(site.shape), "attr": 0}, (size(site.shape),))],
-        floats=("value",),
-        shaped=True,
-    )
-)
-
-
-# -- reshape, transpose, expand ---------------------------------------------------------------------------------
 def _reshape_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
     (shape,), wanted = shapes, dict(attrs)["shape"]
     if size(shape) != size(wanted) or any(n < 0 for n in wanted):
@@ -261,155 +190,3 @@ register(
         shaped=True,
     )
 )
-
-
-# -- slices and joins ----------------------------------------------------------------------------------------------
-def _slice_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
-    (shape,), flags = shapes, dict(attrs)
-    axis, start, stop = flags["axis"], flags["start"], flags["stop"]
-    if not 0 <= axis < len(shape) or not 0 <= start <= stop <= shape[axis]:
-        raise ShapeError(f"slice {start}:{stop} on axis {axis} of a tensor of shape {shape}")
-    return (*shape[:axis], stop - start, *shape[axis + 1 :]), dtypes[0]
-
-
-def _slice_blocks(site: Site, backward: bool) -> list[Call]:
-    (shape,), axis, start = site.shapes, site.attr("axis"), site.attr("start")
-    inner = size(shape[axis + 1 :])
-    whole, part, rows = shape[axis] * inner, site.shape[axis] * inner, size(shape[:axis])
-    if backward:
-        return [block("gx0", "g", rows, part, whole, part, start * inner, 0, partial=True)]
-    return [block("y", "x0", rows, part, part, whole, 0, start * inner)]
-
-
-register(
-    Op(
-        "slice",
-        1,
-        "[:]",
-        "y = a[start:stop] along an axis",
-        _slice_shape,
-        lambda site: _slice_blocks(site, False),
-        {0: lambda site: _slice_blocks(site, True)},
-        {0: ()},
-    )
-)
-
-
-def _index_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
-    (shape,) = shapes
-    if not shape:
-        raise ShapeError("a scalar cannot be indexed")
-    return shape[1:], dtypes[0]
-
-
-def _index_call(target: str, source: str, site: Site, partial: bool) -> list[Call]:
-    n = size(site.shape)
-    at = (site.arg * n, 0) if partial else (0, site.arg * n)
-    return [block(target, source, 1, n, 0, 0, *at, partial=partial)]
-
-
-register(
-    Op(
-        "index",
-        1,
-        "[t]",
-        "y = a[t] along the first axis",
-        _index_shape,
-        lambda site: _index_call("y", "x0", site, False),
-        {0: lambda site: _index_call("gx0", "g", site, True)},
-        {0: ()},
-    )
-)
-
-
-def _window_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
-    (shape,) = shapes
-    if not shape:
-        raise ShapeError("a scalar has no rows")
-    return shape, dtypes[0]  # the caller replaces the first axis: it may differ from step to step
-
-
-def _window_call(target: str, source: str, site: Site, partial: bool) -> list[Call]:
-    row = size(site.shape[1:])
-    n = size(site.shape)
-    at = (site.arg * row, 0) if partial else (0, site.arg * row)
-    return [block(target, source, 1, n, 0, 0, *at, partial=partial)]
-
-
-register(
-    Op(
-        "window",
-        1,
-        "[i:j]",
-        "y = a[i : i + rows] along the first axis",
-        _window_shape,
-        lambda site: _window_call("y", "x0", site, False),
-        {0: lambda site: _window_call("gx0", "g", site, True)},
-        {0: ()},
-    )
-)
-
-
-def _same_dtype(name: str, dtypes: tuple) -> int:
-    if len(set(dtypes)) > 1:
-        raise DtypeError(f"{name} got tensors of different dtypes; make all operands one dtype")
-    return dtypes[0]
-
-
-def _concatenate_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
-    axis = dict(attrs)["axis"]
-    dtype = _same_dtype("concatenate", dtypes)
-    first = shapes[0]
-    if not 0 <= axis < len(first):
-        raise ShapeError(f"concatenate along axis {axis} of tensors of shape {first}")
-    for shape in shapes:
-        if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
-            raise ShapeError(f"concatenate along axis {axis}: all other axes must be equal, got {first} and {shape}")
-    return (*first[:axis], sum(s[axis] for s in shapes), *first[axis + 1 :]), dtype
-
-
-def _joined(site: Site) -> tuple[int, int, list[int]]:
-    if dict(site.attrs).get("axis") is None:  # stack: every input is one slab of the result
-        widths = [size(shape) for shape in site.shapes]
-        return 1, sum(widths), widths
-    axis = site.attr("axis")
-    inner = size(site.shape[axis + 1 :])
-    return size(site.shape[:axis]), site.shape[axis] * inner, [shape[axis] * inner for shape in site.shapes]
-
-
-def _join_forward(site: Site) -> list[Call]:
-    rows, whole, widths = _joined(site)
-    starts = np.cumsum([0, *widths])
-    return [block("y", f"x{i}", rows, w, whole, w, int(starts[i]), 0) for i, w in enumerate(widths)]
-
-
-def _join_vjp(site: Site) -> list[Call]:
-    rows, whole, widths = _joined(site)
-    starts = np.cumsum([0, *widths])
-    return [block(f"gx{i}", "g", rows, w, w, whole, 0, int(starts[i])) for i, w in enumerate(widths)]
-
-
-register(
-    Op(
-        "concatenate",
-        -1,
-        "[;]",
-        "y = [a; b; …]",
-        _concatenate_shape,
-        _join_forward,
-        {0: _join_vjp},
-        {0: ()},
-        joins=True,
-    )
-)
-
-
-def _stack_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
-    dtype = _same_dtype("stack", dtypes)
-    odd = next((shape for shape in shapes if shape != shapes[0]), None)
-    if odd is not None:
-        raise ShapeError(f"stack needs equal shapes, got {shapes[0]} and {odd}")
-    return (len(shapes), *shapes[0]), dtype
-
-
-register(Op("stack", -1, "stack", "y[t] = a_t", _stack_shape, _join_forward, {0: _join_vjp}, {0: ()}, joins=True))

@@ -94,7 +94,7 @@ def embedded_text() -> str:
 def read_text(path: str | Path) -> str:
     """A user's text: UTF-8, with or without byte-order mark, any line ends.
 
-    Raises FileError where the file is missing or unreadable, DataError where it is empty or not UTF-8.
+    Raises FileError where the file is missing or unreadable, DataError where it is empty, binary or not UTF-8.
     """
     path = Path(path)
     try:
@@ -105,12 +105,19 @@ def read_text(path: str | Path) -> str:
         raise FileError(f"{path} is a folder; give a text file") from None
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}") from None
+    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if b"\0" in raw and not utf16:
+        raise DataError(
+            f"{path} is not text but binary: byte {raw.index(0)} is 0x00.\n"
+            f"If it is text in UTF-16, convert it first: iconv -f utf-16 -t utf-8 {path}"
+        )
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        other = "utf-16" if utf16 else "latin1"
         raise DataError(
             f"{path} is not UTF-8 text: byte {error.start} is 0x{raw[error.start]:02x}.\n"
-            f"If it is text in another encoding, convert it first, for instance: iconv -f latin1 -t utf-8 {path}"
+            f"If it is text in another encoding, convert it first, for instance: iconv -f {other} -t utf-8 {path}"
         ) from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text:
@@ -136,9 +143,8 @@ class Corpus:
         tokens = vocabulary.encode(text)
         cut = len(tokens) - round(len(tokens) * held_out)
         if not 0 < cut < len(tokens):
-            raise DataError(
-                f"{name} has {len(tokens)} characters: too few to hold out {held_out:.0%} and train on the rest"
-            )
+            count = f"{len(tokens)} character{'' if len(tokens) == 1 else 's'}"
+            raise DataError(f"{name} has {count}: too few to hold out {held_out:.0%} and train on the rest")
         return cls(name, vocabulary, tokens[:cut], tokens[cut:])
 
 

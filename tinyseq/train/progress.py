@@ -8,6 +8,11 @@ from time import perf_counter
 from typing import Any
 
 
+def bits_text(bits: float) -> str:
+    """Bits per character as they are shown; a training that runs away has more digits than anyone reads."""
+    return f"{bits:.3f}" if bits < 1000 else f"{bits:.3g}"
+
+
 class Progress:
     """Loss in bits per character (smoothed), tokens per second, time left; to stderr."""
 
@@ -62,7 +67,7 @@ class Progress:
     def summary(self) -> str:
         """Loss and speed in words."""
         speed = self.tokens / max(perf_counter() - self.started, 1e-9)
-        return f"{self.bits:.3f} bits/char, {speed:,.0f} tokens/s"
+        return f"{bits_text(self.bits)} bits/char, {speed:,.0f} tokens/s"
 
 
 def _width() -> int:

@@ -5,64 +5,52 @@ from __future__ import annotations
 import numpy as np
 
 import tinyseq as ts
+from tinyseq import nn
 from tinyseq.viz import grid
 from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.chapter.panel import Panel
 
-CELLS = 5
+ROWS, COLUMNS = 3, 6
 
 
 def explicit_memory() -> ts.Tape:
-    """A task network h whose address w says how much of each memory cell is read, and how much is written there."""
-    rng, size = np.random.default_rng(0), 4
-
-    def matrix(name, rows, columns):
-        return ts.Parameter(rng.normal(size=(rows, columns)).astype(np.float32), name)
-
-    W, U, R = matrix("W", size, size), matrix("U", size, 3), matrix("R", size, size)
-    K, V = matrix("K", CELLS, size), matrix("V", size, size)
-
-    def memory(x, state):
-        h, r, *cells = state
-        h = ts.tanh(ts.linear(h, W) + ts.linear(x, U) + ts.linear(r, R)).named("h")
-        w = ts.softmax(ts.linear(h, K)).named("w")
-        shares = ts.split(w, CELLS, axis=1)
-        cells = [
-            (m + s * ts.linear(h, V)).named(f"m_{i + 1}") for i, (m, s) in enumerate(zip(cells, shares, strict=True))
-        ]
-        r = shares[0] * cells[0]
-        for s, m in zip(shares[1:], cells[1:], strict=True):
-            r = r + s * m
-        return (h, r.named("r"), *cells), h
-
+    """``nn.MemoryCell``: a task network writes at addresses w and reads at addresses w′ of its memory cells."""
+    rng, width = np.random.default_rng(0), 4
+    task = nn.RNNCell(3 + width, 4, rng=rng)  # a recurrent net that reads x(t) and r(t−1)
+    net = nn.MemoryCell(task, slots=ROWS * COLUMNS, width=width, rng=rng)
     with ts.Tape() as tape:
         x = ts.tensor(np.zeros((5, 1, 3), np.float32), "x")
-        ts.unfold(memory, ts.Chain(5), x, tuple(ts.zeros((1, size)) for _ in range(CELLS + 2)))
+        ts.unfold(net, ts.Chain(5), x, net.initial_state(1))
     return tape
 
-
-PLACES = {f"m{i + 1}": (float(i), 3.5) for i in range(CELLS)}
 
 FIGURES = [
     Figure(
         "10.18",
         "A net with an explicit memory: a task network that addresses, reads and writes memory cells",
-        "h(t) = tanh(W h(t−1) + U x(t) + R r(t−1))\n"
-        "w(t) = softmax(K h(t))\n"
-        "m_i(t) = m_i(t−1) + w_i(t) V h(t)\n"
-        "r(t) = Σ_i w_i(t) m_i(t)",
+        "h(t) = tanh(b + W h(t−1) + U [x(t); r(t−1)])\n"
+        "M(t) = M(t−1) ⊙ (1 − w(t) e(t)ᵀ) + w(t) a(t)ᵀ\n"
+        "r(t) = Σ_i w′_i(t) M_i(t)",
         explicit_memory,
         lambda tape: [
             Panel(
                 tape,
-                {**PLACES, "h": (2, 0), "w": (5.0, 1.2), "r": (-1.0, 1.2), "x": (2, -1.2)},
+                {"M": (2, 3.4), "w": (0.2, 1.55), "w′": (3.8, 1.55), "h": (2, 0), "r": (5.0, 0), "x": (2, -1.2)},
                 "folded",
                 arrows="none",
-                keeping=PLACES,
+                keeping=("M",),
                 ovals={"h": 2.6},
-                frames={"memory cells": tuple(PLACES)},
-                captions={"h": "task network", "w": "address", "r": "what is read"},
-                lines=grid.Arrows(bows={("r", "h"): 0.0}),
+                cells={"M": (ROWS, COLUMNS)},
+                captions={
+                    "M": "memory cells",
+                    "h": "task network",
+                    "r": "what is read",
+                    "w": "writing addresses",
+                    "w′": "reading addresses",
+                },
+                lines=grid.Arrows(
+                    bows={("M", "w"): 0.3, ("r", "h"): 0.0, ("M", "r"): 0.28}, loops={"h": "left", "w": "left"}
+                ),
                 pitch=(84.0, 76.0),
             )
         ],

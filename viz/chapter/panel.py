@@ -45,6 +45,7 @@ class Panel:
     apart      units drawn as two, the op that makes them and its result; ``as_op`` units drawn as the op alone
     keeping    units whose arrow to themselves a step later is not drawn: what a memory does; ``ovals`` unit → how wide
                its oval is, in circles
+    cells      units drawn as a grid of the cells they hold, unit → (rows, columns)
     retime     folded units shown before the delay instead of after it: h ⟨■⟩ z → h becomes h → z ⟨■⟩ h
     frames     title → names of the units it is drawn around; ``captions`` unit → words beside it
     """
@@ -66,6 +67,7 @@ class Panel:
     outside: Collection[str] = ()
     keeping: Collection[str] = ()
     ovals: Mapping[str, float] = field(default_factory=dict)
+    cells: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     apart: Collection[str] = ()
     as_op: Collection[str] = ()
     lines: grid.Arrows = field(default_factory=grid.Arrows)
@@ -85,7 +87,7 @@ class Panel:
         entered = self._come_in(found)
         self._relabel(found)
         self._take_apart(found)
-        grid.place(found, self.places or tree_places(found), self.lines, self.pitch, self.ovals)
+        grid.place(found, self.places or tree_places(found), self.lines, self.pitch, self.ovals, self.cells)
         _enter(found, entered)
         self._frame(found)
         self._caption(found)
@@ -168,9 +170,12 @@ class Panel:
             words = self.captions.get(v.text, self.captions.get(v.name))
             if words:
                 width, half, away = style.text_width(words, 11.0), v.width / 2, v.width / 2 + 5
-                high = v.y + half * 0.9 + 4
-                spots = [(v.x + away, v.y), (v.x - away - width, v.y), (v.x - width / 2, v.y - half - 9)]
+                high, low = v.y + v.height * 0.45 + 4, v.y - v.height * 0.45 - 4
+                spots = [(v.x + away, v.y), (v.x - away - width, v.y), (v.x - width / 2, v.y - v.height / 2 - 9)]
                 spots += [(v.x + half * 0.6, high), (v.x - half * 0.6 - width, high)]
+                spots += [(v.x + half * 0.6, low), (v.x - half * 0.6 - width, low)]
+                loops = [abs(e.square[0] - v.x) + 9 for e in found.links if e.square and e.source == e.target == v.id]
+                spots += [p for reach in loops for p in ((v.x + reach, v.y), (v.x - reach - width, v.y))]
                 x, y = spots[taken.clearest([(x, y - 6, x + width, y + 6) for x, y in spots])]
                 found.notes.append(Note((Run(words),), x, y, "left", size=11.0))
 

@@ -99,7 +99,7 @@ def _link(link: Link, number: int, at) -> str:
     if name and link.label_at:
         x, y = (float(n) for n in at(link.label_at).split(","))
         pieces += _text(labels.names(name), x, y + 4.5)
-    late = " late" if link.recurrent else ""
+    late = (" late" if link.recurrent else "") + (" fixed" if link.fixed else "")
     return f'<g class="e{kind}{late}" data-e="{number}">{pieces}</g>'
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from tinyseq.ops import OPS
 from tinyseq.tape import Node, Tape
 from tinyseq.viz import labels
+from tinyseq.viz.fixed import is_fixed
 from tinyseq.viz.labels import SUPER, Label, Run
 from tinyseq.viz.layout import Layout
 from tinyseq.viz.model import Diagram, Link, Vertex
@@ -83,13 +84,16 @@ def _signature(tape: Tape, members: list[int], order: Order, group_of: dict[int,
     for i in members:
         kind = tape.kinds[int(tape.kind[i])]
         inputs = tape.inputs(i)
-        shown = inputs if len(inputs) <= MOST_INPUTS else (*inputs[:2], *inputs[-2:])
         sources = tuple(
             local[j] if j in local else (*_outside(tape, j, here, order, group_of), j if _leaf(tape, j) else 0)
-            for j in shown
+            for j in _shown(inputs)
         )
         rows.append((kind.op, kind.name, kind.attrs, tape.shape(i), sources, len(inputs)))
     return tuple(rows), lambda: _draw(tape, members, rows)
+
+
+def _shown(inputs: tuple[int, ...]) -> tuple[int, ...]:
+    return inputs if len(inputs) <= MOST_INPUTS else (*inputs[:2], *inputs[-2:])
 
 
 def _leaf(tape: Tape, index: int) -> bool:
@@ -145,6 +149,8 @@ def _draw(tape: Tape, members: list[int], rows: list[tuple]) -> Drawing:
                 label = (*label, Run(time, SUPER)) if time else label
                 start, extra = extra, extra + 1
                 v = Vertex(f"n{start}", (start,), None, role, label, -1, None, "", name_ + time, round=False)
+                if role == "parameter" and is_fixed(tape, _shown(tape.inputs(members[n]))[place]):
+                    v.dashed, v.note = True, "fixed"
                 diagram.vertices.append(v)
             diagram.links.append(Link(f"n{start}", f"n{n}"))
             links.append((start, n))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyseq.tape import Tape
+from tinyseq.viz.fixed import mark
 from tinyseq.viz.folded import folded
 from tinyseq.viz.layout import Layout
 from tinyseq.viz.model import Diagram, Link
@@ -41,7 +42,9 @@ class Overview:
     cut: list[bool]
     late: list[bool]
     columns: list[tuple[int, float]]
+    fixed: bool  # whether an arrow is drawn as that of parameters that are not learned
     states: list[tuple[str, int]]  # name and tape index of one node of each state
+    units: list[tuple[str, int]]  # and of each other unit of a step
     folded_svg: str = ""
     folded_size: tuple[float, float] = (0.0, 0.0)
     fold: list[int] = field(default_factory=list)
@@ -55,6 +58,7 @@ def overview(tape: Tape, order: Order, keep: np.ndarray) -> Overview:
         steps = [*steps[: MOST_COLUMNS // 2], *steps[len(steps) - MOST_COLUMNS // 2 :]]
     shown = steps if order.kind == "chain" else None
     diagram = contracted(unfolded(tape, shown, "cell", keep))
+    mark(diagram, tape)
     layout = Layout(diagram)
     route(layout)
     gaps = [(c.x, -26.0, layout.gap_text(n)) for n, c in enumerate(diagram.columns) if c.elided]
@@ -65,7 +69,8 @@ def overview(tape: Tape, order: Order, keep: np.ndarray) -> Overview:
         drawing, width, height, _owners(tape, order, diagram),
         [(number[e.source], number[e.target]) for e in diagram.links],
         [v.node for v in diagram.vertices], [e.cut for e in diagram.links], [e.recurrent for e in diagram.links],
-        [(c.step, round(c.x - left, 1)) for c in diagram.columns if c.step is not None], _states(diagram),
+        [(c.step, round(c.x - left, 1)) for c in diagram.columns if c.step is not None],
+        any(e.fixed for e in diagram.links), _examples(diagram, "state"), _examples(diagram, "unit"),
     )  # fmt: skip
     if order.kind == "chain":
         _fold(result, tape, keep, diagram)
@@ -83,10 +88,10 @@ def _left_of(diagram: Diagram, texts: list[tuple[float, float, str]]) -> float:
     return min(xs) - PAD
 
 
-def _states(diagram: Diagram) -> list[tuple[str, int]]:
+def _examples(diagram: Diagram, role: str) -> list[tuple[str, int]]:
     found: dict[tuple, tuple[str, int]] = {}
     for v in diagram.vertices:
-        if v.role == "state" and v.node >= 0:
+        if v.role == role and v.node >= 0:
             found[v.key] = ("".join(r.text for r in v.label if r.style != "super"), v.node)
     return sorted(found.values(), key=lambda s: (s[0] != "h", s[1]))
 
@@ -118,6 +123,7 @@ def _fold(result: Overview, tape: Tape, keep: np.ndarray, unfolded_: Diagram) ->
     diagram = contracted(folded(tape, "cell", keep))
     if not diagram.vertices:
         return
+    mark(diagram, tape)
     route(Layout(diagram))
     drawing, width, height = svg(diagram, "Folded graph")
     number = {v.id: n for n, v in enumerate(diagram.vertices)}

@@ -17,6 +17,7 @@ from tinyseq.tape import Tape
 from tinyseq.tensor import Tensor
 from tinyseq.viz import labels
 from tinyseq.viz.excerpt import ancestors
+from tinyseq.viz.fixed import is_fixed
 from tinyseq.viz.stepper.edges import FORMS, Edges
 from tinyseq.viz.stepper.inside import Inside, inside, symbol
 from tinyseq.viz.stepper.memory import live_bytes
@@ -55,13 +56,16 @@ class Run:
         return self.tape.kinds[int(self.tape.kind[index])].op
 
     def _needed(self) -> set[int]:
-        """Nodes whose gradient some parameter needs."""
+        """Nodes whose gradient some parameter needs that is learned."""
         found: set[int] = set()
         for i in self.order.nodes.tolist():
             below = [j for j in self.tape.inputs(i) if j in found]
-            if i in self.edges.grads and (self._op(i) == "parameter" or (below and self._op(i) not in LEAVES)):
+            if i in self.edges.grads and (self._is_learned(i) or (below and self._op(i) not in LEAVES)):
                 found.add(i)
         return found
+
+    def _is_learned(self, index: int) -> bool:
+        return self._op(index) == "parameter" and not is_fixed(self.tape, index)
 
     def _events(self) -> dict[str, Any]:
         """Forward and backward events among all nodes, and which of them the page holds."""
@@ -94,7 +98,7 @@ class Run:
     # -- the ledgers ----------------------------------------------------------------------------------------------
     def _is_used(self, number: int) -> bool:
         leaf = self.tape.node_of(self.tape.parameters[number])
-        return leaf is not None and leaf in self.edges.grads
+        return leaf is not None and leaf in self.needed
 
     def _ledger(self, number: int) -> dict[str, Any]:
         """Rows of ∂L/∂W by step in the order of the backward pass; uses are (node, input) of the page's own nodes."""
@@ -233,12 +237,15 @@ class Run:
         }  # fmt: skip
 
     def _tracks(self) -> list[dict[str, Any]]:
-        """Gradient norms over the whole sequence, for each state: the scrub strip."""
+        """Gradient norms over the whole sequence, for each state: the scrub strip.
+
+        No gradient comes to the states of a fixed reservoir: there it is for the units that read them.
+        """
         found = []
-        states = self.overview.states if self.order.kind != "bare" else []
+        states, units = ([], []) if self.order.kind == "bare" else (self.overview.states, self.overview.units)
         every = self.order.nodes.tolist()
         place = {i: n for n, i in enumerate(every)}
-        for name, example in states[:8]:
+        for name, example in [s for s in states if s[1] in self.needed][:8] or units[:8]:
             kind = self.tape.kinds[int(self.tape.kind[example])]
             same = [
                 k for k, other in enumerate(self.tape.kinds)
@@ -247,7 +254,8 @@ class Run:
             alike = [i for i in np.flatnonzero(np.isin(self.tape.kind, same)).tolist() if i in place]
             if not kind.name:  # of several unnamed ones in a step, those at the example's place in its step
                 alike = self._at_same_place(alike, example)
-            found.append(self._track(name, alike, place))
+            if self.needed.intersection(alike):
+                found.append(self._track(name, alike, place))
         if not found:
             ops = [i for i in every if self._op(i) not in LEAVES and i in self.needed]
             found.append(self._track("", ops, place))
@@ -279,7 +287,7 @@ class Run:
             "owner": binary([view.owner.get(i, -1) for i in self.nodes], "<i4"),
             "node": binary([self.local.get(i, -1) for i in view.nodes], "<i4"),
             "columns": view.columns, "folded": view.folded_svg, "folded_size": view.folded_size,
-            "fold": view.fold, "folded_ends": view.folded_ends,
+            "fold": view.fold, "folded_ends": view.folded_ends, "fixed": view.fixed,
         }  # fmt: skip
 
     def _inside(self) -> dict[str, Any]:

@@ -17,10 +17,11 @@ SHOWN = 8  # rows at each end of a long ledger
 
 def still(run: Run) -> str:
     """HTML of a run as it ends: graph, a ledger for each parameter, memory."""
-    tables = "".join(_table(run, ledger) for ledger in run.ledgers)
+    tables = f'<div class="ledgers">{"".join(_table(run, ledger) for ledger in run.ledgers)}</div>'
+    fixed = " Dashed grey arrows: fixed parameters, they are not learned." if run.overview.fixed else ""
     return (
         f'<figure class="still"><figcaption>The graph of {_text(run.title)}, unfolded. With scripts switched on, this '
-        f'page plays its backward pass.</figcaption><div class="scroll">{run.overview.svg}</div></figure>'
+        f'page plays its backward pass.{fixed}</figcaption><div class="scroll">{run.overview.svg}</div></figure>'
         f"{_memory(run)}{tables}"
     )
 
@@ -29,12 +30,21 @@ def _text(text: str) -> str:
     return escape(labels.clean(text))
 
 
+def _name(text: str) -> str:
+    """A name as the book sets it."""
+    tags = {labels.ITALIC: "i", labels.SUB: "sub", labels.SUPER: "sup"}
+    return "".join(
+        f"<{tags[run.style]}>{_text(run.text)}</{tags[run.style]}>" if run.style in tags else _text(run.text)
+        for run in labels.name(text)
+    )
+
+
 def _number(x: float) -> str:
     return f"{x:.3e}".replace("-", "−")
 
 
 def _table(run: Run, ledger: dict[str, Any]) -> str:
-    name = _text(run.tape.parameters[ledger["parameter"]].name or f"θ_{ledger['parameter'] + 1}")
+    name = _name(run.tape.parameters[ledger["parameter"]].name or f"θ_{ledger['parameter'] + 1}")
     rows = ledger["rows"]
     body = []
     for n, (step, _, delta, term, cosine, running, _) in enumerate(rows):

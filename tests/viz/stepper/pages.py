@@ -25,6 +25,16 @@ def rnn(T=6, hidden=3, batch=2, dtype=np.float32):
         return net.loss(r.integers(0, 4, (T, batch)), r.integers(0, 4, (T, batch)))
 
 
+def reservoir(T=6):
+    """A net of which only the readout V, c is learned."""
+    r = rng()
+    net = ts.nn.RNN(4, 3, 4, rng=r)
+    for parameter in (net.W, net.U, net.b):
+        parameter.trainable = False
+    with ts.Tape():
+        return net.loss(r.integers(0, 4, (T, 1)), r.integers(0, 4, (T, 1)))
+
+
 def gated(cell, T=6, hidden=3, batch=1, dtype=np.float64):
     r = rng()
     net = cell(4, hidden, rng=r, dtype=dtype)
@@ -74,6 +84,7 @@ LOSSES: dict[str, Any] = {
     "tree": tree,
     "loop": loop,
     "users loop": users_loop,
+    "reservoir": reservoir,
 }
 
 

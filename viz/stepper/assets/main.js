@@ -114,6 +114,11 @@ function draw_graph(run) {
   const stage = now >= 0 ? run.group[now] : -9;
   if (folded) draw_folded(run, made, owner, stage);
   else draw_unfolded(run, made, owner);
+  const delays = folded ? [...made.folded.svg.querySelectorAll(".q title")].map((t) => t.textContent) : [];
+  const later = delays.every((d) => d === delays[0]) ? `${delays[0]}: the arrow brings what the step before has left.` : `${[...new Set(delays)].join(", ")}: the arrow brings what so much earlier a step has left.`;
+  const notes = [delays.length ? `■ ${later}` : "", run.view.fixed ? "Dashed grey arrows: fixed parameters, they are not learned." : ""].filter(Boolean);
+  $("graph-note").textContent = notes.join(" ");
+  $("graph-note").hidden = !notes.length;
   if (!folded && owner >= 0) follow(box, made.main.vertices[owner]);
   $("graph-title").textContent = folded ? `Folded${stage >= 0 ? `, now at t = ${stage}` : ""}` : run.structure === "chain" ? "Unfolded in time" : "Graph";
 }
@@ -187,6 +192,33 @@ function scale(run, box, picture, folded) {
   if (picture.svg.style.width !== now) {
     picture.svg.style.width = now;
     picture.svg.style.height = `${Math.round(height * factor)}px`;
+  }
+}
+
+// On paper nothing scrolls: a long chain is set in lines, as music is.
+const LINE = 10, MOST_LINES = 12;
+
+function to_paper() {
+  const run = run_now(), columns = run.view.columns, box = $("paper"), { svg, vertices, links } = scene(state.run).main;
+  const wrapped = !(state.fold && scene(state.run).folded) && columns.length > 1.4 * LINE;
+  box.classList.toggle("on", wrapped);
+  box.replaceChildren();
+  if (!wrapped) return;
+  const [width, height] = run.view.size, count = Math.ceil(columns.length / LINE), items = [...links, ...vertices];
+  const extent = items.map((g) => { const b = g.getBBox(); return [b.x, b.x + b.width]; });
+  const middle = (i) => (i <= 0 ? 0 : i >= columns.length ? width : 0.3 * columns[i - 1][1] + 0.7 * columns[i][1]); // beyond the name of the arrow between them
+  for (let i = 0; i < count; i++) {
+    const left_out = count > MOST_LINES && i >= MOST_LINES / 2 && i < count - MOST_LINES / 2;
+    if (left_out) {
+      if (i === MOST_LINES / 2) box.append(element("p", { class: "note" }, `… ${(count - MOST_LINES) * LINE} steps of the graph are not printed …`));
+      continue;
+    }
+    const a = middle(i * LINE), b = middle((i + 1) * LINE), line = svg.cloneNode(false);
+    line.setAttribute("viewBox", `${a} 0 ${b - a} ${height}`);
+    line.removeAttribute("style");
+    line.style.width = `${Math.round((b - a) * 0.75)}px`;
+    items.forEach((g, j) => { if (extent[j][1] > a && extent[j][0] < b) line.append(g.cloneNode(true)); });
+    box.append(line);
   }
 }
 
@@ -289,7 +321,7 @@ function draw_memory(run) {
   const k = Math.min(state.k, end);
   curves.memory.mark(k / end);
   curves.memory.shade(run.F / end, 1);
-  $("memory-now").textContent = `${bytes_of(run.live[k])} held now, ${bytes_of(run.peak)} at most: values kept for backward, and gradients on their way`;
+  $("memory-now").textContent = `${bytes_of(run.live[k])} held now, ${bytes_of(run.peak)} at most: values kept for backward, and gradients on their way; shaded while backward runs`;
 }
 
 function draw_ledger(run) {
@@ -313,6 +345,7 @@ function draw_ledger(run) {
 
 function draw_mask(run) {
   $("mask-tools").hidden = run.structure !== "chain";
+  $("mask-tools").classList.toggle("on", state.mask !== "full");
   $("mask-k-label").hidden = state.mask === "full";
   const note = $("mask-note"), cut = masked(run);
   note.hidden = !cut;
@@ -506,6 +539,7 @@ function listen() {
   document.addEventListener("keydown", on_key);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== saved) { restore(); lists(); render(); } });
   window.addEventListener("resize", () => render());
+  window.addEventListener("beforeprint", to_paper);
 }
 
 // A click on the strip goes to the moment when the gradient there is complete.

@@ -25,7 +25,7 @@ const shape_text = (shape) => (shape.length ? shape.join("×") : "scalar");
 
 function leaf(run, n, view, grad) {
   const op = run.of_kind(n).op;
-  const said = { parameter: "A parameter: it is given, and it is what is learned.", input: "Data: it is given.", constant: "A constant." }[op];
+  const said = { parameter: run.of_kind(n).attrs.fixed ? "A fixed parameter: it is given, and it is not learned." : "A parameter: it is given, and it is what is learned.", input: "Data: it is given.", constant: "A constant." }[op];
   const out = [element("p", { class: "note" }, said)];
   if (op === "parameter" && run.phase(view.k) === "update") {
     const value = run.array(run.value[n]), unit = view.unit(n), g = grad && Run.number(grad, unit);
