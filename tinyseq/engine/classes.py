@@ -11,6 +11,25 @@ class Unplannable(Exception):
     """This tape has no plan; the reference executor runs it. The message says why, for ``explain``."""
 
 
+def index_type(count: int) -> type[np.signedinteger]:
+    """The smallest integers that number so many things; -1 may stand for none."""
+    return np.int32 if count <= np.iinfo(np.int32).max else np.int64
+
+
+def compact(numbers: np.ndarray) -> np.ndarray:
+    """The same numbers, read-only and without room of their own where all are alike."""
+    if len(numbers) > 1 and (numbers == numbers[0]).all():
+        return np.broadcast_to(numbers[0], numbers.shape)
+    return numbers
+
+
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """The numbers that occur, in order; they are numbers of classes, so counting beats sorting."""
+    if len(numbers) == 1 or numbers.strides == (0,):
+        return numbers[:1]
+    return np.flatnonzero(np.bincount(numbers))
+
+
 @dataclass
 class Ref:
     """What one input of a class is, member by member.
@@ -31,13 +50,13 @@ class Ref:
         """Every class this input reads."""
         if self.kind == "gather":
             assert self.classes is not None
-            return [int(c) for c in np.unique(self.classes)]
+            return distinct(self.classes).tolist()
         return [self.source] + ([self.start[0]] if self.start else [])
 
 
 @dataclass
 class Class:
-    """Nodes of one place: ``nodes[number]`` is the tape index of a member."""
+    """Nodes of one place: ``nodes[number]`` is the tape index of a member. Its arrays may be read-only."""
 
     index: int
     op: str
