@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 FLOAT32, FLOAT64, INT64 = 0, 1, 2
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
+NARROW = np.iinfo(np.int32).max  # columns are 32 bits wide until one of their numbers is above
 
 _current: ContextVar[tuple[Tape, ...]] = ContextVar("tinyseq_tapes", default=())
 
@@ -122,9 +123,10 @@ class Tape:
         self.n = 0
         self._n_flushed = 0
         self._n_edges = 0
-        self._table = np.empty((4, 64), np.int64)  # kind, rows, arg, step
-        self._ptr = np.zeros(65, np.int64)
-        self._edges = np.empty(128, np.int64)
+        self._integers: type[np.signedinteger[Any]] = np.int32
+        self._table: np.ndarray = np.empty((4, 64), self._integers)  # kind, rows, arg, step
+        self._ptr: np.ndarray = np.zeros(65, self._integers)
+        self._edges: np.ndarray = np.empty(128, self._integers)
         self.executor: Any = make(self) if make is not None else None
 
     # -- recording ------------------------------------------------------------------------------------------
@@ -198,6 +200,8 @@ class Tape:
         key = (kind, rows, with_arg)
         found = self._sorts.get(key)
         if found is None:
+            if rows > NARROW:
+                self._widen()
             found = self._sorts[key] = ~len(self._sorts)
             self._sort_list.append(key)
         return found
@@ -260,18 +264,27 @@ class Tape:
         n_inputs: np.ndarray,
         inputs: np.ndarray,
     ) -> int:
-        """Append many nodes at once (unfolding is this). Returns the index of the first."""
-        self.flush()
-        first, n, m = self.n, len(kind), len(inputs)
-        self._reserve(first + n, self._n_edges + m)
-        block = self._table[:, first : first + n]
+        """Append many nodes at once. Returns the index of the first."""
+        first = self.n
+        block, ends, edges = self.room(len(kind), len(inputs))
         block[0], block[1], block[2], block[3] = kind, rows, arg, step
-        np.cumsum(n_inputs, out=self._ptr[first + 1 : first + n + 1])
-        self._ptr[first + 1 : first + n + 1] += self._n_edges
-        self._edges[self._n_edges : self._n_edges + m] = inputs
-        self.n = self._n_flushed = first + n
-        self._n_edges += m
+        ends[:] = np.cumsum(n_inputs) + self._n_edges
+        edges[:] = inputs
+        self.grow(len(kind), len(inputs))
         return first
+
+    def room(self, nodes: int, edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The columns of so many nodes more, (4, nodes); where the inputs of each end; the inputs. Whoever fills them
+        (unfolding does) then calls ``grow``."""
+        self.flush()
+        n, m = self.n, self._n_edges
+        self._reserve(n + nodes, m + edges)
+        return self._table[:, n : n + nodes], self._ptr[n + 1 : n + nodes + 1], self._edges[m : m + edges]
+
+    def grow(self, nodes: int, edges: int) -> None:
+        """Count the nodes that ``room`` was made for."""
+        self.n = self._n_flushed = self.n + nodes
+        self._n_edges += edges
 
     def flush(self) -> None:
         """Move what was appended one by one into the columns."""
@@ -289,7 +302,11 @@ class Tape:
         block[:2] = sorts[:2, which]
         block[2] = 0
         if self.args:
-            block[2, sorts[2, which] != 0] = self.args
+            args = np.array(self.args, np.int64)
+            if args.max() > NARROW:
+                self._widen()
+                block = self._table[:, lo:hi]
+            block[2, sorts[2, which] != 0] = args
         turns = np.array([*self._turns, hi])
         block[3] = np.repeat(self._steps, np.diff(np.maximum(turns, lo)))
         # inputs of the nodes up to one: all numbers in the stream up to the next, but for those of the nodes
@@ -307,16 +324,26 @@ class Tape:
                 self.rename(index, name)
 
     def _reserve(self, nodes: int, edges: int) -> None:
+        """Room for so many in all, and half as many again: what is not used of it takes no memory."""
+        if max(nodes, edges) > NARROW:
+            self._widen()
         if nodes > self._table.shape[1]:
-            grown = np.empty((4, max(nodes, 2 * self._table.shape[1])), np.int64)
+            grown = np.empty((4, nodes + nodes // 2), self._integers)
             grown[:, : self._n_flushed] = self._table[:, : self._n_flushed]
-            ptr = np.zeros(grown.shape[1] + 1, np.int64)
+            ptr = np.zeros(grown.shape[1] + 1, self._integers)
             ptr[: self._n_flushed + 1] = self._ptr[: self._n_flushed + 1]
             self._table, self._ptr = grown, ptr
         if edges > len(self._edges):
-            wider = np.empty(max(edges, 2 * len(self._edges)), np.int64)
+            wider = np.empty(edges + edges // 2, self._integers)
             wider[: self._n_edges] = self._edges[: self._n_edges]
             self._edges = wider
+
+    def _widen(self) -> None:
+        """Columns of 64 bits from now on."""
+        if self._integers is not np.int64:
+            self._integers = np.int64
+            self._table, self._ptr = self._table.astype(np.int64), self._ptr.astype(np.int64)
+            self._edges = self._edges.astype(np.int64)
 
     def parameter(self, parameter: Parameter, line: tuple[str, int] = ("", 0)) -> int:
         """The one leaf that stands for a parameter on this tape."""
