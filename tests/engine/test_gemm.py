@@ -14,6 +14,7 @@ from numba.core.errors import TypingError
 
 from tinyseq.engine import blas
 from tinyseq.engine.gemm import make_gemm, make_gemm_from
+from tinyseq.engine.kernels import WEIGHT_GRADIENT
 from tinyseq.engine.panels import make_pack, packed_size, panel_width
 from tinyseq.engine.tile import TILES, _host_tile
 
@@ -227,7 +228,7 @@ def test_packing(name, dtype, k, n, order, gap):
     P = np.full(size + 2 * margin, 7.5, dtype)
     packing(name)(B, b_off, b_rs, b_cs, k, n, P, margin)
     panels = -(-n // width)
-    padded = np.zeros((k, panels * width), dtype)
+    padded = np.full((k, panels * width), 7.5, dtype)  # places past the last column stay as they are
     padded[:, :n] = matrix
     expected = padded.reshape(k, panels, width).transpose(1, 0, 2).ravel()
     assert size == expected.size
@@ -250,6 +251,25 @@ def test_blas(dtype, m, n, k, trans_a, trans_b, beta):
     np.testing.assert_array_equal(C[inside], a @ b + beta * c)
     C[inside] = before[inside]
     np.testing.assert_array_equal(C, before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 31, 32, 65])
+@pytest.mark.parametrize("n", [1, 32, 65, 130])
+@pytest.mark.parametrize("rows", [0, 1, 31, 32, 128, 129, 300])
+def test_weight_gradient_of_any_size(dtype, m, n, rows):
+    """Exact in whole numbers, overwriting and adding, from rows with gaps; nothing beside the result is written."""
+    rng = np.random.default_rng(m + 100 * n + rows)
+    x, g, c = (whole_numbers(rng, *shape).astype(dtype) for shape in ((rows, m + 3), (rows, n + 2), (m, n + 1)))
+    product = x[:, :m].T @ g[:, :n]
+    for accumulate in (0, 1):
+        y = c.copy()
+        if not accumulate:
+            y[:, :n] = np.nan
+        d = np.array([rows, n + 1, m + 3, n + 2, accumulate, m, n])
+        WEIGHT_GRADIENT.function(d, y.ravel(), x.ravel(), g.ravel())
+        np.testing.assert_array_equal(y[:, :n], product + accumulate * c[:, :n])
+        np.testing.assert_array_equal(y[:, n], c[:, n])
 
 
 @each_case
@@ -358,6 +378,7 @@ import ctypes, mmap, sys
 import numba
 import numpy as np
 from tinyseq.engine.gemm import make_gemm
+from tinyseq.engine.kernels import WEIGHT_GRADIENT
 from tinyseq.engine.panels import make_pack
 from tinyseq.engine.tile import TILES
 

@@ -6,18 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.engine.layout import Block, Instruction, Storage
+from tinyseq.engine import chunks
+from tinyseq.engine.kernels import ADD_TO
+from tinyseq.engine.layout import ALIGN, Address, Block, Instruction, Storage
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address
 
 Part = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
+def flat_size(plan: Plan) -> int:
+    """Elements of the flat gradient: each parameter's begins at a multiple of a vector."""
+    return sum(-(-s.size // ALIGN) * ALIGN for s in plan.storages if s.space == "grads")
+
+
 class Assembler:
     """Turns blocks into the integers of one thread's program.
 
-    Threads share a block in one of three ways: each takes some rows of every member (a chain), some members of every
-    level (a tree, or all members at once), or its own part of what one instruction writes (a weight gradient).
+    Threads share a block in one of these ways: each takes some rows of every member (a chain), some members of every
+    level (a tree, or all members at once), chunks of the rows that are summed (gradients of weights; `own` are then
+    gradients of which each thread has its own), or some of instructions that don't depend on each other.
     """
 
     def __init__(self, plan: Plan, thread: int = 0, threads: int = 1) -> None:
@@ -27,14 +35,88 @@ class Assembler:
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
         self._starts: dict[int, np.ndarray] = {}
+        self.chunked = chunks.sums_of_rows(plan)
+        self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(code, tables, (places, storages, constants) of what depends on where storages lie)."""
-        for block in self.plan.blocks:
-            self.block(block)
+        for kind, blocks in chunks.grouped(self.plan, self.chunked):
+            if kind == "chunks":
+                self.chunks(blocks)
+            elif kind == "dealt":
+                self.dealt(blocks)
+            else:
+                self.block(blocks[0])
+        if self.own and self.threads > 1:
+            self.add_threads()
         moves = np.array(self.moves, np.int64).reshape(-1, 3).T.copy()
         tables = np.concatenate(self.tables) if self.tables else np.zeros(1, np.int64)
         return np.array(self.code, np.int64), tables.astype(np.int64), (moves[0], moves[1], moves[2])
+
+    def chunks(self, blocks: list[Block]) -> None:
+        """Sums over rows: those over the same rows take each chunk in turn."""
+        of_rows: dict[int, list[tuple[Block, Instruction]]] = {}
+        for block in blocks:
+            for instruction in block.instructions:
+                of_rows.setdefault(self.rows(block, instruction), []).append((block, instruction))
+        for place, (rows, sums) in enumerate(of_rows.items()):
+            chunk = chunks.chunk_rows([i for _, i in sums], self.plan.dtype.itemsize)
+            starts, counts = chunks.share_of_chunks(rows, chunk, self.thread, self.threads)
+            levels = len(starts)
+            adds = (np.arange(levels) > 0).astype(np.int64)
+            self.tables += [starts, counts, adds]
+            header = self.begin(levels, sync=int(place == len(of_rows) - 1))
+            self.table_size += 3 * levels
+            columns: dict[Any, tuple[int, int | None]] = {}
+            columns |= {chunks.START: (0, None), chunks.ROWS: (levels, None), chunks.ADDS: (2 * levels, None)}
+            for block, instruction in sums:
+                places = [self.fixed(block, address) for address in instruction.operands]
+                self.instruction(chunks.in_chunks(instruction, places), columns, "chunks")
+                self.own.add(instruction.operands[0].storage.index)
+            self.end(header)
+
+    def rows(self, block: Block, instruction: Instruction) -> int:
+        """Rows of an instruction in a block of one level."""
+        if 0 not in instruction.vary:
+            return instruction.d[0]
+        coefficient, key = instruction.vary[0]
+        return coefficient * int(self.column(block, key)[0])
+
+    def fixed(self, block: Block, address: Address) -> int:
+        """Where an operand begins in a block of one level."""
+        if not address.vary:
+            return address.offset
+        coefficient, key = address.vary
+        return address.offset + coefficient * int(self.column(block, key)[0])
+
+    def dealt(self, blocks: list[Block]) -> None:
+        """Instructions that don't depend on each other, each thread taking the next."""
+        header = self.begin(1, sync=1)
+        every = [instruction for block in blocks for instruction in block.instructions]
+        for instruction in every[self.thread :: self.threads]:
+            self.instruction(instruction, {}, "dealt")
+        self.end(header)
+
+    def add_threads(self) -> None:
+        """Add the threads' gradients to the first thread's, each thread a part of them."""
+        total = flat_size(self.plan)
+        low, high = self.share(total)
+        origin = Storage(-2, 0)
+        header = self.begin(1, sync=0)
+        for other in range(1, self.threads):
+            operands = [Address(origin, low), Address(origin, other * total + low)]
+            self.instruction(Instruction(ADD_TO, operands, [1, 0, 0, 1, high - low]), {}, "alone")
+        self.end(header)
+
+    def begin(self, levels: int, sync: int, backwards: bool = False, alone: bool = False) -> int:
+        """The header of a block; returns its place."""
+        header = len(self.code)
+        self.code += [levels, int(backwards), 0, self.table_size, int(alone), sync if self.threads > 1 else 0]
+        return header
+
+    def end(self, header: int) -> None:
+        """Write a block's length into its header."""
+        self.code[header + 2] = len(self.code) - header - BLOCK_HEADER
 
     def share(self, total: int) -> tuple[int, int]:
         """This thread's part of 0 … total, in steps that keep tiles whole where there are enough rows."""
@@ -83,11 +165,9 @@ class Assembler:
     def block(self, block: Block) -> None:
         """One block with its tables."""
         mode = self.mode(block)
-        header = len(self.code)
         alone = self.threads > 1 and mode == "single"
         each_level = block.recurrent and mode == "members"
-        sync = 0 if self.threads == 1 else (2 if each_level else 1)
-        self.code += [block.levels, int(block.backwards), 0, self.table_size, int(alone), sync]
+        header = self.begin(block.levels, 2 if each_level else 1, block.backwards, alone)
         columns: dict[Any, tuple[int, int | None]] = {}
         size = 0
         for instruction in block.instructions:
@@ -103,7 +183,7 @@ class Assembler:
         self.table_size += size
         for instruction in block.instructions:
             self.instruction(instruction, columns, mode)
-        self.code[header + 2] = len(self.code) - header - BLOCK_HEADER
+        self.end(header)
 
     @staticmethod
     def keys(instruction: Instruction) -> list[Any]:

@@ -169,7 +169,9 @@ class Backward(Accumulation):
         address = Address(to.storage, to.offset) if shared else self.p.address(to, expand, shift)
         split = Split(4, 1, (1, 1), cls.cols)
         operands = [address, self.p.address(g, cls)]
-        self.p.run(kernels.COLUMN_SUM, operands, [0, 0, g.row, add, cls.cols], {0: (coefficient, key)}, split)
+        self.p.run(
+            kernels.COLUMN_SUM, operands, [0, 0, g.row, add, cls.cols], {0: (coefficient, key)}, split, (0, g.row)
+        )
         if opened:
             self.p.end()
 
@@ -309,7 +311,7 @@ class Backward(Accumulation):
         vary = {0: self.p.rows_of(cls)}
         split = Split(5, 1, (w.row, 1, 0), left[2])
         d = [0, w.row, left[1], right[1], add, left[2], right[2]]
-        self.p.run(kernels.WEIGHT_GRADIENT, operands, d, vary, split)
+        self.p.run(kernels.WEIGHT_GRADIENT, operands, d, vary, split, (0, left[1], right[1]))
         if opened:
             self.p.end()
 

@@ -29,6 +29,7 @@ def _pack(d, y, w):
 
 
 _ROWS_AT_ONCE = 128  # of a panel of 64 columns: 32 KiB, a first-level cache
+_COLUMNS_AT_ONCE = 512  # of a block: 256 KiB, a second-level cache
 _ENOUGH = 32  # rows and columns from which on copies are worth making
 
 
@@ -45,19 +46,25 @@ def _weight_gradient(d, y, x, g):
         gemm(m, n, rows, x, 0, 1, d[2], g, 0, d[3], width, y, 0, d[1], accumulate)
         return
     most, lanes = min(rows, _ROWS_AT_ONCE), lane_count(y.dtype)
-    size = packed_size(most, m, lanes)
-    copies = np.empty(size + most * width + width, y.dtype)
+    tall, wide = min(m, _COLUMNS_AT_ONCE), min(n, _COLUMNS_AT_ONCE)
+    left_size, right_size = packed_size(most, tall, lanes), packed_size(most, wide, width)
+    copies = np.empty(left_size + right_size + width, y.dtype)
     left = (-copies.ctypes.data // y.itemsize) % width
-    right = left + size
+    right = left + left_size
     for r in range(0, rows, most):
-        count = min(most, rows - r)
-        pack_narrow(x, r * d[2], d[2], 1, count, m, copies, left)
-        for j in range(0, n, width):
-            columns = min(width, n - j)
-            pack(g, r * d[3] + j, d[3], 1, count, columns, copies, right)
-            for i in range(0, m, lanes):
-                a, c, height = left + i * count, i * d[1] + j, min(lanes, m - i)
-                gemm(height, columns, count, copies, a, 1, lanes, copies, right, width, 0, y, c, d[1], accumulate)
+        k = min(most, rows - r)
+        for first_i in range(0, m, tall):
+            height = min(tall, m - first_i)
+            pack_narrow(x, r * d[2] + first_i, d[2], 1, k, height, copies, left)
+            for first_j in range(0, n, wide):
+                across = min(wide, n - first_j)
+                pack(g, r * d[3] + first_j, d[3], 1, k, across, copies, right)
+                for j in range(0, across, width):
+                    for i in range(0, height, lanes):
+                        gemm(
+                            min(lanes, height - i), min(width, across - j), k, copies, left + i * k, 1, lanes,
+                            copies, right + j * k, width, 0, y, (first_i + i) * d[1] + first_j + j, d[1], accumulate,
+                        )  # fmt: skip
         accumulate = 1
 
 

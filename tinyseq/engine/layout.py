@@ -93,6 +93,7 @@ class Instruction:
     d: list[int]
     vary: dict[int, tuple[int, Any]] = field(default_factory=dict)
     split: Split | None = None
+    sums: tuple[int, ...] = ()  # a sum over rows, which may be taken in parts: how far each operand moves with a row
     disjoint: bool = False  # members write places of their own, though their addresses come from a list
 
 

@@ -10,7 +10,6 @@ with b_ks = ld, b_js = width. Offsets and strides count elements, of any sign.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -78,10 +77,10 @@ pack = make_pack(HOST)
 """pack(B, b_off, b_rs, b_cs, k, n, P, p_off), in kernels: copy a k × n matrix into panels for `gemm`.
 
 Element (p, j) of the matrix is at b_off + p b_rs + j b_cs of `B`: exchange the strides to pack the transpose.
-Writes all `packed_size(k, n, panel_width(P))` elements of `P` from p_off on, those for columns past n as
-zeros. B and P are contiguous arrays of one dtype, float32 or float64; they may be one arena, if what is written
-overlaps nothing that is read. Indices aren't checked. Align the target to 64 bytes: a vector that lies across
-two cache lines takes twice as long to load.
+Takes `packed_size(k, n, panel_width(P))` elements of `P` from p_off on; places for columns past n stay as they
+are, nobody reads them. B and P are contiguous arrays of one dtype, float32 or float64; they may be one arena, if what
+is written overlaps nothing that is read. Indices aren't checked. Align the target to 64 bytes: a vector that lies
+across two cache lines takes twice as long to load.
 """
 
 pack_narrow = make_pack(HOST._replace(vectors=1))
@@ -92,55 +91,61 @@ Read as the left operand, a panel is that many rows of A with a_rs = 1, a_cs = `
 
 
 def _pack_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
-    """f(B, b_rs, b_cs, k, n, P): a panel by rows of vectors if they are contiguous, else by columns."""
+    """f(B, b_rs, b_cs, k, n, P): row by row if a row's elements are neighbours, so that memory is read in its order,
+    else panel by panel and column by column."""
     element, lanes, width = element_type(itemsize), tile.lanes(itemsize), tile.panel_width(itemsize)
     vector_pointer = ir.VectorType(element, lanes).as_pointer()
     zero, one = INT(0), INT(1)
 
     def emit(builder: ir.IRBuilder, *arguments: ir.Value) -> None:
         b, b_rs, b_cs, k, n, target = arguments
-        contiguous = builder.icmp_signed("==", b_cs, one)
+        whole = builder.mul(builder.sdiv(n, INT(width)), INT(width))
+        panel_size = builder.mul(k, INT(width))
 
-        def rows(source: ir.Value, panel: ir.Value) -> None:
-            def row(p: ir.Value, _: object) -> list[ir.Value]:
+        def row(p: ir.Value, _: object) -> list[ir.Value]:
+            source = builder.gep(b, [builder.mul(p, b_rs)])
+            first = builder.gep(target, [builder.mul(p, INT(width))])
+
+            def vectors(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
                 for v in range(tile.vectors):
-                    offset = INT(v * lanes)
-                    piece = builder.gep(source, [builder.add(builder.mul(p, b_rs), offset)])
-                    place = builder.gep(panel, [builder.add(builder.mul(p, INT(width)), offset)])
+                    piece = builder.gep(source, [builder.add(j, INT(v * lanes))])
                     value = builder.load(builder.bitcast(piece, vector_pointer), align=itemsize)
+                    place = builder.gep(carried[0], [INT(v * lanes)])
                     builder.store(value, builder.bitcast(place, vector_pointer), align=itemsize)
-                return []
+                return [builder.gep(carried[0], [panel_size])]
 
-            counted_loop(builder, zero, k, one, [], row)
+            def single(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                builder.store(builder.load(builder.gep(source, [j])), carried[0])
+                return [builder.gep(carried[0], [one])]
 
-        def columns(count: ir.Value, source: ir.Value, panel: ir.Value) -> None:
-            def column(j: ir.Value, _: object, padding: bool = False) -> list[ir.Value]:
+            j, (last,) = counted_loop(builder, zero, whole, INT(width), [first], vectors)
+            counted_loop(builder, j, n, one, [last], single)
+            return []
+
+        def panel(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            left = builder.sub(n, j)
+            count = builder.select(builder.icmp_signed("<", left, INT(width)), left, INT(width))
+
+            def column(c: ir.Value, _: object) -> list[ir.Value]:
+                source = builder.gep(b, [builder.mul(builder.add(j, c), b_cs)])
+                place = builder.gep(carried[0], [c])
+
                 def copy(p: ir.Value, _: object) -> list[ir.Value]:
-                    offset = builder.add(builder.mul(p, b_rs), builder.mul(j, b_cs))
-                    address = builder.gep(source, [offset])
-                    value = ir.Constant(element, 0) if padding else builder.load(address)
-                    builder.store(value, builder.gep(panel, [builder.add(builder.mul(p, INT(width)), j)]))
+                    value = builder.load(builder.gep(source, [builder.mul(p, b_rs)]))
+                    builder.store(value, builder.gep(place, [builder.mul(p, INT(width))]))
                     return []
 
                 counted_loop(builder, zero, k, one, [], copy)
                 return []
 
             counted_loop(builder, zero, count, one, [], column)
-            counted_loop(builder, count, INT(width), one, [], functools.partial(column, padding=True))
+            return [builder.gep(carried[0], [panel_size])]
 
-        def panel(j: ir.Value, _: object) -> list[ir.Value]:
-            source = builder.gep(b, [builder.mul(j, b_cs)])
-            start = builder.gep(target, [builder.mul(j, k)])
-            left = builder.sub(n, j)
-            full = builder.icmp_signed(">=", left, INT(width))
-            with builder.if_else(builder.and_(full, contiguous)) as (then, otherwise):
-                with then:
-                    rows(source, start)
-                with otherwise:
-                    columns(builder.select(full, INT(width), left), source, start)
-            return []
-
-        counted_loop(builder, zero, n, INT(width), [], panel)
+        with builder.if_else(builder.icmp_signed("==", b_cs, one)) as (then, otherwise):
+            with then:
+                counted_loop(builder, zero, k, one, [], row)
+            with otherwise:
+                counted_loop(builder, zero, n, INT(width), [target], panel)
 
     pointer = element.as_pointer()
     name = f"tinyseq_pack_{itemsize}_{lanes}x{tile.vectors}"

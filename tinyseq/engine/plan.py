@@ -145,10 +145,11 @@ class Planner:
         d: list[int],
         vary: dict[int, Any] | None = None,
         split: Split | None = None,
+        sums: tuple[int, ...] = (),
     ) -> None:
         """Add an instruction to the block being built."""
         assert self.loop is not None
-        self.loop.instructions.append(Instruction(kernel, operands, d, vary or {}, split))
+        self.loop.instructions.append(Instruction(kernel, operands, d, vary or {}, split, sums))
 
     def begin(self, groups: list[Group], mode: str, note: str = "", rows: int = 0) -> Block:
         """Start a block: "all" members at once, "member" by member, or by the "levels" of a recurrence."""

@@ -6,7 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from tinyseq.engine.assemble import Assembler, Part
+from tinyseq.engine.assemble import Assembler, Part, flat_size
+from tinyseq.engine.layout import ALIGN
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.threads import WORKERS, Pace, available
 from tinyseq.engine.vm import run
@@ -31,12 +32,14 @@ class Program:
         self.arena = aligned(max(plan.arena, 1), plan.dtype)
         self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
         self._limits = index_limits(plan)
+        self.threads = threads if threads is not None else wanted_threads(plan)
         self._place_integers()
         self._place_grads()
-        self.threads = threads if threads is not None else wanted_threads(plan)
         self._pace = Pace() if threads is None and self.threads > 1 else None
         self._single: Part | None = None
-        self._parts = [Assembler(plan, k, self.threads).assemble() for k in range(self.threads)]
+        assemblers = [Assembler(plan, k, self.threads) for k in range(self.threads)]
+        self._parts = [assembler.assemble() for assembler in assemblers]
+        self._own = np.array(sorted(assemblers[0].own), np.int64)  # storages of which each thread has its own
         self.flags = np.zeros(16, np.int64)
         self._bound: dict[int, int] = {}
         self._keep: dict[int, np.ndarray] = {}
@@ -58,8 +61,9 @@ class Program:
         total = 0
         for storage in self._grads:
             self._grad_places[storage.node] = total
-            total += -(-storage.size // 16) * 16
-        self.grads = aligned(max(total, 1), self.dtype)
+            total += -(-storage.size // ALIGN) * ALIGN
+        assert total == flat_size(self.plan)
+        self.grads = aligned(max(total * self.threads, 1), self.dtype)  # the gradients, then those of other threads
         self.grads[:] = 0
         origin = (self.grads.ctypes.data - self.arena.ctypes.data) // self.dtype.itemsize
         for storage in self._grads:
@@ -86,8 +90,10 @@ class Program:
             self._relocate()
 
     def _relocate(self) -> None:
-        for part in [*self._parts, *([self._single] if self._single else [])]:
-            self._move(part)
+        for thread, part in enumerate(self._parts):
+            self._move(part, thread)
+        if self._single:
+            self._move(self._single)
         for _, where, ref, layouts in self.plan.pointers:
             if where.last < 0:
                 continue
@@ -97,10 +103,12 @@ class Program:
                 chosen = ref.classes == c
                 index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
 
-    def _move(self, part: Part) -> None:
-        """Write into a program where its storages lie now."""
+    def _move(self, part: Part, thread: int = 0) -> None:
+        """Write into a thread's program where its storages lie now."""
         code, _, (places, storages, constants) = part
-        bases = np.array([s.base for s in self.plan.storages] + [0], np.int64)
+        origin = (self.grads.ctypes.data - self.arena.ctypes.data) // self.dtype.itemsize
+        bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
+        bases[self._own] += thread * flat_size(self.plan)
         code[places] = constants + bases[storages]
 
     def run(self) -> None:

@@ -70,17 +70,57 @@ floor = _unary("llvm.floor")
 square_root = _unary("llvm.sqrt")
 
 
+def _binary(name: str) -> Any:
+    """The LLVM intrinsic `name` of two floats."""
+
+    def define(typing_context: Any, x: Any, y: Any) -> Any:
+        _layout(x)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            real = arguments[0].type
+            callee = builder.module.declare_intrinsic(name, [real], ir.FunctionType(real, [real, real]))
+            return builder.call(callee, arguments)
+
+        return x(x, x), generate
+
+    return intrinsic(define)
+
+
+copy_sign = _binary("llvm.copysign")  # |x| with the sign bit of y
+
+
 @intrinsic
-def copy_sign(typing_context: Any, magnitude: Any, sign: Any) -> Any:
-    """|magnitude| with the sign bit of `sign`."""
-    _layout(magnitude)
+def rank(typing_context: Any, x: Any) -> Any:
+    """An integer of the float's width that is larger for a larger float, and largest for NaN.
+
+    A loop that looks for the largest integer becomes vector code; of floats, which may be NaN, it does not.
+    """
+    layout = _layout(x)
+    width = layout.integer.width
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        real = arguments[0].type
-        callee = builder.module.declare_intrinsic("llvm.copysign", [real], ir.FunctionType(real, [real, real]))
-        return builder.call(callee, arguments)
+        given = builder.bitcast(arguments[0], layout.integer)
+        sign = builder.ashr(given, layout.integer(width - 1))
+        ordered = builder.xor(given, builder.and_(sign, layout.integer((1 << (width - 1)) - 1)))
+        nan = builder.fcmp_unordered("uno", arguments[0], arguments[0])
+        return builder.select(nan, layout.integer((1 << (width - 1)) - 1), ordered)
 
-    return magnitude(magnitude, magnitude), generate
+    return getattr(types, f"int{width}")(x), generate
+
+
+@intrinsic
+def of_rank(typing_context: Any, number: Any) -> Any:
+    """The float whose `rank` this is."""
+    real: Any = types.float32 if number == types.int32 else types.float64
+    layout = _layout(real)
+    width = layout.integer.width
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sign = builder.ashr(arguments[0], layout.integer(width - 1))
+        given = builder.xor(arguments[0], builder.and_(sign, layout.integer((1 << (width - 1)) - 1)))
+        return builder.bitcast(given, context.get_value_type(real))
+
+    return real(number), generate
 
 
 def _power(builder: Any, layout: _Layout, exponent: Any, real: Any) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
-from tinyseq.ops import maths
+from tinyseq.ops import bits, maths
 from tinyseq.ops.index import in_range, integers
 from tinyseq.ops.op import Call, Kernel, Op, Site, call, register, size
 from tinyseq.tape import INT64
@@ -23,13 +21,11 @@ def excess(x, top, rest):
 @kernel
 def row_max(row):
     """Largest element of a row; NaN wins."""
-    best = row[0]
-    poisoned = 0
+    best = bits.rank(row[0])
     for i in range(row.size):
-        value = row[i]
-        best = value if value > best else best
-        poisoned += value != value
-    return row.dtype.type(np.nan) if poisoned else best
+        here = bits.rank(row[i])
+        best = here if here > best else best
+    return bits.of_rank(best)
 
 
 @kernel

@@ -1,0 +1,83 @@
+"""Sums over all rows of all steps, as a weight's gradient is, taken a chunk of rows at a time.
+
+All sums over the same rows take a chunk in turn: whoever comes second finds it in the cache. Each thread has chunks of
+its own and adds them up in a flat gradient of its own; at the end the threads' gradients are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tinyseq.engine.kernels import PACK
+from tinyseq.engine.layout import Address, Block, Instruction
+from tinyseq.engine.plan import Plan
+
+CHUNK_BYTES = 1 << 18
+LEAST_ROWS = 128
+START, ROWS, ADDS = ("chunk", "start"), ("chunk", "rows"), ("chunk", "adds")
+
+
+def sums_of_rows(plan: Plan) -> set[int]:
+    """The gradients of parameters that sums over rows write and nobody else touches."""
+    found: set[int] = {s.index for s in plan.storages if s.space == "grads"}
+    for block in plan.blocks:
+        for instruction in block.instructions:
+            sums = bool(instruction.sums) and block.levels == 1 and not block.recurrent
+            used = instruction.operands[1 if sums else 0 :]
+            found.difference_update(address.storage.index for address in used)
+    return found
+
+
+def grouped(plan: Plan, chunked: set[int]) -> Iterator[tuple[str, list[Block]]]:
+    """Neighbouring blocks by how they are run: ("chunks", sums), ("dealt", packed weights), ("alone", [one])."""
+    kind, blocks = "", list[Block]()
+    for block in plan.blocks:
+        this = _kind(block, chunked)
+        if blocks and (this != kind or this == "alone"):
+            yield kind, blocks
+            blocks = []
+        kind = this
+        blocks.append(block)
+    if blocks:
+        yield kind, blocks
+
+
+def _kind(block: Block, chunked: set[int]) -> str:
+    if block.levels == 1 and all(i.sums and i.operands[0].storage.index in chunked for i in block.instructions):
+        return "chunks"
+    if block.levels == 1 and not block.bounds and all(i.kernel is PACK for i in block.instructions):
+        return "dealt"
+    return "alone"
+
+
+def chunk_rows(instructions: Sequence[Instruction], itemsize: int) -> int:
+    """Rows of a chunk, so that what all sums read of it stays in a second-level cache."""
+    widths = {a.storage.index: abs(stride) for i in instructions for a, stride in zip(i.operands, i.sums, strict=True)}
+    each = max(sum(widths.values()) * itemsize, 1)
+    return max(CHUNK_BYTES // each // LEAST_ROWS, 1) * LEAST_ROWS
+
+
+def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
+    """(first row, number of rows) of each of a thread's chunks; one of no rows if there are too few."""
+    parts = -(-rows // chunk)
+    if parts < 2 * threads:  # fewer rows rather than an idle thread
+        chunk = max(-(-rows // threads), 1)
+        parts = -(-rows // chunk)
+    first, last = parts * thread // threads, parts * (thread + 1) // threads
+    starts = np.arange(first, max(last, first + 1), dtype=np.int64) * chunk
+    return np.minimum(starts, rows), np.clip(rows - starts, 0, chunk) * (last > first)
+
+
+def in_chunks(instruction: Instruction, places: Sequence[int]) -> Instruction:
+    """The instruction on one chunk: `places` are where its operands begin for the first row."""
+    operands = [
+        Address(address.storage, place, (stride, START) if stride else None)
+        for address, place, stride in zip(instruction.operands, places, instruction.sums, strict=True)
+    ]
+    vary = {0: (1, ROWS)}
+    adds = 1 + len(operands)
+    if not instruction.d[adds]:
+        vary[adds] = (1, ADDS)
+    return Instruction(instruction.kernel, operands, instruction.d, vary)
