@@ -166,7 +166,7 @@ def handles(tape: Tape, nodes: Sequence[int] | np.ndarray) -> list[Tensor]:
 
 
 # -- stamping -------------------------------------------------------------------------------------------------------
-PIECE = 1 << 15  # nodes stamped at a time
+PIECE = 1 << 13  # nodes stamped at a time
 Slots = Callable[[int, int, np.ndarray, np.ndarray], Any]
 
 

@@ -324,17 +324,17 @@ class Tape:
                 self.rename(index, name)
 
     def _reserve(self, nodes: int, edges: int) -> None:
-        """Room for so many in all, and half as many again: what is not used of it takes no memory."""
+        """Room for so many in all, and an eighth more."""
         if max(nodes, edges) > NARROW:
             self._widen()
         if nodes > self._table.shape[1]:
-            grown = np.empty((4, nodes + nodes // 2), self._integers)
+            grown = np.empty((4, nodes + nodes // 8 + 64), self._integers)
             grown[:, : self._n_flushed] = self._table[:, : self._n_flushed]
             ptr = np.zeros(grown.shape[1] + 1, self._integers)
             ptr[: self._n_flushed + 1] = self._ptr[: self._n_flushed + 1]
             self._table, self._ptr = grown, ptr
         if edges > len(self._edges):
-            wider = np.empty(edges + edges // 2, self._integers)
+            wider = np.empty(edges + edges // 8 + 64, self._integers)
             wider[: self._n_edges] = self._edges[: self._n_edges]
             self._edges = wider
 

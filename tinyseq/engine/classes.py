@@ -56,7 +56,10 @@ class Ref:
 
 @dataclass
 class Class:
-    """Nodes of one place: ``nodes[number]`` is the tape index of a member. Its arrays may be read-only."""
+    """Nodes of one place: ``nodes[number]`` is the tape index of a member. Its arrays may be read-only.
+
+    A finished plan keeps of its classes' nodes the first.
+    """
 
     index: int
     op: str
@@ -75,7 +78,7 @@ class Class:
     @property
     def count(self) -> int:
         """Number of members."""
-        return len(self.nodes)
+        return len(self.rows)
 
     @property
     def scalar(self) -> bool:
@@ -113,10 +116,32 @@ class Group:
 
 @dataclass
 class Condensed:
-    """A tape as classes, with the way back from nodes: class and number of each."""
+    """A tape as classes, with the way back from nodes: class and number of each, until the plan is finished."""
 
     classes: list[Class]
     groups: list[Group]
     node_class: np.ndarray
     node_number: np.ndarray
     joins: dict[int, np.ndarray]
+    _joined: dict[int, list[int]] = field(default_factory=dict)
+    _places: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def joined(self, index: int) -> list[int]:
+        """Classes that a join reads, in order; none where the class is no join."""
+        if index not in self.joins:
+            return []
+        if index not in self._joined:
+            self._joined[index] = distinct(self.node_class[self.joins[index]]).tolist()
+        return self._joined[index]
+
+    def place(self, node: int) -> tuple[int, int]:
+        """Class and number of a node; once the plan is finished, of a wanted one."""
+        return self._places.get(node) or (int(self.node_class[node]), int(self.node_number[node]))
+
+    def finish(self, wanted: list[int]) -> None:
+        """The plan is made: forget where nodes are, but for those whose values will be asked for."""
+        self._places = {node: self.place(node) for node in wanted}
+        self._joined = {index: self.joined(index) for index in self.joins}
+        self.node_class = self.node_number = np.zeros(0, np.int64)
+        for cls in self.classes:
+            cls.nodes = cls.nodes[:1].copy()

@@ -15,7 +15,7 @@ from tinyseq.tape import Kind, Tape
 
 FEW_JOINED = 16  # tensors: more of them are a whole sequence, not a part of a loop
 FEWEST_REPEATS = 8  # of nodes outside cells: fewer are not taken for a loop
-PIECE = 1 << 15  # nodes
+PIECE = 1 << 13  # nodes
 
 
 def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarray, list[tuple[np.ndarray, int]]]:

@@ -108,9 +108,7 @@ def orient(state: Condensed, first_inner: int) -> None:
         for ref in cls.refs:
             assert ref.classes is not None
             reads[cls.group.index].update(group_of[distinct(ref.classes)].tolist())
-        if cls.index in state.joins:
-            joined = distinct(state.node_class[state.joins[cls.index]])
-            reads[cls.group.index].update(group_of[joined].tolist())
+        reads[cls.group.index].update(group_of[state.joined(cls.index)].tolist())
     done = {state.classes[i].group.index for i in range(first_inner)}
     together = np.zeros(len(state.groups), np.int64)
     for place, members in enumerate(components(reads)):
