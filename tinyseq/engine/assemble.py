@@ -17,7 +17,12 @@ Part = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 def flat_size(plan: Plan) -> int:
     """Elements of the flat gradient: each parameter's begins at a multiple of a vector."""
-    return sum(-(-s.size // ALIGN) * ALIGN for s in plan.storages if s.space == "grads")
+    return sum(aligned_size(s) for s in plan.storages if s.space == "grads")
+
+
+def aligned_size(storage: Storage) -> int:
+    """Elements of a gradient up to where the next begins."""
+    return -(-storage.size // ALIGN) * ALIGN
 
 
 class Assembler:
@@ -35,12 +40,12 @@ class Assembler:
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
         self._starts: dict[int, np.ndarray] = {}
-        self.chunked = chunks.sums_of_rows(plan)
+        self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
         self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(code, tables, (places, storages, constants) of what depends on where storages lie)."""
-        for kind, blocks in chunks.grouped(self.plan, self.chunked):
+        for kind, blocks in chunks.grouped(self.plan.blocks, self.chunked):
             if kind == "chunks":
                 self.chunks(blocks)
             elif kind == "dealt":
@@ -100,13 +105,28 @@ class Assembler:
     def add_threads(self) -> None:
         """Add the threads' gradients to the first thread's, each thread a part of them."""
         total = flat_size(self.plan)
-        low, high = self.share(total)
         origin = Storage(-2, 0)
         header = self.begin(1, sync=0)
-        for other in range(1, self.threads):
-            operands = [Address(origin, low), Address(origin, other * total + low)]
-            self.instruction(Instruction(ADD_TO, operands, [1, 0, 0, 1, high - low]), {}, "alone")
+        for start, size in self.own_ranges():
+            low, high = self.share(size)
+            for other in range(1, self.threads):
+                operands = [Address(origin, start + low), Address(origin, other * total + start + low)]
+                self.instruction(Instruction(ADD_TO, operands, [1, 0, 0, 1, high - low]), {}, "alone")
         self.end(header)
+
+    def own_ranges(self) -> list[tuple[int, int]]:
+        """(start, size) in the flat gradient of what each thread has its own of, neighbours joined."""
+        ranges: list[tuple[int, int]] = []
+        place = 0
+        for storage in self.plan.storages:
+            if storage.space != "grads":
+                continue
+            size = aligned_size(storage)
+            if storage.index in self.own:
+                joins = bool(ranges) and sum(ranges[-1]) == place
+                ranges[-1:] = [(ranges[-1][0], ranges[-1][1] + size)] if joins else [*ranges[-1:], (place, size)]
+            place += size
+        return ranges
 
     def begin(self, levels: int, sync: int, backwards: bool = False, alone: bool = False) -> int:
         """The header of a block; returns its place."""
@@ -126,7 +146,7 @@ class Assembler:
         return min(low, total), min(high, total)
 
     def mode(self, block: Block) -> str:
-        """How threads share a block."""
+        """How threads share a block by itself."""
         if self.threads == 1:
             return "single"
         if block.recurrent and block.by_members:

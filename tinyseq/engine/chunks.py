@@ -11,18 +11,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tinyseq.engine.kernels import PACK
-from tinyseq.engine.layout import Address, Block, Instruction
-from tinyseq.engine.plan import Plan
+from tinyseq.engine.layout import Address, Block, Instruction, Storage
 
 CHUNK_BYTES = 1 << 18
 LEAST_ROWS = 128
 START, ROWS, ADDS = ("chunk", "start"), ("chunk", "rows"), ("chunk", "adds")
 
 
-def sums_of_rows(plan: Plan) -> set[int]:
+def sums_of_rows(storages: Sequence[Storage], blocks: Sequence[Block]) -> set[int]:
     """The gradients of parameters that sums over rows write and nobody else touches."""
-    found: set[int] = {s.index for s in plan.storages if s.space == "grads"}
-    for block in plan.blocks:
+    found: set[int] = {s.index for s in storages if s.space == "grads"}
+    for block in blocks:
         for instruction in block.instructions:
             sums = bool(instruction.sums) and block.levels == 1 and not block.recurrent
             used = instruction.operands[1 if sums else 0 :]
@@ -30,18 +29,35 @@ def sums_of_rows(plan: Plan) -> set[int]:
     return found
 
 
-def grouped(plan: Plan, chunked: set[int]) -> Iterator[tuple[str, list[Block]]]:
+def sums_together(storages: Sequence[Storage], blocks: Sequence[Block]) -> list[Block]:
+    """The blocks with sums over rows moved behind what stands between them, up to the next recurrence: nobody reads
+    them, and neighbours share what they read."""
+    chunked = sums_of_rows(storages, blocks)
+    ordered: list[Block] = []
+    waiting: list[Block] = []
+    for block in blocks:
+        if _kind(block, chunked) == "chunks":
+            waiting.append(block)
+            continue
+        if block.recurrent:
+            ordered += waiting
+            waiting = []
+        ordered.append(block)
+    return ordered + waiting
+
+
+def grouped(blocks: Sequence[Block], chunked: set[int]) -> Iterator[tuple[str, list[Block]]]:
     """Neighbouring blocks by how they are run: ("chunks", sums), ("dealt", packed weights), ("alone", [one])."""
-    kind, blocks = "", list[Block]()
-    for block in plan.blocks:
+    kind, found = "", list[Block]()
+    for block in blocks:
         this = _kind(block, chunked)
-        if blocks and (this != kind or this == "alone"):
-            yield kind, blocks
-            blocks = []
+        if found and (this != kind or this == "alone"):
+            yield kind, found
+            found = []
         kind = this
-        blocks.append(block)
-    if blocks:
-        yield kind, blocks
+        found.append(block)
+    if found:
+        yield kind, found
 
 
 def _kind(block: Block, chunked: set[int]) -> str:

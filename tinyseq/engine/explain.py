@@ -8,6 +8,7 @@ from collections import Counter
 import numpy as np
 
 from tinyseq.engine.assemble import Assembler
+from tinyseq.engine.chunks import grouped
 from tinyseq.engine.layout import Block, Instruction
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.program import wanted_threads
@@ -197,8 +198,11 @@ class Explanation(Words):
         threads = wanted_threads(self.plan)
         if threads == 1:
             return ["Threads: one; there is one processor, or less work than waking another thread is worth."]
-        shared = Counter(Assembler(self.plan, 0, threads).mode(block) for block in self.plan.blocks)
+        assembler, shared = Assembler(self.plan, 0, threads), Counter[str]()
+        for kind, blocks in grouped(self.plan.blocks, assembler.chunked):
+            shared[kind if kind != "alone" else assembler.mode(blocks[0])] += len(blocks)
         return [
             f"Threads: up to {threads}. {plural(shared['rows'], 'block')} shared by rows of the batch, "
-            f"{shared['members']} by members, {shared['single']} run on one thread."
+            f"{shared['members']} by members, {shared['chunks']} by chunks of the rows that are summed, "
+            f"{shared['dealt']} dealt out in turn, {shared['single']} run on one thread."
         ]

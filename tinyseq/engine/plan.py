@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.engine.chunks import sums_together
 from tinyseq.engine.condense import Class, Group, Ref, Unplannable, condense
 from tinyseq.engine.graph import Graph, Unit, build, refs_of
 from tinyseq.engine.layout import FOREVER, Address, Block, Instruction, Layout, Split, Storage, allocate
@@ -189,6 +190,7 @@ class Planner:
         return self._finish()
 
     def _finish(self) -> Plan:
+        self.blocks = sums_together(self.storages, self.blocks)
         for place, block in enumerate(self.blocks):
             for storage in block.storages():
                 storage.first, storage.last = min(storage.first, place), max(storage.last, place)

@@ -6,8 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from tinyseq.engine.assemble import Assembler, Part, flat_size
-from tinyseq.engine.layout import ALIGN
+from tinyseq.engine.assemble import Assembler, Part, aligned_size, flat_size
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.threads import WORKERS, Pace, available
 from tinyseq.engine.vm import run
@@ -61,7 +60,7 @@ class Program:
         total = 0
         for storage in self._grads:
             self._grad_places[storage.node] = total
-            total += -(-storage.size // ALIGN) * ALIGN
+            total += aligned_size(storage)
         assert total == flat_size(self.plan)
         self.grads = aligned(max(total * self.threads, 1), self.dtype)  # the gradients, then those of other threads
         self.grads[:] = 0

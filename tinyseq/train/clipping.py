@@ -12,12 +12,18 @@ from math import isfinite, sqrt
 import numpy as np
 
 from tinyseq.tensor import Parameter
+from tinyseq.train.kernels import square_sum
 from tinyseq.train.optimisers import positive_number
+
+SAFE = 1e-280  # sums of squares between it and its inverse have lost nothing to underflow or overflow
 
 
 def global_norm(parameters: Sequence[Parameter]) -> float:
     """‖g‖ of all gradients together, in float64 and without overflow; parameters without a gradient count 0."""
     grads = [p.grad for p in parameters if p.grad is not None and p.grad.size]
+    squares = sum(square_sum(g.reshape(-1)) for g in grads)
+    if SAFE < squares < 1 / SAFE:
+        return sqrt(squares)
     largest = max((float(np.abs(g).max()) for g in grads), default=0.0)
     if largest == 0.0 or not isfinite(largest):
         return largest

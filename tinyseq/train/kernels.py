@@ -9,6 +9,16 @@ sqrt = maths.sqrt
 
 
 @kernel
+def square_sum(g):
+    """Σ g² in float64."""
+    total = 0.0
+    for i in range(g.size):
+        value = float(g[i])
+        total += value * value
+    return total
+
+
+@kernel
 def sgd(w, g, v, rate, momentum):
     """v ← αv − εg, w ← w + v."""
     number = w.dtype.type
