@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+MANY = 1024  # numbers: fewer take less time to keep than to compare
+
 
 class Unplannable(Exception):
     """This tape has no plan; the reference executor runs it. The message says why, for ``explain``."""
@@ -17,8 +19,8 @@ def index_type(count: int) -> type[np.signedinteger]:
 
 
 def compact(numbers: np.ndarray) -> np.ndarray:
-    """The same numbers, read-only and without room of their own where all are alike."""
-    if len(numbers) > 1 and (numbers == numbers[0]).all():
+    """The same numbers; many that are all alike without room of their own, read-only."""
+    if len(numbers) >= MANY and (numbers == numbers[0]).all():
         return np.broadcast_to(numbers[0], numbers.shape)
     return numbers
 
