@@ -16,7 +16,7 @@ import numba
 
 from tinyseq.jitcache import KernelCache
 
-__all__ = ["FASTMATH", "FLAGS", "kernel", "kernel_from_source"]
+__all__ = ["FASTMATH", "FLAGS", "inlined", "kernel", "kernel_from_source"]
 
 # Never "nnan" or "ninf": a NaN must travel through every kernel to be found, and they would let LLVM drop it.
 FASTMATH = frozenset({"contract", "reassoc", "arcp", "nsz"})
@@ -47,6 +47,13 @@ def kernel(function: Callable[..., Any] | None = None, /, **flags: Any) -> Any:
     if dispatcher is not function:
         dispatcher._cache = KernelCache(function, dispatcher.targetoptions)
     return dispatcher
+
+
+def inlined(function: Any) -> Any:
+    """A kernel as a part of whoever calls it, which is then compiled once; the call would be compiled, and so what it
+    calls, in two libraries of machine code. The caller's flags hold."""
+    python = getattr(function, "py_func", function)
+    return numba.njit(inline="always")(python) if python is not function else function
 
 
 def kernel_from_source(name: str, source: str, namespace: Mapping[str, Any], **flags: Any) -> Any:

@@ -76,8 +76,10 @@ class Assembler:
             columns |= {chunks.START: (0, None), chunks.ROWS: (levels, None), chunks.ADDS: (2 * levels, None)}
             for block, instruction in sums:
                 places = [self.fixed(block, address) for address in instruction.operands]
-                self.instruction(chunks.in_chunks(instruction, places), columns, "chunks")
-                self.own.add(instruction.operands[0].storage.index)
+                target = instruction.operands[0].storage.index
+                # By rows, sums stand in another order than planned: whoever comes first overwrites.
+                self.instruction(chunks.in_chunks(instruction, places, target in self.own), columns, "chunks")
+                self.own.add(target)
             self.end(header)
 
     def rows(self, block: Block, instruction: Instruction) -> int:

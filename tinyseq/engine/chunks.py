@@ -22,26 +22,39 @@ def sums_of_rows(storages: Sequence[Storage], blocks: Sequence[Block]) -> set[in
     """The gradients of parameters that sums over rows write and nobody else touches."""
     found: set[int] = {s.index for s in storages if s.space == "grads"}
     for block in blocks:
+        sums = _only_sums(block)
         for instruction in block.instructions:
-            sums = bool(instruction.sums) and block.levels == 1 and not block.recurrent
-            used = instruction.operands[1 if sums else 0 :]
-            found.difference_update(address.storage.index for address in used)
+            found.difference_update(address.storage.index for address in instruction.operands[1 if sums else 0 :])
+    before = -1
+    while len(found) != before:  # a block is taken in chunks as a whole, or not at all
+        before = len(found)
+        for block in blocks:
+            if _only_sums(block):
+                targets = {instruction.operands[0].storage.index for instruction in block.instructions}
+                found -= targets if not targets <= found else set()
     return found
 
 
+def _only_sums(block: Block) -> bool:
+    return block.levels == 1 and not block.recurrent and all(i.sums for i in block.instructions)
+
+
 def sums_together(storages: Sequence[Storage], blocks: Sequence[Block]) -> list[Block]:
-    """The blocks with sums over rows moved behind what stands between them, up to the next recurrence: nobody reads
-    them, and neighbours share what they read."""
+    """The blocks with sums over rows moved behind what stands between them, so that neighbours share what they read;
+    not beyond a recurrence, nor beyond what may write where they read."""
     chunked = sums_of_rows(storages, blocks)
     ordered: list[Block] = []
     waiting: list[Block] = []
+    read: set[int] = set()
     for block in blocks:
         if _kind(block, chunked) == "chunks":
             waiting.append(block)
+            read.update(address.storage.index for i in block.instructions for address in i.operands[1:])
             continue
-        if block.recurrent:
+        written = [i.operands[0].storage for i in block.instructions]
+        if block.recurrent or any(s.space == "origin" or s.index in read for s in written):
             ordered += waiting
-            waiting = []
+            waiting, read = [], set()
         ordered.append(block)
     return ordered + waiting
 
@@ -61,7 +74,7 @@ def grouped(blocks: Sequence[Block], chunked: set[int]) -> Iterator[tuple[str, l
 
 
 def _kind(block: Block, chunked: set[int]) -> str:
-    if block.levels == 1 and all(i.sums and i.operands[0].storage.index in chunked for i in block.instructions):
+    if _only_sums(block) and all(i.operands[0].storage.index in chunked for i in block.instructions):
         return "chunks"
     if block.levels == 1 and not block.bounds and all(i.kernel is PACK for i in block.instructions):
         return "dealt"
@@ -86,14 +99,16 @@ def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[n
     return np.minimum(starts, rows), np.clip(rows - starts, 0, chunk) * (last > first)
 
 
-def in_chunks(instruction: Instruction, places: Sequence[int]) -> Instruction:
-    """The instruction on one chunk: `places` are where its operands begin for the first row."""
+def in_chunks(instruction: Instruction, places: Sequence[int], adds: bool) -> Instruction:
+    """The instruction on one chunk: `places` are where its operands begin for the first row. It `adds` to the sums of
+    others, or else the first chunk overwrites."""
     operands = [
         Address(address.storage, place, (stride, START) if stride else None)
         for address, place, stride in zip(instruction.operands, places, instruction.sums, strict=True)
     ]
-    vary = {0: (1, ROWS)}
-    adds = 1 + len(operands)
-    if not instruction.d[adds]:
-        vary[adds] = (1, ADDS)
-    return Instruction(instruction.kernel, operands, instruction.d, vary)
+    vary: dict[int, tuple[int, tuple[str, str]]] = {0: (1, ROWS)}
+    d, flag = list(instruction.d), 1 + len(operands)
+    d[flag] = 1
+    if not adds:
+        vary[flag] = (1, ADDS)
+    return Instruction(instruction.kernel, operands, d, vary)

@@ -111,6 +111,13 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
         def larger(x: ir.Value, y: ir.Value) -> ir.Value:
             return builder.select(builder.icmp_signed(">", x, y), x, y)
 
+        alone = n
+        if tile.joins:  # a last panel of one vector goes with the one before
+            rest = builder.srem(n, INT(width))
+            joined = builder.and_(builder.icmp_signed(">", n, INT(width)), builder.icmp_signed(">", rest, zero))
+            joined = builder.and_(joined, builder.icmp_signed("<=", rest, INT(tile.lanes(itemsize))))
+            alone = builder.select(joined, builder.sub(n, builder.add(rest, INT(width))), n)
+
         # One block if rows are too few for a panel to be used twice; one of no rows if k = 0, to write C.
         few = builder.icmp_signed("<=", m, INT(tile.rows))
         k_block = builder.select(few, larger(k, one), most)
@@ -132,12 +139,17 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
                 def panel(j: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
                     b_panel, c_panel, s_panel = carried
                     columns = smaller(builder.sub(n, j), INT(width))
-                    operands = [size, a_rows, a_rs, a_cs, b_panel, b_ks, c_panel, c_rs, columns, adds, s_panel, s_step]
-                    _emit_panel(builder, tile, itemsize, count, operands)
+                    operands = [size, a_rows, a_rs, a_cs, b_panel, b_ks, b_js, c_panel, c_rs, columns, adds]
+                    _emit_panel(builder, tile, itemsize, count, [*operands, s_panel, s_step])
                     across = [INT(width)]
                     return [builder.gep(b_panel, [b_js]), builder.gep(c_panel, across), builder.gep(s_panel, across)]
 
-                counted_loop(builder, zero, n, INT(width), [b_block, c_rows, s_rows], panel)
+                j, last = counted_loop(builder, zero, alone, INT(width), [b_block, c_rows, s_rows], panel)
+                if tile.joins:
+                    with builder.if_then(builder.icmp_signed("<", j, n)):
+                        operands = [size, a_rows, a_rs, a_cs, last[0], b_ks, b_js, last[1], c_rs, builder.sub(n, j)]
+                        operands += [adds, last[2], s_step]
+                        _emit_rows(builder, tile, itemsize, tile.vectors + 1, True, count, operands)
                 return []
 
             counted_loop(builder, zero, m, INT(_M_BLOCK), [], rows)
@@ -151,7 +163,7 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
 
 def _emit_panel(builder: ir.IRBuilder, tile: Tile, itemsize: int, count: ir.Value, operands: list[ir.Value]) -> None:
     """`count` rows of C by one panel: whole, or partial and then of no more vectors than it needs."""
-    columns, lanes = operands[8], tile.lanes(itemsize)
+    columns, lanes = operands[9], tile.lanes(itemsize)
     after = builder.append_basic_block("after_panel")
     needed = builder.sdiv(builder.add(columns, INT(lanes - 1)), INT(lanes))
     whole, partial = builder.append_basic_block("whole"), builder.append_basic_block("partial")
@@ -180,7 +192,7 @@ def _emit_rows(
     operands: list[ir.Value],
 ) -> None:
     """Cover `count` rows by tiles of the most rows, then by ones of 4, 2, 1."""
-    size, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, adds, s, s_rs = operands
+    size, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, columns, adds, s, s_rs = operands
     most = tile.rows_of(vectors)
     sizes = [most, *(rows for rows in (4, 2, 1) if rows < most)]
     i = INT(0)
@@ -191,7 +203,8 @@ def _emit_rows(
             a_rows = builder.gep(a, [builder.mul(i, a_rs)])
             c_rows = builder.gep(c, [builder.mul(i, c_rs)])
             s_rows = builder.gep(s, [builder.mul(i, s_rs)])
-            builder.call(function, [size, a_rows, a_rs, a_cs, b, b_ks, c_rows, c_rs, columns, adds, s_rows, s_rs])
+            given = [size, a_rows, a_rs, a_cs, b, b_ks, b_js, c_rows, c_rs, columns, adds, s_rows, s_rs]
+            builder.call(function, given)
             return []
 
         i, _ = counted_loop(builder, i, builder.sub(count, INT(rows - 1)), INT(rows), [], body)

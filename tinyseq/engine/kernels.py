@@ -59,12 +59,16 @@ def _weight_gradient(d, y, x, g):
             for first_j in range(0, n, wide):
                 across = min(wide, n - first_j)
                 pack(g, r * d[3] + first_j, d[3], 1, k, across, copies, right)
-                for j in range(0, across, width):
+                j = 0
+                while j < across:
+                    columns = across - j if across - j <= width + lanes else width
                     for i in range(0, height, lanes):
                         gemm(
-                            min(lanes, height - i), min(width, across - j), k, copies, left + i * k, 1, lanes,
-                            copies, right + j * k, width, 0, y, (first_i + i) * d[1] + first_j + j, d[1], accumulate,
+                            min(lanes, height - i), columns, k, copies, left + i * k, 1, lanes,
+                            copies, right + j * k, width, k * width, y, (first_i + i) * d[1] + first_j + j, d[1],
+                            accumulate,
                         )  # fmt: skip
+                    j += columns
         accumulate = 1
 
 

@@ -31,6 +31,7 @@ class Tile(NamedTuple):
     """Sizes of the tiles: accumulators `rows` × `vectors` for whole panels, `narrow_rows` × fewer vectors for the last
     panel if it needs fewer, each of `vector_bytes`.
 
+    `joins`: there are registers for one vector more, so that a last panel of one vector is taken with the one before.
     `masks`: the CPU has vector loads under a mask; without them partial vectors are gathered lane by lane.
     A tuple of numbers, so that the kernel cache can tell one from another.
     """
@@ -40,6 +41,7 @@ class Tile(NamedTuple):
     vectors: int
     narrow_rows: int
     masks: bool
+    joins: bool
 
     def lanes(self, itemsize: int) -> int:
         return self.vector_bytes // itemsize
@@ -48,16 +50,16 @@ class Tile(NamedTuple):
         return self.vectors * self.lanes(itemsize)
 
     def rows_of(self, vectors: int) -> int:
-        return self.rows if vectors == self.vectors else self.narrow_rows
+        return self.rows if vectors >= self.vectors else self.narrow_rows
 
 
 # rows × vectors accumulators, `vectors` pieces of B and one of A fit into 32, 16, 32 and 16 registers. For each
 # vectors + rows loads there are vectors × rows multiply-adds: where registers allow, a square tile loads least.
 TILES = {
-    "avx512": Tile(64, 4, 4, 8, True),
-    "avx2": Tile(32, 6, 2, 6, True),
-    "neon": Tile(16, 8, 2, 8, False),
-    "sse2": Tile(16, 4, 2, 4, False),
+    "avx512": Tile(64, 4, 4, 8, True, True),
+    "avx2": Tile(32, 6, 2, 6, True, False),
+    "neon": Tile(16, 8, 2, 8, False, False),
+    "sse2": Tile(16, 4, 2, 4, False, False),
 }
 
 
@@ -89,14 +91,14 @@ HOST = _host_tile()
 
 
 def tile_function(module: ir.Module, tile: Tile, itemsize: int, rows: int, vectors: int, partial: bool) -> ir.Function:
-    """f(k, A, a_rs, a_cs, B, b_ks, C, c_rs, columns, accumulate, S, s_rs): C[i, j] = S[i, j] + Σ_p A[i, p] B[p, j].
+    """f(k, A, a_rs, a_cs, B, b_ks, b_js, C, c_rs, columns, accumulate, S, s_rs): C = S + A B, element by element.
 
     i < rows; j < columns if `partial` (the last of the `vectors` may not be whole), else the full `vectors`.
     S is read only if `accumulate` is not 0, else it is 0.
     """
     name = f"tinyseq_tile_{itemsize}x{tile.lanes(itemsize)}_{rows}x{vectors}_{partial:d}_{tile.masks:d}"
     pointer = element_type(itemsize).as_pointer()
-    arguments = [INT, pointer, INT, INT, pointer, INT, pointer, INT, INT, INT, pointer, INT]
+    arguments = [INT, pointer, INT, INT, pointer, INT, INT, pointer, INT, INT, INT, pointer, INT]
     emitter = _TileEmitter(tile, itemsize, rows, vectors, partial)
     return define(module, name, arguments, emitter.emit)
 
@@ -105,6 +107,7 @@ class _TileEmitter:
     """Writes one tile function; the attributes are what all parts of it need to know."""
 
     def __init__(self, tile: Tile, itemsize: int, rows: int, vectors: int, partial: bool) -> None:
+        self.tile = tile
         self.element = element_type(itemsize)
         self.lanes = tile.lanes(itemsize)
         self.vector = ir.VectorType(self.element, self.lanes)
@@ -114,8 +117,9 @@ class _TileEmitter:
         self.steps = min(max(1, _CHAINS // (rows * vectors)), _MOST_STEPS)
 
     def emit(self, builder: ir.IRBuilder, *arguments: ir.Value) -> None:
-        k, a, a_rs, a_cs, b, b_ks, c, c_rs, columns, accumulate, s, s_rs = arguments
+        k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, columns, accumulate, s, s_rs = arguments
         self.builder = builder
+        self.next_panel = b_js if self.vectors > self.tile.vectors else None
         if self.partial:
             self.inside = self._inside(columns, self.vectors - 1)  # a masked load is slower: only the last piece is
             self.lane_offsets = [] if self.masks else self._lane_offsets(columns)
@@ -181,6 +185,8 @@ class _TileEmitter:
                     self.builder.store(value, target, align=self.itemsize)
 
     def _load_b(self, row: ir.Value, v: int) -> ir.Value:
+        if v == self.vectors - 1 and self.next_panel is not None:  # the first piece of the panel after this one
+            row = self.builder.gep(row, [self.builder.sub(self.next_panel, INT(v * self.lanes))])
         if not self.partial or v < self.vectors - 1 or self.masks:
             return self._load_c(row, v)
         value = ir.Constant(self.vector, ir.Undefined)

@@ -23,7 +23,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tinyseq.engine.threads import barrier
-from tinyseq.jit import kernel, kernel_from_source
+from tinyseq.jit import FASTMATH, inlined, kernel, kernel_from_source
 from tinyseq.ops.op import Kernel
 
 ENDLESS = 1 << 44
@@ -109,9 +109,10 @@ def _compile(kernel_: Kernel, dtype: np.dtype) -> tuple[int, Any]:
         "float32_view": float32_view,
         "float64_view": float64_view,
         "int64_view": int64_view,
-        "run": kernel_.function,
+        "run": inlined(kernel_.function),
     }
-    dispatcher = kernel_from_source(name, source, namespace)
+    flags = getattr(kernel_.function, "targetoptions", {})
+    dispatcher = kernel_from_source(name, source, namespace, fastmath=flags.get("fastmath", FASTMATH))
     dispatcher.compile((types.int64,) * 3)
     compiled = dispatcher.overloads[(types.int64,) * 3]
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name), dispatcher
