@@ -194,3 +194,16 @@ def test_what_same_graph_compares() -> None:
     assert build().same_graph(build())
     for other in (build("b"), build(scale=3.0), build(shape=(3,)), build(swap=True), Tape()):
         assert not build().same_graph(other)
+
+
+def test_axes_beyond_32_bits() -> None:
+    rows = 3_000_000_000  # nothing is computed while recording, so nothing needs the memory
+    with ts.Tape() as tape:
+        narrow = ts.zeros((2, 3))
+        x = ts.zeros((rows, 3))
+        picked = x[rows - 1]
+        part = ts.window(x, rows - 2, 2) + narrow
+    assert (narrow.shape, x.shape, picked.shape, part.shape) == ((2, 3), (rows, 3), (3,), (2, 3))
+    assert tape.rows.tolist() == [2, rows, 3, 2, 2] and tape.arg.tolist() == [0, 0, rows - 1, rows - 2, 0]
+    assert tape.inputs(4) == (3, 0)
+    ts.verify(tape)

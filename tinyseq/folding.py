@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape import INT64, Integers, Tape
+from tinyseq.tape import INT64, Form, Integers, Tape
 from tinyseq.tensor import Tensor, as_tensor, handle, internal, leaked
 
 internal(__file__)
@@ -150,7 +150,23 @@ def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
     return new
 
 
+def handles(tape: Tape, nodes: Sequence[int] | np.ndarray) -> list[Tensor]:
+    """The tensors of many nodes."""
+    places = np.asarray(nodes, np.int64)
+    forms: dict[tuple[int, int], Form] = {}
+    made = []
+    for i, sort in zip(
+        places.tolist(), zip(tape.kind[places].tolist(), tape.rows[places].tolist(), strict=True), strict=True
+    ):
+        form = forms.get(sort)
+        if form is None:
+            form = forms[sort] = tape.form(tape.shape(i), tape.kinds[sort[0]].dtype)
+        made.append(handle(tape, i, form))
+    return made
+
+
 # -- stamping -------------------------------------------------------------------------------------------------------
+PIECE = 1 << 13  # nodes stamped at a time
 Slots = Callable[[int, int, np.ndarray, np.ndarray], Any]
 
 
@@ -178,23 +194,47 @@ def stamp(
     start = len(tape)
     bases = start + np.cumsum(n_nodes) - n_nodes
     edge_bases = np.cumsum(n_edges) - n_edges
-    table = np.empty((4, int(n_nodes.sum())), np.int64)
-    n_inputs = np.empty(table.shape[1], np.int64)
-    edges = np.empty(int(n_edges.sum()), np.int64)
+    table, ends, edges = tape.room(int(n_nodes.sum()), int(n_edges.sum()))
+    first_end = int(tape.input_pointers[-1])
     for g, (folded, instances) in enumerate(groups):
-        at = (bases[instances] - start)[:, None] + np.arange(len(folded.table))
-        for column in range(3):
-            table[column][at] = folded.table[:, column]
-        table[3][at] = np.where(folded.table[:, 3] >= 0, steps[instances][:, None], -1)
-        if rows is not None and g in rows:
-            table[1][at] = rows[g]
-        for (group, local), values in args.items():
-            if group == g:
-                table[2][at[:, local]] = values
-        n_inputs[at] = folded.n_inputs
-        block = folded.numbers + (folded.codes == LOCAL) * bases[instances][:, None]
-        for j in np.flatnonzero(folded.codes == SLOT):
-            block[:, j] = slots(g, int(folded.numbers[j]), instances, bases)
-        edges[edge_bases[instances][:, None] + np.arange(len(folded.codes))] = block
-    tape.extend(table[0], table[1], table[2], table[3], n_inputs, edges)
+        own = {local: values for (group, local), values in args.items() if group == g}
+        read = {}  # placeholder → its node in each instance
+        for slot in np.unique(folded.numbers[folded.codes == SLOT]).tolist():
+            read[slot] = np.asarray(slots(g, slot, instances, bases)).astype(edges.dtype)
+        length, after = len(folded.table), first_end + np.cumsum(folded.n_inputs)
+        stamped = max(PIECE // max(length, 1), 1)
+        for low in range(0, len(instances), stamped):  # in pieces, so that what is made on the way stays small
+            piece = slice(low, low + stamped)
+            part = instances[piece]
+            nodes, put_nodes = _grid(table, bases[part] - start, length)
+            nodes[:3] = folded.table.T[:3, None, :]
+            nodes[3] = np.where(folded.table[:, 3] >= 0, steps[part][:, None], -1)
+            if rows is not None and g in rows:
+                nodes[1] = rows[g][piece]
+            for local, values in own.items():
+                nodes[2, :, local] = values[piece]
+            put_nodes()
+            pointers, put_pointers = _grid(ends[None], bases[part] - start, length)
+            pointers[0] = edge_bases[part][:, None] + after
+            put_pointers()
+            inputs, put_inputs = _grid(edges[None], edge_bases[part], len(folded.codes))
+            inputs[0] = folded.numbers + (folded.codes == LOCAL) * bases[part][:, None]
+            for j in np.flatnonzero(folded.codes == SLOT).tolist():
+                inputs[0, :, j] = read[int(folded.numbers[j])][piece]
+            put_inputs()
+    tape.grow(table.shape[1], len(edges))
     return bases
+
+
+def _grid(columns: np.ndarray, bases: np.ndarray, length: int) -> tuple[np.ndarray, Callable[[], None]]:
+    """The places of several instances in some columns, (columns, instances, length), and what to call once they are
+    filled: instances that follow each other are filled in place, others by way of a copy."""
+    if (np.diff(bases) == length).all():
+        inside = columns[:, bases[0] : bases[0] + len(bases) * length]
+        return inside.reshape(len(columns), len(bases), length), lambda: None
+    grid = np.empty((len(columns), len(bases), length), columns.dtype)
+
+    def put() -> None:
+        columns[:, bases[:, None] + np.arange(length)] = grid
+
+    return grid, put

@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
-from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, flatten, fold, rebuild, stamp
+from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, flatten, fold, handles, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take
 from tinyseq.structure import Chain, Truncation
 from tinyseq.tape import DTYPES, INT64, Tape
@@ -41,16 +41,13 @@ class Unfolded:
         self._stacked: Any = None
         self._final: Any = None
 
-    def _tensors(self, nodes: Sequence[int]) -> list[Tensor]:
-        return [Tensor.at(self.tape, int(i)) for i in nodes]
-
     def _in_time(self, nodes: np.ndarray) -> np.ndarray:
         return nodes[::-1] if self.chain.backwards and self.chain.lengths is None else nodes
 
     def _at(self, t: int, columns: list[np.ndarray]) -> list[Tensor]:
         if not -self.chain.T <= t < self.chain.T:
             raise ShapeError(f"step {t} asked for, {self.chain!r} has steps 0 to {self.chain.T - 1}")
-        return self._tensors([int(self._in_time(nodes)[t]) for nodes in columns])
+        return handles(self.tape, [int(self._in_time(nodes)[t]) for nodes in columns])
 
     def output(self, t: int) -> Any:
         """What the step at time t returned."""
@@ -61,7 +58,7 @@ class Unfolded:
         return rebuild(self.folded.state_tree, self._at(t, self._states))
 
     def _together(self, nodes: np.ndarray) -> Tensor:
-        parts = self._tensors(self._in_time(nodes).tolist())
+        parts = handles(self.tape, self._in_time(nodes))
         if self.chain.lengths is None:
             return stack(parts)
         packed = concatenate(parts, 0)
@@ -90,9 +87,9 @@ class Unfolded:
         """The state after the last step run."""
         if self._final is None:
             if self.chain.lengths is None:
-                last = self._tensors([int(nodes[-1]) for nodes in self._states])
+                last = handles(self.tape, [int(nodes[-1]) for nodes in self._states])
             else:
-                packed = [concatenate(self._tensors(nodes.tolist()), 0) for nodes in self._states]
+                packed = [concatenate(handles(self.tape, nodes), 0) for nodes in self._states]
                 with self.tape:
                     last = [take(p, self.chain.last_rows()) for p in packed]
             self._final = rebuild(self.folded.state_tree, last)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, ShapeError
-from tinyseq.folding import LOCAL, SLOT, Folded, fold, rebuild, stamp
+from tinyseq.folding import LOCAL, SLOT, Folded, fold, handles, rebuild, stamp
 from tinyseq.functions import concatenate, stack
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, internal, record
@@ -35,13 +35,10 @@ class UnfoldedTree:
         self._nodes = nodes
         self._made: dict[str, Any] = {}
 
-    def _tensor(self, node: int) -> Tensor:
-        return Tensor.at(self.tape, node)
-
     def _together(self, key: str, positions: Any) -> Any:
         """The states at several positions, joined by one node for each tensor of the state."""
         if key not in self._made:
-            columns = [[self._tensor(node) for node in nodes[positions].tolist()] for nodes in self._nodes]
+            columns = [handles(self.tape, nodes[positions]) for nodes in self._nodes]
             joined = [stack(parts) if self.shared else concatenate(parts, 0) for parts in columns]
             self._made[key] = rebuild(self.folded[0].state_tree, joined)
         return self._made[key]
@@ -51,7 +48,7 @@ class UnfoldedTree:
         n = len(self.forest)
         if not -n <= position < n:
             raise DataError(f"position {position} asked for; {self.forest!r} has positions 0 to {n - 1}")
-        return rebuild(self.folded[0].state_tree, [self._tensor(int(nodes[position])) for nodes in self._nodes])
+        return rebuild(self.folded[0].state_tree, handles(self.tape, self._nodes[:, position]))
 
     @property
     def root(self) -> Any:

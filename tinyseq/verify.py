@@ -108,7 +108,8 @@ def _order(tape: Tape) -> Iterator[tuple[int, str]]:
 
 
 def _shapes(tape: Tape) -> Iterator[tuple[int, str]]:
-    sorts, sort = np.unique(tape.kind * (int(tape.rows.max(initial=0)) + 2) + tape.rows + 1, return_inverse=True)
+    code = tape.kind.astype(np.int64) * (int(tape.rows.max(initial=0)) + 2) + tape.rows + 1
+    sorts, sort = np.unique(code, return_inverse=True)
     examples = _first_of(sort, len(sorts))
     counts = np.diff(tape.input_pointers)
     sources = np.clip(tape.input_indices, 0, max(len(tape) - 1, 0))
@@ -172,7 +173,10 @@ def _positions(tape: Tape) -> Iterator[tuple[int, str]]:
     for name in ("index", "window"):
         nodes = np.flatnonzero((op == name) & (np.diff(tape.input_pointers) == 1))
         sources = np.clip(tape.input_indices[tape.input_pointers[nodes]], 0, max(len(tape) - 1, 0))
-        first, count = tape.arg[nodes], (tape.rows[nodes] if name == "window" else np.ones(len(nodes), np.int64))
+        first, count = (
+            tape.arg[nodes].astype(np.int64),
+            (tape.rows[nodes] if name == "window" else np.ones(len(nodes), np.int64)),
+        )
         wrong = (first < 0) | (first + count > tape.rows[sources])
         if wrong.any():
             at = int(np.argmax(wrong))

@@ -6,9 +6,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+MANY = 1024  # numbers: fewer take less time to keep than to compare
+
 
 class Unplannable(Exception):
     """This tape has no plan; the reference executor runs it. The message says why, for ``explain``."""
+
+
+def index_type(count: int) -> type[np.signedinteger]:
+    """The smallest integers that number so many things; -1 may stand for none."""
+    return np.int32 if count <= np.iinfo(np.int32).max else np.int64
+
+
+def compact(numbers: np.ndarray) -> np.ndarray:
+    """The same numbers; many that are all alike without room of their own, read-only."""
+    if len(numbers) >= MANY and (numbers == numbers[0]).all():
+        return np.broadcast_to(numbers[0], numbers.shape)
+    return numbers
+
+
+def distinct(numbers: np.ndarray) -> np.ndarray:
+    """The numbers that occur, in order; they are numbers of classes, so counting beats sorting."""
+    if len(numbers) == 1 or numbers.strides == (0,):
+        return numbers[:1]
+    return np.flatnonzero(np.bincount(numbers))
 
 
 @dataclass
@@ -31,13 +52,16 @@ class Ref:
         """Every class this input reads."""
         if self.kind == "gather":
             assert self.classes is not None
-            return [int(c) for c in np.unique(self.classes)]
+            return distinct(self.classes).tolist()
         return [self.source] + ([self.start[0]] if self.start else [])
 
 
 @dataclass
 class Class:
-    """Nodes of one place: ``nodes[number]`` is the tape index of a member."""
+    """Nodes of one place: ``nodes[number]`` is the tape index of a member. Its arrays may be read-only.
+
+    A finished plan keeps of its classes' nodes the first.
+    """
 
     index: int
     op: str
@@ -56,7 +80,7 @@ class Class:
     @property
     def count(self) -> int:
         """Number of members."""
-        return len(self.nodes)
+        return len(self.rows)
 
     @property
     def scalar(self) -> bool:
@@ -94,10 +118,32 @@ class Group:
 
 @dataclass
 class Condensed:
-    """A tape as classes, with the way back from nodes: class and number of each."""
+    """A tape as classes, with the way back from nodes: class and number of each, until the plan is finished."""
 
     classes: list[Class]
     groups: list[Group]
     node_class: np.ndarray
     node_number: np.ndarray
     joins: dict[int, np.ndarray]
+    _joined: dict[int, list[int]] = field(default_factory=dict)
+    _places: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def joined(self, index: int) -> list[int]:
+        """Classes that a join reads, in order; none where the class is no join."""
+        if index not in self.joins:
+            return []
+        if index not in self._joined:
+            self._joined[index] = distinct(self.node_class[self.joins[index]]).tolist()
+        return self._joined[index]
+
+    def place(self, node: int) -> tuple[int, int]:
+        """Class and number of a node; once the plan is finished, of a wanted one."""
+        return self._places.get(node) or (int(self.node_class[node]), int(self.node_number[node]))
+
+    def finish(self, wanted: list[int]) -> None:
+        """The plan is made: forget where nodes are, but for those whose values will be asked for."""
+        self._places = {node: self.place(node) for node in wanted}
+        self._joined = {index: self.joined(index) for index in self.joins}
+        self.node_class = self.node_number = np.zeros(0, np.int64)
+        for cls in self.classes:
+            cls.nodes = cls.nodes[:1].copy()

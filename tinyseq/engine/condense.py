@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable
+from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable, compact, index_type
 from tinyseq.engine.instances import instances as repeated_instances
 from tinyseq.engine.order import components, orient
 from tinyseq.tape import DTYPES, Tape
@@ -23,10 +23,11 @@ def condense(tape: Tape) -> Condensed:
     kind, n = tape.kind, len(tape)
     kinds = tape.kinds
     leaf_kind = np.array([k.op in ("input", "parameter") for k in kinds])
-    inner = np.flatnonzero(~leaf_kind[kind])
+    integers = index_type(n)
+    inner = np.flatnonzero(~leaf_kind[kind]).astype(integers)
     pointers, edges = tape.input_pointers, tape.input_indices
     starts, members = repeated_instances(tape, inner, kinds)
-    state = Condensed([], [], np.full(n, -1, np.int64), np.full(n, -1, np.int64), {})
+    state = Condensed([], [], np.full(n, -1, integers), np.full(n, -1, integers), {})
     for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
         _add_class(tape, state, np.array([leaf]), _add_group(state, 1))
     if sum(length for _, length in members) > MOST_CLASSES:
@@ -50,7 +51,7 @@ def _add_group(state: Condensed, count: int) -> Group:
 
 def _add_class(tape: Tape, state: Condensed, nodes: np.ndarray, group: Group) -> None:
     k = tape.kinds[int(tape.kind[nodes[0]])]
-    rows = tape.rows[nodes]
+    rows = compact(tape.rows[nodes].astype(np.int64))
     cls = Class(
         len(state.classes),
         k.op,
@@ -62,7 +63,7 @@ def _add_class(tape: Tape, state: Condensed, nodes: np.ndarray, group: Group) ->
         k.line,
         nodes,
         rows,
-        tape.arg[nodes],
+        compact(tape.arg[nodes].astype(np.int64)),
         group,
     )
     group.ragged = group.ragged or bool((rows != rows[0]).any())
@@ -78,7 +79,8 @@ def _read(state: Condensed, cls: Class, pointers: np.ndarray, edges: np.ndarray)
         return
     for j in range(arity):
         nodes = edges[pointers[cls.nodes] + j]
-        cls.refs.append(Ref("gather", classes=state.node_class[nodes], numbers=state.node_number[nodes]))
+        classes, numbers = compact(state.node_class[nodes]), compact(state.node_number[nodes])
+        cls.refs.append(Ref("gather", classes=classes, numbers=numbers))
 
 
 __all__ = ["Class", "Condensed", "Group", "Ref", "Unplannable", "components", "condense"]

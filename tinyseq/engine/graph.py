@@ -63,7 +63,7 @@ class Graph:
                 found += [s for ref in term.cls.refs for s in ref.sources()]
         if cls.index not in self.sums:
             found += [s for ref in cls.refs for s in ref.sources()]
-            found += np.unique(self.state.node_class[self.state.joins.get(cls.index, [])]).tolist()
+            found += self.state.joined(cls.index)
         return found
 
 
@@ -140,7 +140,7 @@ def _consumers(graph: Graph) -> None:
         for j, ref in enumerate(cls.refs):
             for source in ref.sources():
                 graph.consumers.setdefault(source, []).append((i, j))
-        for source in np.unique(graph.state.node_class[graph.state.joins.get(i, [])]).tolist():
+        for source in graph.state.joined(i):
             graph.consumers.setdefault(source, []).append((i, 0))
 
 
@@ -175,7 +175,7 @@ def _gradients(graph: Graph) -> None:
         for j, ref in enumerate(cls.refs):
             if differentiable(cls, j):
                 stack.extend(ref.sources())
-        stack.extend(np.unique(graph.state.node_class[graph.state.joins.get(i, [])]).tolist())
+        stack.extend(graph.state.joined(i))
 
 
 # -- sums

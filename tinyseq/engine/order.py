@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable
+from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable, distinct
 from tinyseq.jit import kernel
 
 
@@ -106,10 +106,9 @@ def orient(state: Condensed, first_inner: int) -> None:
     reads: list[set[int]] = [set() for _ in state.groups]
     for cls in state.classes:
         for ref in cls.refs:
-            reads[cls.group.index].update(np.unique(group_of[ref.classes]).tolist())
-        if cls.index in state.joins:
-            joined = state.node_class[state.joins[cls.index]]
-            reads[cls.group.index].update(np.unique(group_of[joined]).tolist())
+            assert ref.classes is not None
+            reads[cls.group.index].update(group_of[distinct(ref.classes)].tolist())
+        reads[cls.group.index].update(group_of[state.joined(cls.index)].tolist())
     done = {state.classes[i].group.index for i in range(first_inner)}
     together = np.zeros(len(state.groups), np.int64)
     for place, members in enumerate(components(reads)):
@@ -125,6 +124,9 @@ def orient(state: Condensed, first_inner: int) -> None:
             ref if simple.start and place[simple.start[0]] == place[simple.source] else simple
             for ref, simple in zip(cls.refs, found, strict=True)
         ]
+        for ref in cls.refs:
+            if ref.classes is not None and ref.numbers is not None:  # the planner makes addresses of them
+                ref.classes, ref.numbers = ref.classes.astype(np.int64), ref.numbers.astype(np.int64)
 
 
 def _order(state: Condensed, groups: list[Group], classes: list[Class], done: set[int]) -> None:

@@ -226,7 +226,9 @@ def plan_tape(tape: Tape, outputs: list[int], loss: int = -1) -> Plan:
     if len(dtypes) > 1:
         raise Unplannable("float32 and float64 on one tape")
     dtype = dtypes.pop() if dtypes else np.dtype(np.float32)
-    return Planner(graph, dtype).build()
+    plan = Planner(graph, dtype).build()
+    state.finish(outputs)
+    return plan
 
 
 __all__ = ["Plan", "Planner", "Ref", "Unit", "plan_tape", "refs_of"]

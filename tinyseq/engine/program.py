@@ -181,9 +181,9 @@ class Program:
     def _view(self, node: int) -> tuple[np.ndarray, bool]:
         """A view of a wanted value, and whether it stays where it is."""
         state = self.plan.graph.state
-        cls = state.classes[int(state.node_class[node])]
+        place, number = state.place(node)
+        cls = state.classes[place]
         layout = self.plan.values[cls.index]
-        number = int(state.node_number[node])
         shape = cls.shape(number)
         stays = layout.storage.space != "leaf"
         if not stays:
@@ -253,5 +253,5 @@ def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
                 node = int(source.nodes[0])
                 limits[node] = min(limits.get(node, (limit, cls.op)), (limit, cls.op))
             stack += [s for ref in source.refs for s in ref.sources()]
-            stack += [int(c) for c in np.unique(graph.state.node_class[graph.state.joins.get(source.index, [])])]
+            stack += graph.state.joined(source.index)
     return limits

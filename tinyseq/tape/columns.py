@@ -10,11 +10,13 @@ import numpy as np
 from tinyseq.errors import TapeError
 from tinyseq.tape.kinds import DTYPES, Kind, Node, Numbered, shape_of
 
+NARROW = np.iinfo(np.int32).max  # columns are 32 bits wide until one of their numbers is above
+
 
 class Columns:
     """A table of nodes that grows in bulk, and what can be read of it."""
 
-    __slots__ = ("_edges", "_kinds", "_n_edges", "_n_flushed", "_ptr", "_table", "n", "stream")
+    __slots__ = ("_edges", "_integers", "_kinds", "_n_edges", "_n_flushed", "_ptr", "_table", "n", "stream")
 
     def __init__(self) -> None:
         self._kinds = Numbered()
@@ -23,9 +25,10 @@ class Columns:
         self.n = 0
         self._n_flushed = 0
         self._n_edges = 0
-        self._table = np.empty((4, 0), np.int64)  # kind, rows, arg, step
-        self._ptr = np.zeros(1, np.int64)
-        self._edges = np.empty(0, np.int64)
+        self._integers: type[np.signedinteger[Any]] = np.int32
+        self._table: np.ndarray = np.empty((4, 0), self._integers)  # kind, rows, arg, step
+        self._ptr: np.ndarray = np.zeros(1, self._integers)
+        self._edges: np.ndarray = np.empty(0, self._integers)
 
     def flush(self) -> None:
         """Move what was recorded into the columns."""
@@ -46,27 +49,43 @@ class Columns:
     ) -> int:
         """Write nodes into the columns, behind those that are there. Returns the index of the first."""
         first, n, m = self._n_flushed, len(n_inputs), len(inputs)
-        self._reserve(first + n, self._n_edges + m)
-        block = self._table[:, first : first + n]
+        if n and max(np.max(rows), np.max(arg)) > NARROW:
+            self._widen()
+        block, ends, edges = self._room(n, m)
         block[0], block[1], block[2], block[3] = kind, rows, arg, step
-        np.cumsum(n_inputs, out=self._ptr[first + 1 : first + n + 1])
-        self._ptr[first + 1 : first + n + 1] += self._n_edges
-        self._edges[self._n_edges : self._n_edges + m] = inputs
+        ends[:] = np.cumsum(n_inputs) + self._n_edges
+        edges[:] = inputs
         self._n_flushed = first + n
         self._n_edges += m
         return first
 
+    def _room(self, nodes: int, edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The columns of so many nodes more, (4, nodes); where the inputs of each end; the inputs."""
+        n, m = self._n_flushed, self._n_edges
+        self._reserve(n + nodes, m + edges)
+        return self._table[:, n : n + nodes], self._ptr[n + 1 : n + nodes + 1], self._edges[m : m + edges]
+
     def _reserve(self, nodes: int, edges: int) -> None:
+        """Room for so many in all, and an eighth more."""
+        if max(nodes, edges) > NARROW:
+            self._widen()
         if nodes > self._table.shape[1]:
-            grown = np.empty((4, max(nodes, 2 * self._table.shape[1])), np.int64)
+            grown = np.empty((4, nodes + nodes // 8 + 64), self._integers)
             grown[:, : self._n_flushed] = self._table[:, : self._n_flushed]
-            ptr = np.zeros(grown.shape[1] + 1, np.int64)
+            ptr = np.zeros(grown.shape[1] + 1, self._integers)
             ptr[: self._n_flushed + 1] = self._ptr[: self._n_flushed + 1]
             self._table, self._ptr = grown, ptr
         if edges > len(self._edges):
-            wider = np.empty(max(edges, 2 * len(self._edges)), np.int64)
+            wider = np.empty(edges + edges // 8 + 64, self._integers)
             wider[: self._n_edges] = self._edges[: self._n_edges]
             self._edges = wider
+
+    def _widen(self) -> None:
+        """Columns of 64 bits from now on."""
+        if self._integers is not np.int64:
+            self._integers = np.int64
+            self._table, self._ptr = self._table.astype(np.int64), self._ptr.astype(np.int64)
+            self._edges = self._edges.astype(np.int64)
 
     def cut(self, length: int) -> None:
         """Take all nodes off again but for the first."""

@@ -180,12 +180,24 @@ class Recorder(Columns):
         n_inputs: np.ndarray,
         inputs: np.ndarray,
     ) -> int:
-        """Append many nodes at once (unfolding is this). Returns the index of the first."""
+        """Append many nodes at once. Returns the index of the first."""
         self.flush()
         self.recording_known = None
         first = self.put(kind, rows, arg, step, n_inputs, inputs)
         self.n = self._n_flushed
         return first
+
+    def room(self, nodes: int, edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The columns of so many nodes more, (4, nodes); where the inputs of each end; the inputs. Whoever fills them
+        (unfolding does) then calls ``grow``."""
+        self.flush()
+        self.recording_known = None
+        return self._room(nodes, edges)
+
+    def grow(self, nodes: int, edges: int) -> None:
+        """Count the nodes that ``room`` was made for."""
+        self.n = self._n_flushed = self.n + nodes
+        self._n_edges += edges
 
     def flush(self) -> None:
         """Move what was recorded one by one into the columns."""
@@ -205,6 +217,7 @@ class Recorder(Columns):
             else:
                 self._kinds = Numbered(known.kinds)
                 self._table, self._ptr, self._edges = [column.copy() for column in known.columns]
+                self._integers = self._table.dtype.type
                 self._n_flushed, self._n_edges = self.n, len(self._edges)
             self.recording_known = known
         else:

@@ -71,7 +71,7 @@ def _chosen(step: np.ndarray, total: int, most: int) -> list[int]:
 
 
 def _positions(tape: Tape, nodes: np.ndarray, excerpt: Excerpt) -> np.ndarray:
-    position = tape.step[nodes].copy()
+    position = tape.step[nodes].astype(np.int64)
     for place in np.flatnonzero(position < 0).tolist():
         i = int(nodes[place])
         known = excerpt.found.get(i)
