@@ -15,6 +15,7 @@ def verify_plan(plan: Plan) -> None:
     """Raise TapeError naming the first instruction that would leave its storages or read what nobody wrote."""
     assembler = Assembler(plan)
     written: set[int] = {s.index for s in plan.storages if s.space == "leaf" or s.data is not None}
+    summed: set[int] = set()
     for place, block in enumerate(plan.blocks):
         for instruction in block.instructions:
             where = f"block {place} ({block.phase}: {block.note}), {instruction.kernel.name}"
@@ -31,6 +32,9 @@ def verify_plan(plan: Plan) -> None:
                 if storage.index not in written and storage.space != "origin" and not block.recurrent:
                     raise TapeError(f"{where}: reads {storage.what!r}, which nothing has written")
             written.add(target.index)
+            if target.index in assembler.chunked and target.index in summed and not adds:
+                raise TapeError(f"{where}: overwrites {target.what!r}, to which another sum was written before")
+            summed.add(target.index)
             if block.recurrent:
                 written.update(i.operands[0].storage.index for i in block.instructions)
     _overlaps(plan)
