@@ -30,11 +30,11 @@ def main() -> None:
     net = nn.OutputRecurrence(2, HIDDEN, 2, rng=np.random.default_rng(0))
     with ts.Tape() as tape:
         net.outputs(np.zeros((4, 1, 2), np.float32))
-        h = [ts.Tensor(tape, node.index, node.shape, 0) for node in tape.nodes() if node.name == "h"]
+        h = [ts.Tensor.at(tape, node.index) for node in tape.nodes() if node.name == "h"]
         print(f"units on the way h(t−1) → o(t−1) → h(t), free running: {path_length(h[0], h[1])}")
     with ts.Tape() as forced:
         net.loss(np.zeros((4, 1, 2), np.float32), np.zeros((4, 1), int))
-        h = [ts.Tensor(forced, node.index, node.shape, 0) for node in forced.nodes() if node.name == "h"]
+        h = [ts.Tensor.at(forced, node.index) for node in forced.nodes() if node.name == "h"]
         print(f"under teacher forcing there is no way from h(t−1) to h(t): {path_length(h[0], h[1])}")
     viz.draw(tape, args.output / "fig_10_04.svg")
     viz.draw(net, args.output / "fig_10_04_folded.svg", view="folded")

@@ -21,7 +21,7 @@ def ways(tau: int) -> tuple[int | None, int | None]:
     with ts.Tape() as tape:
         roots = tree.unfold(ts.Tree.balanced(tau), np.zeros((tau, 1, 2), np.float32)).roots
         first = next(n for n in tape.nodes() if n.op == "tanh")
-        over_tree = path_length(ts.Tensor(tape, first.index, first.shape, 0), roots)
+        over_tree = path_length(ts.Tensor.at(tape, first.index), roots)
     with ts.Tape():
         unfolded = ts.unfold(chain, ts.Chain(tau), np.zeros((tau, 1, 2), np.float32), chain.initial_state(1))
         return over_tree, path_length(unfolded.state(0), unfolded.state(tau - 1))
