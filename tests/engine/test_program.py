@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from tests.engine.agreement import compare as compare_results
 from tests.engine.agreement import leaves, names_of, poison, reference, results_of
 from tinyseq.engine.plan import Plan, plan_tape
 from tinyseq.engine.program import Program, wanted_threads
+from tinyseq.engine.threads import Pace
 from tinyseq.errors import DataError
 
 
@@ -135,3 +139,29 @@ def test_not_a_number_passes_through() -> None:
     program.run()
     assert np.isnan(program.value(loss.index))
     assert all(np.isnan(g).any() for g in program.gradients().values())
+
+
+def paced(pace: Pace, costs: Callable[[int], tuple[float, float]], runs: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which of the two was run each time, on a clock of our own: "t" together, "a" alone."""
+    clock, chosen = [0.0], []
+
+    def take(name: str, seconds: float) -> None:
+        chosen.append(name)
+        clock[0] += seconds
+
+    monkeypatch.setattr("tinyseq.engine.threads.time.perf_counter", lambda: clock[0])
+    for k in range(runs):
+        together, alone = costs(k)
+        pace.run(partial(take, "t", together), partial(take, "a", alone))
+    return "".join(chosen)
+
+
+def test_threads_run_together_where_that_is_faster_and_seldom_try_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = paced(Pace(), lambda k: (1.0, 2.0), 1000, monkeypatch)
+    assert 5 <= chosen.count("a") <= 20
+
+
+def test_a_held_processor_makes_runs_alone_until_it_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = paced(Pace(), lambda k: (50.0 if 100 <= k < 300 else 1.0, 2.0), 500, monkeypatch)
+    assert chosen[100:300].count("t") <= 30, "each costs fifty"
+    assert "a" not in chosen[340:345] and chosen[340:].count("t") > 150

@@ -115,20 +115,22 @@ class Pace:
 
     Threads that wait for each other lose when another process holds a processor: a run that takes milliseconds
     together can then take a hundred. Both give the same numbers, so the faster is taken, and the other is
-    tried again from time to time.
+    tried again from time to time: the more seldom, the more often it lost.
     """
 
-    TRY_AGAIN = 8
+    SOONEST, LATEST_ALONE, LATEST_TOGETHER = 8, 64, 16
 
     def __init__(self) -> None:
         self.together = self.alone = float("inf")
         self.runs = 0
+        self.wait, self.next_trial = self.SOONEST, 3
 
     def run(self, together: Callable[[], None], alone: Callable[[], None]) -> None:
         """Run one of the two."""
         self.runs += 1
-        untried = self.runs == 3 and self.alone == float("inf")
-        pick_alone = untried or (self.together > self.alone) != (self.runs % self.TRY_AGAIN == 0)
+        prefers_alone = self.together > self.alone
+        trial = self.runs == self.next_trial
+        pick_alone = prefers_alone != trial
         start = time.perf_counter()
         (alone if pick_alone else together)()
         took = time.perf_counter() - start
@@ -136,6 +138,12 @@ class Pace:
             self.alone = min(took, 1.3 * self.alone)
         elif self.runs > 1:  # the first run meets cold memory
             self.together = min(took, 1.4 * self.together)
+        if (self.together > self.alone) != prefers_alone:
+            self.wait, self.next_trial = self.SOONEST, self.runs + self.SOONEST
+        elif trial:
+            # Whoever runs alone by mistake loses half the machine: look sooner if the others are back.
+            self.wait = min(2 * self.wait, self.LATEST_TOGETHER if prefers_alone else self.LATEST_ALONE)
+            self.next_trial = self.runs + self.wait
 
 
 WORKERS = Workers()
