@@ -161,6 +161,12 @@ def test_threads_run_together_where_that_is_faster_and_seldom_try_alone(monkeypa
     assert 5 <= chosen.count("a") <= 20
 
 
+def test_single_slow_runs_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that is away for a moment now and then is no reason to do without it."""
+    chosen = paced(Pace(), lambda k: (5.0 if k % 7 < 2 else 1.0, 2.0), 1000, monkeypatch)
+    assert chosen.count("a") <= 25
+
+
 def test_a_held_processor_makes_runs_alone_until_it_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = paced(Pace(), lambda k: (50.0 if 100 <= k < 300 else 1.0, 2.0), 500, monkeypatch)
     assert chosen[100:300].count("t") <= 30, "each costs fifty"

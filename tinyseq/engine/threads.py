@@ -7,7 +7,9 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 
 from llvmlite import ir
 from numba import types
@@ -121,28 +123,35 @@ class Pace:
     SOONEST, LATEST_ALONE, LATEST_TOGETHER = 8, 64, 16
 
     def __init__(self) -> None:
-        self.together = self.alone = float("inf")
+        self._together: deque[float] = deque(maxlen=5)  # seconds of the last runs: their median tells, as one of them
+        self._alone: deque[float] = deque(maxlen=5)  # may have met a moment when a processor was away
         self.runs = 0
         self.wait, self.next_trial = self.SOONEST, 3
+
+    @property
+    def prefers_alone(self) -> bool:
+        """Whether runs alone are the faster ones."""
+        return len(self._together) == 5 and bool(self._alone) and median(self._together) > median(self._alone)
 
     def run(self, together: Callable[[], None], alone: Callable[[], None]) -> None:
         """Run one of the two."""
         self.runs += 1
-        prefers_alone = self.together > self.alone
-        trial = self.runs == self.next_trial
-        pick_alone = prefers_alone != trial
+        before, trial = self.prefers_alone, self.runs == self.next_trial
+        pick_alone = before != trial
         start = time.perf_counter()
         (alone if pick_alone else together)()
         took = time.perf_counter() - start
         if pick_alone:
-            self.alone = min(took, 1.3 * self.alone)
+            self._alone.append(took)
         elif self.runs > 1:  # the first run meets cold memory
-            self.together = min(took, 1.4 * self.together)
-        if (self.together > self.alone) != prefers_alone:
+            if before and took < median(self._alone):
+                self._together.clear()  # the others are back
+            self._together.append(took)
+        if self.prefers_alone != before:
             self.wait, self.next_trial = self.SOONEST, self.runs + self.SOONEST
         elif trial:
             # Whoever runs alone by mistake loses half the machine: look sooner if the others are back.
-            self.wait = min(2 * self.wait, self.LATEST_TOGETHER if prefers_alone else self.LATEST_ALONE)
+            self.wait = min(2 * self.wait, self.LATEST_TOGETHER if before else self.LATEST_ALONE)
             self.next_trial = self.runs + self.wait
 
 
