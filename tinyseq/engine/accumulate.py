@@ -44,7 +44,7 @@ def values_read(graph: Graph) -> set[int]:
         cls = graph.classes[stack.pop()]
         if cls.op in VIEWS:
             sources = [s for ref in cls.refs for s in ref.sources()]
-            sources += np.unique(graph.state.node_class[graph.state.joins.get(cls.index, [])]).tolist()
+            sources += graph.state.joined(cls.index)
             stack += [s for s in sources if s not in found]
             found.update(sources)
     return found

@@ -15,14 +15,17 @@ from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address
 Part = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def flat_size(plan: Plan) -> int:
-    """Elements of the flat gradient: each parameter's begins at a multiple of a vector."""
-    return sum(aligned_size(s) for s in plan.storages if s.space == "grads")
-
-
-def aligned_size(storage: Storage) -> int:
-    """Elements of a gradient up to where the next begins."""
-    return -(-storage.size // ALIGN) * ALIGN
+def flat_places(plan: Plan) -> tuple[dict[int, range], int]:
+    """Where the gradient of each parameter (by its storage) lies in the flat gradient, up to where the next begins, a
+    multiple of a vector; and the elements of all."""
+    places: dict[int, range] = {}
+    total = 0
+    for storage in plan.storages:
+        if storage.space == "grads":
+            end = total + -(-storage.size // ALIGN) * ALIGN
+            places[storage.index] = range(total, end)
+            total = end
+    return places, total
 
 
 class Assembler:
@@ -86,15 +89,16 @@ class Assembler:
         """Rows of an instruction in a block of one level."""
         if 0 not in instruction.vary:
             return instruction.d[0]
-        coefficient, key = instruction.vary[0]
-        return coefficient * int(self.column(block, key)[0])
+        return self.only(block, instruction.vary[0])
 
     def fixed(self, block: Block, address: Address) -> int:
         """Where an operand begins in a block of one level."""
-        if not address.vary:
-            return address.offset
-        coefficient, key = address.vary
-        return address.offset + coefficient * int(self.column(block, key)[0])
+        return address.offset + (self.only(block, address.vary) if address.vary else 0)
+
+    def only(self, block: Block, vary: tuple[int, Any]) -> int:
+        """A varying number in a block of one level."""
+        coefficient, key = vary
+        return coefficient * int(self.column(block, key)[0])
 
     def dealt(self, blocks: list[Block]) -> None:
         """Instructions that don't depend on each other, each thread taking the next."""
@@ -106,29 +110,21 @@ class Assembler:
 
     def add_threads(self) -> None:
         """Add the threads' gradients to the first thread's, each thread a part of them."""
-        total = flat_size(self.plan)
+        places, total = flat_places(self.plan)
         origin = Storage(-2, 0)
         header = self.begin(1, sync=0)
-        for start, size in self.own_ranges():
-            low, high = self.share(size)
+        ranges: list[range] = []  # neighbours joined
+        for index in sorted(self.own):
+            place = places[index]
+            joins = bool(ranges) and ranges[-1].stop == place.start
+            ranges.append(range(ranges.pop().start, place.stop) if joins else place)
+        for place in ranges:
+            low, high = self.share(len(place))
             for other in range(1, self.threads):
-                operands = [Address(origin, start + low), Address(origin, other * total + start + low)]
+                first = place.start + low
+                operands = [Address(origin, first), Address(origin, other * total + first)]
                 self.instruction(Instruction(ADD_TO, operands, [1, 0, 0, 1, high - low]), {}, "alone")
         self.end(header)
-
-    def own_ranges(self) -> list[tuple[int, int]]:
-        """(start, size) in the flat gradient of what each thread has its own of, neighbours joined."""
-        ranges: list[tuple[int, int]] = []
-        place = 0
-        for storage in self.plan.storages:
-            if storage.space != "grads":
-                continue
-            size = aligned_size(storage)
-            if storage.index in self.own:
-                joins = bool(ranges) and sum(ranges[-1]) == place
-                ranges[-1:] = [(ranges[-1][0], ranges[-1][1] + size)] if joins else [*ranges[-1:], (place, size)]
-            place += size
-        return ranges
 
     def begin(self, levels: int, sync: int, backwards: bool = False, alone: bool = False) -> int:
         """The header of a block; returns its place."""

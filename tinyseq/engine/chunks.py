@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tinyseq.engine.kernels import PACK
+from tinyseq.engine.kernels import PACK, ROWS_AT_ONCE
 from tinyseq.engine.layout import Address, Block, Instruction, Storage
 
 CHUNK_BYTES = 1 << 18
-LEAST_ROWS = 128
 START, ROWS, ADDS = ("chunk", "start"), ("chunk", "rows"), ("chunk", "adds")
 
 
@@ -85,7 +84,7 @@ def chunk_rows(instructions: Sequence[Instruction], itemsize: int) -> int:
     """Rows of a chunk, so that what all sums read of it stays in a second-level cache."""
     widths = {a.storage.index: abs(stride) for i in instructions for a, stride in zip(i.operands, i.sums, strict=True)}
     each = max(sum(widths.values()) * itemsize, 1)
-    return max(CHUNK_BYTES // each // LEAST_ROWS, 1) * LEAST_ROWS
+    return max(CHUNK_BYTES // each // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
 
 
 def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[np.ndarray, np.ndarray]:

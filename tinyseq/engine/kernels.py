@@ -28,7 +28,7 @@ def _pack(d, y, w):
     pack(w, 0, d[6], d[7], d[4], d[5], y, 0)
 
 
-_ROWS_AT_ONCE = 128  # of a panel of 64 columns: 32 KiB, a first-level cache
+ROWS_AT_ONCE = 128  # of a panel of 64 columns: 32 KiB, a first-level cache
 _COLUMNS_AT_ONCE = 512  # of a block: 256 KiB, a second-level cache
 _ENOUGH = 32  # rows and columns from which on copies are worth making
 
@@ -45,7 +45,7 @@ def _weight_gradient(d, y, x, g):
     if rows < _ENOUGH or m < _ENOUGH or n < _ENOUGH:
         gemm(m, n, rows, x, 0, 1, d[2], g, 0, d[3], width, y, 0, d[1], accumulate)
         return
-    most, lanes = min(rows, _ROWS_AT_ONCE), lane_count(y.dtype)
+    most, lanes = min(rows, ROWS_AT_ONCE), lane_count(y.dtype)
     tall, wide = min(m, _COLUMNS_AT_ONCE), min(n, _COLUMNS_AT_ONCE)
     left_size, right_size = packed_size(most, tall, lanes), packed_size(most, wide, width)
     copies = np.empty(left_size + right_size + width, y.dtype)

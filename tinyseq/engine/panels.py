@@ -10,6 +10,7 @@ with b_ks = ld, b_js = width. Offsets and strides count elements, of any sign.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,21 +29,22 @@ def panel_width(dtype: Any) -> int:
     return HOST.panel_width(np.dtype(dtype).itemsize)
 
 
-@overload(panel_width)
-def _panel_width_in_kernels(dtype):  # type: ignore[no-untyped-def]
-    width = HOST.panel_width(dtype.dtype.bitwidth // 8)
-    return lambda dtype: width
-
-
 def lane_count(dtype: Any) -> int:
     """Columns in a panel of one vector for `dtype`; in kernels the argument is an array or its dtype."""
     return HOST.lanes(np.dtype(dtype).itemsize)
 
 
-@overload(lane_count)
-def _lane_count_in_kernels(dtype):  # type: ignore[no-untyped-def]
-    lanes = HOST.lanes(dtype.dtype.bitwidth // 8)
-    return lambda dtype: lanes
+def _in_kernels(function: Callable[[Any], int], count: Callable[[int], int]) -> None:
+    """Let kernels call a function of a dtype, which is `count` of its itemsize."""
+
+    @overload(function)
+    def define(dtype):  # type: ignore[no-untyped-def]
+        number = count(dtype.dtype.bitwidth // 8)
+        return lambda dtype: number
+
+
+_in_kernels(panel_width, HOST.panel_width)
+_in_kernels(lane_count, HOST.lanes)
 
 
 @register_jitable

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from tinyseq.engine.assemble import Assembler, Part, aligned_size, flat_size
+from tinyseq.engine.assemble import Assembler, Part, flat_places
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.threads import WORKERS, Pace, available
 from tinyseq.engine.vm import run
@@ -68,14 +68,12 @@ class Program:
 
     def _place_grads(self) -> None:
         self._grads = [s for s in self.plan.storages if s.space == "grads"]
-        self._grad_places: dict[int, int] = {}
         self._placed = False
-        total = 0
-        for storage in self._grads:
-            self._grad_places[storage.node] = total
-            total += aligned_size(storage)
-        assert total == flat_size(self.plan)
-        self.grads = aligned(max(total * self.threads, 1), self.dtype)  # the gradients, then those of other threads
+        places, self._grads_size = flat_places(self.plan)
+        self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
+        self.grads = aligned(
+            max(self._grads_size * self.threads, 1), self.dtype
+        )  # the gradients, then those of other threads
         self.grads[:] = 0
         origin = (address_of(self.grads) - address_of(self.arena)) // self.dtype.itemsize
         for storage in self._grads:
@@ -138,7 +136,7 @@ class Program:
         code, _, (places, storages, constants) = part
         origin = (address_of(self.grads) - self._addresses[0]) // self.dtype.itemsize
         bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
-        bases[self._own] += thread * flat_size(self.plan)
+        bases[self._own] += thread * self._grads_size
         code[places] = constants + bases[storages]
 
     def run(self) -> None:

@@ -47,10 +47,10 @@ def _index_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int,
     return shape[1:], dtypes[0]
 
 
-def _index_call(target: str, source: str, site: Site, partial: bool) -> list[Call]:
-    n = size(site.shape)
-    at = (site.arg * n, 0) if partial else (0, site.arg * n)
-    return [block(target, source, 1, n, 0, 0, *at, partial=partial)]
+def _rows_call(target: str, source: str, site: Site, row: int, partial: bool) -> list[Call]:
+    """Copy the result's elements from row ``arg`` on, rows being ``row`` elements long, or (partial) back to there."""
+    at = (site.arg * row, 0) if partial else (0, site.arg * row)
+    return [block(target, source, 1, size(site.shape), 0, 0, *at, partial=partial)]
 
 
 register(
@@ -60,8 +60,8 @@ register(
         "[t]",
         "y = a[t] along the first axis",
         _index_shape,
-        lambda site: _index_call("y", "x0", site, False),
-        {0: lambda site: _index_call("gx0", "g", site, True)},
+        lambda site: _rows_call("y", "x0", site, size(site.shape), False),
+        {0: lambda site: _rows_call("gx0", "g", site, size(site.shape), True)},
         {0: ()},
     )
 )
@@ -74,13 +74,6 @@ def _window_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int
     return shape, dtypes[0]  # the caller replaces the first axis: it may differ from step to step
 
 
-def _window_call(target: str, source: str, site: Site, partial: bool) -> list[Call]:
-    row = size(site.shape[1:])
-    n = size(site.shape)
-    at = (site.arg * row, 0) if partial else (0, site.arg * row)
-    return [block(target, source, 1, n, 0, 0, *at, partial=partial)]
-
-
 register(
     Op(
         "window",
@@ -88,8 +81,8 @@ register(
         "[i:j]",
         "y = a[i : i + rows] along the first axis",
         _window_shape,
-        lambda site: _window_call("y", "x0", site, False),
-        {0: lambda site: _window_call("gx0", "g", site, True)},
+        lambda site: _rows_call("y", "x0", site, size(site.shape[1:]), False),
+        {0: lambda site: _rows_call("gx0", "g", site, size(site.shape[1:]), True)},
         {0: ()},
     )
 )

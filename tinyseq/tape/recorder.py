@@ -290,10 +290,6 @@ class Recorder(Columns):
         known = self._cell_names.get(id(cell))
         return None if known is None else known[1]
 
-    def knows(self, cell: object) -> bool:
-        """Whether a cell has been called on this tape."""
-        return id(cell) in self._cell_names
-
     def cell_name(self, cell: object, wanted: str) -> str:
         """A scope name for this cell, unique on this tape."""
         known = self._cell_names.get(id(cell))
