@@ -71,9 +71,8 @@ class Program:
         self._placed = False
         places, self._grads_size = flat_places(self.plan)
         self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
-        self.grads = aligned(
-            max(self._grads_size * self.threads, 1), self.dtype
-        )  # the gradients, then those of other threads
+        # the gradients, then those of other threads
+        self.grads = aligned(max(self._grads_size * self.threads, 1), self.dtype)
         self.grads[:] = 0
         origin = (address_of(self.grads) - address_of(self.arena)) // self.dtype.itemsize
         for storage in self._grads:

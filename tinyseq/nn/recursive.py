@@ -34,9 +34,8 @@ class TreeCell(Module):
 
     def __call__(self, *children: Any, x: Any = None, at: int | None = None) -> Any:
         tape = Tape.current()
-        if (
-            tape.name_of(self) is None
-        ):  # only for the order: a parameter that comes later has its leaf where it is first used
+        if tape.name_of(self) is None:
+            # only for the order: a parameter that comes later has its leaf where it is first used
             for parameter in self.parameters():
                 as_tensor(parameter)
         outer = tape.enter(tape.cell_name(self, self.name), at)
