@@ -57,7 +57,7 @@ def leaves(tape: ts.Tape) -> list[int]:
 
 
 def planned(tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Results:
-    """The same by plan, verified, run twice over poisoned memory with the same bits."""
+    """The same by plan, verified, run over poisoned memory with the same bits each time."""
     try:
         plan = plan_tape(tape, wanted, loss)
     except Unplannable as reason:
@@ -67,16 +67,17 @@ def planned(tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Re
 
 
 def run_plan(plan: Plan, tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Results:
-    """Run a plan twice over poisoned memory; both runs must give the same bits."""
+    """Run a plan over poisoned memory, twice and with the threads' work done in turn; all must give the same bits."""
     program = Program(plan, threads)
     runs = []
-    for _ in range(2):
+    for run in (program.run_together, program.run_together, program.run_in_turn):
         program.bind({i: tape.executor.value(i) for i in leaves(tape)})
         poison(program)
-        program.run()
+        run()
         runs.append(results_of(program, wanted, loss, tape))
-    for first, second in zip(entries(runs[0]), entries(runs[1]), strict=True):
+    for first, second, in_turn in zip(*map(entries, runs), strict=True):
         np.testing.assert_array_equal(first, second, "two runs differ")
+        np.testing.assert_array_equal(first, in_turn, "the threads' work done in turn differs")
     runs[0].plan = plan
     return runs[0]
 

@@ -194,5 +194,5 @@ def test_a_layer_norm_in_a_loop_zeroes_nothing_of_its_own_and_is_shared_by_rows(
         loss = ts.sum(ts.unfold(step, ts.Chain(T), x, ts.zeros((B, H))).outputs)
     plan = plan_of(loss)
     assert set(zeroed(plan)) <= {"∂L/∂tanh"}
-    modes = {Assembler(plan, 0, 2).mode(block) for block in plan.blocks if block.recurrent}
+    modes = {Assembler(plan, (0,), 2).mode(block) for block in plan.blocks if block.recurrent}
     assert modes == {"rows"}

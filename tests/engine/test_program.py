@@ -11,9 +11,9 @@ import pytest
 import tinyseq as ts
 from tests.engine.agreement import compare as compare_results
 from tests.engine.agreement import leaves, names_of, poison, reference, results_of
+from tinyseq.engine.pace import Pace
 from tinyseq.engine.plan import Plan, plan_tape
 from tinyseq.engine.program import Program, wanted_threads
-from tinyseq.engine.threads import Pace
 from tinyseq.errors import DataError
 
 
@@ -149,7 +149,7 @@ def paced(pace: Pace, costs: Callable[[int], tuple[float, float]], runs: int, mo
         chosen.append(name)
         clock[0] += seconds
 
-    monkeypatch.setattr("tinyseq.engine.threads.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("tinyseq.engine.pace.time.perf_counter", lambda: clock[0])
     for k in range(runs):
         together, alone = costs(k)
         pace.run(partial(take, "t", together), partial(take, "a", alone))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -34,16 +35,21 @@ class Assembler:
     Threads share a block in one of these ways: each takes some rows of every member (a chain), some members of every
     level (a tree, or all members at once), chunks of the rows that are summed (gradients of weights; `own` are then
     gradients of which each thread has its own), or some of instructions that don't depend on each other.
+
+    A program for `shares` of several threads does their work in turn. What it computes are the same numbers, to the
+    bit, as when each thread does its own.
     """
 
-    def __init__(self, plan: Plan, thread: int = 0, threads: int = 1) -> None:
-        self.plan, self.thread, self.threads = plan, thread, threads
+    def __init__(self, plan: Plan, shares: Sequence[int] = (0,), threads: int = 1) -> None:
+        self.plan, self.shares, self.threads = plan, shares, threads
+        self.thread = shares[0]  # whose share is being written
         self.code: list[int] = []
         self.tables: list[np.ndarray] = []
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
         self._starts: dict[int, np.ndarray] = {}
         self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
+        self.flat_size = flat_places(plan)[1]
         self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -61,6 +67,12 @@ class Assembler:
         tables = np.concatenate(self.tables) if self.tables else np.zeros(1, np.int64)
         return np.array(self.code, np.int64), tables.astype(np.int64), (moves[0], moves[1], moves[2])
 
+    def in_turn(self) -> Iterator[int]:
+        """Write the shares one after the other."""
+        for thread in self.shares:
+            self.thread = thread
+            yield thread
+
     def chunks(self, blocks: list[Block]) -> None:
         """Sums over rows: those over the same rows take each chunk in turn."""
         of_rows: dict[int, list[tuple[Block, Instruction]]] = {}
@@ -69,21 +81,32 @@ class Assembler:
                 of_rows.setdefault(self.rows(block, instruction), []).append((block, instruction))
         for place, (rows, sums) in enumerate(of_rows.items()):
             chunk = chunks.chunk_rows([i for _, i in sums], self.plan.dtype.itemsize)
-            starts, counts = chunks.share_of_chunks(rows, chunk, self.thread, self.threads)
-            levels = len(starts)
-            adds = (np.arange(levels) > 0).astype(np.int64)
-            self.tables += [starts, counts, adds]
-            header = self.begin(levels, sync=int(place == len(of_rows) - 1))
-            self.table_size += 3 * levels
-            columns: dict[Any, tuple[int, int | None]] = {}
-            columns |= {chunks.START: (0, None), chunks.ROWS: (levels, None), chunks.ADDS: (2 * levels, None)}
-            for block, instruction in sums:
-                places = [self.fixed(block, address) for address in instruction.operands]
-                target = instruction.operands[0].storage.index
-                # By rows, sums stand in another order than planned: whoever comes first overwrites.
-                self.instruction(chunks.in_chunks(instruction, places, target in self.own), columns, "chunks")
-                self.own.add(target)
-            self.end(header)
+            begun = frozenset(self.own)
+            for _ in self.in_turn():
+                self.share_of_chunks(sums, rows, chunk, begun, sync=int(place == len(of_rows) - 1))
+
+    def share_of_chunks(
+        self, sums: list[tuple[Block, Instruction]], rows: int, chunk: int, begun: Set[int], sync: int
+    ) -> None:
+        """A thread's chunks of the rows that sums share; it adds to the sums that have `begun`."""
+        starts, counts = chunks.share_of_chunks(rows, chunk, self.thread, self.threads)
+        levels = len(starts)
+        adds = (np.arange(levels) > 0).astype(np.int64)
+        self.tables += [starts, counts, adds]
+        header = self.begin(levels, sync)
+        self.table_size += 3 * levels
+        columns: dict[Any, tuple[int, int | None]] = {}
+        columns |= {chunks.START: (0, None), chunks.ROWS: (levels, None), chunks.ADDS: (2 * levels, None)}
+        written = set(begun)
+        for block, instruction in sums:
+            places = [self.fixed(block, address) for address in instruction.operands]
+            places[0] += self.thread * self.flat_size
+            target = instruction.operands[0].storage.index
+            # By rows, sums stand in another order than planned: whoever comes first overwrites.
+            self.instruction(chunks.in_chunks(instruction, places, target in written), columns, "chunks")
+            written.add(target)
+        self.own |= written
+        self.end(header)
 
     def rows(self, block: Block, instruction: Instruction) -> int:
         """Rows of an instruction in a block of one level."""
@@ -104,13 +127,14 @@ class Assembler:
         """Instructions that don't depend on each other, each thread taking the next."""
         header = self.begin(1, sync=1)
         every = [instruction for block in blocks for instruction in block.instructions]
-        for instruction in every[self.thread :: self.threads]:
-            self.instruction(instruction, {}, "dealt")
+        for thread in self.shares:
+            for instruction in every[thread :: self.threads]:
+                self.instruction(instruction, {}, "dealt")
         self.end(header)
 
     def add_threads(self) -> None:
         """Add the threads' gradients to the first thread's, each thread a part of them."""
-        places, total = flat_places(self.plan)
+        places, _ = flat_places(self.plan)
         origin = Storage(-2, 0)
         header = self.begin(1, sync=0)
         ranges: list[range] = []  # neighbours joined
@@ -118,18 +142,20 @@ class Assembler:
             place = places[index]
             joins = bool(ranges) and ranges[-1].stop == place.start
             ranges.append(range(ranges.pop().start, place.stop) if joins else place)
-        for place in ranges:
-            low, high = self.share(len(place))
-            for other in range(1, self.threads):
-                first = place.start + low
-                operands = [Address(origin, first), Address(origin, other * total + first)]
-                self.instruction(Instruction(ADD_TO, operands, [1, 0, 0, 1, high - low]), {}, "alone")
+        for _ in self.in_turn():
+            for place in ranges:
+                low, high = self.share(len(place))
+                for other in range(1, self.threads):
+                    first = place.start + low
+                    operands = [Address(origin, first), Address(origin, other * self.flat_size + first)]
+                    self.instruction(Instruction(ADD_TO, operands, [1, 0, 0, 1, high - low]), {}, "alone")
         self.end(header)
 
     def begin(self, levels: int, sync: int, backwards: bool = False, alone: bool = False) -> int:
         """The header of a block; returns its place."""
         header = len(self.code)
-        self.code += [levels, int(backwards), 0, self.table_size, int(alone), sync if self.threads > 1 else 0]
+        waits = self.threads > len(self.shares)
+        self.code += [levels, int(backwards), 0, self.table_size, int(alone), sync if waits else 0]
         return header
 
     def end(self, header: int) -> None:
@@ -186,21 +212,24 @@ class Assembler:
         alone = self.threads > 1 and mode == "single"
         each_level = block.recurrent and mode == "members"
         header = self.begin(block.levels, 2 if each_level else 1, block.backwards, alone)
-        columns: dict[Any, tuple[int, int | None]] = {}
         size = 0
-        for instruction in block.instructions:
-            for key in self.keys(instruction):
-                if key not in columns:
-                    column = self.column(block, key, mode)
-                    if (column == column[0]).all():
-                        columns[key] = (-1, int(column[0]))
-                    else:
-                        columns[key] = (size, None)
-                        self.tables.append(column)
-                        size += len(column)
+        for thread in self.in_turn():
+            if mode == "single" and thread != self.shares[0]:
+                continue
+            columns: dict[Any, tuple[int, int | None]] = {}
+            for instruction in block.instructions:
+                for key in self.keys(instruction):
+                    if key not in columns:
+                        column = self.column(block, key, mode)
+                        if (column == column[0]).all():
+                            columns[key] = (-1, int(column[0]))
+                        else:
+                            columns[key] = (size, None)
+                            self.tables.append(column)
+                            size += len(column)
+            for instruction in block.instructions:
+                self.instruction(instruction, columns, mode)
         self.table_size += size
-        for instruction in block.instructions:
-            self.instruction(instruction, columns, mode)
         self.end(header)
 
     @staticmethod

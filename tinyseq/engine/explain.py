@@ -198,7 +198,7 @@ class Explanation(Words):
         threads = wanted_threads(self.plan)
         if threads == 1:
             return ["Threads: one; there is one processor, or less work than waking another thread is worth."]
-        assembler, shared = Assembler(self.plan, 0, threads), Counter[str]()
+        assembler, shared = Assembler(self.plan, (0,), threads), Counter[str]()
         for kind, blocks in grouped(self.plan.blocks, assembler.chunked):
             shared[kind if kind != "alone" else assembler.mode(blocks[0])] += len(blocks)
         return [

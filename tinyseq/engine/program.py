@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ctypes import addressof, c_char
-from functools import partial
 
 import numpy as np
 
 from tinyseq.engine.assemble import Assembler, Part, flat_places
+from tinyseq.engine.pace import Pace
 from tinyseq.engine.plan import Plan
-from tinyseq.engine.threads import WORKERS, Pace, available
-from tinyseq.engine.vm import run
+from tinyseq.engine.threads import available
+from tinyseq.engine.workers import WORKERS
 from tinyseq.ops import OPS
 from tinyseq.ops.index import in_range
 
@@ -43,12 +43,11 @@ class Program:
         self._place_integers()
         self._place_grads()
         self._pace = Pace() if threads is None and self.threads > 1 else None
-        self._single: Part | None = None
-        assemblers = [Assembler(plan, k, self.threads) for k in range(self.threads)]
-        self._parts = [assembler.assemble() for assembler in assemblers]
-        self._own = np.array(sorted(assemblers[0].own), np.int64)  # storages of which each thread has its own
         self.flags = np.zeros(16, np.int64)
         self._addresses = address_of(self.arena), address_of(self.integers)
+        self._in_turn: Part | None = None
+        self._parts = [Assembler(plan, (k,), self.threads).assemble() for k in range(self.threads)]
+        self._together = self._for_machine(self._parts)
         self._keep: dict[int, np.ndarray] = {}  # what is bound: the same array again lies where it lay
         self._bound: dict[int, int] = {}
         self._moving: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
@@ -108,8 +107,8 @@ class Program:
         first = not self._placed
         if first:
             self._placed = True
-            for thread, part in enumerate(self._parts):
-                self._move(part, thread)
+            for part in self._parts:
+                self._move(part)
             is_leaf = np.array([s.space == "leaf" for s in self.plan.storages] + [False, False])
             for code, _, (places, storages, constants) in self._parts:
                 moves = is_leaf[storages]
@@ -118,8 +117,8 @@ class Program:
             bases = np.array([s.base for s in self.plan.storages], np.int64)
             for code, places, storages, constants in self._moving:
                 code[places] = constants + bases[storages]
-        if self._single:
-            self._move(self._single)
+        if self._in_turn:
+            self._move(self._in_turn)
         for _, where, ref, layouts in self.plan.pointers:
             if where.last < 0:
                 continue
@@ -130,41 +129,54 @@ class Program:
                     chosen = ref.classes == c
                     index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
 
-    def _move(self, part: Part, thread: int = 0) -> None:
-        """Write into a thread's program where its storages lie now."""
+    def _move(self, part: Part) -> None:
+        """Write into a program where its storages lie now."""
         code, _, (places, storages, constants) = part
         origin = (address_of(self.grads) - self._addresses[0]) // self.dtype.itemsize
         bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
-        bases[self._own] += thread * self._grads_size
         code[places] = constants + bases[storages]
 
     def run(self) -> None:
         """Run the program from its first block to its last."""
-        if self.threads == 1 or self._pace is None:
-            self._run_parts(self._parts)
+        if self._pace is None:
+            self.run_together()
         else:
-            self._pace.run(lambda: self._run_parts(self._parts), lambda: self._run_parts([self._alone()]))
+            self._pace.run(self.run_together, self.run_in_turn)
 
-    def _alone(self) -> Part:
-        """The program of one thread, for times when the processors are busy with others."""
-        if self._single is None:
-            self._single = Assembler(self.plan).assemble()
-            self._move(self._single)
-        return self._single
-
-    def _run_parts(self, parts: list[Part]) -> None:
-        arena, integers = self._addresses
+    def run_together(self) -> None:
+        """Run each thread's part in a thread of its own."""
         self.flags[0] = 0
-        if len(parts) == 1:
-            code, tables, _ = parts[0]
-            run(code, tables, arena, integers, 0, 1, self.flags)
-            return
+        WORKERS.run(self._together[0])
 
-        def part(k: int) -> None:
-            code, tables, _ = parts[k]
-            run(code, tables, arena, integers, k, len(parts), self.flags)
+    def run_in_turn(self) -> None:
+        """Run the same in one thread that does the work of all in turn, for times when processors are busy with others.
 
-        WORKERS.run([partial(part, k) for k in range(len(parts))])
+        The bits are those of `run_together`.
+        """
+        if self._in_turn is None:
+            self._in_turn = Assembler(self.plan, range(self.threads), self.threads).assemble()
+            self._alone = self._for_machine([self._in_turn])
+            self._move(self._in_turn)
+        WORKERS.run(self._alone[0])
+
+    def _for_machine(self, parts: list[Part]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The addresses of the parts as the virtual machine reads them, and what lies there."""
+        rows = [
+            np.array(
+                [
+                    address_of(code),
+                    code.size,
+                    address_of(tables),
+                    *self._addresses,
+                    k,
+                    len(parts),
+                    address_of(self.flags),
+                ],
+                np.int64,
+            )
+            for k, (code, tables, _) in enumerate(parts)
+        ]
+        return np.array([address_of(row) for row in rows], np.int64), rows
 
     def value(self, node: int) -> np.ndarray:
         """A view of a wanted value, until the next run."""

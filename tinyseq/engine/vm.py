@@ -9,6 +9,9 @@ tree, chunks of rows). An instruction is
 
 Before a call the payload's varying slots are set to base + coefficient · table[place + level]. All operands lie in
 one arena, addressed in elements; arrays of the user's are addressed from the same origin, so they need no copy.
+
+A *part* is what a thread does in a run, as integers: addresses of its program, of the tables, of the arena, of the
+integers, its number, how many threads there are, and the address of what they all see (`threads.barrier`).
 """
 
 from __future__ import annotations
@@ -118,12 +121,15 @@ def _compile(kernel_: Kernel, dtype: np.dtype) -> tuple[int, Any]:
     return compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name), dispatcher
 
 
+@inlined
 @kernel
-def run(program, tables, arena, integers, thread, threads, flags):
-    """Run a program from its first block to its last; all threads of a run call this with their own program."""
+def run(part):
+    """Run a thread's program from its first block to its last, given the address of its part."""
+    numbers = int64_view(part, 0)
+    base_address, end, arena, integers = numbers[0], numbers[1], numbers[3], numbers[4]
+    thread, threads = numbers[5], numbers[6]
+    program, tables, flags = int64_view(base_address, 0), int64_view(numbers[2], 0), int64_view(numbers[7], 0)
     at = 0
-    end = program.size
-    base_address = program.ctypes.data
     while at < end:
         levels, backwards, length, table, single, sync = (
             program[at],
