@@ -127,13 +127,7 @@ class Accumulation:
         storage = layout.storage
         outer, self.p.loop = self.p.loop, None
         self.p.begin([], "all", f"zero {storage.what}")
-        self.p.run(
-            kernels.ZERO,
-            [Address(storage, -storage.lead)],
-            [1, 0, 0, storage.size],
-            None,
-            Split(3, 1, (1,), storage.size),
-        )
+        self.p.run(kernels.ZERO, [Address(storage, -storage.lead)], [1, 0, 0, storage.size], None, Split(3, 1, (1,)))
         self.p.end()
         self.p.loop = outer
         self.ready.add(storage.index)
@@ -310,6 +304,5 @@ class Accumulation:
     def clear_level(self, target: Class, layout: Layout) -> None:
         """Zero a gradient of one level before parts of it are written."""
         coefficient, key = self.p.rows_of(target)
-        self.p.run(
-            kernels.ZERO, [Address(layout.storage, 0)], [0, layout.cols, 0, layout.cols], {0: (coefficient, key)}
-        )
+        split, d = Split(0, 1, (layout.cols,)), [0, layout.cols, 0, layout.cols]
+        self.p.run(kernels.ZERO, [Address(layout.storage, 0)], d, {0: (coefficient, key)}, split)

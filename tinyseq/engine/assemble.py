@@ -11,8 +11,10 @@ from tinyseq.engine import chunks
 from tinyseq.engine.kernels import ADD_TO
 from tinyseq.engine.layout import ALIGN, Address, Block, Instruction, Storage
 from tinyseq.engine.plan import Plan
+from tinyseq.engine.shares import Shares
 from tinyseq.engine.vm import BLOCK_HEADER, HEADER, kernel_address
 
+SHARE = ("share",)  # table key: a thread's rows at each level
 Part = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
@@ -29,7 +31,7 @@ def flat_places(plan: Plan) -> tuple[dict[int, range], int]:
     return places, total
 
 
-class Assembler:
+class Assembler(Shares):
     """Turns blocks into the integers of one thread's program.
 
     Threads share a block in one of these ways: each takes some rows of every member (a chain), some members of every
@@ -41,13 +43,12 @@ class Assembler:
     """
 
     def __init__(self, plan: Plan, shares: Sequence[int] = (0,), threads: int = 1) -> None:
-        self.plan, self.shares, self.threads = plan, shares, threads
-        self.thread = shares[0]  # whose share is being written
+        super().__init__(plan, shares[0], threads)
+        self.shares = shares
         self.code: list[int] = []
         self.tables: list[np.ndarray] = []
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
-        self._starts: dict[int, np.ndarray] = {}
         self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
         self.flat_size = flat_places(plan)[1]
         self.own: set[int] = set()
@@ -162,53 +163,10 @@ class Assembler:
         """Write a block's length into its header."""
         self.code[header + 2] = len(self.code) - header - BLOCK_HEADER
 
-    def share(self, total: int) -> tuple[int, int]:
-        """This thread's part of 0 … total, in steps that keep tiles whole where there are enough rows."""
-        step = 8 if total >= 16 * self.threads else 1
-        parts = -(-total // step)
-        low, high = parts * self.thread // self.threads * step, parts * (self.thread + 1) // self.threads * step
-        return min(low, total), min(high, total)
-
-    def mode(self, block: Block) -> str:
-        """How threads share a block by itself."""
-        if self.threads == 1:
-            return "single"
-        if block.recurrent and block.by_members:
-            disjoint = all(self.writes_members(i) for i in block.instructions)
-            return "members" if disjoint else "single"
-        alone = block.levels == 1 and len(block.instructions) == 1
-        if (block.recurrent or alone) and self.shares_rows(block):
-            return "rows"
-        apart = block.levels == 1 and block.bounds and all(self.writes_members(i) for i in block.instructions)
-        if apart and min(int(b[-1]) for b in block.bounds.values()) >= 2 * self.threads:
-            return "members"
-        return "single"
-
-    def shares_rows(self, block: Block) -> bool:
-        """Whether all instructions split into the same rows, enough of them, one member at a time."""
-        rows = set()
-        for instruction in block.instructions:
-            split = instruction.split
-            if split is None:
-                return False
-            vary = instruction.vary.get(split.slot)
-            if vary and not block.recurrent:
-                key = vary[1]
-                group = self.plan.graph.classes[key[1]].group.index if key[0] == "rows" else key[1]
-                if block.bounds[group][-1] != 1:
-                    return False
-            rows.add(split.rows)
-        return len(rows) == 1 and rows.pop() >= 2 * self.threads
-
-    @staticmethod
-    def writes_members(instruction: Instruction) -> bool:
-        """Whether every member writes a place of its own."""
-        target = instruction.operands[0]
-        return bool(target.vary and target.vary[0] and target.vary[1][0] != "rowstart") or instruction.disjoint
-
     def block(self, block: Block) -> None:
         """One block with its tables."""
         mode = self.mode(block)
+        counts = self.row_counts(block) if mode == "rows" else None
         alone = self.threads > 1 and mode == "single"
         each_level = block.recurrent and mode == "members"
         header = self.begin(block.levels, 2 if each_level else 1, block.backwards, alone)
@@ -216,19 +174,24 @@ class Assembler:
         for thread in self.in_turn():
             if mode == "single" and thread != self.shares[0]:
                 continue
-            columns: dict[Any, tuple[int, int | None]] = {}
+            tables: dict[Any, np.ndarray] = {}
+            first_row = 0
+            if counts is not None:
+                first_row, tables[SHARE] = self.share_of_rows(counts)
             for instruction in block.instructions:
                 for key in self.keys(instruction):
-                    if key not in columns:
-                        column = self.column(block, key, mode)
-                        if (column == column[0]).all():
-                            columns[key] = (-1, int(column[0]))
-                        else:
-                            columns[key] = (size, None)
-                            self.tables.append(column)
-                            size += len(column)
+                    if key not in tables:
+                        tables[key] = self.column(block, key, mode)
+            columns: dict[Any, tuple[int, int | None]] = {}
+            for key, column in tables.items():
+                if (column == column[0]).all():
+                    columns[key] = (-1, int(column[0]))
+                else:
+                    columns[key] = (size, None)
+                    self.tables.append(column)
+                    size += len(column)
             for instruction in block.instructions:
-                self.instruction(instruction, columns, mode)
+                self.instruction(instruction, columns, mode, first_row)
         self.table_size += size
         self.end(header)
 
@@ -238,45 +201,17 @@ class Assembler:
         found = [address.vary[1] for address in instruction.operands if address.vary]
         return found + [vary[1] for vary in instruction.vary.values()]
 
-    def starts(self, c: int) -> np.ndarray:
-        """Rows before each member of a class."""
-        if c not in self._starts:
-            rows = np.maximum(self.plan.graph.classes[c].rows, 1)
-            self._starts[c] = np.concatenate([[0], np.cumsum(rows)])
-        return self._starts[c]
-
-    def column(self, block: Block, key: Any, mode: str = "single") -> np.ndarray:
-        """A table: one number for each level."""
-        cls = self.plan.graph.classes[key[1]] if key[0] in ("rows", "rowstart") else None
-        bounds = block.bounds[cls.group.index if cls else key[1]]
-        first, last = bounds[:-1], bounds[1:]
-        if mode == "members":
-            count = last - first
-            first, last = first + count * self.thread // self.threads, first + count * (self.thread + 1) // self.threads
-        if key[0] == "member":
-            return first
-        if key[0] == "members":
-            return last - first
-        if key[0] == "within":
-            return first - bounds[:-1]
-        assert cls is not None
-        starts = self.starts(key[1])
-        if key[0] == "rows":
-            return starts[last] - starts[first]
-        place = first + key[2]
-        beyond = np.minimum(place, 0) + np.maximum(place - cls.count, 0)
-        return starts[np.clip(place, 0, cls.count)] + beyond * int(cls.rows.max())
-
-    def instruction(self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]], mode: str) -> None:
+    def instruction(
+        self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]], mode: str, first_row: int = 0
+    ) -> None:
         """One instruction: header, varying numbers, payload."""
         varying: list[tuple[int, int, int, int, Storage | None]] = []
         payload: list[tuple[int, Storage | None]] = []
-        low, high = 0, 0
         split = instruction.split if mode == "rows" else None
-        if split:
-            low, high = self.share(split.rows)
+        strides: tuple[int, ...] = split.strides if split else ()
+        vary = {**instruction.vary, split.slot: (split.unit, SHARE)} if split else instruction.vary
         for slot, address in enumerate(instruction.operands):
-            constant = address.offset + (low * split.strides[slot] if split and slot < len(split.strides) else 0)
+            constant = address.offset + (first_row * strides[slot] if slot < len(strides) else 0)
             if address.vary:
                 coefficient, key = address.vary
                 place, fixed = columns[key]
@@ -287,16 +222,8 @@ class Assembler:
             payload.append((constant, address.storage))
         first = len(instruction.operands)
         for slot, number in enumerate(instruction.d):
-            if split and slot == split.slot:
-                number = (high - low) * split.unit
-                if slot in instruction.vary:
-                    place, fixed = columns[instruction.vary[slot][1]]
-                    if fixed is None:  # levels without a member have no rows
-                        varying.append((first + slot, 0, number, place, None))
-                    else:
-                        number *= fixed
-            elif slot in instruction.vary:
-                coefficient, key = instruction.vary[slot]
+            if slot in vary:
+                coefficient, key = vary[slot]
                 place, fixed = columns[key]
                 if fixed is not None:
                     number = coefficient * fixed

@@ -167,7 +167,7 @@ class Backward(Accumulation):
             self.p.loop, add = block, 1
         coefficient, key = self.p.rows_of(cls)
         address = Address(to.storage, to.offset) if shared else self.p.address(to, expand, shift)
-        split = Split(4, 1, (1, 1), cls.cols)
+        split = Split(4, 1, (1, 1))
         operands = [address, self.p.address(g, cls)]
         self.p.run(
             kernels.COLUMN_SUM, operands, [0, 0, g.row, add, cls.cols], {0: (coefficient, key)}, split, (0, g.row)
@@ -186,7 +186,8 @@ class Backward(Accumulation):
             g = self.layouts[cls.index]
             operands = [self.p.address(to, cls, shift), self.p.address(g, cls)]
             coefficient, key = self.p.rows_of(cls)
-            self.p.run(COPY, operands, [0, to.row, g.row, add, cls.cols], {0: (coefficient, key)})
+            split = Split(0, 1, (to.row, g.row))
+            self.p.run(COPY, operands, [0, to.row, g.row, add, cls.cols], {0: (coefficient, key)}, split)
             if opened:
                 self.p.end()
             return
@@ -283,7 +284,7 @@ class Backward(Accumulation):
         operands = [target, self.p.address(g, cls), Address(packed.storage, 0), target]
         vary = {0: self.p.rows_of(cls)}
         strides = (to.row, g.row, 0, to.row)
-        split = Split(0, 1, strides, vary[0][0])
+        split = Split(0, 1, strides)
         self.p.run(kernels.GEMM_PACKED, operands, [0, *strides, add, n, k], vary, split)
         if opened:
             self.p.end()
@@ -309,7 +310,7 @@ class Backward(Accumulation):
         left, right = (up, x) if transposed else (x, up)
         operands = [Address(w.storage, w.offset), left[0], right[0]]
         vary = {0: self.p.rows_of(cls)}
-        split = Split(5, 1, (w.row, 1, 0), left[2])
+        split = Split(5, 1, (w.row, 1, 0))
         d = [0, w.row, left[1], right[1], add, left[2], right[2]]
         self.p.run(kernels.WEIGHT_GRADIENT, operands, d, vary, split, (0, left[1], right[1]))
         if opened:

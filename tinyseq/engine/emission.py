@@ -49,20 +49,12 @@ class Emission(Views):
         slot = len(addresses) + 2
         if all(stride == cols for stride in strides[: len(operands)]):
             d = [1, *strides, add, cols]
-            split = Split(slot, coefficient * cols, tuple(coefficient * stride for stride in strides))
-            self.p.run(kernel, addresses, d, {slot: (coefficient * cols, key)}, self.per_row(split, coefficient))
+            self.p.run(kernel, addresses, d, {slot: (coefficient * cols, key)}, Split(slot, cols, tuple(strides)))
         else:
-            split = Split(0, coefficient, tuple(coefficient * stride for stride in strides))
-            self.p.run(
-                kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, self.per_row(split, coefficient)
-            )
+            split = Split(0, 1, tuple(strides))
+            self.p.run(kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
-
-    @staticmethod
-    def per_row(split: Split, rows: int) -> Split:
-        """A split of a whole member made one of its rows."""
-        return Split(split.slot, split.unit // rows, tuple(stride // rows for stride in split.strides), rows)
 
     def floats(self, cls: Class):
         """The constants of an op, as a storage."""
@@ -135,7 +127,7 @@ class Emission(Views):
         if rest or not times or call.d[1] == 0 or call.partial:
             return None
         strides = tuple(times * int(stride) for stride in call.d[1 : 1 + len(call.operands)])
-        return Split(0, times, strides, rows)
+        return Split(0, times, strides)
 
     @staticmethod
     def _for(role: tuple[Layout, int], cls: Class) -> tuple[Layout, Class, int]:

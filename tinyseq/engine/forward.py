@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyseq.engine import kernels
 from tinyseq.engine.condense import Class, Unplannable
 from tinyseq.engine.graph import VIEWS, Unit
-from tinyseq.engine.layout import Address, Layout
+from tinyseq.engine.layout import Address, Layout, Split
 from tinyseq.engine.maps import COPY, MAPS
 from tinyseq.engine.sums import Sums
 from tinyseq.ops import OPS
@@ -191,7 +191,8 @@ class Forward(Sums):
         address = self.p.address(source, cls, shift)
         coefficient, key = self.p.rows_of(cls)
         d = [0, out.row, source.row, 0, cls.cols]
-        self.p.run(COPY, [self.p.address(out, cls), address], d, {0: (coefficient, key)})
+        split = Split(0, 1, (out.row, source.row))
+        self.p.run(COPY, [self.p.address(out, cls), address], d, {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
 

@@ -8,7 +8,7 @@ from numba.extending import intrinsic
 
 from tinyseq.engine.gemm import gemm, gemm_from, pack, packed_size, panel_width
 from tinyseq.engine.panels import lane_count, pack_narrow
-from tinyseq.jit import kernel
+from tinyseq.jit import inlined, kernel
 from tinyseq.ops.op import Kernel, map_kernel
 
 
@@ -72,20 +72,67 @@ def _weight_gradient(d, y, x, g):
         accumulate = 1
 
 
+_FEW = 8  # rows from which on copying the right operand is worth its time
+
+
+@inlined
+@kernel
+def _dots(m, n, k, a, a_off, a_rs, b, b_off, b_cs, out, out_off, add):
+    """out (m, n) (+)= the inner products of rows of a with columns of b whose elements are neighbours in memory."""
+    zero = out.dtype.type(0)
+    for i in range(m):
+        row = a[a_off + i * a_rs : a_off + i * a_rs + k]
+        y = out[out_off + i * n : out_off + i * n + n]
+        j = 0
+        while j + 4 <= n:  # four at a time, so that sums don't wait for each other
+            first = b_off + j * b_cs
+            w0, w1 = b[first : first + k], b[first + b_cs : first + b_cs + k]
+            w2, w3 = b[first + 2 * b_cs : first + 2 * b_cs + k], b[first + 3 * b_cs : first + 3 * b_cs + k]
+            s0, s1, s2, s3 = zero, zero, zero, zero
+            for p in range(k):
+                s0 += row[p] * w0[p]
+                s1 += row[p] * w1[p]
+                s2 += row[p] * w2[p]
+                s3 += row[p] * w3[p]
+            y[j] = s0 + (y[j] if add else zero)
+            y[j + 1] = s1 + (y[j + 1] if add else zero)
+            y[j + 2] = s2 + (y[j + 2] if add else zero)
+            y[j + 3] = s3 + (y[j + 3] if add else zero)
+            j += 4
+        while j < n:
+            w = b[b_off + j * b_cs : b_off + j * b_cs + k]
+            total = zero
+            for p in range(k):
+                total += row[p] * w[p]
+            y[j] = total + (y[j] if add else zero)
+            j += 1
+
+
 @kernel
 def _matmul_tiled(d, out, a, b):
-    """The op matmul by register tiles; the same numbers in d."""
+    """The op matmul by register tiles; the same numbers in d. A product with a column is that of its transpose, whose
+    result is a row; few rows times columns that are neighbours in memory are inner products; else columns that lie
+    apart are copied into panels."""
     m, n, k = d[5], d[6], d[7]
+    left, right, left_step, right_step = a, b, d[2], d[3]
+    left_rs, left_cs, right_rs, right_cs = d[8], d[9], d[10], d[11]
+    if n == 1:
+        m, n = n, m
+        left, right, left_step, right_step = b, a, d[3], d[2]
+        left_rs, left_cs, right_rs, right_cs = d[11], d[10], d[9], d[8]
     width = panel_width(out.dtype)
-    packed = np.empty(1, out.dtype)
-    if d[11] != 1:
-        packed = np.empty(packed_size(k, n, width), out.dtype)
+    copies = right_cs != 1
+    dots = copies and right_rs == 1 and left_cs == 1 and m < _FEW
+    packed = np.empty(packed_size(k, n, width) if copies and not dots else 1, out.dtype)
     for r in range(d[0]):
-        if d[11] == 1:
-            gemm(m, n, k, a, r * d[2], d[8], d[9], b, r * d[3], d[10], width, out, r * d[1], n, d[4])
+        x, w, y = r * left_step, r * right_step, r * d[1]
+        if dots:
+            _dots(m, n, k, left, x, left_rs, right, w, right_cs, out, y, d[4])
+        elif copies:
+            pack(right, w, right_rs, right_cs, k, n, packed, 0)
+            gemm(m, n, k, left, x, left_rs, left_cs, packed, 0, width, k * width, out, y, n, d[4])
         else:
-            pack(b, r * d[3], d[10], d[11], k, n, packed, 0)
-            gemm(m, n, k, a, r * d[2], d[8], d[9], packed, 0, width, k * width, out, r * d[1], n, d[4])
+            gemm(m, n, k, left, x, left_rs, left_cs, right, w, right_rs, width, out, y, n, d[4])
 
 
 @kernel

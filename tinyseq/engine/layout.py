@@ -75,13 +75,12 @@ class Address:
 
 @dataclass(frozen=True)
 class Split:
-    """How threads may share an instruction: the slot of d that counts, the numbers in it that make one row, how far
-    each operand moves with a row, and how many rows there are (0: as many as a member of the block has)."""
+    """How threads may share an instruction: the slot of d that counts, the numbers in it that make one row, and how far
+    each operand moves with a row."""
 
     slot: int
     unit: int
     strides: tuple[int, ...]
-    rows: int = 0
 
 
 @dataclass
@@ -94,7 +93,6 @@ class Instruction:
     vary: dict[int, tuple[int, Any]] = field(default_factory=dict)
     split: Split | None = None
     sums: tuple[int, ...] = ()  # a sum over rows, which may be taken in parts: how far each operand moves with a row
-    disjoint: bool = False  # members write places of their own, though their addresses come from a list
 
 
 @dataclass

@@ -94,7 +94,7 @@ Read as the left operand, a panel is that many rows of A with a_rs = 1, a_cs = `
 
 def _pack_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
     """f(B, b_rs, b_cs, k, n, P): row by row if a row's elements are neighbours, so that memory is read in its order,
-    else panel by panel and column by column."""
+    else panel by panel, by squares that are transposed in registers if a column's elements are."""
     element, lanes, width = element_type(itemsize), tile.lanes(itemsize), tile.panel_width(itemsize)
     vector_pointer = ir.VectorType(element, lanes).as_pointer()
     zero, one = INT(0), INT(1)
@@ -128,19 +128,47 @@ def _pack_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
             left = builder.sub(n, j)
             count = builder.select(builder.icmp_signed("<", left, INT(width)), left, INT(width))
 
-            def column(c: ir.Value, _: object) -> list[ir.Value]:
-                source = builder.gep(b, [builder.mul(builder.add(j, c), b_cs)])
-                place = builder.gep(carried[0], [c])
+            def copy(first: ir.Value, last: ir.Value, below: ir.Value) -> ir.Value:
+                """Columns first … last, from row `below` on, element by element."""
 
-                def copy(p: ir.Value, _: object) -> list[ir.Value]:
-                    value = builder.load(builder.gep(source, [builder.mul(p, b_rs)]))
-                    builder.store(value, builder.gep(place, [builder.mul(p, INT(width))]))
+                def column(c: ir.Value, _: object) -> list[ir.Value]:
+                    source = builder.gep(b, [builder.mul(builder.add(j, c), b_cs)])
+                    place = builder.gep(carried[0], [c])
+
+                    def element(p: ir.Value, _: object) -> list[ir.Value]:
+                        value = builder.load(builder.gep(source, [builder.mul(p, b_rs)]))
+                        builder.store(value, builder.gep(place, [builder.mul(p, INT(width))]))
+                        return []
+
+                    counted_loop(builder, below, k, one, [], element)
                     return []
 
-                counted_loop(builder, zero, k, one, [], copy)
+                return counted_loop(builder, first, last, one, [], column)[0]
+
+            def square(column: ir.Value, _: object) -> list[ir.Value]:
+                """As many columns as a vector has lanes."""
+                source = builder.gep(b, [builder.mul(builder.add(j, column), b_cs)])
+                place = builder.gep(carried[0], [column])
+
+                def rows(p: ir.Value, _: object) -> list[ir.Value]:
+                    corner = builder.gep(source, [p])
+                    values = []
+                    for i in range(lanes):
+                        piece = builder.bitcast(builder.gep(corner, [builder.mul(INT(i), b_cs)]), vector_pointer)
+                        values.append(builder.load(piece, align=itemsize))
+                    for i, value in enumerate(_transposed(builder, values)):
+                        to = builder.gep(place, [builder.mul(builder.add(p, INT(i)), INT(width))])
+                        builder.store(value, builder.bitcast(to, vector_pointer), align=itemsize)
+                    return []
+
+                p, _ = counted_loop(builder, zero, builder.sub(k, INT(lanes - 1)), INT(lanes), [], rows)
+                copy(column, builder.add(column, INT(lanes)), p)
                 return []
 
-            counted_loop(builder, zero, count, one, [], column)
+            neighbours = builder.icmp_signed("==", b_rs, one)
+            squares = builder.select(neighbours, builder.sub(count, INT(lanes - 1)), zero)
+            column, _ = counted_loop(builder, zero, squares, INT(lanes), [], square)
+            copy(column, count, zero)
             return [builder.gep(carried[0], [panel_size])]
 
         with builder.if_else(builder.icmp_signed("==", b_cs, one)) as (then, otherwise):
@@ -152,3 +180,19 @@ def _pack_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
     pointer = element.as_pointer()
     name = f"tinyseq_pack_{itemsize}_{lanes}x{tile.vectors}"
     return define(module, name, [pointer, INT, INT, INT, INT, pointer], emit)
+
+
+def _transposed(builder: ir.IRBuilder, values: list[ir.Value]) -> list[ir.Value]:
+    """The transpose of as many vectors as each has lanes: halves change places, then quarters, and so on."""
+    size, values = len(values), list(values)
+    step = size // 2
+    while step:
+        upper = [lane if not lane & step else size + lane - step for lane in range(size)]
+        lower = [lane + step if not lane & step else size + lane for lane in range(size)]
+        for i in (i for i in range(size) if not i & step):
+            pair = values[i], values[i + step]
+            for place, lanes in ((i, upper), (i + step, lower)):
+                mask = ir.Constant(ir.VectorType(ir.IntType(32), size), lanes)
+                values[place] = builder.shuffle_vector(*pair, mask)
+        step //= 2
+    return values

@@ -7,6 +7,7 @@ from ctypes import addressof, c_char
 import numpy as np
 
 from tinyseq.engine.assemble import Assembler, Part, flat_places
+from tinyseq.engine.kernels import MATMUL_TILED
 from tinyseq.engine.pace import Pace
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.threads import available
@@ -230,10 +231,16 @@ def work(plan: Plan) -> float:
             d = [float(n) for n in instruction.d]
             levels = float(block.levels)
             for slot, (coefficient, key) in instruction.vary.items():
-                group = plan.graph.classes[key[1]].group.index if key[0] == "rows" else key[1]
-                d[slot] = coefficient * (block.bounds[group][-1] / levels if key[0] == "members" else 1.0)
+                if key[0] == "rows":  # of members that differ in their rows
+                    cls = plan.graph.classes[key[1]]
+                    first, last = block.bounds[cls.group.index][[0, -1]]
+                    count = float(np.maximum(cls.rows, 1)[first:last].sum())
+                else:
+                    count = float(block.bounds[key[1]][-1])
+                d[slot] = coefficient * count / levels
             sizes = d[1 + len(instruction.operands) + 1 :]
-            each = float(np.prod([max(n, 1.0) for n in sizes[:2]])) if sizes else 1.0
+            sizes = sizes[: 3 if instruction.kernel is MATMUL_TILED else 2]
+            each = float(np.prod([max(n, 1.0) for n in sizes])) if sizes else 1.0
             total += levels * max(d[0], 1.0) * each
     return total
 

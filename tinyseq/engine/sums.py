@@ -79,7 +79,7 @@ class Sums(Emission):
         operands.append(self.p.address(first, cls, place))
         add = add if start is None else 1
         strides = (out.row, a.row, 0, first.row)
-        split = Split(0, 1, strides, coefficient)
+        split = Split(0, 1, strides)
         self.p.run(kernels.GEMM_PACKED, operands, [0, *strides, add, n, k], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()

@@ -96,7 +96,8 @@ def tile_function(module: ir.Module, tile: Tile, itemsize: int, rows: int, vecto
     i < rows; j < columns if `partial` (the last of the `vectors` may not be whole), else the full `vectors`.
     S is read only if `accumulate` is not 0, else it is 0.
     """
-    name = f"tinyseq_tile_{itemsize}x{tile.lanes(itemsize)}_{rows}x{vectors}_{partial:d}_{tile.masks:d}"
+    joined = vectors > tile.vectors
+    name = f"tinyseq_tile_{itemsize}x{tile.lanes(itemsize)}_{rows}x{vectors}_{partial:d}_{tile.masks:d}_{joined:d}"
     pointer = element_type(itemsize).as_pointer()
     arguments = [INT, pointer, INT, INT, pointer, INT, INT, pointer, INT, INT, INT, pointer, INT]
     emitter = _TileEmitter(tile, itemsize, rows, vectors, partial)
