@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import tinyseq as ts
+from tests.engine.schedule import run_last_thread_first
 from tests.engine.strategies import Graph, Recipe
 from tinyseq.engine.check import verify_plan
 from tinyseq.engine.condense import Unplannable
@@ -67,17 +69,19 @@ def planned(tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Re
 
 
 def run_plan(plan: Plan, tape: ts.Tape, wanted: list[int], loss: int, threads: int = 1) -> Results:
-    """Run a plan over poisoned memory, twice and with the threads' work done in turn; all must give the same bits."""
+    """Run a plan over poisoned memory, by threads at once and in two orders one after the other, with the same bits."""
     program = Program(plan, threads)
     runs = []
-    for run in (program.run_together, program.run_together, program.run_in_turn):
+    ways = program.run_together, program.run_together, program.run_in_turn, partial(run_last_thread_first, program)
+    for run in ways:
         program.bind({i: tape.executor.value(i) for i in leaves(tape)})
         poison(program)
         run()
         runs.append(results_of(program, wanted, loss, tape))
-    for first, second, in_turn in zip(*map(entries, runs), strict=True):
+    for first, second, in_turn, other in zip(*map(entries, runs), strict=True):
         np.testing.assert_array_equal(first, second, "two runs differ")
         np.testing.assert_array_equal(first, in_turn, "the threads' work done in turn differs")
+        np.testing.assert_array_equal(first, other, "a thread reads what another writes with no barrier between")
     runs[0].plan = plan
     return runs[0]
 
