@@ -88,14 +88,13 @@ def chunk_rows(instructions: Sequence[Instruction], itemsize: int) -> int:
 
 
 def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """(first row, number of rows) of each of a thread's chunks; one of no rows if there are too few."""
-    parts = -(-rows // chunk)
-    if parts < 2 * threads:  # fewer rows rather than an idle thread
-        chunk = max(-(-rows // threads), 1)
-        parts = -(-rows // chunk)
-    first, last = parts * thread // threads, parts * (thread + 1) // threads
-    starts = np.arange(first, max(last, first + 1), dtype=np.int64) * chunk
-    return np.minimum(starts, rows), np.clip(rows - starts, 0, chunk) * (last > first)
+    """(first row, number of rows) of each of a thread's chunks: all of one size, which is `chunk` at most; one of no
+    rows if there are too few."""
+    first, last = rows * thread // threads, rows * (thread + 1) // threads
+    parts = max(-(-(last - first) // chunk), 1)
+    size = -(-(last - first) // parts)
+    starts = first + size * np.arange(parts, dtype=np.int64)
+    return starts, np.minimum(last - starts, size)
 
 
 def in_chunks(instruction: Instruction, places: Sequence[int], adds: bool) -> Instruction:
