@@ -36,8 +36,10 @@ _LOSS = "loss"
 
 
 def environment() -> dict[str, str]:
-    """`fair_environment`, in which this very package is the one that is imported."""
+    """`fair_environment`, in which this very package is the one that is imported, and keeps its bytecode as installed
+    packages do."""
     found = fair_environment()
+    found.pop("PYTHONDONTWRITEBYTECODE", None)
     path = [str(Path(tinyseq.__file__).parents[1]), found.get("PYTHONPATH", "")]
     return found | {"PYTHONPATH": os.pathsep.join(filter(None, path))}
 
