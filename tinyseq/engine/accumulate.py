@@ -171,7 +171,7 @@ class Accumulation:
         for cls in wanted:
             for target, ref, whole in self.writes(cls):
                 if target in inside and self.same_gradient(self.graph.classes[target]) < 0:
-                    ok = whole and ref.kind == "same" and target not in self.f.views
+                    ok = whole and ref.kind == "same" and target not in self.f.views and self.same_level(cls, target)
                     root = self.graph.inside.get(target, target)
                     plain[root] = plain.get(root, True) and ok
                     for source in self.roots(target):
@@ -276,6 +276,12 @@ class Accumulation:
                 if source in self.graph.wants:
                     found.append((source, ref, self.covers(cls, j)))
         return found
+
+    def same_level(self, cls: Class, target: int) -> bool:
+        """Whether a node's members run at the same level as what they read: by height, only those of one group do, and
+        the first to write a gradient in a level need not be the first of all."""
+        group = self.graph.classes[target].group
+        return cls.group is group or (cls.group.levels is None and group.levels is None)
 
     def covers(self, cls: Class, j: int) -> bool:
         """Whether what a node passes to an input is one write of all of it."""

@@ -119,14 +119,29 @@ def orient(state: Condensed, first_inner: int) -> None:
         done.update(members)
     for cls in state.classes[first_inner:]:
         found = [simplify(ref, state.classes) for ref in cls.refs]
-        place = together[group_of]
         cls.refs = [
-            ref if simple.start and place[simple.start[0]] == place[simple.source] else simple
+            ref
+            if simple.start and _leads_to(reads, together, int(group_of[simple.start[0]]), int(group_of[simple.source]))
+            else simple
             for ref, simple in zip(cls.refs, found, strict=True)
         ]
         for ref in cls.refs:
             if ref.classes is not None and ref.numbers is not None:  # the planner makes addresses of them
                 ref.classes, ref.numbers = ref.classes.astype(np.int64), ref.numbers.astype(np.int64)
+
+
+def _leads_to(reads: list[set[int]], place: np.ndarray, start: int, source: int) -> bool:
+    """Whether a start is computed from what it would stand before: then it can't be copied there first. ``place`` is
+    that of each group among all components, which stand after what they read."""
+    waiting, seen = [start], {start}
+    while waiting:
+        group = waiting.pop()
+        if place[group] == place[source]:
+            return True
+        new = {other for other in reads[group] if place[other] >= place[source]} - seen
+        seen |= new
+        waiting += new
+    return False
 
 
 def _order(state: Condensed, groups: list[Group], classes: list[Class], done: set[int]) -> None:

@@ -1,0 +1,31 @@
+"""Recipes on which a plan was once wrong, as the random search found them."""
+
+from __future__ import annotations
+
+from tests.engine.strategies import Recipe
+
+FOUND = {
+    # What stands after the last member is computed from the first one, which waited for it to be copied there.
+    "a start made from what it would stand before": Recipe(
+        structure="forest", seed=582, T=2, B=2, F=3, widths=(7, 4), states=(7, 7), delays=(1,),
+        code=((6, 9, 14, 40), (31, 10, 51, 11), (22, 48, 40, 47), (17, 55, 34, 10), (7, 28, 23, 1)),
+        ends=((12, 53, 27, 28), (35, 19, 57, 14), (6, 57, 48, 23)), outputs=1, inputs=("tokens",), initial=(3, 1),
+        losses=((51, 19, 43, 21), (45, 43, 8, 8)), wanted=1, lengths=(4, 4, 2, 5, 2),
+        parents=((59, 29, 37, 38), (12,)), memory=0, arity=2,
+    ),
+    # By height, sub and mean of one value run at different levels: the first of a level is not the first of all.
+    "a first gradient at a lower level": Recipe(
+        structure="free", seed=792, T=5, B=2, F=1, widths=(7, 6), states=(7, 7), delays=(1,),
+        code=((52, 53, 59, 47), (42, 50, 12, 54), (59, 37, 27, 3)),
+        ends=((57, 20, 16, 39), (9, 22, 34, 23), (6, 0, 29, 41), (43, 47, 53, 34)), outputs=2, inputs=("x", "mask"),
+        initial=(1, 2), losses=((0, 45, 22, 8),), wanted=3, lengths=(3, 1, 1, 1),
+        parents=((34, 35, 4, 38, 50), (5, 9, 40, 37), (37, 39, 38, 20, 30)), memory=0, arity=1,
+    ),
+    "a first gradient at a lower level, of a weight": Recipe(
+        structure="free", seed=736, T=5, B=1, F=3, widths=(5, 6), states=(5,), delays=(1,),
+        code=((0, 0, 46, 17), (15, 3, 57, 9), (5, 18, 39, 20), (58, 38, 36, 57), (54, 54, 30, 31), (2, 36, 40, 55)),
+        ends=((48, 41, 36, 2), (9, 4, 36, 25), (40, 38, 29, 16)), outputs=2, inputs=("x", "tokens"), initial=(1,),
+        losses=((53, 49, 11, 55), (32, 17, 29, 5)), wanted=5, lengths=(4, 4),
+        parents=((27, 44, 12, 30, 48, 55, 16, 18), (11, 19, 39, 25)), memory=1, arity=1,
+    ),
+}  # fmt: skip
