@@ -17,6 +17,8 @@ def verify_plan(plan: Plan) -> None:
     written: set[int] = {s.index for s in plan.storages if s.space == "leaf" or s.data is not None}
     summed: set[int] = set()
     for place, block in enumerate(plan.blocks):
+        if block.recurrent:
+            written.update(i.operands[0].storage.index for i in block.instructions)
         for instruction in block.instructions:
             where = f"block {place} ({block.phase}: {block.note}), {instruction.kernel.name}"
             _bounds(assembler, block, instruction, where)
@@ -35,9 +37,28 @@ def verify_plan(plan: Plan) -> None:
             if target.index in assembler.chunked and target.index in summed and not adds:
                 raise TapeError(f"{where}: overwrites {target.what!r}, to which another sum was written before")
             summed.add(target.index)
-            if block.recurrent:
-                written.update(i.operands[0].storage.index for i in block.instructions)
+        if block.recurrent:
+            _first_is_first(block, f"block {place} ({block.phase}: {block.note})")
     _overlaps(plan)
+
+
+def _first_is_first(block: Block, where: str) -> None:
+    """Where members run by height, who overwrites and who adds to one storage must run at the same level: members of
+    one group do, those of others may have run before."""
+    if not block.by_members:
+        return
+    overwrites: dict[int, set[int]] = {}
+    adds: dict[int, set[int]] = {}
+    for instruction in block.instructions:
+        target = instruction.operands[0]
+        groups = {key[1] for _, key in [*instruction.vary.values(), *filter(None, [target.vary])] if key[0] != "rows"}
+        flag = len(instruction.operands) + 1
+        kind = adds if len(instruction.d) > flag and instruction.d[flag] else overwrites
+        kind.setdefault(target.storage.index, set()).update(groups)
+    for index in overwrites.keys() & adds.keys():
+        if len(overwrites[index] | adds[index]) > 1:
+            what = next(s.what for s in block.storages() if s.index == index)
+            raise TapeError(f"{where}: {what!r} is overwritten at one level, added to at another")
 
 
 def _bounds(assembler: Assembler, block: Block, instruction: Instruction, where: str) -> None:
