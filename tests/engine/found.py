@@ -28,4 +28,12 @@ FOUND = {
         losses=((53, 49, 11, 55), (32, 17, 29, 5)), wanted=5, lengths=(4, 4),
         parents=((27, 44, 12, 30, 48, 55, 16, 18), (11, 19, 39, 25)), memory=1, arity=1,
     ),
+    # Two members of a level, of two threads, add to one state: one three steps after it, one by a list.
+    "members of one level that add to one state": Recipe(
+        structure="bidirectional", seed=360, T=9, B=4, F=1, widths=(6, 6), states=(6, 6), delays=(1, 3),
+        code=((50, 53, 21, 15), (59, 18, 19, 50), (31, 29, 34, 47), (15, 15, 24, 31)),
+        ends=((43, 13, 0, 55), (16, 19, 24, 34), (6, 19, 39, 7), (37, 24, 15, 1)), outputs=2, inputs=("x",),
+        initial=(1, 0), losses=((21, 38, 23, 37), (46, 1, 42, 24), (35, 57, 25, 31)), wanted=0, lengths=(3, 4, 3, 1),
+        parents=((19, 37, 43, 19, 9, 34),), memory=0, arity=2,
+    ),
 }  # fmt: skip

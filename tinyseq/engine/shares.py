@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.engine.kernels import SCATTER_ROWS
-from tinyseq.engine.layout import Address, Block, Instruction
+from tinyseq.engine.layout import Address, Block, Instruction, Layout
 from tinyseq.engine.plan import Plan
 
 
@@ -80,34 +80,68 @@ class Shares:
         return low, np.clip(counts - low, 0, high - low)
 
     def writes_members(self, block: Block) -> bool:
-        """Whether every member writes places of its own."""
-        scatters = [i for i in block.instructions if i.kernel is SCATTER_ROWS]
-        targets = [i.operands[0].vary for i in block.instructions if i.kernel is not SCATTER_ROWS]
-        own = all(vary is not None and vary[0] and vary[1][0] != "rowstart" for vary in targets)
-        return own and (not scatters or self.scatters_apart(block, scatters))
-
-    def scatters_apart(self, block: Block, scatters: list[Instruction]) -> bool:
-        """Whether no two members of a level add to the same place, as two parents of one child would."""
-        sources = {where.index: (where, ref, layouts) for _, where, ref, layouts in self.plan.pointers}
-        found: list[np.ndarray] = []
-        width = 1
-        for instruction in scatters:
-            where, ref, layouts = sources[instruction.operands[2].storage.index]
-            key = instruction.vary[0][1]
-            if key[0] != "members" or ref.classes is None:
+        """Whether threads that each take some members of a level write places of their own: not where a member adds to
+        others, to those some steps before it or to those that a list names, and another one of its level does so too.
+        """
+        written: dict[int, set[tuple[int, int, int]]] = {}
+        for instruction in block.instructions:
+            if instruction.kernel is SCATTER_ROWS:
+                for layout in self.scattered(instruction)[1].values():
+                    written.setdefault(layout.storage.index, set()).add((-1, 0, 0))
+                continue
+            target = instruction.operands[0]
+            if target.vary is None or not target.vary[0] or target.vary[1][0] == "rowstart":
                 return False
-            bounds = block.bounds[key[1]]
-            width = max(width, instruction.d[2])
-            for c, layout in layouts.items():
-                if c in self.plan.graph.wants:
-                    chosen = np.flatnonzero(ref.classes == c)
-                    storage = np.full(len(chosen), layout.storage.index)
-                    level = np.searchsorted(bounds, chosen, side="right")
-                    found.append(np.stack([layout.offset + where.data[chosen], storage, level]))
-        places = np.concatenate(found, axis=1) if found else np.zeros((3, 0), np.int64)
-        places = places[:, np.lexsort(places)]
-        near = (np.diff(places[0]) < width) & (np.diff(places[1:]) == 0).all(axis=0)
-        return not near.any()
+            size, key = target.vary
+            if key[0] == "member":
+                written.setdefault(target.storage.index, set()).add((key[1], size, target.offset // size))
+        shared = {index for index, ways in written.items() if len(ways) > 1 or ways & {(-1, 0, 0)}}
+        shared |= {index for index, ways in written.items() if any(shift for _, _, shift in ways)}
+        return all(self.writes_apart(block, index) for index in shared)
+
+    def scattered(self, instruction: Instruction) -> tuple[np.ndarray, dict[int, Layout], np.ndarray]:
+        """Where a list's members go: (class of each, the classes' layouts, place of each in its layout)."""
+        where = instruction.operands[2].storage
+        _, _, ref, layouts = next(p for p in self.plan.pointers if p[1] is where)
+        assert ref.classes is not None
+        return ref.classes, {c: layout for c, layout in layouts.items() if c in self.plan.graph.wants}, where.data
+
+    def writes_apart(self, block: Block, index: int) -> bool:
+        """Whether no two members of a level write one place of a storage."""
+        found: list[tuple[np.ndarray, np.ndarray, int, int]] = []  # places, members, group, elements of each
+        for instruction in block.instructions:
+            target = instruction.operands[0]
+            if instruction.kernel is SCATTER_ROWS:
+                classes, layouts, places = self.scattered(instruction)
+                _, key = instruction.vary[0]
+                for c, layout in layouts.items():
+                    if layout.storage.index == index:
+                        if key[0] != "members":
+                            return False
+                        members = np.flatnonzero(classes == c)
+                        found.append((layout.offset + places[members], members, key[1], instruction.d[2]))
+            elif target.storage.index == index and target.vary is not None:
+                size, key = target.vary
+                if key[0] == "member":
+                    members = np.arange(*block.bounds[key[1]][[0, -1]])
+                    found.append((size * (target.offset // size + members), members, key[1], size))
+        if len({size for *_, size in found}) > 1:
+            return False
+        rows = [
+            np.stack([members, np.full(len(members), group), places, self.levels(block, group)[members]])
+            for places, members, group, _ in found
+        ]
+        writes = np.concatenate(rows, axis=1)
+        writes = writes[:, np.lexsort(writes)]
+        step = np.diff(writes)
+        near = (step[3] == 0) & (step[2] < found[0][3])
+        return not (near & (step[:2] != 0).any(axis=0)).any()
+
+    @staticmethod
+    def levels(block: Block, group: int) -> np.ndarray:
+        """The level of each member of a group."""
+        bounds = block.bounds[group]
+        return np.searchsorted(bounds, np.arange(bounds[-1]), side="right")
 
     def starts(self, c: int) -> np.ndarray:
         """Rows before each member of a class."""
