@@ -13,7 +13,8 @@ from threadpoolctl import ThreadpoolController
 
 ROUNDS = 7
 SAMPLE_SECONDS = 5e-3
-# threads of pools spin after their work (those of OpenBLAS for 2²⁶ cycles, some 25 ms) and would run beside the next one
+# the threads of pools spin after their work, those of OpenBLAS for 2²⁶ cycles (some 25 ms); without a pause they would
+# run beside the next one
 PAUSE_SECONDS = 0.05
 
 
