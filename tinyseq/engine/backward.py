@@ -6,7 +6,7 @@ writes only a part, it is zeroed before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from tinyseq.engine.layout import Address, Layout, Split
 from tinyseq.engine.maps import COPY, MAPS
 from tinyseq.ops import OPS
 from tinyseq.ops.op import Kernel
-
-if TYPE_CHECKING:
-    pass
 
 FILL = Kernel.registry["fill"]
 
@@ -277,7 +274,9 @@ class Backward(Accumulation):
         ref = matmul.refs[0]
         to, shift = self.operand(matmul, ref)
         g = self.layouts[cls.index]
-        packed, k, n = self.f.pack(matmul, True)
+        first, count = self.read_columns(self.graph.classes[ref.source])
+        packed, k, n = self.f.pack(matmul, True, first, count)
+        to = replace(to, offset=to.offset + first)
         add = self.flag(self.graph.classes[ref.source], ref, True, inside)
         opened = self.f.open(cls, inside, cls.count == 1 or (to.flat and g.flat))
         target = self.p.address(to, matmul, shift)
@@ -288,6 +287,22 @@ class Backward(Accumulation):
         self.p.run(kernels.GEMM_PACKED, operands, [0, *strides, add, n, k], vary, split)
         if opened:
             self.p.end()
+
+    def read_columns(self, target: Class) -> tuple[int, int]:
+        """(first, count) of the columns of a gradient that anybody reads: of values joined side by side for products,
+        those of the ones that want a gradient."""
+        flags, consumers = dict(target.attrs), self.graph.consumers.get(target.index, [])
+        whole = 0, target.cols
+        if target.op != "concatenate" or flags["axis"] != 1 or len(target.tail) != 1:
+            return whole
+        if target.index in self.p.leads or any(self.graph.classes[i].op != "matmul" or j for i, j in consumers):
+            return whole
+        ends = np.cumsum([0, *(self.graph.classes[ref.source].cols for ref in self.f.refs(target))])
+        wanted = [j for j, ref in enumerate(self.f.refs(target)) if ref.source in self.graph.wants]
+        if ends[-1] != target.cols or not wanted:
+            return whole
+        first, last = int(ends[wanted[0]]), int(ends[wanted[-1] + 1])
+        return first, last - first
 
     def product_weight(self, cls: Class, matmul: Class, inside: set[int]) -> None:
         """∂L/∂W (+)= Σ over all members of xᵀ g, as one product whose inner dimension is all rows of all steps."""

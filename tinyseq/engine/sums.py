@@ -84,8 +84,9 @@ class Sums(Emission):
         if opened:
             self.p.end()
 
-    def pack(self, matmul: Class, backward: bool) -> tuple[Layout, int, int]:
-        """The shared operand of a product, packed (transposed for the way back). Returns (packed, k, n)."""
+    def pack(self, matmul: Class, backward: bool, first: int = 0, count: int = -1) -> tuple[Layout, int, int]:
+        """The shared operand of a product, packed (transposed for the way back), `count` columns or all of it. Returns
+        (packed, k, n)."""
         ref = matmul.refs[1]
         w = self.operand(matmul, ref)[0]
         transposed = bool(dict(matmul.attrs).get("transpose_b"))
@@ -94,12 +95,13 @@ class Sums(Emission):
         strides = (1, w.row) if transposed else (w.row, 1)
         if backward:
             k, n, strides = n, k, strides[::-1]
-        key = (w.storage.index, w.offset, k, n, strides)
+        offset, n = w.offset + first * strides[1], n if count < 0 else count
+        key = (w.storage.index, offset, k, n, strides)
         if key not in self.p.packs:
             outer, self.p.loop = self.p.loop, None
             storage = self.p.storage(packed_size(k, n, panel_width(self.p.dtype)), "packed weights")
             self.p.begin([], "all", "pack weights")
-            self.p.run(kernels.PACK, [Address(storage, 0), Address(w.storage, w.offset)], [1, 0, 0, 0, k, n, *strides])
+            self.p.run(kernels.PACK, [Address(storage, 0), Address(w.storage, offset)], [1, 0, 0, 0, k, n, *strides])
             self.p.end()
             self.p.loop = outer
             self.p.packs[key] = Layout(storage, 0, 0, 0, k, n)
