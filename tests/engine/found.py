@@ -36,4 +36,13 @@ FOUND = {
         initial=(1, 0), losses=((21, 38, 23, 37), (46, 1, 42, 24), (35, 57, 25, 31)), wanted=0, lengths=(3, 4, 3, 1),
         parents=((19, 37, 43, 19, 9, 34),), memory=0, arity=2,
     ),
+    # Slices of a tree's members, joined: more members were taken for more rows of what lies further apart.
+    "parts of a level's rows": Recipe(
+        structure="forest", seed=130, T=5, B=8, F=16, widths=(65, 8), states=(8,), delays=(1,), code=((9, 47, 27, 50),
+        (57, 18, 22, 43), (6, 29, 41, 9), (37, 1, 44, 55)), ends=((28, 42, 26, 19), (10, 53, 25, 13)), outputs=1,
+        inputs=("x",), initial=(3,), losses=((6, 26, 53, 47),), wanted=3, lengths=(2, 4, 1, 3), parents=((38, 47, 51,
+        5), (15, 7, 47, 54, 41, 23, 32), (27, 1, 39), (13, 25, 37, 43, 44, 32, 8, 15)), memory=1, arity=1,
+    ),
 }  # fmt: skip
+
+UNPLANNED = {"parts of a level's rows"}

@@ -147,8 +147,8 @@ class Emission(Views):
             if layout.member == 0 and layout.ragged < 0 and not layout.level:
                 if stride != 0:
                     return False
-            elif layout.ragged >= 0 or layout.level:
-                if stride * rows != sizes[role]:
+            elif layout.ragged >= 0:
+                if stride * rows != sizes[role] or layout.row != layout.cols:
                     return False
             elif stride * rows != layout.member or sizes[role] != layout.member:
                 return False
