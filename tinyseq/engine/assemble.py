@@ -50,7 +50,7 @@ class Assembler(Shares):
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
         self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
-        self.flat_size = flat_places(plan)[1]
+        self.flat_places, self.flat_size = flat_places(plan)
         self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -135,12 +135,11 @@ class Assembler(Shares):
 
     def add_threads(self) -> None:
         """Add the threads' gradients to the first thread's, each thread a part of them."""
-        places, _ = flat_places(self.plan)
         origin = Storage(-2, 0)
         header = self.begin(1, sync=0)
         ranges: list[range] = []  # neighbours joined
         for index in sorted(self.own):
-            place = places[index]
+            place = self.flat_places[index]
             joins = bool(ranges) and ranges[-1].stop == place.start
             ranges.append(range(ranges.pop().start, place.stop) if joins else place)
         for _ in self.in_turn():
@@ -165,8 +164,7 @@ class Assembler(Shares):
 
     def block(self, block: Block) -> None:
         """One block with its tables."""
-        mode = self.mode(block)
-        counts = self.row_counts(block) if mode == "rows" else None
+        mode, counts = self.way(block)
         alone = self.threads > 1 and mode == "single"
         each_level = block.recurrent and mode == "members"
         header = self.begin(block.levels, 2 if each_level else 1, block.backwards, alone)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from tinyseq.engine.kernels import SCATTER_ROWS
-from tinyseq.engine.layout import Address, Block, Instruction, Layout
+from tinyseq.engine.layout import Block, Instruction, Layout
 from tinyseq.engine.plan import Plan
 
 
@@ -29,22 +28,26 @@ class Shares:
 
     def mode(self, block: Block) -> str:
         """How threads share a block by itself: "rows", "members" or not at all ("single")."""
+        return self.way(block)[0]
+
+    def way(self, block: Block) -> tuple[str, np.ndarray | None]:
+        """The mode, and where rows are shared how many each level has."""
         if self.threads == 1:
-            return "single"
+            return "single", None
         if block.recurrent and block.by_members:
-            return "members" if self.writes_members(block) else "single"
+            return "members" if self.writes_members(block) else "single", None
         rows = self.row_counts(block)
         if rows is not None and rows.max(initial=0) >= 2 * self.threads:
-            return "rows"
+            return "rows", rows
         apart = block.levels == 1 and block.bounds and self.writes_members(block)
         if apart and min(int(b[-1]) for b in block.bounds.values()) >= 2 * self.threads:
-            return "members"
-        return "single"
+            return "members", None
+        return "single", None
 
     def row_counts(self, block: Block) -> np.ndarray | None:
         """Rows at each level, if all instructions have the same and none reads rows of which others write some."""
         counts: np.ndarray | None = None
-        strides: dict[int, int] = {}  # how far apart the rows lie in storages that are written
+        written: dict[int, int] = {}  # how far apart the rows of each storage lie, as its first writer has it
         for instruction in block.instructions:
             split = instruction.split
             if split is None or not split.strides[0]:
@@ -55,14 +58,13 @@ class Shares:
             if counts is not None and (rows != counts).any():
                 return None
             counts = rows
-            target = instruction.operands[0].storage.index
-            if strides.setdefault(target, split.strides[0]) != split.strides[0]:
-                return None
+            written.setdefault(instruction.operands[0].storage.index, split.strides[0])
         for instruction in block.instructions:
             assert instruction.split is not None
-            for address, stride in zip_longest(instruction.operands, instruction.split.strides, fillvalue=0):
-                assert isinstance(address, Address)
-                if strides.get(address.storage.index, stride) != stride:
+            strides = instruction.split.strides
+            for slot, address in enumerate(instruction.operands):
+                stride = strides[slot] if slot < len(strides) else 0
+                if written.get(address.storage.index, stride) != stride:
                     return None
         return counts
 
