@@ -114,6 +114,11 @@ def test_the_package_that_runs_is_the_one_that_is_measured() -> None:
     assert os.path.samefile(os.path.join(first, "tinyseq"), os.path.dirname(tinyseq.__file__))
 
 
+def test_measured_processes_keep_bytecode_as_installed_packages_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in environment()
+
+
 def test_a_variant_is_found_by_library_and_way() -> None:
     row = problem("rnn 32,64,100,1")
     assert variant(row, "numpy by hand, 1 thr").threads == 1

@@ -9,6 +9,9 @@ from tests.engine.agreement import agree, agree_in_single, planned, recorded, re
 from tests.engine.agreement import compare as compare_results
 from tests.engine.found import FOUND, UNPLANNED
 from tests.engine.strategies import STRUCTURES, TREES, Recipe, recipes, seeded
+from tinyseq.engine.accumulate import Accumulation
+from tinyseq.engine.shares import Shares
+from tinyseq.errors import TapeError
 
 LARGE = {"sizes": (1, 8, 16, 17, 33, 65), "batches": (1, 4, 7, 8, 9, 16, 17, 33)}
 
@@ -42,6 +45,20 @@ def test_many_random_graphs_agree(recipe: Recipe) -> None:
 def test_what_the_search_once_found_agrees(name: str, threads: int) -> None:
     reason = agree(FOUND[name], threads=threads)
     assert bool(reason) == (name in UNPLANNED), reason
+
+
+def test_the_verifier_says_so_where_the_first_of_a_level_is_taken_for_the_first_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Accumulation, "same_level", lambda self, cls, target: True)
+    with pytest.raises(TapeError, match="overwritten at one level, added to at another"):
+        agree(FOUND["a first gradient at a lower level"])
+
+
+def test_the_order_of_threads_shows_members_that_add_to_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Shares, "writes_members", lambda self, block: True)
+    with pytest.raises(AssertionError, match=r"differ|no barrier between"):
+        agree(FOUND["members of one level that add to one state"], threads=2)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

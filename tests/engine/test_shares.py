@@ -11,6 +11,7 @@ import pytest
 import tinyseq as ts
 from tests.engine.agreement import compare, names_of, reference, run_plan
 from tinyseq.engine.check import verify_plan
+from tinyseq.engine.chunks import share_of_chunks
 from tinyseq.engine.layout import Block
 from tinyseq.engine.plan import Plan, plan_tape
 from tinyseq.engine.program import wanted_threads, work
@@ -116,6 +117,31 @@ def test_work_of_sequences_that_differ_counts_their_rows() -> None:
         state = tuple(ts.zeros((8, H), np.float64) for _ in range(2))
         loss = ts.sum(ts.tanh(ts.unfold(LSTM(), same, ts.tensor(numbers(30, 8, V)), state).outputs))
     assert work(long) == pytest.approx(work(plan_tape(tape, [loss.index], loss.index)), rel=0.05)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+@pytest.mark.parametrize("chunk", [1, 3, 128])
+def test_every_row_of_a_sum_is_in_one_chunk_and_each_thread_has_as_many(chunk: int, threads: int) -> None:
+    for rows in (*range(40), 127, 128, 129, 1000, 3213):
+        taken = np.zeros(rows, int)
+        shares = []
+        for thread in range(threads):
+            starts, counts = share_of_chunks(rows, chunk, thread, threads)
+            assert len(starts) > 0 and (counts >= 0).all() and (counts <= chunk).all()
+            shares.append(counts.sum())
+            for first, count in zip(starts, counts, strict=True):
+                taken[first : first + count] += 1
+        assert (taken == 1).all() and max(shares) - min(shares) <= 1
+
+
+def test_work_of_batched_products_counts_what_they_sum_over() -> None:
+    def batched(inner: int) -> float:
+        with ts.Tape(executor=ts.Reference) as tape:
+            a, b = (ts.tensor(numbers(*shape)) for shape in ((B, V, inner), (B, inner, H)))
+            loss = ts.sum(a @ b)
+        return work(plan_tape(tape, [loss.index], loss.index))
+
+    assert batched(800) / batched(80) == pytest.approx(10, rel=0.2)
 
 
 def test_a_large_batch_of_different_lengths_wants_as_many_threads_as_there_are(monkeypatch: Any) -> None:
