@@ -61,7 +61,7 @@ closed = make(generated, 5.0)
 RUN = """
 import json, sys, warnings
 import numpy as np
-from tinyseq.engine.caller import written, generated, closed
+from tinyseq.engine.vm import written, generated, closed
 report = {}
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -86,7 +86,7 @@ class Copy:
         for name in INFRASTRUCTURE:
             shutil.copy(Path(tinyseq.jit.__file__).with_name(name), root / "tinyseq" / name)
         self.write("tinyseq/ops/callee.py", CALLEE)
-        self.write("tinyseq/engine/caller.py", CALLER)
+        self.write("tinyseq/engine/vm.py", CALLER)
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).write_text(text)
@@ -117,6 +117,15 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
+def test_an_edit_of_what_plans_recompiles_nothing(copy: Copy):
+    copy.write("tinyseq/engine/plan.py", "SIZE = 1\n")
+    before = copy.run()
+    copy.edit("tinyseq/engine/plan.py", "SIZE = 1", "SIZE = 2")
+    after = copy.run()
+    assert after["folder"] == before["folder"]
+    assert [after[name][2] for name in ("written", "generated", "closed")] == [0, 0, 0]
+
+
 def test_second_process_loads_every_kernel_from_disk(copy: Copy):
     first, second = copy.run(), copy.run()
     assert first["written"] == [24.0, 0, 1] and first["generated"] == [6.0, 0, 1]
@@ -129,8 +138,8 @@ def test_second_process_loads_every_kernel_from_disk(copy: Copy):
 EDITS = [
     ("tinyseq/ops/callee.py", "return x + 1.0", "return x + 2.0", (26.0, 9.0, 45.0)),
     ("tinyseq/ops/callee.py", "return lambda x: x + 10.0", "return lambda x: x + 20.0", (46.0, 9.0, 45.0)),
-    ("tinyseq/engine/caller.py", "SCALE = 2.0", "SCALE = 4.0", (92.0, 9.0, 45.0)),
-    ("tinyseq/engine/caller.py", '"factor": 3.0', '"factor": 7.0', (92.0, 21.0, 105.0)),
+    ("tinyseq/engine/vm.py", "SCALE = 2.0", "SCALE = 4.0", (92.0, 9.0, 45.0)),
+    ("tinyseq/engine/vm.py", '"factor": 3.0', '"factor": 7.0', (92.0, 21.0, 105.0)),
 ]
 
 
@@ -288,7 +297,7 @@ def test_without_the_jit_kernels_are_plain_functions(copy: Copy):
     script = """
     import json, traceback
     import numpy as np
-    from tinyseq.engine.caller import generated, make
+    from tinyseq.engine.vm import generated, make
     from tinyseq.jit import kernel_from_source
     try:
         kernel_from_source("f", "def f(x):\\n    return x + missing\\n", {})(1)

@@ -24,7 +24,9 @@ _PACKAGE = Path(__file__).parent
 _FILES = (_PACKAGE / "jit.py", _PACKAGE / "jitcache.py", _PACKAGE / "fingerprint.py")
 
 # Files whose text is hashed as a whole (`jitcache.source_stamp`): everything they define is vouched for.
-STAMPED = (_PACKAGE / "ops", _PACKAGE / "engine", *_FILES)
+# Of the engine those that make machine code; what plans makes arrays, so an edit there recompiles nothing.
+_ENGINE = ("blas", "emit", "gemm", "kernels", "panels", "threads", "tile", "vm", "workers")
+STAMPED = (_PACKAGE / "ops", *(_PACKAGE / "engine" / f"{name}.py" for name in _ENGINE), *_FILES)
 
 # Packages known by their version, which is part of the same hash.
 _VERSIONED = frozenset({"builtins", "math", "cmath", "operator", "numpy", "numba", "llvmlite"})
