@@ -19,7 +19,7 @@ PACKAGE = ROOT / "tinyseq"
 # A module may import, when it is itself imported, what stands in its row; rows name modules or packages of tinyseq.
 BASE = {"errors"}
 KERNELS = {"fingerprint", "jitcache", "jit"}
-TREES = {"structure", "trees", "tree_formats", "tree_order"}
+TREES = {"structure", "trees", "brackets", "tree_formats", "tree_order"}
 TAPE = BASE | {"tape"}
 OPS = TAPE | KERNELS | {"ops"}
 TENSOR = OPS | {"tensor"}
@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "tape": TAPE,
     "structure": BASE,
     "trees": BASE | TREES,
+    "brackets": BASE | TREES,
     "tree_formats": BASE | TREES,
     "tree_order": BASE | TREES | KERNELS,
     "ops": OPS,

@@ -189,7 +189,7 @@ def test_deep_trees_build_without_recursion():
         (lambda: ts.Tree.from_brackets("(a ())"), "missing child: the node opened at character 3"),
         (lambda: ts.Tree.from_brackets("(a (b c)"), r"unbalanced brackets: the '\(' at character 0 is never closed"),
         (lambda: ts.Tree.from_brackets("(a b))"), r"unbalanced brackets: the '\)' at character 5 closes nothing"),
-        (lambda: ts.Tree.from_brackets("(a [b c)]"), r"unbalanced brackets: the '\[' at character 3 is closed by '\)'"),
+        (lambda: ts.Tree.from_brackets("[a [b c)]"), r"unbalanced brackets: the '\[' at character 3 is closed by '\)'"),
         (lambda: ts.Tree.from_brackets(3), "text such as"),
         (lambda: ts.Tree.from_parents([0.5]), "list of integers"),
         (lambda: ts.Tree.from_parents([-1, 0], ["a"]), "1 labels for a tree of 2 nodes"),

@@ -1,4 +1,4 @@
-"""How trees are written: nested tuples, bracket strings, Python's syntax trees.
+"""How trees are written: nested tuples and Python's syntax trees; ``brackets`` has bracket strings.
 
 Each reader returns each node's parent and label in reading order (a node before its children, left to right).
 Stacks, not recursion: a tree of any depth can be read.
@@ -7,17 +7,11 @@ Stacks, not recursion: a tree of any depth can be read.
 from __future__ import annotations
 
 import ast
-import re
 from typing import Any
-
-import numpy as np
 
 from tinyseq.errors import DataError
 
 Read = tuple[list[int], list[Any]]
-
-_WORD = re.compile(r"[()\[\]]|[^\s()\[\]]+")
-_CLOSING = {"(": ")", "[": "]"}
 
 
 def read_nested(nested: Any, labelled: bool = False) -> Read:
@@ -51,49 +45,6 @@ def read_nested(nested: Any, labelled: bool = False) -> Read:
     return parents, labels
 
 
-def read_brackets(text: str, labelled: bool = False) -> Read:
-    """A bracket string, "(a (b c))"; ``labelled``: the first word after a bracket is its node's label."""
-    if not isinstance(text, str):
-        raise DataError(f"a bracket string is text such as '(a (b c))', got {type(text).__name__}")
-    parents: list[int] = []
-    labels: list[Any] = []
-    branches: list[int] = []
-    opened: list[tuple[int, str, int]] = []
-    for match in _WORD.finditer(text):
-        word, at = match.group(), match.start()
-        if word in ")]":
-            _close(word, at, opened, branches)
-            continue
-        if parents and not opened:
-            raise DataError(f"two roots: the tree is complete before character {at}, where {word!r} follows")
-        if word not in "([" and labelled and opened and not branches[opened[-1][0]] and labels[opened[-1][0]] is None:
-            labels[opened[-1][0]] = word
-            continue
-        here = len(parents)
-        parents.append(opened[-1][0] if opened else -1)
-        branches.append(0)
-        labels.append(word if word not in "([" else None)
-        if opened:
-            branches[opened[-1][0]] += 1
-        if word in "([":
-            opened.append((here, word, at))
-    if opened:
-        raise DataError(f"unbalanced brackets: the {opened[-1][1]!r} at character {opened[-1][2]} is never closed")
-    if not parents:
-        raise DataError("an empty tree: the bracket string holds no word; write for instance '(a (b c))'")
-    return parents, labels
-
-
-def _close(word: str, at: int, opened: list[tuple[int, str, int]], branches: list[int]) -> None:
-    if not opened:
-        raise DataError(f"unbalanced brackets: the {word!r} at character {at} closes nothing")
-    node, bracket, start = opened.pop()
-    if _CLOSING[bracket] != word:
-        raise DataError(f"unbalanced brackets: the {bracket!r} at character {start} is closed by {word!r} at {at}")
-    if not branches[node]:
-        raise DataError(f"a missing child: the node opened at character {start} and closed at {at} has no children")
-
-
 def read_ast(source: Any, names: bool = True) -> Read:
     """A Python expression as text, or a node of the module ``ast``; load and store contexts are left out."""
     if isinstance(source, str):
@@ -124,27 +75,3 @@ def _syntax_label(node: ast.AST, names: bool) -> str:
     if names and isinstance(node, ast.Constant):
         return repr(node.value)
     return type(node).__name__
-
-
-def write_brackets(pointers: np.ndarray, children: np.ndarray, labels: np.ndarray, root: int) -> str:
-    """The bracket string of a tree; inner nodes' labels first in their brackets, leaves without one as numbers."""
-    pieces: list[str] = []
-    stack: list[Any] = [root]
-    while stack:
-        node = stack.pop()
-        if node == ")":
-            pieces.append(node)
-            continue
-        if pieces and pieces[-1] != "(":
-            pieces.append(" ")
-        below = children[pointers[node] : pointers[node + 1]].tolist()
-        label = labels[node]
-        if not below:
-            pieces.append(str(node if label is None else label))
-            continue
-        pieces.append("(")
-        if label is not None:
-            pieces.append(str(label))
-        stack.append(")")
-        stack.extend(reversed(below))
-    return "".join(pieces)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.brackets import read_brackets, read_treebank, write_brackets
 from tinyseq.errors import DataError
-from tinyseq.tree_formats import read_ast, read_brackets, read_nested, write_brackets
+from tinyseq.tree_formats import read_ast, read_nested
 from tinyseq.tree_order import cycle, inverse, parents_of, runs, several_roots, walk
 
 
@@ -66,6 +67,19 @@ class Forest:
         self.tree_of = np.repeat(which, sizes)[order]
         self.labels = np.concatenate([tree.labels for tree in trees])[order]
         self.numbers = np.concatenate([tree.numbers for tree in trees])[order]
+
+    @classmethod
+    def from_brackets(cls, text: str, labelled: bool = False) -> Forest:
+        """The trees of a whole file: "(a b) ((c d) e)", also over several lines, with comments between them.
+
+        ``labelled``: the first word after a bracket is that node's label, and an empty bracket around a tree, as in
+        the Penn Treebank's "( (S …))", is left out. ``tasks.read_trees`` reads a file. Raises DataError naming the
+        line, and for a text without a tree.
+        """
+        trees = [Tree.from_parents(*read) for read in read_treebank(text, labelled)]
+        if not trees:
+            raise DataError("the text holds no tree; a tree is written for instance '(a (b c))'")
+        return Forest(trees)
 
     def __len__(self) -> int:
         return len(self.parents)
@@ -218,7 +232,11 @@ class Tree(Forest):
 
     @classmethod
     def from_brackets(cls, text: str, labelled: bool = False) -> Tree:
-        """From text, "(a (b c))" or "[a [b c]]"; ``labelled``: the first word after a bracket is that node's label."""
+        """From text, "(a (b c))" or "[a [b c]]"; ``labelled``: the first word after a bracket is that node's label.
+
+        Words end at ASCII white space or a bracket; in a tree that begins with "(", "[" and "]" belong to words.
+        ``\\x20`` in a word is a space, ``\\x28`` and ``\\x29`` are brackets. ``ts.Forest.from_brackets`` reads many.
+        """
         return cls.from_parents(*read_brackets(text, labelled))
 
     @classmethod
@@ -250,7 +268,11 @@ class Tree(Forest):
         return cls(pointers, np.stack([left, np.arange(1, n)], axis=1).reshape(-1))
 
     def brackets(self) -> str:
-        """The tree as text that ``from_brackets`` reads; nodes without labels show positions at the leaves only."""
+        """The tree as text that ``from_brackets`` reads; nodes without labels show positions at the leaves only.
+
+        Labels are written as text, spaces and brackets in them as ``\\x20``, ``\\x28``, ``\\x29``. Raises DataError for
+        an empty label, and where some inner nodes have labels and one without begins with a leaf.
+        """
         return write_brackets(self.pointers, self.children, self.labels, self.root)
 
     def __repr__(self) -> str:

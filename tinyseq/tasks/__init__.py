@@ -2,5 +2,6 @@
 
 from tinyseq.tasks.markov import Markov
 from tinyseq.tasks.text import EMBEDDED, Corpus, Vocabulary, Windows, embedded_text, read_text
+from tinyseq.tasks.trees import read_trees
 
-__all__ = ["EMBEDDED", "Corpus", "Markov", "Vocabulary", "Windows", "embedded_text", "read_text"]
+__all__ = ["EMBEDDED", "Corpus", "Markov", "Vocabulary", "Windows", "embedded_text", "read_text", "read_trees"]

@@ -1,4 +1,4 @@
-"""Tasks over trees: ListOps, random binary trees, and real ones: expressions of Python's standard library."""
+"""Tasks over trees: ListOps, random binary trees, and real ones: treebanks, expressions of Python's own library."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.brackets import read_treebank
 from tinyseq.errors import DataError
 from tinyseq.nn.module import generator
+from tinyseq.tasks.text import read_text
 from tinyseq.tree_formats import read_ast
 from tinyseq.trees import Tree
 
@@ -119,6 +121,24 @@ def random_tree(n_leaves: int, rng: np.random.Generator) -> Tree:
             left = int(rng.integers(1, size))
             stack += [(here, size - left), (here, left)]
     return Tree.from_parents(parents)
+
+
+# -- treebanks ----------------------------------------------------------------------------------------------------
+def read_trees(path: str | Path, labelled: bool = True) -> list[Tree]:
+    """The trees of a treebank's file in brackets, as of the Penn Treebank, the Stanford Sentiment Treebank, CoreNLP.
+
+    The file is UTF-8 text of any number of trees, each on one line or several; comments and tags between them are left
+    out, and so is an empty bracket around a tree. Words and labels stay as written: traces ``(-NONE- *)``, ``-LRB-``.
+    ``ts.Forest(trees)`` makes a batch of them. Raises FileError and DataError as ``read_text`` does, and DataError
+    naming the line where brackets do not match.
+    """
+    try:
+        trees = [Tree.from_parents(*read) for read in read_treebank(read_text(path), labelled)]
+    except DataError as error:
+        raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+    if not trees:
+        raise DataError(f"{path} holds no tree; a tree is written for instance (S (NP she) (VP sings))")
+    return trees
 
 
 # -- Python's own syntax ------------------------------------------------------------------------------------------
