@@ -18,7 +18,7 @@ def figure_10_15(path: str | os.PathLike[str] | None = None, *, seed: int = 2) -
     """Repeated composition of a linear-tanh layer of 100 units: draw it (svg, png, pdf) and return the numbers."""
     found = compositions(np.random.default_rng(seed), gain=5.0, bias=3.0)
     if path is not None:
-        _save(path, lambda figure: _draw_compositions(figure, found), (6.4, 4.0))
+        save(path, lambda figure: draw_compositions(figure, found), (6.4, 4.0))
     return found
 
 
@@ -26,11 +26,12 @@ def figure_10_17(path: str | os.PathLike[str] | None = None, *, points: int = 12
     """J(w, b) of one sigmoid unit over 50 steps, descent without and with clipping: draw it and return the numbers."""
     found = cliff(place=(6.0, -2.6), rate=0.5, limit=0.1, updates=150, w=(2.5, 7.5), b=(-4.0, -1.0), points=points)
     if path is not None:
-        _save(path, lambda figure: _draw_cliff(figure, found), (9.2, 4.4))
+        save(path, lambda figure: draw_cliff(figure, found), (9.2, 4.4))
     return found
 
 
-def _save(path: str | os.PathLike[str], draw: Any, size: tuple[float, float]) -> Path:
+def save(path: str | os.PathLike[str], draw: Any, size: tuple[float, float]) -> Path:
+    """Write what ``draw`` puts on a matplotlib figure of some size in inches, in the format of the path's ending."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -43,7 +44,8 @@ def _save(path: str | os.PathLike[str], draw: Any, size: tuple[float, float]) ->
     return write(path, data.getvalue())
 
 
-def _draw_compositions(figure: Any, found: Compositions) -> None:
+def draw_compositions(figure: Any, found: Compositions) -> None:
+    """Curves of the projection after 0, 1, … compositions."""
     axes = figure.add_subplot()
     for t, curve in enumerate(found.projection):
         axes.plot(found.coordinate, curve, color=COLOURS[t % len(COLOURS)], linestyle=DASHES[t % len(DASHES)],
@@ -53,7 +55,8 @@ def _draw_compositions(figure: Any, found: Compositions) -> None:
     axes.legend(frameon=False, title="compositions", loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
-def _draw_cliff(figure: Any, found: Cliff) -> None:
+def draw_cliff(figure: Any, found: Cliff) -> None:
+    """The surface twice, and on it the descent without and with clipping."""
     w, b = np.meshgrid(found.w, found.b)
     runs = {"without clipping": found.without, f"with clipping, ‖g‖ ≤ {found.limit:g}": found.clipped}
     for place, (title, run) in enumerate(runs.items()):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinyseq.errors import TinyseqError
 from tinyseq.viz.chapter import deep, gated, graphical, memory, plotted, recurrent, recursive, unfolding, wider
-from tinyseq.viz.chapter.figure import Figure
+from tinyseq.viz.chapter.figure import Figure, file_name
 from tinyseq.viz.chapter.gallery import ending, page
 from tinyseq.viz.render import write
 
@@ -25,12 +25,6 @@ def figure(number: str) -> Any:
     if found is None:
         raise TinyseqError(f"no figure {number!r}; figures are {', '.join(FIGURES)}")
     return found
-
-
-def file_name(number: str) -> str:
-    """fig_10_03 for "10.3"."""
-    chapter, place = number.split(".")
-    return f"fig_{chapter}_{int(place):02d}"
 
 
 def write_all(folder: Path) -> list[tuple[Path, str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from tinyseq.viz.chapter.panel import Panel, side_by_side
 from tinyseq.viz.model import Diagram
 from tinyseq.viz.picture import Picture
+from tinyseq.viz.source import program
 
 LISTED = 40  # arrows read aloud
 
@@ -31,9 +30,9 @@ class Figure:
     panels: Callable[[Any], Sequence[Panel]]
     between: str = ""
 
-    def picture(self) -> Picture:
-        """Record and draw it."""
-        recorded = self.record()
+    def picture(self, recorded: Any = None) -> Picture:
+        """Record and draw it; or draw what ``recorded`` by code of one's own that returns the like."""
+        recorded = self.record() if recorded is None else recorded
         diagram = side_by_side([panel.diagram() for panel in self.panels(recorded)], self.between)
         diagram.title = f"Figure {self.number}: {self.title}"
         diagram.description = _aloud(diagram)
@@ -41,17 +40,15 @@ class Figure:
 
     @property
     def code(self) -> str:
-        """The source of ``record``, as the gallery shows it."""
-        return source_of(self.record)
+        """The program that the gallery shows: ``record`` with its imports, and a line that draws what it recorded."""
+        last = f'figure("{self.number}").picture({self.record.__name__}()).save("{file_name(self.number)}.svg")'
+        return program(self.record, last, ["from tinyseq.viz.chapter import figure"])
 
 
-def source_of(function: Callable[..., Any]) -> str:
-    """A function's body as it was written, without its docstring."""
-    lines = textwrap.dedent(inspect.getsource(function)).splitlines()
-    body = textwrap.dedent("\n".join(lines[1:])).strip("\n").splitlines()
-    if body and body[0].startswith('"""'):
-        body = body[1:]
-    return "\n".join(body).strip()
+def file_name(number: str) -> str:
+    """fig_10_03 for "10.3"."""
+    chapter, place = number.split(".")
+    return f"fig_{chapter}_{int(place):02d}"
 
 
 def _aloud(diagram: Diagram) -> str:

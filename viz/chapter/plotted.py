@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tinyseq.errors import TinyseqError
-from tinyseq.viz.chapter.figure import source_of
+from tinyseq.viz.chapter.figure import file_name
 from tinyseq.viz.plots import FORMATS
 from tinyseq.viz.render import format_of, write
+from tinyseq.viz.source import program
 
 MODULE = "tinyseq.viz.chapter_plots"
 
@@ -71,8 +72,8 @@ class PlottedFigure:
 
     @property
     def code(self) -> str:
-        """The source of ``run``, as the gallery shows it."""
-        return source_of(self.run)
+        """The program that the gallery shows: ``run`` with its imports, and a line that calls it."""
+        return program(self.run, f'{self.run.__name__}("{file_name(self.number)}.svg")')
 
 
 def _found(number: str, title: str, equation: str, name: str) -> list[PlottedFigure]:
@@ -87,7 +88,7 @@ FIGURES = [
     *_found(
         "10.15",
         "What repeated composition makes of a line through the states of a linear-tanh net",
-        "h(t) = tanh(W h(t−1))",
+        "h(t) = tanh(b + W h(t−1))",
         "figure_10_15",
     ),
     *_found(

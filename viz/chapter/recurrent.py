@@ -74,7 +74,7 @@ FIGURES = [
     Figure(
         "10.4",
         "Recurrence from the output to the hidden units only",
-        "h(t) = tanh(b + W o(t−1) + U x(t))\no(t) = c + V h(t)",
+        "h(t) = tanh(b + W softmax o(t−1) + U x(t))\no(t) = c + V h(t)",
         through_the_output,
         lambda tape: [Panel(tape, COLUMN, "folded"), Panel(tape, COLUMN, steps=THREE, time=around(2))],
         between="unfold",
@@ -89,7 +89,7 @@ FIGURES = [
     Figure(
         "10.6",
         "Teacher forcing: the target is fed back in training, the output in use",
-        "training: h(t) = tanh(b + W y(t−1) + U x(t))\nin use:   h(t) = tanh(b + W o(t−1) + U x(t))",
+        "training: h(t) = tanh(b + W y(t−1) + U x(t))\nin use:   h(t) = tanh(b + W softmax o(t−1) + U x(t))",
         teacher_forcing,
         lambda tapes: [
             Panel(tapes[0], COLUMN, name="train", title="Train time", steps=(1, 2), time=_previous, ends=False),

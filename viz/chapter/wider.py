@@ -73,7 +73,7 @@ FIGURES = [
     Figure(
         "10.12",
         "Encoder and decoder: from one sequence to another of another length",
-        "C = C(x(1), …, x(m))\ns(i) = tanh(b + W s(i−1) + U y(i−1) + R C)\np(y(i) | …) = softmax(c + V s(i) + Q C)",
+        "C = tanh(K h(m))\ns(i) = tanh(b + W s(i−1) + U y(i−1) + R C)\np(y(i) | …) = softmax(c + V s(i) + Q C)",
         sequence_to_sequence,
         lambda tape: [
             Panel(

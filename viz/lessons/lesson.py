@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from tinyseq.diagnose.table import as_text
 from tinyseq.viz.chapter.gallery import inline
+from tinyseq.viz.source import program
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,14 @@ class Lesson:
         first, second, third = run.sentences
         return Answer(self.number, self.question, run.table, (first, second, third), run.pictures, run.figures)
 
-    @property
-    def code(self) -> str:
-        """The source of the run."""
-        return inspect.getsource(self.run)
+    def by(self, run: Callable[[Run], None]) -> Lesson:
+        """The same question, answered by another run: one that was copied and changed."""
+        return replace(self, run=run)
+
+    def code(self, show: str = "{}") -> str:
+        """The run as a program to be pasted; its last line answers the question by it, put into ``show``."""
+        last = show.format(f'lesson({self.number}).by({self.run.__name__})("tinyseq-lessons")')
+        return program(self.run, last, ["from tinyseq.viz.lessons import lesson"])
 
 
 class Run:
@@ -81,9 +85,9 @@ class Run:
 
     def plot(self, what: str, size: tuple[float, float], draw: Callable[[Any], None], word: str = "") -> None:
         """A plot in the style of all others: ``draw`` is given a matplotlib figure."""
-        from tinyseq.viz.chapter_plots import _save
+        from tinyseq.viz.chapter_plots import save
 
-        _save(self.file(what, word), draw, size)
+        save(self.file(what, word), draw, size)
 
     def rows(self, head: Sequence[str], rows: Sequence[Sequence[str]], foot: str = "") -> None:
         """The table."""

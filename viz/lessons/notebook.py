@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +19,7 @@ def notebook(lessons: Sequence[Lesson]) -> str:
     """The text of an .ipynb file (nbformat 4.5), without outputs."""
     cells = [_cell("markdown", "introduction", INTRODUCTION), _cell("code", "start", START)]
     for one in lessons:
-        code = f"<details><summary>the run</summary><pre>{html.escape(one.code)}</pre></details>"
+        code = f"<details><summary>the run</summary>\n\n```python\n{one.code()}\n```\n\n</details>"
         cells.append(_cell("markdown", f"question-{one.number}", f"## {one.number}. {one.question}\n\n{code}"))
         cells.append(_cell("code", f"answer-{one.number}", f"lesson({one.number})(folder)"))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

@@ -33,6 +33,7 @@ def page(answers: Sequence[tuple[Lesson, Answer]]) -> str:
 
 def _section(lesson: Lesson, answer: Answer) -> str:
     said = "".join(f"<p>{html.escape(s)}</p>\n" for s in answer.sentences)
+    code = html.escape(lesson.code("print({})"))
     shown = "".join(
         f"<figure>{inline(path.read_text('utf-8'))}<figcaption>{html.escape(what)}</figcaption></figure>\n"
         for path, what in answer.pictures.items()
@@ -40,6 +41,6 @@ def _section(lesson: Lesson, answer: Answer) -> str:
     return (
         f'<section id="lesson-{answer.number}">\n<h2>{answer.number}. {html.escape(answer.question)}</h2>\n'
         f'<div class="row">\n<div>{said}<pre class="table" tabindex="0">{html.escape(answer.table)}</pre>\n'
-        f'<details><summary>the run</summary><pre class="code" tabindex="0"><code>{html.escape(lesson.code)}</code>'
+        f'<details><summary>the run</summary><pre class="code" tabindex="0"><code>{code}</code>'
         f"</pre></details></div>\n<div>{shown}</div>\n</div>\n</section>\n"
     )
