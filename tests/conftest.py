@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from tinyseq.engine.compiled import Compiled
 from tinyseq.engine.reference import Reference
 from tinyseq.tape import Tape
+
+os.environ.setdefault("TINYSEQ_CHECK", "1")  # verify every tape and plan, in the processes that tests start too
 
 
 class Planned(Compiled):

@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "tree_formats": BASE | TREES,
     "tree_order": BASE | TREES | KERNELS,
     "ops": OPS,
-    "engine": OPS | {"engine"},
+    "engine": OPS | {"engine", "verify"},
     "tensor": OPS,
     "functions": TENSOR | {"functions"},
     "folding": TENSOR | {"functions"},

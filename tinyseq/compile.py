@@ -103,14 +103,9 @@ class _Version:
 def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
     if find_spec("tinyseq.engine.plan") is None:
         return "the compiled executor is not part of this installation"
-    from tinyseq.engine.condense import Unplannable
-    from tinyseq.engine.plan import plan_tape
-    from tinyseq.engine.program import Program
+    from tinyseq.engine.planned import planned
 
-    try:
-        return Program(plan_tape(tape, nodes, loss))
-    except Unplannable as reason:
-        return str(reason)
+    return planned(tape, nodes, loss)
 
 
 class CompiledFunction:

@@ -214,7 +214,7 @@ def test_where_there_is_no_plan_the_reference_runs_and_the_reason_is_kept(monkey
     other.backward()
     expected = gradients(model)
     CACHE.clear()
-    monkeypatch.setattr("tinyseq.engine.compiled.plan_tape", refuse)
+    monkeypatch.setattr("tinyseq.engine.planned.plan_tape", refuse)
     tape, loss, _ = record(model, Planned, seed=77)
     loss.backward()
     assert tape.executor.fallback == "not today"

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyseq.engine.condense import Unplannable
-from tinyseq.engine.plan import plan_tape
-from tinyseq.engine.program import Program
+from tinyseq.engine.planned import planned
 from tinyseq.engine.reference import Reference
 
 if TYPE_CHECKING:
+    from tinyseq.engine.program import Program
     from tinyseq.tape import Tape
 
 CACHED_PLANS = 32
@@ -39,10 +38,7 @@ class PlanCache:
         with self._lock:
             found = self._programs.pop(key, None)
             if found is None:
-                try:
-                    found = Program(plan_tape(tape, outputs, loss))
-                except Unplannable as reason:
-                    found = str(reason)
+                found = planned(tape, outputs, loss)
             self._programs[key] = found
             while len(self._programs) > self.most:
                 self._programs.popitem(last=False)
