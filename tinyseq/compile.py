@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
-from tinyseq.folding import flatten, rebuild
+from tinyseq.folding import entering, rebuild
 from tinyseq.tape import DTYPES, Tape
 from tinyseq.tensor import Tensor, internal, tensor
 
@@ -40,7 +40,7 @@ class _Version:
         with Tape(executor=_Recording) as tape:
             self.tape = tape
             self.result = function(*[self._enter(a) for a in arguments])
-            self.nodes = [t.index for t in flatten(self.result)]
+            self.nodes = [t.index for t in entering(self.result, "the result of a compiled function")]
         if not self.nodes:
             raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
         self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}

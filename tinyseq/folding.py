@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyseq.errors import TapeError
 from tinyseq.tape import INT64, Form, Integers, Tape
-from tinyseq.tensor import Tensor, as_tensor, handle, internal, leaked
+from tinyseq.tensor import Tensor, as_tensor, handle, here, internal
 
 internal(__file__)
 
@@ -30,6 +30,11 @@ def flatten(tree: Any) -> list[Tensor]:
     if isinstance(tree, dict):
         return [leaf for key in sorted(tree, key=str) for leaf in flatten(tree[key])]
     return [as_tensor(tree)]
+
+
+def entering(tree: Any, what: str) -> list[Tensor]:
+    """``flatten``, for what the tape being recorded will know by its numbers: TapeError for tensors of another tape."""
+    return [here(leaf, what) for leaf in flatten(tree)]
 
 
 def rebuild(tree: Any, leaves: Sequence[Any]) -> Any:
@@ -98,9 +103,8 @@ def fold(
         ]
         tape.scope = (cell, 0)
         state_tree, output_tree = run(places)
-        state, outputs = flatten(state_tree), flatten(output_tree)
-        if any(leaf.fold not in (0, tape.folding) for leaf in (*state, *outputs)):
-            raise leaked()
+        state = entering(state_tree, f"the state that a step of {cell} returned")
+        outputs = entering(output_tree, f"the output that a step of {cell} returned")
         rows = list(zip(*(c[base:].tolist() for c in (tape.kind, tape.rows, tape.arg, tape.step)), strict=True))
         inputs = [tape.inputs(i) for i in range(base, len(tape))]
         keep = base

@@ -138,6 +138,8 @@ class Tensor(Operators):
 
     def named(self, name: str) -> Tensor:
         """Name this node for pictures, dumps and errors; returns the tensor."""
+        if self.fold and self.fold != self.tape.folding:
+            raise leaked()
         self.tape.rename(self.index, name)
         return self
 
@@ -264,6 +266,28 @@ def as_tensor(x: Any) -> Tensor:
     )
 
 
+def here(x: Any, what: str) -> Tensor:
+    """``as_tensor``, for what the tape being recorded will know by its number alone; ``of_tape`` checks that."""
+    return of_tape(Tape.current(), as_tensor(x), what)
+
+
+def of_tape(tape: Tape, x: Tensor, what: str) -> Tensor:
+    """The tensor itself, once it is sure that its number means a node of this tape.
+
+    Every place that reads ``index`` beside a tape of its own asks here first: the same number on another tape is
+    another node. Raises TapeError for a tensor of another tape, or one left over from a step that was folded.
+    """
+    if x.tape is not tape:
+        raise TapeError(
+            f"{what} got a tensor of another tape: {_called(x)} is of another graph, and a tape knows nothing of it. "
+            f"Record it on this tape, or carry the number over: give tensor.value instead of the tensor "
+            "(of a state of several tensors, the .value of each)"
+        )
+    if x.fold and x.fold != tape.folding:
+        raise leaked()
+    return x
+
+
 def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     """Put an array on the current tape as an input leaf. Bools and integers become int64, floats keep their dtype."""
     tape = Tape.current()
@@ -373,9 +397,15 @@ def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any)
 def _elsewhere(tensors: list[Tensor]) -> str:
     """Which of them is not of the tape being recorded, and of which time step."""
     known = Tape.current() if Tape.recording() else tensors[0].tape
-    node = next(t.tape.node(t.index) for t in tensors if t.tape is not known)
-    step = f" of time step {node.step}" if node.step >= 0 else ""
-    return f"{node.name or f'{node.op} %{node.index}'}{step} is of another graph; "
+    return f"{_called(next(t for t in tensors if t.tape is not known))} is of another graph; "
+
+
+def _called(x: Tensor) -> str:
+    """A tensor in words: its name, or its op and number, and its time step."""
+    if x.fold and x.fold != x.tape.folding:  # of a step that was taken off its tape again
+        return f"a tensor of shape {x.shape}"
+    node = x.tape.node(x.index)
+    return f"{node.name or f'{node.op} %{node.index}'}{f' of time step {node.step}' if node.step >= 0 else ''}"
 
 
 def leaked() -> TapeError:

@@ -11,11 +11,11 @@ from typing import Any, overload
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
-from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, flatten, fold, handles, rebuild, stamp
+from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, entering, fold, handles, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take
 from tinyseq.structure import Chain, Truncation
 from tinyseq.tape import DTYPES, INT64, Tape
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor import Tensor, as_tensor, here, internal, record
 from tinyseq.trees import Forest
 from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
 from tinyseq.unfold_truncated import Recorded, stamp_truncated
@@ -155,7 +155,7 @@ def unfold(
     for parameter in step.parameters() if hasattr(step, "parameters") else ():
         as_tensor(parameter)
     sequences = [_sequence(x, structure) for x in (inputs if isinstance(inputs, tuple) else (inputs,))]
-    initial = flatten(state)
+    initial = entering(state, "unfold: the initial state")
     if structure.lengths is not None:
         count = len(structure.order)
         if any(h.shape[:1] != (count,) for h in initial):
@@ -166,7 +166,7 @@ def unfold(
 
 
 def _sequence(x: Any, chain: Chain) -> Tensor:
-    x = as_tensor(x)
+    x = here(x, "unfold: an input")
     if chain.lengths is None:
         if x.ndim < 1 or x.shape[0] != chain.T:
             hint = ""

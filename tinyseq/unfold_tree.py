@@ -15,7 +15,7 @@ from tinyseq.errors import DataError, ShapeError
 from tinyseq.folding import LOCAL, SLOT, Folded, fold, handles, rebuild, stamp
 from tinyseq.functions import concatenate, stack
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor import Tensor, as_tensor, here, internal, record
 from tinyseq.trees import Forest, Tree
 
 internal(__file__)
@@ -111,7 +111,7 @@ def unfold_tree(cell: Any, forest: Forest, x: Any, name: str | None = None) -> U
 
 def _rows(x: Any, forest: Forest) -> tuple[Tensor, bool, bool]:
     """The input, whether a batch shares the tree, whether inner nodes have inputs."""
-    x = as_tensor(x)
+    x = here(x, "unfold: the input of a tree")
     shared = x.ndim == (2 if x.dtype_code == INT64 else 3)
     if shared and not isinstance(forest, Tree):
         raise ShapeError(

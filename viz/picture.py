@@ -125,6 +125,7 @@ def draw(
     if isinstance(thing, Tape):
         diagram, tape = _of_tape(thing, view, detail, steps, None, cells), thing
     elif isinstance(thing, Tensor):
+        thing._settled()
         tape = thing.tape
         diagram = _of_tape(tape, view, detail, steps, ancestors(tape, thing.index), cells)
     elif hasattr(thing, "step") and hasattr(thing, "parameters"):

@@ -10,7 +10,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq.diagnose import gradient_flow
-from tinyseq.errors import DataError, GradientError
+from tinyseq.errors import DataError, GradientError, TapeError
 from tinyseq.tape import Tape
 
 pytestmark = pytest.mark.usefixtures("executor")
@@ -426,5 +426,5 @@ def test_what_is_no_flow() -> None:
     with pytest.raises(GradientError, match="depends on none of these states"):
         gradient_flow(unrelated, net)
     other, _ = linear(np.eye(2), 3)
-    with pytest.raises(GradientError, match="two tapes"):
+    with pytest.raises(TapeError, match="two tapes"):
         gradient_flow(other, net)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.errors import DataError, GradientError, ShapeError
+from tinyseq.errors import DataError, GradientError, ShapeError, TapeError
 from tinyseq.tape import Tape
 from tinyseq.train import SGD, Adam, TrainingStep, information_flow
 
@@ -215,5 +215,5 @@ def test_bad_input() -> None:
             information_flow(loss, unfolded, [np.zeros(2)] * T)
     with Tape():
         other, _ = net.losses(x, y)
-        with pytest.raises(GradientError, match="two tapes"):
+        with pytest.raises(TapeError, match="two tapes"):
             information_flow(other, unfolded)

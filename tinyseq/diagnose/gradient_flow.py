@@ -23,7 +23,7 @@ from tinyseq.diagnose.factors import Weight, between, slopes, weights
 from tinyseq.diagnose.pullback import jacobians, pullback
 from tinyseq.diagnose.states import States, states_of
 from tinyseq.diagnose.table import as_html, as_text, elided
-from tinyseq.errors import DataError, GradientError
+from tinyseq.errors import DataError, GradientError, TapeError
 from tinyseq.tensor import Tensor
 
 VANISHED, EXPLODED = 0.1, 10.0  # what is left after the whole way: below, above
@@ -193,7 +193,9 @@ def gradient_flow(loss: Tensor, states: Any, *, leaf: int | None = None, jacobia
     loss._settled()
     found = states_of(states, leaf)
     if found.tape is not loss.tape:
-        raise GradientError("the loss and the states are on two tapes; gradients flow through one graph")
+        raise TapeError(
+            "the loss and the states are on two tapes; gradients flow through one graph: record both on one tape"
+        )
     tape, cuts = found.tape, found.cuts
     grads = pullback(tape, {loss.index: np.ones((), loss.dtype)}, cuts)
     sizes = np.array([[_norm([g]) for g in parts] for parts in grads])

@@ -19,6 +19,8 @@ def path_length(source: Tensor, target: Tensor, ops: Collection[str] = NONLINEAR
     """
     if source.tape is not target.tape:
         raise TapeError("the two tensors are on different tapes; a way leads through one graph")
+    source._settled()
+    target._settled()
     tape, first, last = source.tape, source.index, target.index
     if last < first:
         return None

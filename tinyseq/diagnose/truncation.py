@@ -53,6 +53,7 @@ def reaches(net: Unfolded, W: Parameter) -> np.ndarray:
 
 def kept_bytes(loss: Tensor) -> int:
     """Bytes of the values that the backward pass from a loss reads, parameters and inputs aside."""
+    loss._settled()
     tape = loss.tape
     pointers, inputs, kinds = tape.input_pointers.tolist(), tape.input_indices.tolist(), tape.kind.tolist()
     ops = [kind.op for kind in tape.kinds]

@@ -21,7 +21,7 @@ from tinyseq.functions.reductions import sum
 from tinyseq.functions.shapes import concatenate, expand, index, reshape, slice_axis, transpose, zeros
 from tinyseq.ops import OPS
 from tinyseq.tape import Node, Tape
-from tinyseq.tensor import Tensor, internal, record
+from tinyseq.tensor import Tensor, here, internal, record
 
 internal(__file__)
 
@@ -39,8 +39,9 @@ def gradients(loss: Tensor, tensors: Sequence[Tensor], seed: Any = None) -> list
             f"gradients of a tensor of shape {loss.shape} needs a seed of that shape; or write ts.sum(y)"
         )
     with loss.tape:
-        start = A.broadcast(1.0, loss)[0] if seed is None else A.broadcast(seed, loss)[0]
-        cuts = [(t.index,) for t in tensors]
+        here(loss, "gradients")
+        start = here(A.broadcast(1.0 if seed is None else seed, loss)[0], "gradients: the seed")
+        cuts = [(here(t, "gradients: a tensor to differentiate by").index,) for t in tensors]
         return [parts[0] for parts in recorded_pullback(loss.tape, {loss.index: start}, cuts)]
 
 

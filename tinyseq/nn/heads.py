@@ -11,7 +11,7 @@ from tinyseq.errors import ShapeError
 from tinyseq.nn.module import Module, generator, positive, uniform
 from tinyseq.nn.sequences import Encoded, Step, Steps, checked_encoder, like, mean_over_batch, total_over_time
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor, as_tensor
+from tinyseq.tensor import Parameter, Tensor, here
 from tinyseq.unfold import unfold
 
 
@@ -70,7 +70,7 @@ class ManyToOne(Head):
         return -self._losses(x, F.indices(y), lengths, {})
 
     def _losses(self, x: Any, y: Any, lengths: Any, options: dict[str, Any]) -> Tensor:
-        o, y = self.outputs(x, lengths, **options), as_tensor(y)
+        o, y = self.outputs(x, lengths, **options), here(y, "the target y")
         if y.ndim == 0 or y.shape[0] != o.shape[0] or y.ndim != (1 if y.dtype_code == INT64 else 2):
             raise ShapeError(
                 f"many-to-one has one target for each sequence: y ({o.shape[0]},) of class numbers or "

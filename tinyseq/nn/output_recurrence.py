@@ -12,7 +12,7 @@ from tinyseq.nn.decoding import gumbel
 from tinyseq.nn.module import Cell, generator, positive, uniform
 from tinyseq.nn.sequences import Step, Steps, check_features, like, mean_over_batch, prepare, total_over_time
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Parameter, Tensor, as_tensor
+from tinyseq.tensor import Parameter, Tensor, as_tensor, here
 from tinyseq.unfold import unfold
 
 
@@ -111,7 +111,7 @@ class OutputRecurrence(Cell):
             return unfold(Step(self, self._forced_step), steps.chain, (steps.x, y), start).outputs, steps
         if noise is None:
             raise ShapeError("scheduled sampling draws outputs: give noise=net.noise(rng, y.shape)")
-        keep = as_tensor(np.asarray(teacher, self.dtype) if isinstance(teacher, np.ndarray) else teacher)
+        keep = here(np.asarray(teacher, self.dtype) if isinstance(teacher, np.ndarray) else teacher, "teacher")
         inputs = (steps.x, y, like(keep, steps, "teacher").x, like(noise, steps, "noise").x)
         return unfold(Step(self, self._scheduled_step), steps.chain, inputs, start).outputs, steps
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.folding import flatten, rebuild
+from tinyseq.folding import entering, flatten, rebuild
 from tinyseq.nn.module import Cell
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor, as_tensor
+from tinyseq.tensor import Tensor, here
 from tinyseq.unfold import Unfolded, unfold
 
 
@@ -60,7 +60,7 @@ class RecurrentNet(Cell):
         return F.sum(unfolded.outputs[1]).named("L"), unfolded
 
     def _input(self, x: Any) -> Tensor:
-        x = as_tensor(x)
+        x = here(x, "the sequence x")
         x = x if x.name else x.named("x")
         if x.dtype_code == INT64:
             if x.ndim != 2:
@@ -88,7 +88,7 @@ class RecurrentNet(Cell):
         with Tape():  # only for its shapes
             start = self.initial_state(x.shape[1])
             wanted = [h.shape for h in flatten(start)]
-        given = flatten(state)
+        given = entering(state, "the state h")
         if len(given) != len(wanted):
             raise ShapeError(f"the state of this net is {len(wanted)} arrays, as initial_state gives; got {len(given)}")
         for h, shape in zip(given, wanted, strict=True):

@@ -10,7 +10,7 @@ from tinyseq import functions as F
 from tinyseq.errors import DataError, ShapeError
 from tinyseq.nn.module import Module, generator, positive, uniform
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Parameter, Tensor, as_tensor
+from tinyseq.tensor import Parameter, Tensor, as_tensor, here
 from tinyseq.trees import Forest
 from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
 
@@ -77,7 +77,7 @@ class TreeNet(TreeCell):
     def unfold(self, tree: Forest, x: Any) -> UnfoldedTree:
         """Unfold over a tree or forest: x (n_leaves, input) or tokens (n_leaves,); for one tree that a batch shares
         (n_leaves, B, input) or tokens (n_leaves, B); or with n rows, for inputs at inner nodes too."""
-        x = as_tensor(x)
+        x = here(x, "the input x")
         if x.dtype_code == INT64:
             F.check_range("token", x, self.input_size)
         elif x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
@@ -94,7 +94,7 @@ class TreeNet(TreeCell):
 
     def loss(self, tree: Forest, x: Any, y: Any) -> Tensor:
         """L, averaged over the trees (or over the batch that shares one): y holds a class for each."""
-        o, y = self.output(tree, x), as_tensor(y)
+        o, y = self.output(tree, x), here(y, "the target y")
         if y.shape != o.shape[:1]:
             raise ShapeError(f"targets are one class for each root: expected y of shape {o.shape[:1]}, got {y.shape}")
         return F.cross_entropy(o, y if y.name else y.named("y")).named("L")

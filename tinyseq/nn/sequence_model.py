@@ -13,7 +13,7 @@ from tinyseq.nn.module import Module, generator, positive, uniform
 from tinyseq.nn.sampling import sample_sequences
 from tinyseq.nn.sequences import Packed, Step, Steps, mean_over_batch, pack, prepare, total_over_time
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor, as_tensor
+from tinyseq.tensor import Parameter, Tensor, as_tensor, here
 from tinyseq.unfold import unfold
 
 LENGTHS = (None, "end", "halt", "count")
@@ -164,7 +164,7 @@ class SequenceModel(Module):
             raise ShapeError(f"this model {wrong}")
         h0 = terms = None
         if context is not None:
-            x = check_context(as_tensor(context), batch, self.context_size)
+            x = check_context(here(context, "the context"), batch, self.context_size)
             if self.K is not None:
                 Kx = F.take(self.K, x, axis=1) if x.dtype_code == INT64 else F.linear(x, self.K)
                 h0 = F.tanh(self.k + Kx)

@@ -17,7 +17,7 @@ from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.nn.module import Module
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64
-from tinyseq.tensor import Tensor, as_tensor
+from tinyseq.tensor import Tensor, here
 from tinyseq.unfold import unfold
 
 
@@ -109,14 +109,14 @@ def prepare(x: Any, lengths: Any = None, what: str = "x") -> Steps:
     if isinstance(x, Packed):
         if lengths is not None:
             raise DataError(f"{what} is packed and knows its lengths; leave lengths out")
-        return Steps(_named(as_tensor(x.rows), what), x.chain, len(x.lengths))
+        return Steps(_named(here(x.rows, what), what), x.chain, len(x.lengths))
     if isinstance(x, (list, tuple)):
         if lengths is not None:
             raise DataError(f"{what} is a list of sequences, whose lengths are known; leave lengths out")
         return _of_list(x, what)
     if lengths is not None:
         return _of_padded(x, lengths, what)
-    x = as_tensor(x)
+    x = here(x, what)
     if x.ndim < 2:
         raise ShapeError(f"sequences are (T, B, F), or tokens (T, B); {what} has shape {x.shape}")
     if 0 in x.shape:
@@ -127,8 +127,8 @@ def prepare(x: Any, lengths: Any = None, what: str = "x") -> Steps:
 def _of_list(sequences: Any, what: str) -> Steps:
     if not any(isinstance(s, Tensor) for s in sequences):
         packed = pack(sequences)
-        return Steps(_named(as_tensor(packed.rows), what), packed.chain, len(packed.lengths))
-    tensors = [as_tensor(s) for s in sequences]
+        return Steps(_named(here(packed.rows, what), what), packed.chain, len(packed.lengths))
+    tensors = [here(s, f"sequence {i} of {what}") for i, s in enumerate(sequences)]
     if any(s.dtype_code == INT64 for s in tensors):
         raise DtypeError(f"lists of tokens are packed before ts.compile sees them: give it {what} = nn.pack(list)")
     for i, s in enumerate(tensors):
@@ -142,8 +142,8 @@ def _of_list(sequences: Any, what: str) -> Steps:
 def _of_padded(x: Any, lengths: Any, what: str) -> Steps:
     if isinstance(x, np.ndarray):
         packed = pack(x, lengths)
-        return Steps(_named(as_tensor(packed.rows), what), packed.chain, len(packed.lengths))
-    x = as_tensor(x)
+        return Steps(_named(here(packed.rows, what), what), packed.chain, len(packed.lengths))
+    x = here(x, what)
     if x.dtype_code == INT64:
         raise DtypeError(
             f"padded tokens are packed before ts.compile sees them: give it {what} = nn.pack(array, lengths)"

@@ -86,6 +86,7 @@ class Tape(Recorder):
             raise GradientError(f"backward needs the tensor to differentiate, got {type(loss).__name__}")
         if loss.tape is not self:
             raise TapeError("the loss is on another tape; call backward on the tape that recorded it: loss.backward()")
+        loss._settled()
         if loss.shape and seed is None:
             raise GradientError(
                 f"backward of a tensor of shape {loss.shape} needs a seed of that shape: only a scalar loss has one "

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.diagnose.states import States, states_of
-from tinyseq.errors import GradientError, ShapeError
+from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.functions.gradients import recorded_pullback
 from tinyseq.tensor import Tensor, internal, tensor
 
@@ -36,7 +36,9 @@ def information_flow(loss: Tensor, states: Any, gradients: Sequence[Any] | None 
         raise GradientError("information_flow needs the scalar loss that the gradients are of; write ts.sum(loss)")
     found = states_of(states)
     if found.tape is not loss.tape:
-        raise GradientError("the loss and the states are on two tapes; gradients flow through one graph")
+        raise TapeError(
+            "the loss and the states are on two tapes; gradients flow through one graph: record both on one tape"
+        )
     if len(found.cuts) < 2:
         raise GradientError("information_flow compares steps: it needs two states or more")
     with loss.tape:

@@ -102,6 +102,7 @@ def find_loss(tape: Tape, loss: Tensor | str | None) -> Tensor:
     if isinstance(loss, Tensor):
         if loss.tape is not tape:
             raise TapeError("the loss is on another tape; call to_html on the tape that recorded it: loss.tape")
+        loss._settled()
         if loss.shape:
             raise GradientError(f"a loss is one number, got shape {loss.shape}; reduce it first: ts.sum(loss)")
         return loss
