@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from tinyseq.errors import DataError, FileError, TinyseqError
+from tinyseq.errors import DataError, TinyseqError
 
 EMBEDDED = "Python's language reference"
+FEW = 100
+TYPEWRITTEN = {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\u00a0": " ", "\t": " "}
 
 
 class Vocabulary:
@@ -42,7 +45,7 @@ class Vocabulary:
             line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
             raise DataError(
                 f"character {text[at]!r} (U+{ord(text[at]):04X}) at line {line}, column {column} is not in the "
-                f"vocabulary of {len(self)} characters: {self.symbols!r}"
+                f"vocabulary of {len(self)} characters: {self._some()}.{self._nearest(text[at])}"
             )
         return self._order[place].astype(np.int64)
 
@@ -64,7 +67,20 @@ class Vocabulary:
         return hash(self.symbols)
 
     def __repr__(self) -> str:
-        return f"Vocabulary({len(self)} characters: {self.symbols!r})"
+        return f"Vocabulary({len(self)} characters: {self._some()})"
+
+    def _some(self) -> str:
+        """The first symbols, all where they are few."""
+        return repr(self.symbols) if len(self) <= FEW else f"{self.symbols[:FEW]!r} …"
+
+    def _nearest(self, character: str) -> str:
+        """Advice: forms of a character that are known, where there are any."""
+        plain = unicodedata.normalize("NFKD", character)
+        forms = (unicodedata.normalize("NFKC", character), plain, "".join(c for c in plain if c.isalnum()))
+        forms = (*forms, TYPEWRITTEN.get(character, ""), character.swapcase(), plain[:1].swapcase())
+        known = dict.fromkeys(form for form in forms if form and set(form) <= set(self.symbols))
+        some = " or ".join(repr(form) for form in known)
+        return f" It has {some}: write that instead" if some else " Leave it out, or train on a text that has it"
 
 
 def _codepoints(text: str) -> np.ndarray:
@@ -91,40 +107,6 @@ def embedded_text() -> str:
     return "\n\n".join(kept)
 
 
-def read_text(path: str | Path) -> str:
-    """A user's text: UTF-8, with or without byte-order mark, any line ends.
-
-    Raises FileError where the file is missing or unreadable, DataError where it is empty, binary or not UTF-8.
-    """
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(f"no such text file: {path}") from None
-    except IsADirectoryError:
-        raise FileError(f"{path} is a folder; give a text file") from None
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror or error}") from None
-    utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if b"\0" in raw and not utf16:
-        raise DataError(
-            f"{path} is not text but binary: byte {raw.index(0)} is 0x00.\n"
-            f"If it is text in UTF-16, convert it first: iconv -f utf-16 -t utf-8 {path}"
-        )
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        other = "utf-16" if utf16 else "latin1"
-        raise DataError(
-            f"{path} is not UTF-8 text: byte {error.start} is 0x{raw[error.start]:02x}.\n"
-            f"If it is text in another encoding, convert it first, for instance: iconv -f {other} -t utf-8 {path}"
-        ) from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text:
-        raise DataError(f"{path} is empty; a corpus needs characters")
-    return text
-
-
 @dataclass(frozen=True)
 class Corpus:
     """A text as numbers, cut in two: the beginning to train on, the end held out."""
@@ -149,34 +131,62 @@ class Corpus:
 
 
 class Windows:
-    """A text cut into B streams that run side by side, and these into windows of T steps.
+    """A text cut into B streams that run side by side, and these into windows of at most T steps.
 
     Iterating gives (x, y, fresh) without end: x and y (T, B), y one character ahead of x; ``fresh`` says that the
-    streams start anew, so that no state may be carried over. Less than one window at the end of a stream is left out.
+    streams start anew, so that no state may be carried over. ``windows[k]`` is the k-th of these.
+
+    Every character but the first is a target in each epoch. Where lengths do not divide, a stream begins up to one
+    character before the end of the one before, and some windows have one step or a few less than T, all nearly equal.
     """
 
     def __init__(self, tokens: np.ndarray, T: int, B: int) -> None:
         for name, size in (("window", T), ("batch", B)):
-            if not isinstance(size, (int, np.integer)) or size < 1:
+            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
                 raise TinyseqError(f"{name} must be a whole number of at least 1, got {size!r}")
-        length = (len(tokens) - 1) // B
-        if length < T:
-            fits = max((len(tokens) - 1) // T, 0)
-            hint = f"a batch of {fits}" if fits else f"a window of {max(len(tokens) - 1, 0)} and a batch of 1"
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
             raise DataError(
-                f"the text to train on has {len(tokens)} characters, shorter than one window of {T} steps in a batch "
-                f"of {B}: that needs {T} · {B} + 1 = {T * B + 1}.\nGive more text, or {hint}"
-                if len(tokens) > 1
-                else f"there are {len(tokens)} characters to train on; one to read and one to predict are the least"
+                "the text is one row of whole numbers (n,), as vocabulary.encode gives; "
+                f"got {tokens.dtype} {tokens.shape}"
             )
+        targets = len(tokens) - 1
+        if targets // B < T:
+            raise DataError(_too_short(len(tokens), T, B))
         self.T, self.B = int(T), int(B)
-        self.per_epoch = length // T
-        used = length * B
-        self._x = np.asarray(tokens[:used], np.int64).reshape(B, length).T
-        self._y = np.asarray(tokens[1 : used + 1], np.int64).reshape(B, length).T
+        length = -(-targets // self.B)
+        starts = np.arange(self.B) * (targets - length) // max(self.B - 1, 1)
+        places = starts + np.arange(length)[:, None]
+        self.per_epoch = -(-length // self.T)
+        self._x, self._y = tokens.astype(np.int64)[places], tokens.astype(np.int64)[places + 1]
+        self._ends = -(-np.arange(1, self.per_epoch + 1) * length // self.per_epoch)
+
+    def __getitem__(self, k: int) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The k-th window, from 0, of a reading that goes on epoch after epoch."""
+        k %= self.per_epoch
+        rows = slice(int(self._ends[k - 1]) if k else 0, int(self._ends[k]))
+        return self._x[rows], self._y[rows], k == 0
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
+        k = 0
         while True:
-            for k in range(self.per_epoch):
-                rows = slice(k * self.T, (k + 1) * self.T)
-                yield self._x[rows], self._y[rows], k == 0
+            yield self[k]
+            k += 1
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of the text and of how it is cut: equal for windows that give the same."""
+        content = hashlib.blake2b(self._x.tobytes(), digest_size=16)
+        content.update(self._y[-1].tobytes() + bytes(f"{self.T} {self.B}", "ascii"))
+        return content.hexdigest()
+
+
+def _too_short(n: int, T: int, B: int) -> str:
+    if n < 2:
+        return f"there are {n} characters to train on; one to read and one to predict are the least"
+    fits = (n - 1) // T
+    hint = f"a batch of {fits}" if fits else f"a window of {n - 1} and a batch of 1"
+    return (
+        f"the text to train on has {n} characters, shorter than one window of {T} steps in a batch "
+        f"of {B}: that needs {T} · {B} + 1 = {T * B + 1}.\nGive more text, or {hint}"
+    )

@@ -14,7 +14,7 @@ import numpy as np
 from tinyseq.brackets import read_treebank
 from tinyseq.errors import DataError
 from tinyseq.nn.module import generator
-from tinyseq.tasks.text import read_text
+from tinyseq.tasks.text_files import read_text
 from tinyseq.tree_formats import read_ast
 from tinyseq.trees import Tree
 
