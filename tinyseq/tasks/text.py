@@ -76,8 +76,8 @@ class Vocabulary:
     def _nearest(self, character: str) -> str:
         """Advice: forms of a character that are known, where there are any."""
         plain = unicodedata.normalize("NFKD", character)
-        forms = (unicodedata.normalize("NFKC", character), plain, "".join(c for c in plain if c.isalnum()))
-        forms = (*forms, TYPEWRITTEN.get(character, ""), character.swapcase(), plain[:1].swapcase())
+        forms = [unicodedata.normalize("NFKC", character), plain, "".join(c for c in plain if c.isalnum())]
+        forms += [TYPEWRITTEN.get(character, ""), character.swapcase(), plain[:1].swapcase()]
         known = dict.fromkeys(form for form in forms if form and set(form) <= set(self.symbols))
         some = " or ".join(repr(form) for form in known)
         return f" It has {some}: write that instead" if some else " Leave it out, or train on a text that has it"

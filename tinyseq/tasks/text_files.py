@@ -78,8 +78,8 @@ def _wide(raw: bytes) -> str:
     for name, zeros, letters in (("utf-32le", (2, 3), 0), ("utf-32be", (0, 1), 3)):
         if len(raw) >= SHORT and not any(any(raw[k::4]) for k in zeros) and any(raw[letters::4]):
             return name
-    for order, zeros in (("little", 1), ("big", 0)):
-        high, low = raw[zeros::2], raw[1 - zeros :: 2]
+    for order, first in (("little", 1), ("big", 0)):
+        high, low = raw[first::2], raw[1 - first :: 2]
         if high and high.count(0) > 0.5 * len(high) and low.count(0) <= FEW * len(low):
             return "utf-16" if order == sys.byteorder else f"utf-16{order[0]}e"  # without a mark it is the machine's
     return ""
@@ -114,7 +114,7 @@ def _readings(raw: bytes, at: int) -> dict[str, str]:
     names = [western, "cp1251", "koi8-r"]
     if sum(byte > 0x7F for byte in raw) > MANY * len(raw):  # hardly the accents of a western text
         names = ["shift_jis", "euc_jp", "euc_kr", "gb18030", "cp1251", "koi8-r", western]
-    found = {}
+    found: dict[str, str] = {}
     for name in names:
         try:
             text = raw.decode(name)

@@ -6,8 +6,9 @@ last step: the cells of ``tinyseq.nn`` are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from math import cos, log, pi
 from time import perf_counter
 from typing import Any
@@ -18,7 +19,9 @@ from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.functions import mul
 from tinyseq.tasks.text import Windows
-from tinyseq.train.optimisers import Optimiser, positive_number
+from tinyseq.train.interrupts import Interrupts
+from tinyseq.train.optimisers import Optimiser, number_from_0
+from tinyseq.train.place import Place
 from tinyseq.train.progress import Progress
 from tinyseq.train.step import TrainingStep
 
@@ -44,36 +47,58 @@ def fit(
     clip_element: float | None = None,
     schedule: Callable[[int], float] | None = None,
     progress: bool = True,
+    after_step: Callable[[History], None] | None = None,
 ) -> History:
     """Train for a number of steps, one window each; the loss is the mean over T and B.
 
     The state's value is carried from window to window as a constant, so the gradient stops there: truncation by
     chunks. ``clip`` is the largest global norm of the gradient, ``clip_element`` its largest element, ``schedule``
-    gives the rate of each step from 0. Ctrl-C ends the training early and keeps what was learned
-    (``history.interrupted``).
+    gives the rate of each step from 0, a number from 0. ``after_step`` is called after each. Ctrl-C ends the training
+    after the step that runs and keeps what was learned (``history.interrupted``).
+
+    The optimiser keeps the place in the text (``optimiser.place``) and its ``state_dict`` has it. Called again with it,
+    or with one that loaded its state, over the same windows, the training goes on there: text, carried state and
+    schedule, so that 10 and then 10 steps more are 20. Over other windows, and with a new optimiser, it starts anew;
+    windows given as any iterable of (x, y, fresh) are read from their beginning.
 
     Raises Diverged, a GradientError, when the loss or the gradient is not finite, naming the node where that begins;
     the parameters are then the last good ones, those of the last step whose loss was finite.
     """
     if not isinstance(steps, (int, np.integer)) or steps < 1:
         raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
-    history, state = History(), None
+    history, place = History(), _start(optimiser, windows)
     update = TrainingStep(window_loss(model), optimiser, clip=clip, clip_element=clip_element, planned=int(steps))
-    started = perf_counter()
-    with Progress(int(steps), shown=progress) as bar:
+    started, state = perf_counter(), place.state
+    with Progress(int(steps), shown=progress) as bar, Interrupts() as ctrl_c:
         try:
-            for step, (x, y, fresh) in zip(range(steps), windows, strict=False):
+            for done, (x, y, fresh) in zip(range(place.done, place.done + steps), _from(windows, place), strict=False):
                 if schedule is not None:
-                    optimiser.rate = positive_number("rate", schedule(step))
+                    optimiser.rate = number_from_0("the schedule's rate", schedule(done))
                 nats, state = update(x, y, None if fresh else state)
+                optimiser.place = Place(done + 1, place.digest, state) if place.digest else None
                 history.bits.append(nats / log(2))
                 history.norms.append(update.norm)
                 history.tokens += x.size
                 bar.advance(history.bits[-1], x.size)
+                if after_step is not None:
+                    after_step(history)
+                if ctrl_c.wanted:
+                    raise KeyboardInterrupt
         except KeyboardInterrupt:
             history.interrupted = True
     history.seconds = perf_counter() - started
     return history
+
+
+def _start(optimiser: Optimiser, windows: Any) -> Place:
+    """Where the optimiser stands in these windows; their beginning where it has not seen them."""
+    digest, place = windows.digest if isinstance(windows, Windows) else "", optimiser.place
+    return place if place is not None and place.digest == digest else Place(0, digest, None)
+
+
+def _from(windows: Any, place: Place) -> Iterator[tuple[Any, Any, bool]]:
+    """The windows from a place on; those of any other iterable from its beginning."""
+    return (windows[k] for k in count(place.done)) if isinstance(windows, Windows) else iter(windows)
 
 
 def window_loss(model: Any) -> CompiledFunction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from tinyseq.errors import DtypeError, GradientError, ShapeError, TinyseqError
 from tinyseq.tensor import Parameter
 from tinyseq.train import kernels
 from tinyseq.train.flat import Flat
+from tinyseq.train.place import PREFIX, Place
 
 
 class Optimiser:
     """Base: checks its parameters, keeps their slots, counts steps. ``rate`` may be set between steps.
+
+    ``place`` is where ``fit`` stands in its text, None before it has run.
 
     A parameter whose gradient is None (the loss does not depend on it) stays as it is; fixed ones are left out.
     """
@@ -41,6 +44,12 @@ class Optimiser:
             raise TinyseqError("all these parameters are fixed: an optimiser needs one without trainable=False")
         self.rate = positive_number("rate", rate)
         self.steps = 0
+        self.place: Place | None = None
+        self.state: dict[str, list[np.ndarray]] = {}
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Move the parameters into one vector, where they are of one dtype, and make the slots beside it."""
         self._flat = Flat(self.parameters) if len({p.dtype for p in self.parameters}) == 1 else None
         self._vectors: list[np.ndarray] = []
         if self._flat is not None:
@@ -48,6 +57,22 @@ class Optimiser:
             self.state = {slot: self._flat.split(v) for slot, v in zip(self.slots, self._vectors, strict=True)}
         else:
             self.state = {slot: [np.zeros_like(p.value) for p in self.parameters] for slot in self.slots}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the vectors, of which a copy's parameters would be no views."""
+        return {name: value for name, value in vars(self).items() if name not in ("_flat", "_vectors")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Lay out vectors of its own, and put the slots' values there."""
+        vars(self).update(state)
+        slots = self.state
+        self._lay_out()
+        self._fill(slots)
+
+    def _fill(self, slots: dict[str, list[np.ndarray]]) -> None:
+        for slot, group in self.state.items():
+            for array, value in zip(group, slots[slot], strict=True):
+                array[...] = value
 
     def step(self) -> None:
         """Update all parameters from their gradients. Raises GradientError where there are none at all."""
@@ -66,13 +91,18 @@ class Optimiser:
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Copies of the step count and of every slot, as ``slot.number``."""
-        arrays = {f"{slot}.{i}": a.copy() for slot, group in self.state.items() for i, a in enumerate(group)}
-        return {"steps": np.array([self.steps], np.int64), **arrays}
+        """Copies of the step count, of every slot, as ``slot.number``, and after ``fit`` of the place in the text."""
+        place = self.place.arrays() if self.place is not None else {}
+        return {"steps": np.array([self.steps], np.int64), **self._slots(), **place}
+
+    def _slots(self) -> dict[str, np.ndarray]:
+        return {f"{slot}.{i}": a.copy() for slot, group in self.state.items() for i, a in enumerate(group)}
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Set what ``state_dict`` gave. Raises TinyseqError, and changes nothing, where it does not fit."""
-        own = self.state_dict()
+        place = Place.of({name: array for name, array in state.items() if name.startswith(PREFIX)})
+        state = {name: array for name, array in state.items() if not name.startswith(PREFIX)}
+        own = {"steps": np.array([self.steps], np.int64), **self._slots()}
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
             raise TinyseqError(
@@ -84,10 +114,8 @@ class Optimiser:
                 raise ShapeError(f"optimiser state {name} has shape {state[name].shape}, expected {array.shape}")
             if state[name].dtype != array.dtype:
                 raise DtypeError(f"optimiser state {name} is {state[name].dtype}, expected {array.dtype}")
-        self.steps = int(state["steps"][0])
-        for slot, group in self.state.items():
-            for i, array in enumerate(group):
-                array[...] = state[f"{slot}.{i}"]
+        self.steps, self.place = int(state["steps"][0]), place
+        self._fill({slot: [state[f"{slot}.{i}"] for i in range(len(group))] for slot, group in self.state.items()})
 
 
 class SGD(Optimiser):
@@ -155,6 +183,13 @@ def positive_number(name: str, value: float) -> float:
     """Check that a setting is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < float("inf"):
         raise TinyseqError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
+
+
+def number_from_0(name: str, value: float) -> float:
+    """Check that a setting is a finite number, 0 or above."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < float("inf"):
+        raise TinyseqError(f"{name} must be a finite number from 0, got {value!r}")
     return float(value)
 
 
