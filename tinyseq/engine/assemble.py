@@ -193,6 +193,10 @@ class Assembler(Shares):
         self.table_size += size
         self.end(header)
 
+    def kernel_number(self, instruction: Instruction) -> int:
+        """What stands in an instruction for its kernel: its address."""
+        return kernel_address(instruction.kernel, self.plan.dtype)
+
     @staticmethod
     def keys(instruction: Instruction) -> list[Any]:
         """Tables that an instruction uses."""
@@ -228,7 +232,7 @@ class Assembler(Shares):
                 else:
                     varying.append((first + slot, 0, coefficient, place, None))
             payload.append((int(number), None))
-        self.code += [kernel_address(instruction.kernel, self.plan.dtype), len(varying), len(payload), 0]
+        self.code += [self.kernel_number(instruction), len(varying), len(payload), 0]
         assert HEADER == 4
         for slot, base, coefficient, place, storage in varying:
             if storage is not None:

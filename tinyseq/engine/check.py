@@ -1,4 +1,5 @@
-"""The plan verifier: every operand of every instruction at every level lies inside its storage."""
+"""The plan verifier: every operand of every instruction at every level lies inside its storage, and the programs made
+of the plan, for one thread and for several, touch no element that they should not."""
 
 from __future__ import annotations
 
@@ -8,11 +9,22 @@ from tinyseq.engine.assemble import Assembler
 from tinyseq.engine.kernels import GEMM_PACKED, WEIGHT_GRADIENT
 from tinyseq.engine.layout import Block, Instruction
 from tinyseq.engine.plan import Plan
+from tinyseq.engine.validate import verify_elements
 from tinyseq.errors import TapeError
+
+THREADS = (1, 2, 3)
 
 
 def verify_plan(plan: Plan) -> None:
-    """Raise TapeError naming the first instruction that would leave its storages or read what nobody wrote."""
+    """Raise TapeError naming the first instruction that would leave its storages, read what nobody wrote, or meet
+    another thread's, in the plan or in the programs made of it for each number of threads in THREADS."""
+    _verify_blocks(plan)
+    for threads in THREADS:
+        verify_elements(plan, threads)
+
+
+def _verify_blocks(plan: Plan) -> None:
+    """What the blocks of a plan say, before they are shared among threads."""
     assembler = Assembler(plan)
     written: set[int] = {s.index for s in plan.storages if s.space == "leaf" or s.data is not None}
     summed: set[int] = set()

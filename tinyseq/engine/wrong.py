@@ -1,0 +1,48 @@
+"""Words for what is wrong with a plan: the instruction, its node, op, cell and source line, the level and thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinyseq.engine.condense import Class
+from tinyseq.engine.decode import Step
+from tinyseq.engine.plan import Plan
+
+if TYPE_CHECKING:
+    from tinyseq.engine.events import Events
+
+
+class Names:
+    """Names for the parts of one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.owners: dict[int, Class] = {}
+        for layouts in (plan.values, plan.gradients):
+            for i, layout in sorted(dict.items(layouts)):
+                self.owners.setdefault(layout.storage.index, plan.graph.classes[i])
+        self.places = {id(block): place for place, block in enumerate(plan.blocks)}
+
+    def step(self, step: Step, run: int) -> str:
+        """One run of an instruction."""
+        where = "between blocks"
+        if step.block is not None:
+            where = f"block {self.places[id(step.block)]} ({step.block.phase}: {step.block.note})"
+        elif step.chunk:
+            where = "sums in chunks"
+        level = f", level {int(step.level[run])}" if len(step.level) > 1 else ""
+        return f"{where}, {step.instruction.kernel.name}{self.node(step)}{level}"
+
+    def node(self, step: Step) -> str:
+        """The node whose value or gradient an instruction writes: class, op, cell, line."""
+        owner = self.owners.get(step.storages[0]) if step.storages[0] >= 0 else None
+        if owner is None:
+            return ""
+        cell = f", cell {owner.cell}" if owner.cell else ""
+        line = f", {owner.line[0].rsplit('/', 1)[-1]}:{owner.line[1]}" if owner.line[1] else ""
+        return f" of class {owner.index} ({owner.name or owner.op}{cell}{line})"
+
+    def run(self, events: Events, run: int) -> str:
+        """A run by its number among all."""
+        number = next(k for k, first in enumerate(events.first_run) if first > run) - 1
+        return self.step(events.steps[number], run - int(events.first_run[number]))
