@@ -17,7 +17,6 @@ from tinyseq.tensor import Tensor, internal, tensor
 
 if TYPE_CHECKING:
     from tinyseq.engine.program import Program
-    from tinyseq.tensor import Parameter
 
 internal(__file__)
 
@@ -49,7 +48,6 @@ class _Version:
         self.keep = arguments
         self.lock = threading.RLock()  # a program has one memory
         self._programs: dict[bool, Program | str] = {}
-        self._published: list[tuple[Parameter, np.ndarray | None]] = []
 
     def _enter(self, argument: Any) -> Any:
         if isinstance(argument, np.ndarray):
@@ -86,18 +84,15 @@ class _Version:
         return found
 
     def publish(self, program: Program) -> None:
-        """Hand the gradients of a program that has run to the parameters: they lie where the next run puts its own."""
-        if not self._published:
-            grads = program.gradients()
-            if not grads:
-                raise GradientError(
-                    "backward: the first result depends on no parameter, so there is nothing to differentiate"
-                )
-            for node, parameter in self.parameters:
-                grad = grads.get(node)
-                self._published.append((parameter, None if grad is None else grad.reshape(parameter.shape)))
-        for parameter, grad in self._published:
-            parameter.grad = grad
+        """Hand the gradients of a program that has run to the parameters, in memory that no later run writes."""
+        grads = program.kept_gradients()
+        if not grads:
+            raise GradientError(
+                "backward: the first result depends on no parameter, so there is nothing to differentiate"
+            )
+        for node, parameter in self.parameters:
+            grad = grads.get(node)
+            parameter.publish(None if grad is None else grad.reshape(parameter.shape))
 
 
 def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
@@ -112,8 +107,8 @@ class CompiledFunction:
     """A function of arrays that is recorded once and replayed.
 
     ``f(x, y)`` gives its results as arrays; ``f.backward(x, y)`` does so too and sets ``grad`` of every parameter
-    that the first result, a scalar, depends on. A gradient is overwritten by the next call. Threads may call it at
-    once; one runs at a time.
+    that the first result, a scalar, depends on. Results and gradients are the caller's: no later call changes
+    them. Threads may call it at once; one runs at a time.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -145,15 +145,17 @@ class Tensor(Operators):
 
     @property
     def value(self) -> np.ndarray:
-        """The value, computed now if it was not yet."""
+        """The value, computed now if it was not yet: read-only, as what was computed from it would not follow a change.
+        ``x.value.copy()`` is yours to change."""
         self._settled()
-        return self.tape.executor.value(self.index)
+        return _read_only(self.tape.executor.value(self.index))
 
     @property
     def grad(self) -> np.ndarray | None:
-        """∂L/∂this after a backward pass; None before, and where the loss does not depend on this."""
+        """∂L/∂this after a backward pass, read-only; None before, and where the loss does not depend on this."""
         self._settled()
-        return self.tape.executor.grad(self.index)
+        grad = self.tape.executor.grad(self.index)
+        return None if grad is None else _read_only(grad)
 
     def _settled(self) -> None:
         """A tensor of a step being recorded for unfolding stands for all time steps: it has no value of its own."""
@@ -192,6 +194,10 @@ class Tensor(Operators):
 class Parameter(Operators):
     """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass).
 
+    Both are the parameter's own memory: an array given to it is copied, and ``p.value[...] = x`` or
+    ``p.value -= 0.1 * p.grad`` changes the parameter. An optimiser's step changes it too, so keep weights for later as
+    ``p.value.copy()``, or all of a model's with ``state_dict()``.
+
     ``trainable=False`` fixes it, as the weights of a reservoir: its ``grad`` stays None, optimisers leave it alone.
     """
 
@@ -205,22 +211,50 @@ class Parameter(Operators):
                 "write Parameter(array.astype('float32'))"
             )
         self._value, self.name, self.trainable = array, name, bool(trainable)
-        self.grad: np.ndarray | None = None
+        self._grad: np.ndarray | None = None
 
     @property
     def value(self) -> np.ndarray:
-        """The array; assigning another keeps shape and dtype, which tapes rely on."""
+        """The array, to be changed in place or assigned anew, by a copy; shape and dtype stay."""
         return self._value
 
     @value.setter
     def value(self, value: Any) -> None:
-        array = np.require(value, requirements=["C", "ALIGNED"])
+        if value is self._value:  # changed in place, as by p.value *= 2
+            return
+        array = _array(value, f"the value of {self!r}")
         if array.shape != self.shape or array.dtype != self.dtype:
             raise ShapeError(
                 f"{self!r} cannot hold {array.dtype} {array.shape}: shape and dtype of a parameter stay as they are; "
                 "make another Parameter"
             )
         self._value = array
+
+    def live_in(self, memory: np.ndarray) -> None:
+        """Move the value into other memory, a view of an optimiser's vector."""
+        memory[...] = self._value
+        self._value = memory
+
+    @property
+    def grad(self) -> np.ndarray | None:
+        """∂L/∂value of the last backward pass, to be changed in place or assigned anew, by a copy; None before."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Any) -> None:
+        if grad is None or grad is self._grad:
+            self._grad = grad
+            return
+        array = _array(grad, f"the gradient of {self!r}")
+        if array.shape != self.shape:
+            raise ShapeError(f"the gradient of {self!r} has its shape, {self.shape}; got {array.shape}")
+        if array.dtype.kind not in "fiub":
+            raise DtypeError(f"the gradient of {self!r} is an array of real numbers, got {array.dtype}")
+        self._grad = array.astype(self.dtype, copy=False)
+
+    def publish(self, grad: np.ndarray | None) -> None:
+        """Set a gradient that nobody else holds."""
+        self._grad = grad
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -313,9 +347,17 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     return handle(tape, index, tape.form(value.shape, code))
 
 
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written through."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def _array(value: Any, what: str, copy: bool | None = True) -> np.ndarray:
     try:
-        return np.array(value, order="C", copy=copy)
+        array = np.array(value, order="C", copy=copy)
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     except ValueError as error:
         raise DataError(
             f"{what} needs an array with rows of one length ({error}); "

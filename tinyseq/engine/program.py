@@ -211,11 +211,18 @@ class Program:
         return np.lib.stride_tricks.as_strided(source[start:], (rows, cols), strides).reshape(shape), stays
 
     def gradients(self) -> dict[int, np.ndarray]:
-        """Views of the parameters' gradients by tape index."""
+        """Views of the parameters' gradients by tape index, until the next run."""
         if not self._gradients:
-            places = self._grad_places
-            self._gradients = {s.node: self.grads[places[s.node] : places[s.node] + s.size] for s in self._grads}
+            self._gradients = self._parts_of(self.grads)
         return self._gradients
+
+    def kept_gradients(self) -> dict[int, np.ndarray]:
+        """The parameters' gradients by tape index, in memory that no run writes."""
+        return self._parts_of(self.grads[: self._grads_size].copy())
+
+    def _parts_of(self, flat: np.ndarray) -> dict[int, np.ndarray]:
+        places = self._grad_places
+        return {s.node: flat[places[s.node] : places[s.node] + s.size] for s in self._grads}
 
 
 def wanted_threads(plan: Plan) -> int:

@@ -153,9 +153,9 @@ class Reference:
         for parameter, i in zip(self.tape.parameters, self.tape._parameter_nodes.values(), strict=True):
             grad = grads[i] if parameter.trainable else None
             if accumulate and parameter.grad is not None:
-                parameter.grad = parameter.grad + grad if grad is not None else parameter.grad
+                parameter.publish(parameter.grad + grad if grad is not None else parameter.grad)
             else:
-                parameter.grad = None if grad is None else grad.copy()
+                parameter.publish(None if grad is None else grad.copy())
 
     # -- the protocol of executors
     def bind(self, index: int, value: np.ndarray) -> None:

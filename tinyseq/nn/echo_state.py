@@ -196,7 +196,7 @@ class EchoStateNetwork(Module):
             o, state_h = self._run_outputs(_of(x, part), before, h[0])
             h[0] = state_h
             outputs.append(o)
-            state = EchoState(state_h, o[-1] if y is None else y[part][-1])
+            state = EchoState(state_h, o[-1] if y is None else y[part][-1].copy())
         return np.concatenate(outputs), state
 
     def _segments(self, x: Any, y: Any, state: EchoState, noise: float, rng: Any) -> Iterator[Any]:
@@ -207,7 +207,7 @@ class EchoStateNetwork(Module):
             shape = (part.stop - part.start, *h[0].shape)
             nu = rng.uniform(-noise, noise, shape).astype(self.dtype) if noise else None
             states, h[0] = self._run_states(_of(x, part), before, nu, h[0])
-            yield part, states, EchoState(h[0], state.y if y is None else y[part][-1])
+            yield part, states, EchoState(h[0], state.y if y is None else y[part][-1].copy())
 
     def _parts(self, x: Any, y: Any, state: EchoState) -> Iterator[tuple[slice, np.ndarray | None, list[np.ndarray]]]:
         """(steps, y(t−1) of these, [h before them]); who reads a part puts the h after it into the list."""
@@ -355,7 +355,7 @@ class EchoStateNetwork(Module):
         if a.ndim != 3 or a.shape[2] != width or 0 in a.shape:
             hint = f"; one sequence is {name}[:, None] of shape (T, 1, {width})" if a.shape[1:] == (width,) else ""
             raise ShapeError(f"sequences are (T, B, F) with F = {width}, none of them 0; got {name} {a.shape}{hint}")
-        if a.dtype != self.dtype:
+        if a.dtype.newbyteorder("=") != self.dtype:
             raise DtypeError(
                 f"{name} is {a.dtype}, the reservoir {self.dtype}: write {name}.astype('{self.dtype}'), or make the "
                 f"reservoir with dtype=np.{a.dtype}"

@@ -23,7 +23,7 @@ class Flat:
         self.grads = np.zeros_like(self.values)
         self.views = self.split(self.values)
         for parameter, view in zip(self.parameters, self.views, strict=True):
-            parameter.value = view
+            parameter.live_in(view)
 
     def split(self, vector: np.ndarray) -> list[np.ndarray]:
         """Views of a vector in the shapes of the parameters."""
