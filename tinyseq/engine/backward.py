@@ -154,7 +154,7 @@ class Backward(Accumulation):
         g = self.layouts[cls.index]
         shared = ref.kind == "shared" or expand.count == 1
         to, shift = self.operand(expand, ref)
-        add = self.flag(target, Ref("same", ref.source), True, inside)
+        add = self.flag(target, Ref("same", ref.source), not shared or target.count == 1, inside)
         opened = self.f.open(cls, inside, shared and g.flat, f"∂L/∂{target.name or target.op}: sum over rows")
         block = self.p.loop
         assert block is not None
@@ -166,9 +166,8 @@ class Backward(Accumulation):
         address = Address(to.storage, to.offset) if shared else self.p.address(to, expand, shift)
         split = Split(4, 1, (1, 1))
         operands = [address, self.p.address(g, cls)]
-        self.p.run(
-            kernels.COLUMN_SUM, operands, [0, 0, g.row, add, cls.cols], {0: (coefficient, key)}, split, (0, g.row)
-        )
+        d = [0, int(bool(inside)), g.row, add, cls.cols]
+        self.p.run(kernels.COLUMN_SUM, operands, d, {0: (coefficient, key)}, split, (0, g.row))
         if opened:
             self.p.end()
 

@@ -35,8 +35,7 @@ class Emission(Views):
     ) -> None:
         """One elementwise instruction; the first operand is written."""
         flat = cls.count == 1 or all(layout.flat for layout, _ in operands)
-        if cls.dtype.kind == "i":
-            kernel = kernels.integer_twin(kernel)
+        kernel = kernels.moving(kernel, cls.dtype)
         opened = self.open(cls, inside, flat)
         addresses = [self.p.address(layout, cls, shift) for layout, shift in operands]
         strides = [layout.row for layout, _ in operands]
@@ -102,9 +101,7 @@ class Emission(Views):
             raise Unplannable(f"{cls.op} over members of different lengths")
         opened = self.open(cls, inside, flat)
         for call in calls:
-            kernel = kernels.MATMUL_TILED if call.kernel is MATMUL else call.kernel
-            if cls.dtype.kind == "i":
-                kernel = kernels.integer_twin(kernel)
+            kernel = kernels.moving(kernels.MATMUL_TILED if call.kernel is MATMUL else call.kernel, cls.dtype)
             operands = [
                 Address(self.floats(cls), 0) if role == "attr" else self.p.address(*self._for(roles[role], cls))
                 for role in call.operands

@@ -120,7 +120,8 @@ class Forward(Sums):
                 at = self.ragged_start(cls, place) * layout.cols if layout.ragged >= 0 else place * layout.member
                 target = Address(layout.storage, layout.offset + at)
                 start = Address(given.storage, given.offset + number * given.member)
-                self.p.run(COPY, [target, start], [rows, layout.cols, given.row, 0, layout.cols])
+                kernel = kernels.moving(COPY, cls.dtype)
+                self.p.run(kernel, [target, start], [rows, layout.cols, given.row, 0, layout.cols])
                 self.p.end()
 
     @staticmethod
@@ -192,7 +193,8 @@ class Forward(Sums):
         coefficient, key = self.p.rows_of(cls)
         d = [0, out.row, source.row, 0, cls.cols]
         split = Split(0, 1, (out.row, source.row))
-        self.p.run(COPY, [self.p.address(out, cls), address], d, {0: (coefficient, key)}, split)
+        kernel = kernels.moving(COPY, cls.dtype)
+        self.p.run(kernel, [self.p.address(out, cls), address], d, {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
 

@@ -47,6 +47,7 @@ class Graph:
     consumers: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     wants: set[int] = field(default_factory=set)
     starts: dict[int, list[int]] = field(default_factory=dict)
+    recurrence: dict[int, int] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[Class]:
@@ -76,6 +77,7 @@ def build(state: Condensed, outputs: list[int], loss: int) -> Graph:
     _consumers(graph)
     _starts(graph)
     _gradients(graph)
+    _recurrences(graph)
     _sums(graph, set(wanted))
     _units(graph)
     return graph
@@ -102,6 +104,7 @@ def _gathers(state: Condensed) -> None:
                     np.full(cls.count, -1), rows, np.zeros(cls.count, np.int64), cls.group, [ref],
                 )  # fmt: skip
                 state.classes.append(gather)
+                cls.group.ragged = cls.group.ragged or bool((rows != rows[0]).any())
                 made[key] = gather.index
             cls.refs[j] = Ref("same", made[key], 0)
 
@@ -178,12 +181,25 @@ def _gradients(graph: Graph) -> None:
         stack.extend(graph.state.joined(i))
 
 
+def _recurrences(graph: Graph) -> None:
+    """Number the recurrences that classes belong to: what is made in one isn't there before it has run."""
+    every = sorted(graph.needed)
+    place = {c: k for k, c in enumerate(every)}
+    around = [graph.reads(graph.classes[c]) + graph.starts.get(c, []) for c in every]
+    for number, members in enumerate(components([{place[s] for s in found} for found in around])):
+        if len(members) > 1 or every[members[0]] in around[members[0]]:
+            graph.recurrence.update((every[k], number) for k in members)
+
+
 # -- sums
 def tiled(graph: Graph, cls: Class) -> bool:
-    """Whether a matmul multiplies rows by one matrix that all members share."""
+    """Whether a matmul multiplies rows by one matrix that all members share, and that is there before the first."""
     if cls.op != "matmul" or len(cls.tail) != 1 or dict(cls.attrs).get("transpose_a"):
         return False
     a, w = cls.refs
+    own = graph.recurrence.get(cls.index)
+    if own is not None and any(graph.recurrence.get(source) == own for source in w.sources()):
+        return False
     return cls.count == 1 or (w.kind == "shared" and a.kind != "shared")
 
 

@@ -7,10 +7,13 @@ node is its number among the inner nodes and whether an instance begins there, w
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from tinyseq.ops import OPS
+from tinyseq.ops.op import EACH, KEPT, WIDER
 from tinyseq.tape import Kind, Tape
 
 FEW_JOINED = 16  # tensors: more of them are a whole sequence, not a part of a loop
@@ -57,6 +60,20 @@ class _Kinds:
         self.parameter = table(lambda k: k.op == "parameter")
         self.loose_pick = table(lambda k: not k.cell and k.op in ("index", "window"))
         self.free = table(lambda k: not k.cell and k.op not in ("index", "window"))
+        tails = {tail: i for i, tail in enumerate(dict.fromkeys(k.tail for k in kinds))}
+        shapes = {shape: i for i, shape in enumerate(dict.fromkeys((k.tail, k.dtype) for k in kinds))}
+        self.tail = np.array([tails[k.tail] for k in kinds], np.int64)
+        self.shape = np.array([shapes[k.tail, k.dtype] for k in kinds], np.int64)
+        self.rank = np.array([len(k.tail) for k in kinds], np.int64)
+        self.columns = np.array([prod(k.tail) for k in kinds], np.int64)
+        rules = [rows if len(rows) > 1 else rows * 2 for rows in (OPS[k.op].rows(k.attrs, k.tail) for k in kinds)]
+        self.rules = np.array([rows[:2] for rows in rules], np.int64).reshape(-1, 2)
+
+    def row_by_row(self, kind: np.ndarray, position: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Whether nodes read of an input one row for each row of theirs; given its position and its kind."""
+        rule = self.rules[kind, np.minimum(position, 1)]
+        wider = (rule == WIDER) & (self.rank[source] >= self.rank[kind]) & (self.tail[source] != self.tail[kind])
+        return (rule == EACH) | wider | ((rule == KEPT) & (self.columns[source] == self.columns[kind]))
 
 
 def _starts(tape: Tape, inner: np.ndarray, about: _Kinds) -> np.ndarray:
@@ -136,7 +153,12 @@ def _wiring(
     where = np.where(about.loose_pick[kind][owner] & ~local, edge + (1 << 20), where)
     # outside cells the place in a loop is told by what a node reads
     from_leaf = np.where(source < 0, edge + (1 << 30), edge_kind.astype(np.int64) + (1 << 20))
-    where = np.where(about.free[kind][owner] | about.parameter[edge_kind], from_leaf, where)
+    free = about.free[kind][owner]
+    where = np.where(free | about.parameter[edge_kind], from_leaf, where)
+    # members run by one site: what they read has the same axes, and as many rows unless each goes with one of theirs
+    rows = tape.rows[edge].astype(np.int64)
+    alike = about.row_by_row(kind[owner], within, edge_kind) & ~free
+    where += (about.shape[edge_kind] << 32) + (np.where(alike, np.minimum(rows, 0), rows) << 42)
     weight = _mixed(place[owner] * 64 + within, 1 << 42)
     code[reading] += np.add.reduceat(_mixed(where, 7) * weight, before[reading])
     return code

@@ -137,8 +137,13 @@ def _matmul_tiled(d, out, a, b):
 
 @kernel
 def _column_sum(d, y, g):
-    """y (+)= Σ_r g[r, :]; d = [rows, 0, stride of g, accumulate, columns]."""
+    """y (+)= Σ_r g[r, :]; d = [rows, may there be none to write for, stride of g, accumulate, columns].
+
+    A level of a recurrence may have no member of a group: then there is no sum, where elsewhere one of no rows is 0.
+    """
     columns, step = d[4], d[2]
+    if d[1] and not d[0]:
+        return
     total = y[:columns]
     if not d[3]:
         for i in range(columns):
@@ -212,7 +217,9 @@ ZERO = Kernel("zero", _zero, ("y",))
 ADD_TO = map_kernel("add_to", ("y", "x0"), "x0", {})
 
 
-def integer_twin(kernel_: Kernel) -> Kernel:
-    """The same kernel on integer operands: what moves numbers moves integers too."""
+def moving(kernel_: Kernel, dtype: np.dtype) -> Kernel:
+    """The kernel for numbers of a dtype: what moves floats moves integers too, as a kernel of its own."""
+    if dtype.kind != "i":
+        return kernel_
     name = f"{kernel_.name}_integers"
     return Kernel.registry.get(name) or Kernel(name, kernel_.function, kernel_.operands, kernel_.operands)

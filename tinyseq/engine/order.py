@@ -117,28 +117,39 @@ def orient(state: Condensed, first_inner: int) -> None:
         if not all(state.groups[g].count == 1 for g in members):
             _order(state, [state.groups[g] for g in members], classes, done)
         done.update(members)
+    late: dict[tuple[int, int], bool] = {}
     for cls in state.classes[first_inner:]:
         found = [simplify(ref, state.classes) for ref in cls.refs]
-        cls.refs = [
-            ref
-            if simple.start and _leads_to(reads, together, int(group_of[simple.start[0]]), int(group_of[simple.source]))
-            else simple
-            for ref, simple in zip(cls.refs, found, strict=True)
-        ]
+        for j, simple in enumerate(found):
+            if simple.start:
+                start, source = int(group_of[simple.start[0]]), int(group_of[simple.source])
+                if (start, source) not in late:
+                    late[start, source] = _leads_to(reads, together, start, source)
+                if late[start, source] or not _fits(simple, state.classes):
+                    continue
+                reads[source].add(start)  # it is copied there first
+            cls.refs[j] = simple
         for ref in cls.refs:
             if ref.classes is not None and ref.numbers is not None:  # the planner makes addresses of them
                 ref.classes, ref.numbers = ref.classes.astype(np.int64), ref.numbers.astype(np.int64)
 
 
+def _fits(ref: Ref, classes: list[Class]) -> bool:
+    """Whether a start is of the shape of the members that it stands before."""
+    assert ref.start is not None
+    start, source = classes[ref.start[0]], classes[ref.source]
+    return start.tail == source.tail and int(start.rows[ref.start[1]]) == int(source.rows.max())
+
+
 def _leads_to(reads: list[set[int]], place: np.ndarray, start: int, source: int) -> bool:
     """Whether a start is computed from what it would stand before: then it can't be copied there first. ``place`` is
-    that of each group among all components, which stand after what they read."""
+    that of each group among all components."""
     waiting, seen = [start], {start}
     while waiting:
         group = waiting.pop()
         if place[group] == place[source]:
             return True
-        new = {other for other in reads[group] if place[other] >= place[source]} - seen
+        new = reads[group] - seen
         seen |= new
         waiting += new
     return False

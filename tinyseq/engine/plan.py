@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.engine.chunks import sums_together
+from tinyseq.engine.chunks import grouped, sums_of_rows, sums_together
 from tinyseq.engine.condense import Class, Group, Ref, Unplannable, condense
 from tinyseq.engine.graph import Graph, Unit, build, refs_of
 from tinyseq.engine.layout import FOREVER, Address, Block, Instruction, Layout, Split, Storage, allocate
@@ -191,9 +191,7 @@ class Planner:
 
     def _finish(self) -> Plan:
         self.blocks = sums_together(self.storages, self.blocks)
-        for place, block in enumerate(self.blocks):
-            for storage in block.storages():
-                storage.first, storage.last = min(storage.first, place), max(storage.last, place)
+        self._lifetimes()
         self._extend_for_pointers()
         for node in self.graph.outputs:
             cls = int(self.graph.state.node_class[node])
@@ -209,6 +207,16 @@ class Planner:
             self.graph, self.dtype, self.blocks, self.storages, self.values, self.gradients,
             [], arena, total, 0, self.pointers,
         )  # fmt: skip
+
+    def _lifetimes(self) -> None:
+        """From where to where each storage is alive: blocks that threads run at once count as one."""
+        place = 0
+        for _, together in grouped(self.blocks, sums_of_rows(self.storages, self.blocks)):
+            for block in together:
+                for storage in block.storages():
+                    storage.first = min(storage.first, place)
+                    storage.last = max(storage.last, place + len(together) - 1)
+            place += len(together)
 
     def _extend_for_pointers(self) -> None:
         """Storages reached through lists of addresses live as long as the instructions that use the lists."""

@@ -62,7 +62,7 @@ class Program:
         wanted = [s for s in self.plan.storages if s.space == "integers" and s.last >= 0]
         total = 0
         for storage in wanted:
-            storage.base = total
+            storage.base = total + storage.lead
             total += len(storage.data)
         self.integers = np.zeros(max(total, 1), np.int64)
 

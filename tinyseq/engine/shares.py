@@ -115,10 +115,10 @@ class Shares:
             target = instruction.operands[0]
             if instruction.kernel is SCATTER_ROWS:
                 classes, layouts, places = self.scattered(instruction)
-                _, key = instruction.vary[0]
+                each, key = instruction.vary[0]
                 for c, layout in layouts.items():
                     if layout.storage.index == index:
-                        if key[0] != "members":
+                        if key[0] != "members" or each != 1:  # a list of rows, several for each member
                             return False
                         members = np.flatnonzero(classes == c)
                         found.append((layout.offset + places[members], members, key[1], instruction.d[2]))

@@ -10,7 +10,7 @@ import re
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops import maths
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, map_kernel, register, size
+from tinyseq.ops.op import Call, Kernel, Op, Site, call, each, map_kernel, register, size
 from tinyseq.tape import INT64
 
 FUNCTIONS = {name: getattr(maths, name) for name in ("exp", "log", "sqrt", "power", "tanh", "sigmoid", "softplus")}
@@ -78,6 +78,7 @@ def elementwise(
             {i: tuple(r for r in v if r != "attr") for i, v in reads.items()},
             floats,
             slopes=gradients,
+            rows=each,
         )
     )
 

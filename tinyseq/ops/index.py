@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError
 from tinyseq.jit import kernel
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
 from tinyseq.tape import INT64
 
 
@@ -143,6 +143,7 @@ register(
         lambda site: _take_calls(("y", "x0"), site, True),
         {0: lambda site: _take_calls(("gx0", "g"), site, False)},
         {0: ("x1",)},
+        rows=lambda attrs, tail: (ALL, EACH),
         check=lambda site, arrays: in_range("take", _take_limit(site), arrays[1]),
     )
 )
@@ -176,6 +177,7 @@ register(
         _gather_forward,
         {0: _gather_backward},
         {0: ("x1",)},
+        rows=lambda attrs, tail: (WIDER, EACH),
         check=lambda site, arrays: in_range("gather", site.shapes[0][-1], arrays[1]),
     )
 )
@@ -197,6 +199,7 @@ register(
         "y_j = 1 where j = i, else 0",
         _one_hot_shape,
         lambda site: [call(ONE_HOT, size(site.shapes[0]), {"y": site.shape[-1], "x0": 1}, (site.shape[-1],))],
+        rows=lambda attrs, tail: (EACH if tail else ALL,),
         check=lambda site, arrays: in_range("one_hot", site.shape[-1], arrays[0]),
     )
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, register
+from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
 from tinyseq.tape import INT64
 
 
@@ -118,6 +118,13 @@ def _vjp_b(site: Site) -> list[Call]:
     return [_product(("gx1", "x0", "g"), batch, k, n, m, a[::-1], (n, 1))]
 
 
+def _rows(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
+    """Of one product, rows of Y are those of A; of many, the first axis counts them."""
+    if len(tail) == 2:
+        return EACH, EACH
+    return (ALL if dict(attrs).get("transpose_a") else EACH), ALL
+
+
 register(
     Op(
         "matmul",
@@ -128,5 +135,6 @@ register(
         _forward,
         {0: _vjp_a, 1: _vjp_b},
         {0: ("x1",), 1: ("x0",)},
+        rows=_rows,
     )
 )

@@ -6,7 +6,7 @@ from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
 from tinyseq.ops import bits, maths
 from tinyseq.ops.index import in_range, integers
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
 from tinyseq.tape import INT64
 
 exp, log = maths.exp, maths.log
@@ -161,6 +161,10 @@ def _rows(name: str, shape: tuple[int, ...], dtype: int) -> None:
         raise ShapeError(f"{name} runs over the last axis and needs at least one class, got shape {shape}")
 
 
+def _by_rows(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
+    return (EACH if tail else ALL,)
+
+
 def _normaliser(name: str, forward: Kernel, backward: Kernel, symbol: str, equation: str) -> None:
     def shape_rule(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
         _rows(name, shapes[0], dtypes[0])
@@ -174,7 +178,7 @@ def _normaliser(name: str, forward: Kernel, backward: Kernel, symbol: str, equat
         n = site.shape[-1]
         return [call(backward, size(site.shape[:-1]), {"gx0": n, "g": n, "y": n}, (n,))]
 
-    register(Op(name, 1, symbol, equation, shape_rule, run, {0: vjp}, {0: ("y",)}))
+    register(Op(name, 1, symbol, equation, shape_rule, run, {0: vjp}, {0: ("y",)}, rows=_by_rows))
 
 
 _normaliser("softmax", SOFTMAX, SOFTMAX_VJP, "softmax", "ŷ = softmax o")
@@ -213,6 +217,7 @@ register(
         _cross_entropy_forward,
         {0: _cross_entropy_backward},
         {0: ("x0", "x1")},
+        rows=lambda attrs, tail: (WIDER, EACH),
         check=lambda site, arrays: in_range("cross_entropy targets", site.shapes[0][-1], arrays[1]),
     )
 )

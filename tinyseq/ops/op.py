@@ -88,6 +88,14 @@ def call(
     return Call(kernel, d, tuple(operands), partial)
 
 
+ALL, EACH, WIDER, KEPT = range(4)
+
+
+def each(*_: Any) -> tuple[int, ...]:
+    """Rows of ops that treat each row of all their inputs by itself."""
+    return (EACH,)
+
+
 @dataclass(frozen=True)
 class Op:
     """One primitive.
@@ -101,6 +109,13 @@ class Op:
     joins     any number of inputs, all alike; the vjp gives one call for each
     shaped    the result's shape is the caller's wish, checked by the shape rule, not stored among the attributes
     slopes   elementwise ops: the vjp of each input as an expression, from which it can be recorded as ops
+    rows     (attrs, axes of the result behind the first) → for each input (the last for all further ones) how its rows
+             go with the result's, one of
+
+             EACH    row r of the result reads row r of the input, and no other
+             ALL     any row of the result may read any of the input: other rows, another result
+             WIDER   EACH, where the input differs from the result behind the first axis; else ALL (of one row, say)
+             KEPT    EACH, where both have as many elements in a row; else ALL
     """
 
     name: str
@@ -116,6 +131,7 @@ class Op:
     joins: bool = False
     shaped: bool = False
     slopes: tuple[str | None, ...] = ()
+    rows: Callable[[tuple, tuple[int, ...]], tuple[int, ...]] = lambda attrs, tail: (ALL,)
 
     def vjps(self, site: Site) -> list[tuple[int, list[Call]]]:
         """(input position, calls) for each input that gets a gradient."""

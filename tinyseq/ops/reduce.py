@@ -10,7 +10,7 @@ from math import prod
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
 from tinyseq.ops import maths
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, register
+from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
 from tinyseq.tape import INT64
 
 sqrt = maths.sqrt
@@ -188,7 +188,10 @@ def _reduction(
         roles = {"gx0": reduced * inner, "g": inner, **{role: widths[role] for role in reads}}
         return [call(backward, outer, roles, (reduced, inner, *divisor(reduced)))]
 
-    register(Op(name, 1, symbol, equation, _shape(name), run, {0: vjp}, {0: reads}))
+    def rows(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
+        return (EACH if dict(attrs)["axes"][0] > 0 else ALL,)
+
+    register(Op(name, 1, symbol, equation, _shape(name), run, {0: vjp}, {0: reads}, rows=rows))
 
 
 _reduction("sum", SUM, SPREAD, (), "Σ", "y = Σ a")

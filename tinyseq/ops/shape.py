@@ -7,7 +7,7 @@ import numpy as np
 from tinyseq.errors import ShapeError
 from tinyseq.jit import kernel
 from tinyseq.ops.copies import block
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import ALL, EACH, KEPT, WIDER, Call, Kernel, Op, Site, call, register, size
 from tinyseq.ops.reduce import SPREAD, SUM
 
 AXES = 4
@@ -82,6 +82,7 @@ register(
         {0: lambda site: _copy("gx0", "g", size(site.shape))},
         {0: ()},
         shaped=True,
+        rows=lambda attrs, tail: (KEPT,),
     )
 )
 
@@ -124,6 +125,7 @@ register(
         lambda site: _transposed("y", "x0", site.shapes[0], site.attr("axes")),
         {0: lambda site: _transposed("gx0", "g", site.shape, tuple(int(i) for i in np.argsort(site.attr("axes"))))},
         {0: ()},
+        rows=lambda attrs, tail: (EACH if dict(attrs)["axes"][:1] == (0,) else ALL,),
     )
 )
 
@@ -188,5 +190,6 @@ register(
         {0: _expand(STRIDED_ADD, SUM, "gx0", "g", True)},
         {0: ()},
         shaped=True,
+        rows=lambda attrs, tail: (WIDER,),
     )
 )

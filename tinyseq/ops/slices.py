@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops.copies import block
-from tinyseq.ops.op import Call, Op, Site, register, size
+from tinyseq.ops.op import ALL, EACH, Call, Op, Site, each, register, size
 
 
 def _slice_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
@@ -26,6 +26,11 @@ def _slice_blocks(site: Site, backward: bool) -> list[Call]:
     return [block("y", "x0", rows, part, part, whole, 0, start * inner)]
 
 
+def _beside(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
+    """Rows are as they were, but for an op along the first axis."""
+    return (EACH if dict(attrs)["axis"] > 0 else ALL,)
+
+
 register(
     Op(
         "slice",
@@ -36,6 +41,7 @@ register(
         lambda site: _slice_blocks(site, False),
         {0: lambda site: _slice_blocks(site, True)},
         {0: ()},
+        rows=_beside,
     )
 )
 
@@ -84,6 +90,7 @@ register(
         lambda site: _rows_call("y", "x0", site, size(site.shape[1:]), False),
         {0: lambda site: _rows_call("gx0", "g", site, size(site.shape[1:]), True)},
         {0: ()},
+        rows=each,  # from row ``arg`` of the input on
     )
 )
 
@@ -138,6 +145,7 @@ register(
         {0: _join_vjp},
         {0: ()},
         joins=True,
+        rows=_beside,
     )
 )
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, register
+from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
 from tinyseq.tape import INT64
 
 # Without "reassoc" the sum stays four chains of scalar multiply-adds. LLVM would turn it into vector gathers, which
@@ -102,5 +102,6 @@ register(
             1: lambda site: _calls(SPARSE_VJP_VALUES, site, "gx1", "x0", "g"),
         },
         {0: ("x1", "x2", "x3"), 1: ("x0", "x2", "x3")},
+        rows=lambda attrs, tail: (EACH, ALL),
     )
 )
