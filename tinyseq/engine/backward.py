@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyseq.engine import kernels
 from tinyseq.engine.accumulate import Accumulation
-from tinyseq.engine.condense import Class, Ref, Unplannable
+from tinyseq.engine.condense import Class, Ref
 from tinyseq.engine.graph import Unit, differentiable, repeated_row
 from tinyseq.engine.layout import Address, Layout, Split
 from tinyseq.engine.maps import COPY, MAPS
@@ -175,8 +175,13 @@ class Backward(Accumulation):
         """The gradient of rows that were copied."""
         ref = cls.refs[0]
         target = self.graph.classes[ref.source]
+        view = getattr(self.mirror, f"view_{cls.op}")(cls)
+        by_rows = cls.op == "window" and cls.ragged and not cls.args.any()
+        if (view is None or (cls.ragged and view.ragged != cls.index)) and not by_rows:
+            self.scatter_now(cls, inside)
+            return
         add = self.flag(target, ref, False, inside)
-        if cls.op == "window" and cls.ragged:
+        if by_rows:
             to, shift = self.operand(cls, ref)
             opened = self.f.open(cls, inside, False)
             g = self.layouts[cls.index]
@@ -187,9 +192,7 @@ class Backward(Accumulation):
             if opened:
                 self.p.end()
             return
-        view = getattr(self.mirror, f"view_{cls.op}")(cls)
-        if view is None:
-            raise Unplannable(f"the gradient of {cls.op}")
+        assert view is not None
         self.f.emit_map(COPY, cls, [(view, 0), (self.layouts[cls.index], 0)], inside, add)
 
     def generic(self, cls: Class, j: int, inside: set[int]) -> None:
@@ -220,7 +223,7 @@ class Backward(Accumulation):
         self.f.emit_calls(cls, calls, site, roles, inside, add)
 
     def scatter(self, cls: Class, inside: set[int]) -> None:
-        """Add the rows of a gather to the members they came from."""
+        """Add the rows of a list to the members they came from."""
         ref = cls.refs[0]
         sources = [s for s in ref.sources() if s in self.graph.wants]
         if (not inside or all(self.graph.inside.get(s, s) not in inside for s in sources)) and inside:
@@ -230,16 +233,15 @@ class Backward(Accumulation):
 
     def scatter_now(self, cls: Class, inside: set[int]) -> None:
         """Emit the scatter."""
-        ref = cls.refs[0]
-        for source in ref.sources():
+        for source in cls.refs[0].sources():
             if source in self.graph.wants and self.layouts[source].storage.index not in self.ready:
                 self.zero(self.layouts[source])
         rows, cols = int(np.maximum(cls.rows, 1).max()), cls.cols
         nowhere = Layout(self.p.storage(rows * cols, "gradients that nobody wants"), 0, 0, cols, rows, cols)
-        where = self.f.pointers(ref, self.layouts, cls, nowhere)
+        where = self.f.pointers(cls, self.layouts, nowhere)
         opened = self.f.open(cls, inside, True)
         g = self.layouts[cls.index]
-        width = g.cols if self.f.picks_rows(cls, ref) else g.rows * g.cols
+        width = g.cols if self.f.picks_rows(cls) else g.rows * g.cols
         addresses, count = self.f.picking(cls, where)
         operands = [Address(self.p.origin, 0), self.p.address(g, cls), addresses]
         self.p.run(kernels.SCATTER_ROWS, operands, [0, 0, width, 1, 1], {0: count})

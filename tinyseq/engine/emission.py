@@ -12,10 +12,9 @@ from tinyseq.engine.layout import Address, Layout, Split, Storage
 from tinyseq.engine.views import Views
 from tinyseq.ops import OPS
 from tinyseq.ops.linalg import MATMUL
-from tinyseq.ops.op import Call, Kernel, Site, size
+from tinyseq.ops.op import Call, Kernel, Site, row_by_row, size
 
 MOST_JOINED = 1024
-BY_ROWS = frozenset({"softmax", "log_softmax", "cross_entropy", "take", "gather", "one_hot", "expand"})
 
 
 class Emission(Views):
@@ -71,11 +70,17 @@ class Emission(Views):
         return [Ref("shared", int(state.node_class[i]), int(state.node_number[i])) for i in nodes]
 
     def site(self, cls: Class) -> Site:
-        """The op's site at the first member."""
+        """The op's site at the first member; that of one row, where members differ in how many they have."""
         if cls.count > 1 and (cls.args != cls.args[0]).any():
             raise Unplannable(f"{cls.op} with a number that changes from step to step")
-        shapes = tuple(self.input_shape(cls, ref) for ref in self.refs(cls))
-        return Site(cls.attrs, int(cls.args[0]), shapes, cls.shape())
+        shapes = [self.input_shape(cls, ref) for ref in self.refs(cls)]
+        shape = cls.shape()
+        if cls.ragged:
+            shape = (1, *cls.tail)
+            for i, given in enumerate(shapes):
+                if row_by_row(OPS[cls.op], cls.attrs, cls.tail, i, given[1:]):
+                    shapes[i] = (1, *given[1:])
+        return Site(cls.attrs, int(cls.args[0]), tuple(shapes), shape)
 
     def emit_calls(
         self,
@@ -94,10 +99,7 @@ class Emission(Views):
             if not layout.dense and any(role in call.operands for call in calls):
                 raise Unplannable(f"{cls.op} of rows that lie apart")
         flat = all(self.evenly(cls, call, sizes, roles) for call in calls)
-        if cls.ragged and (
-            not flat
-            or any(int(call.d[0]) % max(int(cls.rows[0]), 1) or call.d[0] == 1 != cls.rows[0] for call in calls)
-        ):
+        if cls.ragged and not all(self.row_after_row(call, sizes, roles) for call in calls):
             raise Unplannable(f"{cls.op} over members of different lengths")
         opened = self.open(cls, inside, flat)
         for call in calls:
@@ -108,18 +110,16 @@ class Emission(Views):
             ]
             d = call.d.tolist()
             d[call.accumulate_slot] = add
-            if flat and cls.ragged:
-                vary = {0: self.p.rows_of(cls, d[0] // max(int(cls.rows[0]), 1))}
-            else:
-                vary = {0: (d[0], ("members", cls.group.index))}
-            self.p.run(kernel, operands, d, vary, self.shared_rows(cls, call))
+            # where rows differ, the call is that of one row
+            count = self.p.rows_of(cls, d[0]) if cls.ragged else (d[0], ("members", cls.group.index))
+            self.p.run(kernel, operands, d, {0: count}, self.shared_rows(cls, call))
         if opened:
             self.p.end()
 
     @staticmethod
     def shared_rows(cls: Class, call: Call) -> Split | None:
         """How threads may share the rows of an op's call: not where all rows write one place."""
-        rows = 1 if cls.scalar else int(cls.rows[0])
+        rows = 1 if cls.scalar or cls.ragged else int(cls.rows[0])
         times, rest = divmod(int(call.d[0]), max(rows, 1))
         if rest or not times or call.d[1] == 0 or call.partial:
             return None
@@ -135,8 +135,6 @@ class Emission(Views):
         if cls.count == 1:
             return True
         rows = int(call.d[0])
-        if cls.ragged and not self.by_rows(cls):
-            return False
         for j, role in enumerate(call.operands):
             if role == "attr":
                 continue
@@ -145,33 +143,49 @@ class Emission(Views):
                 if stride != 0:
                     return False
             elif layout.ragged >= 0:
-                if stride * rows != sizes[role] or layout.row != layout.cols:
+                if stride * rows != layout.cols or layout.row != layout.cols:
                     return False
             elif stride * rows != layout.member or sizes[role] != layout.member:
                 return False
         return True
 
     @staticmethod
-    def by_rows(cls: Class) -> bool:
-        """Whether an op treats each row of its first axis by itself."""
-        flags = dict(cls.attrs)
-        if cls.op == "matmul":
-            return len(cls.tail) == 2  # a product for each row of the first axis
-        return cls.op in BY_ROWS or flags.get("axes", (0,))[0] > 0 or (flags.get("axis") or 0) > 0
+    def row_after_row(call: Call, sizes: dict[str, int], roles: dict[str, tuple[Layout, int]]) -> bool:
+        """Whether more rows of a member are just more rows of the call for one: what all of them read does not move."""
+        for j, role in enumerate(call.operands):
+            if role != "attr":
+                stride, layout = int(call.d[1 + j]), roles[role][0]
+                moves = layout.ragged >= 0
+                if stride * int(call.d[0]) != (sizes[role] if moves else 0) or (moves and layout.cols != sizes[role]):
+                    return False
+        return True
 
-    def pointers(self, ref: Ref, layouts: dict[int, Layout], cls: Class, unwanted: Layout | None = None):
+    @staticmethod
+    def listed(cls: Class) -> tuple[np.ndarray, np.ndarray]:
+        """(classes, numbers) of the members that a node's first input is, one for each of its own."""
+        ref = cls.refs[0]
+        if ref.classes is not None and ref.numbers is not None:
+            return ref.classes, ref.numbers
+        numbers = np.full(cls.count, ref.shift) if ref.kind == "shared" else np.arange(cls.count) + ref.shift
+        classes = np.full(cls.count, ref.source)
+        if ref.start:
+            before = numbers < 0 if ref.shift < 0 else np.arange(cls.count) + ref.shift >= cls.count
+            classes[before], numbers[before] = ref.start
+        return classes, numbers
+
+    def pointers(self, cls: Class, layouts: dict[int, Layout], unwanted: Layout | None = None):
         """A storage of addresses, filled in when storages have their places: one for each member, or for each row where
         members have different numbers of rows. Until then it holds each place within its storage's layout."""
-        assert ref.classes is not None and ref.numbers is not None
-        used = [int(c) for c in np.unique(ref.classes)]
+        classes, numbers = self.listed(cls)
+        used = [int(c) for c in np.unique(classes)]
         chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
         if any(not layout.dense or layout.level for layout in chosen.values()):
             raise Unplannable("rows picked from a value without a place of its own")
-        classes, numbers, within = ref.classes, ref.numbers, np.zeros(cls.count, np.int64)
-        if by_rows := self.picks_rows(cls, ref):
+        within = cls.args.astype(np.int64) if cls.op in ("index", "window") else np.zeros(cls.count, np.int64)
+        if self.picks_rows(cls):
             counts = np.maximum(cls.rows, 1)
-            classes, numbers = np.repeat(classes, counts), np.repeat(numbers, counts)
-            within = np.arange(len(numbers)) - np.repeat(np.cumsum(counts) - counts, counts)
+            classes, numbers, within = (np.repeat(each, counts) for each in (classes, numbers, within))
+            within = within + np.arange(len(numbers)) - np.repeat(np.cumsum(counts) - counts, counts)
         where = self.p.storage(len(numbers), "addresses", space="integers")
         where.data = np.zeros(len(numbers), np.int64)
         for c, layout in chosen.items():
@@ -180,16 +194,16 @@ class Emission(Views):
                 rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
                 where.data[at] = ((np.cumsum(rows) - rows)[numbers[at]] + within[at]) * layout.row
             else:
-                where.data[at] = numbers[at] * layout.member + (within[at] * layout.row if by_rows else 0)
+                where.data[at] = numbers[at] * layout.member + within[at] * layout.row
         self.p.pointers.append(([s.storage for s in chosen.values()], where, Ref("gather", classes=classes), chosen))
         return where
 
-    def picks_rows(self, cls: Class, ref: Ref) -> bool:
+    def picks_rows(self, cls: Class) -> bool:
         """Whether what a list names is picked row by row: its members have different numbers of rows."""
-        return cls.ragged or any(self.graph.classes[c].ragged for c in ref.sources())
+        return cls.op != "index" and (cls.ragged or any(self.graph.classes[c].ragged for c in cls.refs[0].sources()))
 
     def picking(self, cls: Class, where: Storage) -> tuple[Address, tuple[int, Any]]:
         """Where the addresses of a level begin, and how many there are."""
-        if self.picks_rows(cls, cls.refs[0]):
+        if self.picks_rows(cls):
             return Address(where, 0, (1, ("rowstart", cls.index, 0))), self.p.rows_of(cls)
         return Address(where, 0, (1, ("member", cls.group.index))), (1, ("members", cls.group.index))

@@ -171,21 +171,19 @@ class Forward(Sums):
         self.emit_map(kernel, cls, [(out, 0), *operands], inside, 0)
 
     def copy(self, cls: Class, inside: set[int]) -> None:
-        """Copy rows chosen by index, window or slice into a place of their own."""
-        view = self.view(cls)
-        if view is None:
-            if cls.op == "window" and cls.ragged:
+        """Copy rows chosen by index or window into a place of their own."""
+        view = getattr(self, f"view_{cls.op}")(cls)
+        if view is None or (cls.ragged and view.ragged != cls.index):
+            if cls.op == "window" and cls.ragged and not cls.args.any() and cls.refs[0].kind != "gather":
                 self.ragged_window(cls, inside)
-                return
-            self.generic(cls, inside)
+            else:
+                self.gather(cls, inside)
             return
         self.emit_map(COPY, cls, [(self.p.values[cls.index], 0), (view, 0)], inside, 0)
 
     def ragged_window(self, cls: Class, inside: set[int]) -> None:
         """The first rows of the member before: the batch of sequences that are still running."""
         ref = cls.refs[0]
-        if (cls.args != 0).any() or ref.kind not in ("same", "delay", "shared"):
-            raise Unplannable("rows from the middle of members of different lengths")
         source, shift = self.operand(cls, ref)
         out = self.p.values[cls.index]
         opened = self.open(cls, inside, False)
@@ -201,9 +199,9 @@ class Forward(Sums):
     def gather(self, cls: Class, inside: set[int]) -> None:
         """Rows that a list names, copied next to each other."""
         out = self.p.values[cls.index]
-        where = self.pointers(cls.refs[0], self.p.values, cls)
+        where = self.pointers(cls, self.p.values)
         opened = self.open(cls, inside, True)
-        width = out.cols if self.picks_rows(cls, cls.refs[0]) else out.rows * out.cols
+        width = out.cols if self.picks_rows(cls) else out.rows * out.cols
         addresses, count = self.picking(cls, where)
         operands = [self.p.address(out, cls), Address(self.p.origin, 0), addresses]
         kernel = kernels.GATHER_INTEGERS if cls.dtype.kind == "i" else kernels.GATHER_ROWS

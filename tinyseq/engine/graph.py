@@ -294,6 +294,12 @@ def _level_order(graph: Graph, classes: list[Class]) -> list[Class]:
         for ref in refs_of(graph, cls):
             if ref.kind == "same" and ref.source in inside:
                 reads.add(inside[ref.source])
+            elif ref.classes is not None and ref.numbers is not None:
+                own = ref.classes[ref.numbers == np.arange(cls.count)]
+                reads.update(
+                    inside[c] for c in set(own.tolist()) & inside.keys() if graph.classes[c].group is cls.group
+                )
+        reads.update(inside[c] for c in graph.state.joined(cls.index) if c in inside)
         successors.append(reads)
     order = components(successors)
     if any(len(members) > 1 for members in order):

@@ -118,6 +118,7 @@ def orient(state: Condensed, first_inner: int) -> None:
             _order(state, [state.groups[g] for g in members], classes, done)
         done.update(members)
     late: dict[tuple[int, int], bool] = {}
+    starts: dict[tuple[int, bool], tuple[int, int]] = {}
     for cls in state.classes[first_inner:]:
         found = [simplify(ref, state.classes) for ref in cls.refs]
         for j, simple in enumerate(found):
@@ -125,8 +126,14 @@ def orient(state: Condensed, first_inner: int) -> None:
                 start, source = int(group_of[simple.start[0]]), int(group_of[simple.source])
                 if (start, source) not in late:
                     late[start, source] = _leads_to(reads, together, start, source)
-                if late[start, source] or not _fits(simple, state.classes):
+                key = simple.source, simple.shift < 0
+                if (
+                    late[start, source]
+                    or not _fits(simple, state.classes)
+                    or starts.get(key, simple.start) != simple.start
+                ):
                     continue
+                starts[key] = simple.start
                 reads[source].add(start)  # it is copied there first
             cls.refs[j] = simple
         for ref in cls.refs:
@@ -230,8 +237,10 @@ def _heights_of(
     for cls in classes:
         nodes = state.joins.get(cls.index, np.zeros(0, np.int64))
         nodes = nodes[inside[state.node_class[nodes]]]
-        targets.append(np.full(len(nodes), offsets[cls.group.index]))
-        sources.append(state.node_number[nodes] + offset_of[state.node_class[nodes]])
+        source = state.node_number[nodes] + offset_of[state.node_class[nodes]]
+        source = source[source != offsets[cls.group.index]]
+        targets.append(np.full(len(source), offsets[cls.group.index]))
+        sources.append(source)
         for ref in cls.refs:
             assert ref.classes is not None and ref.numbers is not None
             where = np.flatnonzero(inside[ref.classes])
