@@ -92,7 +92,7 @@ ALL, EACH, WIDER, KEPT = range(4)
 
 
 def row_by_row(op: Op, attrs: tuple, tail: tuple[int, ...], position: int, given: tuple[int, ...]) -> bool:
-    """Whether row r of an op's result reads row r of an input, and no other; given the axes of both behind the first."""
+    """Whether row r of a result reads row r of an input, and no other; given the axes of both behind the first."""
     rules = op.rows(attrs, tail)
     rule = rules[min(position, len(rules) - 1)]
     wider = rule == WIDER and len(given) >= len(tail) and given != tail
