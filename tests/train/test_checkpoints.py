@@ -211,3 +211,49 @@ def test_writing_makes_folders_and_whole_files(tmp_path):
     file = write_safely(tmp_path / "a" / "b.bin", b"abc")
     assert file.read_bytes() == b"abc"
     assert [p.name for p in file.parent.iterdir()] == ["b.bin"]
+
+
+def test_a_path_that_names_the_file_is_the_file(tmp_path):
+    assert save(tmp_path / "mine.safetensors", net()) == tmp_path / "mine.safetensors"
+    assert (tmp_path / "mine.safetensors").is_file()
+    assert load(tmp_path / "mine.safetensors").model.hidden_size == 6
+    folder = tmp_path / "folder.safetensors"
+    folder.mkdir()
+    assert save(folder, net()) == folder / FILE
+    assert load(folder).model.hidden_size == 6
+    assert save(tmp_path / "model.v2", net()) == tmp_path / "model.v2" / FILE  # any other name is a folder's
+
+
+def test_ctrl_c_while_writing_leaves_nothing_behind(tmp_path, monkeypatch):
+    save(tmp_path, net(0))
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path, net(1))
+    assert [p.name for p in tmp_path.iterdir()] == [FILE]
+    assert np.array_equal(load(tmp_path).model.W.value, net(0).W.value)
+
+
+@pytest.mark.parametrize("info", [{"a": np.arange(3)}, {"a": object()}, {(1, 2): 3}])
+def test_info_that_json_cannot_hold(tmp_path, info):
+    with pytest.raises(ts.TinyseqError, match="info is what JSON can hold"):
+        save(tmp_path, net(), info=info)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_an_older_tinyseq_that_knows_no_ties_is_read(tmp_path):
+    rewrite(save(tmp_path, net()), lambda arrays, header: header.pop("afterwards"))
+    assert np.array_equal(load(tmp_path).model.W.value, net().W.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [3, {"tied": [["U", "V", "x.y"]]}, {"tied": 3}, {"options": {"q": {}}}, {"trainable": {"W.x": 1}}, {"x": 1}],
+)
+def test_a_broken_list_of_what_was_done_afterwards(tmp_path, given):
+    rewrite(save(tmp_path, net()), lambda arrays, header: header.update(afterwards=given))
+    with pytest.raises(FileError):
+        load(tmp_path)

@@ -120,3 +120,118 @@ def test_copies_keep_how_they_were_made():
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert recipe(other) == recipe(model)
         assert [name for name, _ in other.named_parameters()] == [name for name, _ in model.named_parameters()]
+
+
+# -- what was done after making ---------------------------------------------------------------------------------------
+def square(seed=0):
+    return nn.RNN(6, 6, 6, rng=np.random.default_rng(seed))
+
+
+def tie_parameters(net):
+    net.V = net.U
+    net.b = net.c
+
+
+def tie_modules(net):
+    net.decoder.cell = net.encoder
+
+
+def fix(net):
+    net.W.trainable = net.b.trainable = False
+
+
+def change_options(net):
+    net.backward.squash, net.merge = "tanh", "concatenate"
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_ties_made_afterwards_come_back_and_stay_tied(tmp_path, seed):
+    net = square(seed)
+    tie_parameters(net)
+    again = load(save(tmp_path, net)).model
+    assert again.V is again.U and again.b is again.c
+    assert len(again.parameters()) == 3
+    x, y = np.array([[1], [2]]), np.array([[3], [4]])
+    with ts.Tape():
+        ours = net.loss(x, y)
+        ours.backward()
+    with ts.Tape():
+        theirs = again.loss(x, y)
+        theirs.backward()
+        assert theirs.item() == ours.item()
+    assert np.array_equal(again.U.grad, net.U.grad)
+    optimiser = ts.train.Adam(again.parameters(), 0.1)
+    optimiser.step()
+    assert again.V is again.U and np.array_equal(again.V.value, again.U.value)
+
+
+def test_modules_shared_afterwards_come_back_shared(tmp_path):
+    stacked = nn.StackedCells([nn.RNNCell(4, 4, rng=seeded()), nn.RNNCell(4, 4, rng=seeded())])
+    stacked.cells[1] = stacked.cells[0]
+    again = load(save(tmp_path, stacked)).model
+    assert again.cells[1] is again.cells[0]
+    stacked.cells[0].a.U = stacked.cells[0].a.W  # and a tie inside of what is shared
+    again = load(save(tmp_path, stacked)).model
+    assert again.cells[1].a.U is again.cells[0].a.W
+    assert len(again.parameters()) == 2
+
+
+def test_fixed_weights_and_changed_options_come_back(tmp_path):
+    net = square()
+    fix(net)
+    again = load(save(tmp_path / "a", net)).model
+    assert [p.trainable for p in again.parameters()] == [p.trainable for p in net.parameters()]
+    assert not again.W.trainable and again.U.trainable
+    both = pair()
+    both.merge, both.output_size = "concatenate", 8
+    again = load(save(tmp_path / "b", both)).model
+    assert (again.merge, again.output_size) == ("concatenate", 8)
+
+
+class Tied(nn.Module):
+    """Ties in its constructor, draws an array that is no parameter."""
+
+    def __init__(self, n, *, rng, drawn=False):
+        self.U = ts.Parameter(rng.normal(size=(n, n)), "U")
+        self.V = self.U
+        if drawn:
+            self.mask = rng.random((n, n)) < 0.5
+
+
+def test_ties_of_the_constructor_come_back_and_what_is_untied_is_refused(tmp_path):
+    tied = Tied(3, rng=seeded())
+    again = load(save(tmp_path, tied), classes=[Tied]).model
+    assert again.V is again.U
+    tied.V = ts.Parameter(np.ones((3, 3)), "V")
+    with pytest.raises(TinyseqError, match=r"Tied was changed after it was made, and could not be loaded: .*V"):
+        save(tmp_path, tied)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda net: setattr(net, "extra", ts.Parameter(np.ones(2, np.float32), "e")), "unknown \\['extra'\\]"),
+        (lambda net: setattr(net, "W", ts.Parameter(np.ones((2, 2), np.float32), "W")), "weights for W have shape"),
+        (lambda net: setattr(net, "W", ts.Parameter(np.ones((6, 6)), "W")), "weights for W are float64"),
+        (lambda net: setattr(net, "c", None), "missing \\['c'\\]"),
+    ],
+)
+def test_what_a_file_would_not_give_back_is_refused_and_an_older_file_stays(tmp_path, change, message):
+    before = save(tmp_path, square()).read_bytes()
+    net = square(1)
+    change(net)
+    with pytest.raises(TinyseqError, match=f"RNN was changed after it was made.*{message}.*class of your own"):
+        save(tmp_path, net)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
+def test_an_array_that_is_drawn_anew_is_refused(tmp_path):
+    with pytest.raises(TinyseqError, match=r"mask of this Tied is an array that .* make it a ts\.Parameter"):
+        save(tmp_path, Tied(5, rng=seeded(), drawn=True))
+
+
+def test_a_replaced_parameter_of_the_same_kind_is_saved(tmp_path):
+    net = square()
+    net.W = ts.Parameter(np.eye(6, dtype=np.float32), "W")
+    assert np.array_equal(load(save(tmp_path, net)).model.W.value, np.eye(6))

@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyseq.cli.console import files, friendly
+from tinyseq.cli.console import INTERRUPTED, files, friendly
 from tinyseq.errors import DataError
 from tinyseq.train.checkpoints import writable_folder
 
 REPEATS, QUICK_REPEATS = 7, 3
 SAMPLE_SECONDS, QUICK_SAMPLE_SECONDS = 5e-3, 1e-3
 WIDTH_WHEN_PIPED = 200
-INTERRUPTED = 130
 
 
 @friendly

@@ -14,6 +14,8 @@ from rich.table import Table
 
 from tinyseq.errors import TinyseqError
 
+INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 

@@ -19,8 +19,9 @@ import numpy as np
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.nn.module import Module
 from tinyseq.tasks.text import Vocabulary
+from tinyseq.train.afterwards import Afterwards, check_rebuilt
 from tinyseq.train.optimisers import Optimiser
-from tinyseq.train.recipes import make, recipe
+from tinyseq.train.recipes import make, recipe_and_twin
 
 FILE = "model.safetensors"
 FORMAT = 1
@@ -43,25 +44,39 @@ def save(
     optimiser: Optimiser | None = None,
     info: dict[str, Any] | None = None,
 ) -> Path:
-    """Write a model into a folder (made if need be); returns the file.
+    """Write a model into a folder (made if need be), or as a file whose name ends in .safetensors; returns the file.
 
-    The file holds the weights and how the model was made: class, constructor arguments, the models among them.
-    ``info`` is anything JSON can hold. Raises FileError where the folder cannot be written; an older checkpoint there
-    is then as it was.
+    The file holds the weights and how the model was made: class, constructor arguments, the models among them; and
+    what was tied or fixed afterwards. ``info`` is anything JSON can hold. Raises FileError where the folder cannot be
+    written, and TinyseqError where ``load`` would not give the same model; an older checkpoint is then as it was.
     """
     from safetensors.numpy import save as to_bytes
 
+    made, twin = recipe_and_twin(model)
+    afterwards = Afterwards.of(model, twin)
+    check_rebuilt(model, twin, afterwards)
     arrays = {f"model.{name}": array for name, array in model.state_dict().items()}
     if optimiser is not None:
         arrays.update({f"optimiser.{name}": array for name, array in optimiser.state_dict().items()})
     header = {
         "format": FORMAT,
-        "made": recipe(model),
+        "made": made,
+        "afterwards": afterwards.as_json(),
         "vocabulary": vocabulary.symbols if vocabulary else None,
         "info": info or {},
         "digest": digest(arrays),
     }
-    return write_safely(Path(folder) / FILE, to_bytes(arrays, {"tinyseq": json.dumps(header)}))
+    try:
+        text = json.dumps(header)
+    except (TypeError, ValueError) as error:
+        raise TinyseqError(f"info is what JSON can hold, texts, numbers, lists and dicts; {error}") from None
+    return write_safely(_file(folder), to_bytes(arrays, {"tinyseq": text}))
+
+
+def _file(path: str | Path) -> Path:
+    """The file that a checkpoint's path means: itself where it is named so, else the one in the folder."""
+    path = Path(path)
+    return path if path.suffix == Path(FILE).suffix and not path.is_dir() else path / FILE
 
 
 def load(path: str | Path, classes: Sequence[type[Module]] = ()) -> Checkpoint:
@@ -79,12 +94,15 @@ def load(path: str | Path, classes: Sequence[type[Module]] = ()) -> Checkpoint:
         model = make(header["made"], classes)
         if not isinstance(model, Module):
             raise TinyseqError(f"its header describes no model: {str(header['made'])[:60]}")
+        Afterwards.from_json(header.get("afterwards")).put_on(model)
         symbols, info = header["vocabulary"], dict(header["info"])
         model.load_state_dict({k.removeprefix("model."): v for k, v in arrays.items() if k.startswith("model.")})
         vocabulary = Vocabulary(symbols) if symbols is not None else None
     except KeyError as error:
         raise FileError(f"{file} is damaged: its header has no {error}") from None
-    except (TinyseqError, TypeError, ValueError, AttributeError, RecursionError, MemoryError) as error:
+    except (
+        TinyseqError, TypeError, ValueError, AttributeError, IndexError, StopIteration, RecursionError, MemoryError
+    ) as error:  # fmt: skip
         raise FileError(f"{file} cannot be used: {error}") from None
     state = {k.removeprefix("optimiser."): v for k, v in arrays.items() if k.startswith("optimiser.")}
     return Checkpoint(model, vocabulary, state or None, info)
@@ -155,10 +173,12 @@ def write_safely(file: Path, content: bytes) -> Path:
             os.fsync(out.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, file)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise FileError(f"cannot write {file}: {error.strerror or error}") from None
+        if isinstance(error, OSError):
+            raise FileError(f"cannot write {file}: {error.strerror or error}") from None
+        raise
     return file
 
 

@@ -79,9 +79,9 @@ def fit(
                 history.bits.append(nats / log(2))
                 history.norms.append(update.norm)
                 history.tokens += x.size
-                bar.advance(history.bits[-1], x.size)
                 if after_step is not None:
                     after_step(history)
+                bar.advance(history.bits[-1], x.size)
                 if ctrl_c.wanted:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:

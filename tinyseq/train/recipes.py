@@ -27,6 +27,13 @@ def recipe(model: Module) -> dict[str, Any]:
     return _Writer().model(model)
 
 
+def recipe_and_twin(model: Module) -> tuple[dict[str, Any], Any]:
+    """How to make this model again, and a model that was made so."""
+    writer = _Writer()
+    made = writer.model(model)
+    return made, make(made, list(writer.classes.values()))
+
+
 def make(description: Any, classes: Sequence[type[Module]] = ()) -> Any:
     """The model of a recipe, with weights of its own; ``classes`` are the user's, beside those of tinyseq.nn."""
     return _Reader({cls.__name__: cls for cls in classes}).value(description)
@@ -56,6 +63,7 @@ def arguments_of(model: Module) -> dict[str, Any]:
 class _Writer:
     def __init__(self) -> None:
         self.seen: dict[int, int] = {}
+        self.classes: dict[str, type[Module]] = {}
         self.where = ""
 
     def model(self, model: Module) -> dict[str, Any]:
@@ -67,6 +75,7 @@ class _Writer:
             arguments[name] = self.value(value)
         self.where = outer
         self.seen[id(model)] = len(self.seen)
+        self.classes[type(model).__name__] = type(model)
         return {"model": type(model).__name__, "arguments": arguments}
 
     def value(self, value: Any) -> Any:
@@ -81,6 +90,7 @@ class _Writer:
         if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
             return {"dtype": np.dtype(value).name}
         if isinstance(value, type) and issubclass(value, Module):
+            self.classes[value.__name__] = value
             return {"class": value.__name__}
         if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
             return {"array": value.tolist(), "dtype": value.dtype.name}

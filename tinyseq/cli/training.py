@@ -1,0 +1,180 @@
+"""What ``tinyseq train`` trains: begun anew or resumed, with the options that hold, and saved on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import typer
+
+from tinyseq import nn
+from tinyseq.errors import FileError, TinyseqError
+from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
+from tinyseq.train import OPTIMISERS, Checkpoint, History, Optimiser, load, save
+from tinyseq.train.checkpoints import FILE
+from tinyseq.train.optimisers import positive_number
+
+MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+RATES = {"sgd": 0.5, "rmsprop": 2e-3, "adam": 3e-3}
+SECONDS, PARTS = 10.0, 10  # a training is saved so often by the clock, and so often by its steps
+OF_THE_MODEL, OF_THE_READING = ("model", "hidden", "optimiser", "seed"), ("window", "batch", "held_out")
+
+
+@dataclass
+class Run:
+    """A training: the options in force, and what they make. The values here are the defaults of the options."""
+
+    corpus: Corpus
+    path: str
+    digest: str
+    net: Any
+    rule: Optimiser
+    windows: Windows
+    model: str = "rnn"
+    hidden: int = 128
+    window: int = 25
+    batch: int = 32
+    optimiser: str = "adam"
+    rate: float = 0.0
+    clip: float = 1.0
+    held_out: float = 0.1
+    seed: int = 0
+    before: int = 0
+    note: str = ""
+
+    @property
+    def done(self) -> int:
+        """Steps done, those before a resumption too."""
+        return self.before + self.rule.steps
+
+    def info(self, **more: Any) -> dict[str, Any]:
+        """What is saved beside the model, so that it can be resumed."""
+        options = {name: getattr(self, name) for name in ("model", "hidden", "window", "batch", "rate", "clip")}
+        return {
+            "text": self.corpus.name,
+            "path": self.path,
+            "digest": self.digest,
+            "seed": self.seed,
+            "steps": self.done,
+            "optimiser": str(self.optimiser),
+            "options": {**options, "held_out": self.held_out},
+            **more,
+        }
+
+
+def begun(text: Path | None, given: dict[str, Any]) -> Run:
+    """A new training of a text, or of the embedded one, with the options given and defaults for the others."""
+    options = {name: value for name, value in given.items() if value is not None}
+    content, corpus_name, path = _content(text)
+    corpus = Corpus.of(content, corpus_name, options.get("held_out", Run.held_out))
+    V, hidden = len(corpus.vocabulary), options.get("hidden", Run.hidden)
+    rng = np.random.default_rng(options.get("seed", Run.seed))
+    net = MODELS[options.get("model", Run.model)](V, hidden, V, rng=rng)
+    return _run(corpus, path, _digest(content), net, options)
+
+
+def resumed(folder: Path, text: Path | None, given: dict[str, Any]) -> Run:
+    """The training that was saved in a folder, to go on. Raises TinyseqError for options that contradict it."""
+    found = load(folder)
+    if found.vocabulary is None:
+        raise FileError(f"{folder} holds no vocabulary, so it is not a character model that could go on")
+    saved = _saved(found)
+    _refuse(folder, OF_THE_MODEL, given, saved)
+    content, name, path = _content(text or _saved_text(folder, found))
+    same = found.info.get("digest") in (None, _digest(content))
+    if same:
+        _refuse(folder, OF_THE_READING, given, saved)
+    options = {**saved, **{name: value for name, value in given.items() if value is not None}}
+    corpus = Corpus.of(content, name, options.get("held_out", Run.held_out), found.vocabulary)
+    run = _run(corpus, path, _digest(content), found.model, options)
+    if found.optimiser_state:
+        run.rule.load_state_dict(found.optimiser_state)
+    run.before = int(found.info.get("steps", 0)) - run.rule.steps
+    place = run.rule.place
+    if place is None or place.digest != run.windows.digest:
+        run.note = f"not the text that {folder} was trained on, or no place in it saved: read from its beginning"
+    return run
+
+
+def _run(corpus: Corpus, path: str, digest: str, net: Any, options: dict[str, Any]) -> Run:
+    windows = Windows(corpus.train, options.get("window", Run.window), options.get("batch", Run.batch))
+    optimiser = options.get("optimiser", Run.optimiser)
+    rate = options.get("rate", RATES[optimiser])
+    positive_number("clip", options.get("clip", Run.clip))
+    rule = OPTIMISERS[optimiser](net.parameters(), rate)
+    return Run(corpus, path, digest, net, rule, windows, **{**options, "optimiser": optimiser, "rate": rate})
+
+
+def _saved(found: Checkpoint) -> dict[str, Any]:
+    """The options of a saved training, as far as it knows them."""
+    options = {k: v for k, v in dict(found.info.get("options", {})).items() if k in Run.__dataclass_fields__}
+    options["model"] = next((name for name, made in MODELS.items() if type(found.model) is made), None)
+    options["hidden"] = getattr(found.model, "hidden_size", None)
+    options |= {name: found.info.get(name) for name in ("optimiser", "seed")}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(folder: Path, names: tuple[str, ...], given: dict[str, Any], saved: dict[str, Any]) -> None:
+    for name in names:
+        value, before = given[name], saved.get(name)
+        if value is not None and before is not None and value != before:
+            option = name.replace("_", "-")
+            what = "" if name in ("optimiser", "model") else f"a {option} of " if name != "hidden" else "hidden units: "
+            raise TinyseqError(
+                f"{folder} was trained with {what}{before}, not {value}; write --{option} {before}, or leave it out"
+            )
+
+
+def _saved_text(folder: Path, found: Checkpoint) -> Path | None:
+    """The text that a model was trained on; None for the embedded one."""
+    name = found.info.get("text", EMBEDDED)
+    if name == EMBEDDED:
+        return None
+    path = Path(str(found.info.get("path") or name))
+    if not path.is_file():
+        raise FileError(f"the text that {folder} was trained on is gone: {path}; write tinyseq train TEXT --resume …")
+    return path
+
+
+def _content(text: Path | None) -> tuple[str, str, str]:
+    """The text, what it is called, and where it stands."""
+    return (read_text(text), str(text), str(text.absolute())) if text else (embedded_text(), EMBEDDED, "")
+
+
+def _digest(content: str) -> str:
+    return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class Keeper:
+    """Saves a training: called after each step it does so ten times in all, and every ten seconds; first of all at the
+    start, where the folder holds no model yet. A kill at any moment leaves the last one whole."""
+
+    def __init__(self, run: Run, out: Path, steps: int) -> None:
+        self.run, self.out, self.steps = run, out, steps
+        self.saved, self.warned = monotonic(), False
+        if not (out / FILE).exists():
+            self.save()
+
+    def save(self, **more: Any) -> Path:
+        """Save now; returns the file."""
+        run = self.run
+        file = save(self.out, run.net, run.corpus.vocabulary, run.rule, run.info(**more))
+        self.saved = monotonic()
+        return file
+
+    def __call__(self, history: History) -> None:
+        """Save where it is time; a disk that is full stops no training."""
+        done = len(history.bits)
+        if done * PARTS // self.steps == (done - 1) * PARTS // self.steps and monotonic() < self.saved + SECONDS:
+            return
+        try:
+            self.save()
+        except FileError as error:
+            self.saved = monotonic()
+            if not self.warned:
+                typer.echo(f"not saved, training goes on: {error}", err=True)
+            self.warned = True
