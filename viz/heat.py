@@ -43,10 +43,15 @@ def colour(diagram: Diagram, tape: Tape, wanted: bool | None) -> None:
             v.fill = style.NO_GRADIENT
     lines = []
     if any(v.gradient == 0 for v in diagram.vertices):
-        lines.append("white: exactly 0, or none")
+        lines.append("grey: exactly 0")
+    if any(v.gradient is None and v.fill == style.NO_GRADIENT for v in diagram.vertices):
+        lines.append("white: no gradient")
     if any(v.gradient is not None and not isfinite(v.gradient) for v in diagram.vertices):
         lines.append("orange: not finite")
-    legend(diagram, _power(low), _power(high), "gradient norm ‖∂L/∂node‖, log scale", lines)
+    positive = [v.gradient for v in diagram.vertices if v.gradient and isfinite(v.gradient)]
+    clipped = Run("≤ ") if positive and min(positive) < low else Run("")
+    title = "gradient norm ‖∂L/∂node‖, log scale" if positive else ""
+    legend(diagram, (clipped, *_power(low)), _power(high), title, lines)
 
 
 def _gradient(tape: Tape, index: int) -> Any:

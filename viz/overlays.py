@@ -98,7 +98,9 @@ def _saturation(diagram: Diagram, tape: Tape, of: Any) -> Legend:
         op = tape.node(v.node).op
         if op in SATURATED:
             value = np.asarray(tape.executor.value(v.node))
-            found[v.id] = float(SATURATED[op](value).mean()) if value.size else 0.0
+            known = np.isfinite(value) | np.isinf(value)  # infinity is saturated, NaN is neither
+            flat = float(SATURATED[op](value).mean()) if value.size else 0.0
+            found[v.id] = flat if known.all() else float("nan")
     if not found:
         raise TinyseqError(
             f"nothing drawn here saturates: there is no {' or '.join(SATURATED)} among the nodes; try detail='units'"
@@ -125,7 +127,10 @@ def _bytes(diagram: Diagram, tape: Tape, of: Any) -> Legend:
             sums[owner] = sums.get(owner, 0.0) + size
     found = {v.id: sums.get(v.node, 0.0) for v in _drawn(diagram) if tape.node(v.node).op not in LEAVES}
     total = sum(found.values())
-    lines = [f"{memory(total)} in the nodes shown; parameters and inputs are not counted"]
+    lines = [
+        f"{memory(total)} in the nodes shown, each with the values that flow into it and are not drawn",
+        "held: what a vjp of the backward pass reads; parameters, inputs and constants are not counted",
+    ]
     return _by_log(diagram, found, "bytes held for the backward pass, log scale", memory, lines)
 
 
@@ -133,23 +138,41 @@ LEAVES = ("input", "parameter", "constant")
 
 
 def held_bytes(tape: Tape, nodes: np.ndarray) -> dict[int, int]:
-    """Bytes of each value among ``nodes`` that a vjp among them reads; leaves not counted."""
+    """Bytes of each value among ``nodes`` that the backward pass reads; leaves not counted.
+
+    It reads what the vjps of the nodes read that a gradient reached; before any backward pass, of all nodes. Readers
+    may stand outside ``nodes``: a state that only the next step needs is held, whether or not that step is shown.
+    """
+    among = np.zeros(len(tape), bool)
+    among[nodes] = True
+    edges = np.flatnonzero(among[tape.input_indices])
+    readers = np.union1d(nodes, np.searchsorted(tape.input_pointers, edges, "right") - 1)
+    leaves = [tape.node_of(p) for p in tape.parameters]
+    ran = tape.executor is not None and any(i is not None and tape.executor.grad(i) is not None for i in leaves)
     held: dict[int, int] = {}
-    for i in nodes.tolist():
-        node = tape.node(i)
-        op = OPS.get(node.op)
-        if op is None or node.op in LEAVES:
+    for i in readers.tolist():
+        if ran and tape.executor.grad(i) is None:
             continue
-        for place, j in enumerate(node.inputs):
-            if tape.kinds[int(tape.kind[j])].dtype == INT64 or (not op.joins and place not in op.vjp):
-                continue
-            for role in () if op.joins else op.reads.get(place, ()):
-                needed = i if role == "y" else node.inputs[int(role[1:])]
-                kind = tape.kinds[int(tape.kind[needed])]
-                if kind.op not in LEAVES:
-                    size = DTYPES[kind.dtype].itemsize
-                    held[needed] = int(np.prod(tape.shape(needed), dtype=np.int64)) * size
+        for needed in _read_backward(tape, i):
+            kind = tape.kinds[int(tape.kind[needed])]
+            if among[needed] and kind.op not in LEAVES:
+                size = DTYPES[kind.dtype].itemsize
+                held[needed] = int(np.prod(tape.shape(needed), dtype=np.int64)) * size
     return held
+
+
+def _read_backward(tape: Tape, index: int) -> list[int]:
+    """Nodes whose values the vjps of a node read, itself perhaps among them."""
+    op = OPS.get(tape.kinds[int(tape.kind[index])].op)
+    if op is None or op.joins:
+        return []
+    inputs = tape.inputs(index)
+    return [
+        index if role == "y" else inputs[int(role[1:])]
+        for place, j in enumerate(inputs)
+        if place in op.vjp and tape.kinds[int(tape.kind[j])].dtype != INT64
+        for role in op.reads.get(place, ())
+    ]
 
 
 def _nonfinite(diagram: Diagram, tape: Tape, of: Any) -> Legend:
@@ -232,23 +255,33 @@ def _by_log(
             v.fill, v.badge = style.heat_colour(found[v.id], low, high), write(found[v.id])
     lines = list(lines or [])
     if any(x == 0 for x in found.values()):
-        lines.append("white: exactly 0")
+        lines.append("grey: exactly 0")
     if any(not isfinite(x) for x in found.values()):
         lines.append("orange: not finite")
     first, last = (f"10{_superscript(round(log10(edge)))}" for edge in (low, high))
-    return Legend(title, first, last, lines)
+    positive = [x for x in found.values() if isfinite(x) and x > 0]
+    if not positive:  # a scale on which nothing stands would only mislead
+        return Legend(lines=[title.removesuffix(", log scale"), *lines])
+    return Legend(title, "≤ " * (min(positive) < low) + first, last, lines)
 
 
 def _by_share(diagram: Diagram, found: dict[str, float], title: str, lines: list[str]) -> Legend:
-    most = max(found.values(), default=0.0) or 1.0
+    most = max((x for x in found.values() if isfinite(x)), default=0.0) or 1.0
     for v in diagram.vertices:
         if v.id in found:
-            v.measure, v.badge = found[v.id], _percent(found[v.id])
-            v.fill = style.share_colour(found[v.id] / most)
+            share = found[v.id]
+            v.measure, v.badge = share, _percent(share)
+            v.fill = style.share_colour(share / most)
+    if any(x == 0 for x in found.values()):
+        lines = [*lines, "grey: exactly 0"]
+    if any(not isfinite(x) for x in found.values()):
+        lines = [*lines, "orange: not finite"]
     return Legend(title, "0", _percent(most), lines)
 
 
 def _percent(share: float) -> str:
+    if not isfinite(share):
+        return f"{share:g}"
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 

@@ -40,7 +40,8 @@ STROKES = {"parameter": "#a65200", "ellipsis": "#5f6670", "constant": "#5f6670"}
 
 # From light to dark, so that it also reads in grey: ColorBrewer's YlGnBu, safe for all common colour blindness.
 HEAT = ("#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84")
-NO_GRADIENT, NOT_FINITE, GRADIENT_NOT_FINITE = "#ffffff", "#d55e00", "#f2b27c"
+# White is kept for what was not computed: a number that is exactly 0 has a colour of its own, not one of the scale.
+NO_GRADIENT, EXACTLY_ZERO, NOT_FINITE, GRADIENT_NOT_FINITE = "#ffffff", "#b4b8be", "#d55e00", "#f2b27c"
 
 STYLESHEET = """
 .tinyseq text { font-variant-numeric: lining-nums; }
@@ -95,14 +96,18 @@ def heat_colour(norm: float, low: float, high: float) -> str:
     if norm != norm or norm in (float("inf"), float("-inf")):
         return NOT_FINITE
     if norm <= 0:
-        return NO_GRADIENT
+        return EXACTLY_ZERO
     span = log10(high) - log10(low)
     at = (log10(norm) - log10(low)) / span if span > 0 else 1.0
     return _between(min(max(at, 0.0), 1.0))
 
 
 def share_colour(share: float) -> str:
-    """Colour of a share, 0 to 1, on the same scale, linear."""
+    """Colour of a share, 0 to 1, on the same scale, linear; one that is exactly 0 or not a number has its own."""
+    if share == 0:
+        return EXACTLY_ZERO
+    if share != share or share in (float("inf"), float("-inf")):
+        return NOT_FINITE
     return _between(min(max(share, 0.0), 1.0))
 
 

@@ -74,7 +74,7 @@ def test_real_backward_reaches_every_unit():
 @pytest.mark.parametrize("norm", [float("nan"), float("inf")])
 def test_not_finite_stands_out(norm):
     assert style.heat_colour(norm, 1e-3, 1.0) == style.NOT_FINITE
-    assert style.heat_colour(0.0, 1e-3, 1.0) == style.NO_GRADIENT
+    assert style.heat_colour(0.0, 1e-3, 1.0) == style.EXACTLY_ZERO
 
 
 def test_lightness_falls_steadily_and_ink_reads_on_every_fill():

@@ -99,7 +99,7 @@ def test_a_pasted_figure_can_be_changed(tmp_path, monkeypatch):
 
 def test_the_page_of_lessons_shows_programs_that_print(tmp_path, monkeypatch, capsys):
     answers = [lessons.lesson(2)(tmp_path)]
-    page = lessons.write_page(answers, tmp_path / "page").read_text("utf-8")
+    page = lessons.write_page(answers, tmp_path).read_text("utf-8")
     (code,) = Blocks(page).found
     run(code, tmp_path, monkeypatch)
     assert str(answers[0]).splitlines()[0] in capsys.readouterr().out

@@ -90,7 +90,7 @@ def _data(runs: list[Run], caps: list[int], learning_rate: float) -> str:
         {
             "runs": [run.json(cap, run is runs[0]) for run, cap in zip(runs, caps, strict=True)],
             "rate": learning_rate,
-            "heat": style.HEAT,
+            "heat": {"scale": style.HEAT, "zero": style.EXACTLY_ZERO, "bad": style.NOT_FINITE},
         }
     )
 

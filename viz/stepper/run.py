@@ -18,6 +18,7 @@ from tinyseq.tensor import Tensor
 from tinyseq.viz import labels
 from tinyseq.viz.excerpt import ancestors
 from tinyseq.viz.fixed import is_fixed
+from tinyseq.viz.stepper.counts import count_arrows, loss_steps
 from tinyseq.viz.stepper.edges import FORMS, Edges
 from tinyseq.viz.stepper.inside import Inside, inside, symbol
 from tinyseq.viz.stepper.memory import live_bytes
@@ -47,6 +48,7 @@ class Run:
         self.nodes = self.order.nodes[self.order.kept].tolist()
         self.local = {i: n for n, i in enumerate(self.nodes)}
         self.events = self._events()
+        self.counts = count_arrows(self.tape, self.nodes, self.needed, self._event_after)
         self.pool = Pool()
         self.ledgers = [self._ledger(p) for p in range(len(self.tape.parameters)) if self._is_used(p)]
         self._collect()
@@ -56,13 +58,12 @@ class Run:
         return self.tape.kinds[int(self.tape.kind[index])].op
 
     def _needed(self) -> set[int]:
-        """Nodes whose gradient some parameter needs that is learned."""
-        found: set[int] = set()
+        """Nodes that a gradient reaches and that depend on something learned, be it across a cut, where it is lost."""
+        depends: set[int] = set()
         for i in self.order.nodes.tolist():
-            below = [j for j in self.tape.inputs(i) if j in found]
-            if i in self.edges.grads and (self._is_learned(i) or (below and self._op(i) not in LEAVES)):
-                found.add(i)
-        return found
+            if self._is_learned(i) or not depends.isdisjoint(self.tape.inputs(i)):
+                depends.add(i)
+        return depends.intersection(self.edges.grads)
 
     def _is_learned(self, index: int) -> bool:
         return self._op(index) == "parameter" and not is_fixed(self.tape, index)
@@ -145,6 +146,7 @@ class Run:
         return {
             "title": labels.clean(self.title), "kind": self.order.kind, "total": self.order.total,
             "held": len(self.nodes), "of": len(self.order.nodes), "loss": self.local[self.loss.index],
+            "loss_steps": loss_steps(self.tape, self.needed, self.loss.index), "elsewhere": self.counts.elsewhere,
             **self._nodes(), **self._walk(), "arrays": self.pool.pack(cap),
             "tracks": self.tracks, "ledgers": [self._ledger_json(ledger) for ledger in self.ledgers],
             "view": self._view(first), "inside": self._inside(),
@@ -192,7 +194,8 @@ class Run:
                 "kind": binary(kind, "<i4"), "arg": binary(arg, "<i4"), "index": binary(self.nodes, "<i4"),
                 "group": binary(self.order.group[kept], "<i4"), "position": binary(self.order.position[kept], "<i4"),
                 "value": binary(self.values, "<i4"), "grad": binary(self.grads, "<i4"),
-                "inputs": binary(inputs, "<i4"),
+                "inputs": binary(inputs, "<i4"), "leaving": binary(self.counts.leaving, "<i4"),
+                "returning": binary(self.counts.returning, "<i4"), "beyond": binary(self.counts.beyond, "<i4"),
                 "value_norm": binary([v for v, _ in self.norms], "<f8"),
                 "grad_norm": binary([g for _, g in self.norms], "<f8"),
             },
@@ -229,12 +232,20 @@ class Run:
         name = self.tape.parameters[ledger["parameter"]].name or f"θ_{ledger['parameter'] + 1}"
         return {
             **{key: value for key, value in ledger.items() if key != "rows"},
-            "name": labels.clean(name), "runs": labels.name(name),
+            "name": labels.clean(name), "runs": labels.name(name), "rows": [self.row_text(step) for step in columns[0]],
             "step": binary(columns[0], "<i4"), "event": binary(columns[1], "<i4"),
             "numbers": binary(np.array(columns[2:6], np.float64).T, "<f8"),
             "uses": binary(np.array(uses, np.int64).reshape(-1), "<i4"),
             "count": binary([len(row[6]) for row in rows], "<i4"),
         }  # fmt: skip
+
+    def row_text(self, group: int) -> str:
+        """What a row of a ledger stands for: a time step, a height of a tree, a line of the user's code."""
+        if self.order.kind == "bare" and group >= 0:
+            first = int(self.order.nodes[np.argmax(self.order.group == group)])
+            file, line = self.tape.kinds[int(self.tape.kind[first])].line
+            return labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "—"
+        return str(group) if group >= 0 else "—"
 
     def _tracks(self) -> list[dict[str, Any]]:
         """Gradient norms over the whole sequence, for each state: the scrub strip.

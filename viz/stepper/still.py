@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tinyseq.viz.stepper.run import Run
 
 SHOWN = 8  # rows at each end of a long ledger
+ROW = {"chain": "t", "tree": "height", "bare": "line"}
 
 
 def still(run: Run) -> str:
@@ -52,10 +53,10 @@ def _table(run: Run, ledger: dict[str, Any]) -> str:
             if n == SHOWN:
                 body.append(f'<tr><td colspan="5">… {len(rows) - 2 * SHOWN:,} more …</td></tr>')
             continue
-        cells = [str(step) if step >= 0 else "—", _number(delta), _number(term), f"{cosine:+.3f}".replace("-", "−"),
+        cells = [run.row_text(step), _number(delta), _number(term), f"{cosine:+.3f}".replace("-", "−"),
                  _number(running)]  # fmt: skip
         body.append(f"<tr>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
-    head = "".join(f"<th>{h}</th>" for h in ("t", "‖δ‖", "‖term‖", "cos to total", "‖running sum‖"))
+    head = "".join(f"<th>{h}</th>" for h in (ROW[run.order.kind], "‖δ‖", "‖term‖", "cos to total", "‖running sum‖"))
     foot = f"‖∂L/∂{name}‖ = {_number(ledger['total'])}, residual of the sum {_number(ledger['residual'])}"
     return (
         f"<table><caption>Where ∂L/∂{name} comes from: {foot}</caption><thead><tr>{head}</tr></thead>"

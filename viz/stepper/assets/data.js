@@ -9,7 +9,7 @@ function unpack(text, Kind) {
 
 const COLUMNS = {
   kind: Int32Array, arg: Int32Array, index: Int32Array, group: Int32Array, position: Int32Array, value: Int32Array,
-  grad: Int32Array, inputs: Int32Array, value_norm: Float64Array, grad_norm: Float64Array, pointer: Int32Array,
+  grad: Int32Array, inputs: Int32Array, leaving: Int32Array, returning: Int32Array, beyond: Int32Array, value_norm: Float64Array, grad_norm: Float64Array, pointer: Int32Array,
   source: Int32Array, place: Int32Array, form: Int8Array, data: Int32Array, jacobian: Float32Array, exact: Int8Array,
   increment: Float64Array,
 };
@@ -20,6 +20,8 @@ class Run {
   constructor(json) {
     Object.assign(this, { title: json.title, kinds: json.kinds, view: json.view, inside: json.inside, loss: json.loss });
     this.structure = json.kind;
+    this.loss_steps = json.loss_steps;
+    this.elsewhere = json.elsewhere;
     this.total = json.total;
     this.whole = json.held === json.of;
     this.held = json.held;
@@ -64,15 +66,29 @@ class Run {
     this.complete = new Int32Array(this.n).fill(-1);
     this.forward.forEach((n, at) => { this.computed[n] = at + 1; });
     this.backward.forEach((n, at) => { this.walked[n] = F + at + 1; });
-    this.readers = Array.from({ length: this.n }, () => []);
+    this.readers = Array.from({ length: this.n }, () => []); // arrows of the page that bring a gradient back
+    this.consumers = Array.from({ length: this.n }, () => []); // all that read a node and are on the page
+    this.unseen = Array.from({ length: this.n }, () => []); // [event, how many gradients came by then] from steps not held
+    this.directions = { forward: false, reversed: false }; // which ways states go through time
+    const arrives = (x, at) => {
+      if (this.begun[x] < 0 || at < this.begun[x]) this.begun[x] = at;
+      this.complete[x] = Math.max(this.complete[x], at);
+    };
     for (let n = 0; n < this.n; n++) {
       for (let e = this.pointer[n]; e < this.pointer[n + 1]; e++) {
         const x = this.source[e];
+        this.consumers[x].push(n);
+        if (this.kinds[this.kind[n]].step && this.kinds[this.kind[x]].step && this.position[x] !== this.position[n]) {
+          this.directions[this.position[x] < this.position[n] ? "forward" : "reversed"] = true;
+        }
         if (this.form[e] === 0 || this.walked[n] < 0) continue;
         this.readers[x].push([n, e]);
-        if (this.begun[x] < 0 || this.walked[n] < this.begun[x]) this.begun[x] = this.walked[n];
-        this.complete[x] = Math.max(this.complete[x], this.walked[n]);
+        arrives(x, this.walked[n]);
       }
+    }
+    for (const [x, at, count] of this.elsewhere) {
+      this.unseen[x].push([at, count]);
+      arrives(x, at);
     }
     for (const list of this.readers) list.sort((a, b) => this.walked[a[0]] - this.walked[b[0]]);
     this.begun[this.loss] = this.complete[this.loss] = F + 1;

@@ -171,6 +171,20 @@ class Mask {
   }
 }
 
+// Pairs (time of loss, time of use) that a mask keeps: a loss at s reaches uses at t ≤ s, in a reversed chain t ≥ s.
+function pairs_kept(run, kind, k) {
+  const T = run.total, late = run.directions;
+  let pairs = 0;
+  for (const [first, beyond] of run.loss_steps) {
+    for (let s = first; s < beyond; s++) {
+      const low = kind === "full" ? 0 : kind === "chunk" ? s - (s % k) : Math.max(0, s - k + 1);
+      const high = kind === "full" ? T - 1 : kind === "chunk" ? Math.min(T - 1, s - (s % k) + k - 1) : Math.min(T - 1, s + k - 1);
+      pairs += 1 + (late.forward ? s - low : 0) + (late.reversed ? high - s : 0);
+    }
+  }
+  return pairs;
+}
+
 // Gradients of all nodes under a mask, float64, null where none arrives; null in all if the page cannot compute them.
 function backward(run, mask) {
   if (!run.full) return null;

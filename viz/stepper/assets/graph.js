@@ -13,10 +13,11 @@ function parsed(text) {
 
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-// Colour and ink of a gradient norm between low and high.
-function heat_of(norm, low, high, log, palette) {
-  if (!Number.isFinite(norm)) return ["#d55e00", "#ffffff"];
-  if (norm <= 0) return ["#ffffff", "#1a1a1a"];
+// Colour and ink of a gradient norm between low and high; no colour for null, a norm that is not known.
+function heat_of(norm, low, high, log, { scale: palette, zero, bad }) {
+  if (norm === null) return null;
+  if (!Number.isFinite(norm)) return [bad, "#1a1a1a"];
+  if (norm <= 0) return [zero, "#1a1a1a"];
   const at = log ? (Math.log10(norm) - Math.log10(low)) / (Math.log10(high) - Math.log10(low) || 1) : norm / high;
   const place = Math.min(Math.max(at, 0), 1) * (palette.length - 1), i = Math.min(Math.floor(place), palette.length - 2);
   const [a, b] = [rgb(palette[i]), rgb(palette[i + 1])];
@@ -60,6 +61,7 @@ class Curve {
     const full = `${key}|${width}|${height}|${log}`;
     if (full === this.shown) return;
     this.shown = full;
+    this.log = log;
     const all = series.flatMap((s) => Array.from(s.ys)), left = 52, right = 12, top = 8, foot = 6;
     const [low, high] = log ? decades(all) : [0, all.reduce((a, b) => (Number.isFinite(b) ? Math.max(a, b) : a), 0) || 1];
     this.x = (at) => left + at * (width - left - right);
@@ -98,7 +100,7 @@ class Curve {
       for (let i = 0; i < s.xs.length; i++) {
         const good = Number.isFinite(s.ys[i]);
         this.svg.append(drawn("circle", {
-          class: `of${number}${good ? "" : " bad"}`, r: s.xs.length > 120 ? 1.8 : 2.6, cx: this.x(s.xs[i]).toFixed(1), cy: (good ? this.y(s.ys[i]) : 12).toFixed(1),
+          class: `of${number}${good ? (this.log && s.ys[i] === 0 ? " zero" : "") : " bad"}`, r: s.xs.length > 120 ? 1.8 : 2.6, cx: this.x(s.xs[i]).toFixed(1), cy: (good ? this.y(s.ys[i]) : 12).toFixed(1),
         }));
       }
     }

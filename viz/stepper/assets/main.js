@@ -33,13 +33,14 @@ function gradient_of(run, n) {
   return wrap(sum);
 }
 
+// The norm of what has arrived of a gradient; null where nothing has, or where the page holds too little to add it up.
 function gradient_norm(run, n) {
-  if (run.begun[n] < 0 || run.begun[n] > state.k) return NaN;
+  if (run.begun[n] < 0 || run.begun[n] > state.k) return null;
   const cut = masked(run);
   if (cut) return cut.grads ? (cut.grads[n] ? norm(cut.grads[n]) : 0) : run.grad_norm[n];
   if (run.complete[n] <= state.k) return run.grad_norm[n];
   const sum = gradient_of(run, n);
-  return sum ? norm(sum.numbers) : NaN;
+  return sum ? norm(sum.numbers) : null;
 }
 
 function default_unit(run, n) {
@@ -68,8 +69,9 @@ function scene(number) {
   const run = runs[number], still = number === 0 ? document.querySelector("#still .scroll > svg") : null;
   const main = pieces(still ?? parsed(run.view.svg));
   const made = (scenes[number] = { main, folded: run.view.folded ? pieces(parsed(run.view.folded)) : null, inside: [] });
-  const [low, high] = decades(Array.from(run.grad_norm).filter((_, n) => run.begun[n] >= 0 && !run.is_leaf(n)));
-  Object.assign(made, { low, high });
+  const norms = Array.from(run.grad_norm).filter((_, n) => run.begun[n] >= 0 && !run.is_leaf(n)), [low, high] = decades(norms);
+  const positive = norms.filter((x) => Number.isFinite(x) && x > 0);
+  Object.assign(made, { low: positive.length ? low : 0, high, clipped: positive.some((x) => x < low), zero: norms.includes(0), bad: norms.some((x) => !Number.isFinite(x)) });
   main.vertices.forEach((g, v) => {
     const n = run.vertexNode[v];
     if (n >= 0) pick(g, n);
@@ -232,10 +234,10 @@ function follow(box, g) {
 }
 
 function draw_inside(run) {
-  const n = focus(run), at = run.is_leaf(n) ? run.readers[n].map(([r]) => r).find((r) => run.part[r] >= 0) ?? -1 : n, part = at >= 0 ? run.part[at] : -1;
+  const n = focus(run), at = run.is_leaf(n) ? run.consumers[n].find((r) => run.part[r] >= 0) ?? run.consumers[n][0] ?? -1 : n, part = at >= 0 ? run.part[at] : -1;
   const box = $("inside");
   $("inside-title").textContent = part < 0 ? "Inside" : `Inside ${stage_text(run, at)}${run.of_kind(at).cell ? `, ${run.of_kind(at).cell}` : ""}`;
-  if (part < 0) return box.replaceChildren(element("p", { class: "note" }, "Steps of this sort are too many to be opened one by one; the inspector shows each operation."));
+  if (part < 0) return box.replaceChildren(element("p", { class: "note" }, at < 0 ? "What reads this node is in steps that this page does not hold." : `This page opens ${run.inside.drawings.length} sorts of steps, and this one is of another sort; the inspector shows each operation.`));
   const [number, members] = run.inside.parts[part], picture = opened(run, number), drawing = run.inside.drawings[number];
   if (box.firstElementChild !== picture.svg) {
     box.replaceChildren(picture.svg);
@@ -276,6 +278,8 @@ function draw_strip(run) {
   curves.strip ??= new Curve($("strip"));
   curves.strip.draw(`${state.run}|${state.track}|${gradients.key}|${state.mask}`, series, state.log);
   const legend = cut ? (cut.grads ? [`● ${state.mask} of ${state.width}`, "┄ all of it"] : []) : runs.length > 1 ? [`● ${run.title}`, ...runs.filter((r) => r !== run).map((r) => `┄ ${r.title}`)] : [];
+  if (state.log && track.norm.includes(0)) legend.push("○ exactly 0");
+  if (track.norm.some((v) => !Number.isFinite(v))) legend.push("● at the top: not finite");
   $("strip-legend").textContent = legend.join("   ");
   const dots = $("strip").querySelectorAll("circle.of0");
   dots.forEach((dot, i) => {
@@ -316,7 +320,7 @@ function draw_memory(run) {
   curves.memory ??= new Curve($("memory"));
   const end = run.F + run.B, count = run.live.length, every = Math.max(1, Math.floor(count / 900));
   const xs = [], ys = [];
-  for (let i = 0; i < count; i += every) { xs.push(i / end); ys.push(run.live[i]); }
+  for (let i = 0; i < count; i += every) { xs.push(i / end); ys.push(run.live.subarray(i, i + every).reduce((a, b) => Math.max(a, b))); } // no peak between two is lost
   curves.memory.draw(`memory${state.run}`, [{ xs, ys, area: true }], false, bytes_of);
   const k = Math.min(state.k, end);
   curves.memory.mark(k / end);
@@ -350,11 +354,8 @@ function draw_mask(run) {
   const note = $("mask-note"), cut = masked(run);
   note.hidden = !cut;
   if (!cut) return;
-  const T = run.total, k = state.width;
-  let pairs = 0;
-  for (let s = 0; s < T; s++) pairs += state.mask === "chunk" ? (s % k) + 1 : Math.min(s + 1, k);
-  const full = (T * (T + 1)) / 2, how = state.mask === "chunk" ? `Backward stops at the border of every ${k} steps` : `Each loss reaches back over ${k} step${k > 1 ? "s" : ""}, its own included`;
-  const kept = `: of ${full.toLocaleString("en")} pairs (time of loss, time of use) ${pairs.toLocaleString("en")} are kept.`;
+  const k = state.width, full = pairs_kept(run, "full", k), pairs = pairs_kept(run, state.mask, k), how = state.mask === "chunk" ? `Backward stops at the border of every ${k} steps` : `Each loss reaches back over ${k} step${k > 1 ? "s" : ""}, its own included`;
+  const kept = `: of ${full.toLocaleString("en")} pair${full > 1 ? "s" : ""} (time of loss, time of use) ${pairs.toLocaleString("en")} ${pairs > 1 ? "are" : "is"} kept.`;
   note.textContent = how + kept + (cut.grads ? "" : " This page holds too few numbers to compute the truncated gradients; the cuts alone are shown.");
 }
 
@@ -373,6 +374,7 @@ function render() {
   slider.setAttribute("aria-valuetext", `${state.k} of ${run.end}: ${text}`);
   draw_mask(run);
   draw_graph(run);
+  legend(run);
   draw_inside(run);
   draw_strip(run);
   draw_memory(run);
@@ -487,7 +489,7 @@ function lists() {
   document.querySelectorAll(".stage-word").forEach((w) => { w.textContent = stage_word(run); });
   for (const [id, way] of [["back-stage", "back"], ["next-stage", "on"]]) $(id).setAttribute("aria-label", `One ${stage_word(run)} ${way}`);
   const left = [];
-  if (!run.whole) left.push(`This page holds ${run.held.toLocaleString("en")} of ${run.of.toLocaleString("en")} nodes: the first and the last steps; strip and ledger are of all.`);
+  if (!run.whole) left.push(`This page holds ${run.held.toLocaleString("en")} of the ${run.of.toLocaleString("en")} nodes that the loss depends on: the first and the last steps; strip and ledger are of all.`);
   if (run.whole && run.view.columns.length && run.total > run.view.columns.length) left.push(`The graph draws ${run.view.columns.length} of ${run.total.toLocaleString("en")} steps.`);
   if (!run.full && run.cap) left.push(`Of arrays with more than ${run.cap} numbers, the norm and ${run.cap} sampled units are kept; norms are of all.`);
   $("banner").textContent = left.join(" ");
@@ -551,10 +553,19 @@ function scrub(event) {
   if (held && run.walked[held[0]] >= 0) go(run.walked[held[0]]);
 }
 
-function legend() {
-  const swatches = data.heat.map((c) => element("span", { class: "swatch", style: `background:${c}` }));
-  $("legend").replaceChildren("small ", ...swatches, " large ‖∂L/∂node‖");
-  $("help-heat").replaceChildren("Gradient norms, from small to large: ", ...swatches.map((s) => s.cloneNode()), "; not finite: ", element("span", { class: "swatch", style: "background:#d55e00" }));
+// The colours with the numbers they stand for, as far as this run has them.
+function legend(run) {
+  const { low, high, clipped, zero, bad } = scene(state.run), swatch = (c) => element("span", { class: "swatch", style: `background:${c}` });
+  const power = (x) => `10${raise(Math.round(Math.log10(x)))}`, first = state.log ? `${clipped ? "≤ " : ""}${power(low)}` : "0";
+  const parts = low ? ["‖∂L/∂node‖ ", `${first} `, ...data.heat.scale.map(swatch), ` ${power(high)}`] : ["‖∂L/∂node‖"];
+  if (zero || state.mask !== "full") parts.push("   ", swatch(data.heat.zero), " exactly 0");
+  if (bad) parts.push("   ", swatch(data.heat.bad), " not finite");
+  $("legend").replaceChildren(...(state.heat ? parts : []));
+}
+
+function help() {
+  const swatch = (c) => element("span", { class: "swatch", style: `background:${c}` });
+  $("help-heat").replaceChildren("Gradient norms, from small to large: ", ...data.heat.scale.map(swatch), "; exactly 0: ", swatch(data.heat.zero), "; not finite: ", swatch(data.heat.bad), ". The fill a node has at the start: no gradient has come to it yet, or none ever does. Pale: not computed yet.");
 }
 
 document.documentElement.classList.add("scripted");
@@ -564,7 +575,7 @@ if (runs.length > 1) $("runs").append(...runs.map((r, i) => element("button", { 
 else $("runs").hidden = true;
 START.parameter = state.parameter = first_parameter(runs[0]);
 START.width = state.width = Math.min(5, Math.max(runs[0].total, 1));
-legend();
+help();
 restore();
 lists();
 listen();

@@ -16,8 +16,7 @@ function inspector(run, n, view) {
   const slopes = !run.is_leaf(n) && known && run.walked[n] >= 0 ? backward_steps(run, n, view, grad) : [];
   const table = numbers(run, n, view, known ? value : null, grad);
   parts.push(...(run.phase(view.k) === "backward" ? [...slopes, table] : [table, ...slopes]));
-  const arriving = run.readers[n];
-  if (arriving.length) parts.push(arrivals(run, n, view));
+  if (run.returning[n]) parts.push(arrivals(run, n, view));
   box.replaceChildren(...parts.filter((p) => p !== ""));
 }
 
@@ -25,7 +24,7 @@ const shape_text = (shape) => (shape.length ? shape.join("×") : "scalar");
 
 function leaf(run, n, view, grad) {
   const op = run.of_kind(n).op;
-  const said = { parameter: run.of_kind(n).attrs.fixed ? "A fixed parameter: it is given, and it is not learned." : "A parameter: it is given, and it is what is learned.", input: "Data: it is given.", constant: "A constant." }[op];
+  const said = { parameter: run.of_kind(n).attrs.fixed ? "A fixed parameter: it is given, and it is not learned." : "A parameter: it is given, and it is what is learned.", input: "Data: it is given. It is not learned, so no gradient is kept for it.", constant: "A constant: the code says its value. It is not learned, so no gradient is kept for it." }[op];
   const out = [element("p", { class: "note" }, said)];
   if (op === "parameter" && run.phase(view.k) === "update") {
     const value = run.array(run.value[n]), unit = view.unit(n), g = grad && Run.number(grad, unit);
@@ -97,7 +96,7 @@ function numbers(run, n, view, value, grad) {
 // Upstream gradient times local Jacobian: what each backward step adds to each input.
 function backward_steps(run, n, view, grad) {
   const edges = run.edges(n).filter((e) => run.form[e] !== 0), out = [], unit = view.unit(n);
-  if (!edges.length) return [element("p", { class: "note" }, "No gradient passes on from here.")];
+  if (!edges.length && !run.beyond[n]) return [element("p", { class: "note" }, "No gradient passes on from here.")];
   const shown = edges.slice(0, 4), up = grad ? Run.number(grad, unit) : undefined;
   out.push(element("h3", {}, "One backward step: upstream × local slope → increment"));
   for (const e of shown) {
@@ -120,7 +119,8 @@ function backward_steps(run, n, view, grad) {
     if (run.walked[n] <= view.k && view.masked === "full") lines.push(element("p", { class: "note" }, `‖increment‖ = ${show(size)}`));
     out.push(element("div", { class: "equation" }, ...lines));
   }
-  if (edges.length > shown.length) out.push(element("p", { class: "note" }, `… and ${edges.length - shown.length} more inputs`));
+  const rest = edges.length - shown.length + run.beyond[n];
+  if (rest) out.push(element("p", { class: "note" }, `… and ${rest.toLocaleString("en")} more input${rest > 1 ? "s" : ""}${run.beyond[n] ? `, ${run.beyond[n].toLocaleString("en")} of them not held by this page` : ""}`));
   return out;
 }
 
@@ -162,17 +162,26 @@ function dense(run, n, e, rows, columns) {
   return out;
 }
 
+// Arrows that leave a node on the tape, and how many of them bring a gradient back.
+function arrows_text(leaving, returning) {
+  const many = (n) => (n === 1 ? "One" : n.toLocaleString("en"));
+  const leave = `${many(leaving)} arrow${leaving > 1 ? "s leave" : " leaves"} this node`;
+  const back = returning === 1 ? "one gradient comes back" : `${many(returning)} gradients come back and are added: that is why +=`;
+  return leaving === returning ? `${leave}${returning > 1 ? ", so" : ":"} ${back}.` : `${leave}; along ${returning === 1 ? "one" : many(returning)} of them ${back}.`;
+}
+
 // Why +=: every arrow that leaves a node brings a gradient home.
 function arrivals(run, n, view) {
-  const list = run.readers[n], here = list.filter(([r]) => run.walked[r] <= view.k).length;
-  const why = list.length > 1 ? `${list.length} arrows leave this node, so ${list.length} gradients come back and are added: that is why +=.` : "One arrow leaves this node: one gradient comes back.";
-  const shown = list.length > 10 ? [...list.slice(0, 5), null, ...list.slice(-4)] : list;
+  const list = run.readers[n], all = run.returning[n], seen = list.filter(([r]) => run.walked[r] <= view.k).length;
+  const here = seen + run.unseen[n].reduce((sum, [at, count]) => sum + (at <= view.k ? count : 0), 0);
+  const shown = list.length > 10 || all > list.length ? [...list.slice(0, 5), null, ...list.slice(Math.max(list.length - 4, 5))] : list;
+  const more = all - shown.length + 1, unseen = all - list.length;
   const rows = shown.map((pair) => {
-    if (!pair) return element("li", {}, `… ${list.length - 9} more …`);
+    if (!pair) return element("li", {}, `… ${more.toLocaleString("en")} more${unseen ? `, ${unseen.toLocaleString("en")} of them from nodes that this page does not hold` : ""} …`);
     const [r, e] = pair, done = run.walked[r] <= view.k;
     return element("li", { class: done ? "done" : "waiting" }, "from ", ...name_of(run, r), done ? `: ‖increment‖ ${show(run.increment[e])}` : ": still to come");
   });
-  return element("details", { ...(list.length > 1 ? { open: "" } : {}), class: "arrivals" }, element("summary", {}, `Gradient: ${here} of ${list.length} arrived`), element("p", { class: "note" }, why), element("ul", {}, ...rows));
+  return element("details", { ...(all > 1 ? { open: "" } : {}), class: "arrivals" }, element("summary", {}, `Gradient: ${here.toLocaleString("en")} of ${all.toLocaleString("en")} arrived`), element("p", { class: "note" }, arrows_text(run.leaving[n], all)), element("ul", {}, ...rows));
 }
 
 // The ledger of a parameter, filled as far as backward has walked.
@@ -184,7 +193,7 @@ function ledger_rows(run, ledger, view, summed) {
     filled_++;
     const [delta, size, cosine, running] = summed ? [summed.rows[i].delta, summed.rows[i].size, summed.rows[i].cosine, summed.rows[i].running] : ledger.numbers.subarray(4 * i, 4 * i + 4);
     const bar = element("span", { class: cosine < 0 ? "bar against" : "bar", style: `width:${Math.round((60 * size) / top) || 0}px` });
-    rows.push(element("tr", {}, element("th", { scope: "row" }, ledger.step[i] < 0 ? "—" : String(ledger.step[i])), element("td", {}, show(delta, 3)), element("td", {}, show(size, 3)), element("td", { class: "bars" }, bar), element("td", {}, show(Math.round(cosine * 1000) / 1000, 3)), element("td", {}, show(running, 3))));
+    rows.push(element("tr", {}, element("th", { scope: "row" }, ledger.rows[i]), element("td", {}, show(delta, 3)), element("td", {}, show(size, 3)), element("td", { class: "bars" }, bar), element("td", {}, show(Math.round(cosine * 1000) / 1000, 3)), element("td", {}, show(running, 3))));
   }
   const word = { chain: "t", tree: "height", bare: "line" }[run.structure];
   const head = [word, "‖δ‖", "‖term‖", "", "cos", "‖Σ‖"].map((h) => element("th", { scope: "col" }, h));

@@ -54,6 +54,7 @@ const clock = (run, n) => {
 
 // The node's name as elements: h⁽³⁾, or n₁₇ where it has none.
 function name_of(run, n) {
+  if (n === undefined) return ["…"]; // a node that the page does not hold
   const kind = run.of_kind(n), time = clock(run, n);
   if (kind.op === "constant") return [show(kind.attrs.value)];
   const base = kind.runs.length ? set_runs(kind.runs) : [element("i", {}, "n"), element("sub", {}, String(run.index[n]))];
@@ -168,8 +169,9 @@ function sentence(run, k, rate) {
   if (phase === "update") return `Update: ${name_text(run, n)} becomes ${name_text(run, n)} − ${show(rate)} ∂L/∂${name_text(run, n)}.`;
   const reached = run.edges(n).filter((e) => run.form[e] !== 0);
   const start = n === run.loss ? "∂L/∂L is 1; " : "";
-  if (!reached.length) return `Backward, ${where}the gradient of ${name_text(run, n)} goes no further.`;
+  if (!reached.length && !run.beyond[n]) return `Backward, ${where}the gradient of ${name_text(run, n)} goes no further.`;
   const names = [...new Set(reached.map((e) => name_text(run, run.source[e])))];
+  if (run.beyond[n]) names.push(run.beyond[n] > 1 ? `${run.beyond[n]} nodes that this page does not hold` : "a node that this page does not hold");
   const list = names.length > 3 ? `${names.slice(0, 2).join(", ")} and ${names.length - 2} more` : names.join(" and ");
   return `Backward, ${where}${start}∂L/∂${name_text(run, n)} times the local slope is added to the gradient of ${list}.`;
 }
