@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,7 @@ import numpy as np
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.folding import entering, rebuild
-from tinyseq.forks import Guard
-from tinyseq.tape import DTYPES, Tape, set_gradients
+from tinyseq.tape import DTYPES, Tape
 from tinyseq.tensor import Tensor, internal, tensor
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Version:
         self.dtypes = [DTYPES[tape.kind_of(slot).dtype] for slot in self.slots]
         self.parameters = [(node, p) for p in tape.parameters if (node := tape.node_of(p)) is not None]
         self.keep = arguments
-        self.guard = Guard()  # a program has one memory
+        self.lock = threading.RLock()  # a program has one memory
         self._programs: dict[bool, Program | str] = {}
 
     def _enter(self, argument: Any) -> Any:
@@ -85,16 +85,14 @@ class _Version:
 
     def publish(self, program: Program) -> None:
         """Hand the gradients of a program that has run to the parameters, in memory that no later run writes."""
-        found = program.kept_gradients()
-        if not found:
+        grads = program.kept_gradients()
+        if not grads:
             raise GradientError(
                 "backward: the first result depends on no parameter, so there is nothing to differentiate"
             )
-        grads = [
-            None if (grad := found.get(node)) is None else grad.reshape(parameter.shape)
-            for node, parameter in self.parameters
-        ]
-        set_gradients([parameter for _, parameter in self.parameters], grads)
+        for node, parameter in self.parameters:
+            grad = grads.get(node)
+            parameter.publish(None if grad is None else grad.reshape(parameter.shape))
 
 
 def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
@@ -117,7 +115,7 @@ class CompiledFunction:
         self.function = function
         self.__doc__, self.__name__ = function.__doc__, getattr(function, "__name__", "compiled")
         self._versions: dict[Any, _Version] = {}
-        self._guard = Guard()
+        self._lock = threading.RLock()
 
     def __call__(self, *arguments: Any) -> Any:
         return self._run(arguments, False)
@@ -141,15 +139,11 @@ class CompiledFunction:
         executor.values.update({i: v.copy() for i, v in version.leaves(list(_arrays(arguments))).items()})
         return executor, version.nodes[0]
 
-    def versions(self) -> list[_Version]:
-        """All recordings that are kept."""
-        return list(self._versions.values())
-
     def _version(self, arguments: tuple) -> _Version:
         key = tuple([signature(a) for a in arguments])
         version = self._versions.get(key)
         if version is None:
-            with self._guard.lock:
+            with self._lock:
                 version = self._versions.get(key)
                 if version is None:
                     version = self._versions[key] = _Version(self.function, arguments)
@@ -157,7 +151,7 @@ class CompiledFunction:
 
     def _run(self, arguments: tuple, backward: bool) -> Any:
         version = self._version(arguments)
-        with version.guard.lock:
+        with version.lock:
             program = version.program(backward)
             leaves = version.leaves(list(_arrays(arguments)))
             if isinstance(program, str):

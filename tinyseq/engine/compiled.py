@@ -15,7 +15,6 @@ import numpy as np
 
 from tinyseq.engine.planned import planned
 from tinyseq.engine.reference import Reference
-from tinyseq.forks import Guard
 
 if TYPE_CHECKING:
     from tinyseq.engine.program import Program
@@ -31,23 +30,23 @@ class PlanCache:
     def __init__(self, most: int = CACHED_PLANS) -> None:
         self.most = most
         self._programs: OrderedDict[StructureKey, Program | str] = OrderedDict()
-        self._guard = Guard()
+        self._lock = threading.RLock()
 
     def program(self, tape: Tape, outputs: list[int], loss: int) -> tuple[Program | str, threading.RLock]:
         """A program for this tape, or the reason why there is none; hold the lock while using it."""
         key = structure_key(tape, outputs, loss)
-        with (lock := self._guard.lock):
+        with self._lock:
             found = self._programs.pop(key, None)
             if found is None:
                 found = planned(tape, outputs, loss)
             self._programs[key] = found
             while len(self._programs) > self.most:
                 self._programs.popitem(last=False)
-        return found, lock
+        return found, self._lock
 
     def clear(self) -> None:
         """Forget all plans and free their memory."""
-        with self._guard.lock:
+        with self._lock:
             self._programs.clear()
 
 

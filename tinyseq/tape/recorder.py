@@ -7,8 +7,7 @@ them. A stream that a tape before had too is known with its columns.
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from struct import pack
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +20,6 @@ from tinyseq.tape.places import Form, Places, Recording, give_back, take
 
 if TYPE_CHECKING:
     from tinyseq.tensor import Parameter
-
-
-def set_gradients(parameters: Iterable[Parameter], grads: Iterable[np.ndarray | None]) -> None:
-    """Set gradients that nobody else holds: of all parameters, or of none, as no exception (Ctrl-C)
-    comes between two of them.
-
-    The loop is C code, and Python looks for signals between its own instructions only.
-    """
-    deque(map(setattr, parameters, itertools.repeat("_grad"), grads), maxlen=0)
 
 
 class Leaf:
