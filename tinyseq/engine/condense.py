@@ -8,34 +8,40 @@ loop written in Python is recognised just as an unfolded cell is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable, compact, index_type
 from tinyseq.engine.instances import instances as repeated_instances
 from tinyseq.engine.order import components, orient
+from tinyseq.engine.used import marks_of, split_by_use
 from tinyseq.tape import DTYPES, Tape
 
 MOST_CLASSES = 4000
 
 
-def condense(tape: Tape) -> Condensed:
-    """Group the nodes of a tape into classes."""
+def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condensed:
+    """Group the nodes of a tape that are needed for some outputs (without any, all) into classes."""
     kind, n = tape.kind, len(tape)
     kinds = tape.kinds
     leaf_kind = np.array([k.op in ("input", "parameter") for k in kinds])
     integers = index_type(n)
     inner = np.flatnonzero(~leaf_kind[kind]).astype(integers)
     pointers, edges = tape.input_pointers, tape.input_indices
-    starts, members = repeated_instances(tape, inner, kinds)
+    starts, found = repeated_instances(tape, inner, kinds)
+    members = [(instances, np.arange(length)) for instances, length in found]
+    if outputs or loss >= 0:
+        members = split_by_use(tape, inner, starts, members, marks_of(tape, outputs, loss))
     state = Condensed([], [], np.full(n, -1, integers), np.full(n, -1, integers), {})
     for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
         _add_class(tape, state, np.array([leaf]), _add_group(state, 1))
-    if sum(length for _, length in members) > MOST_CLASSES:
+    if sum(len(places) for _, places in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)
-    for instances, length in members:
+    for instances, places in members:
         group = _add_group(state, len(instances))
-        for place in range(length):
+        for place in places.tolist():
             _add_class(tape, state, inner[starts[instances] + place], group)
     for cls in state.classes[first_inner:]:
         _read(state, cls, pointers, edges)

@@ -228,7 +228,7 @@ class Planner:
 
 def plan_tape(tape: Tape, outputs: list[int], loss: int = -1) -> Plan:
     """Plan a tape for the values of ``outputs`` and, with ``loss``, the gradients of its parameters."""
-    state = condense(tape)
+    state = condense(tape, outputs, loss)
     graph = build(state, outputs, loss)
     dtypes = {c.dtype for c in state.classes if c.dtype.kind == "f" and c.index in graph.needed}
     if len(dtypes) > 1:
