@@ -166,7 +166,7 @@ class Backward(Accumulation):
         address = Address(to.storage, to.offset) if shared else self.p.address(to, expand, shift)
         split = Split(4, 1, (1, 1))
         operands = [address, self.p.address(g, cls)]
-        d = [0, int(bool(inside)), g.row, add, cls.cols]
+        d = [0, 0, g.row, add, cls.cols, int(bool(inside))]
         self.p.run(kernels.COLUMN_SUM, operands, d, {0: (coefficient, key)}, split, (0, g.row))
         if opened:
             self.p.end()

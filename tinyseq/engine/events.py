@@ -113,10 +113,13 @@ class Events:
         return touched
 
     def _room(self, step: Step, slot: int) -> int:
-        """Elements from where an operand begins, of what is addressed as a whole."""
+        """Elements from where an operand begins (in its last run, if it moves), of what is addressed as a whole."""
         index = step.storages[slot]
         storage = self.plan.storages[index] if index >= 0 else None
-        return storage.size if storage is not None and storage.space in ("leaf", "grads") else 1
+        if storage is None or storage.space not in ("leaf", "grads"):
+            return 1
+        moved = int(np.ptp(step.operands[slot])) if storage.space == "leaf" else 0
+        return max(storage.size - moved, 1)
 
     def _operand(self, number: int, step: Step, slot: int, elements: np.ndarray, runs: np.ndarray, kind: int) -> None:
         """The elements of an operand with an address of its own."""

@@ -187,7 +187,7 @@ def _sparse_vjp_values(kernel: Kernel, d: list[int], known: Known) -> Footprint:
 # -- sums and what they pass back
 @rule("column_sum")
 def _column_sum(kernel: Kernel, d: list[int], known: Known) -> Footprint:
-    if d[3] and not d[0]:  # nothing is added
+    if (d[3] or d[5]) and not d[0]:  # nothing is added, or there is nothing to write
         return Footprint((None, None), True)
     return Footprint((grid((d[4], 1)), grid((d[0], d[2]), (d[4], 1))), bool(d[3]))
 

@@ -137,12 +137,12 @@ def _matmul_tiled(d, out, a, b):
 
 @kernel
 def _column_sum(d, y, g):
-    """y (+)= Σ_r g[r, :]; d = [rows, may there be none to write for, stride of g, accumulate, columns].
+    """y (+)= Σ_r g[r, :]; d = [rows, 0, stride of g, accumulate, columns, may there be none to write].
 
     A level of a recurrence may have no member of a group: then there is no sum, where elsewhere one of no rows is 0.
     """
     columns, step = d[4], d[2]
-    if d[1] and not d[0]:
+    if d[5] and not d[0]:
         return
     total = y[:columns]
     if not d[3]:
