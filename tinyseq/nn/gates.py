@@ -9,7 +9,7 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.errors import TinyseqError
 from tinyseq.nn.cells import Affine, RecurrentCell, one_of_squashes
-from tinyseq.nn.module import uniform
+from tinyseq.nn.module import positive, uniform
 from tinyseq.tensor import Parameter, Tensor
 
 Terms = dict[str, Tensor] | None
@@ -32,6 +32,12 @@ class LSTMCell(RecurrentCell):
 
         pᵒ ⊙ s(t−1)  with peepholes="book": figure 10.16, where the state reaches all three gates a step late
         pᵒ ⊙ s(t)    with peepholes="gers": Gers, Schraudolph and Schmidhuber 2002, as usual since
+
+    ``projection_size`` makes h smaller than the state (Sak, Senior and Beaufays 2014, ``proj_size`` in PyTorch):
+
+        h(t) = P (tanh(s(t)) ⊙ q(t))        P (projection, hidden), and every W is (hidden, projection)
+
+    h is then (B, projection), s stays (B, hidden).
     """
 
     name = "lstm"
@@ -47,22 +53,42 @@ class LSTMCell(RecurrentCell):
         squash: str = "tanh",
         forget_bias: float = 1.0,
         peepholes: str | None = None,
+        projection_size: int = 0,
     ) -> None:
         super().__init__(input_size, hidden_size, rng, dtype, context_size)
+        if projection_size:
+            positive(projection_size=projection_size)
         if peepholes not in (None, "book", "gers"):
             raise TinyseqError(
                 "peepholes is None, 'book' (all gates see s(t−1)) or 'gers' (the output gate sees s(t)), "
                 f"got {peepholes!r}"
             )
         self.squash, self.forget_bias, self.peepholes = gate_squash(squash), forget_bias, peepholes
+        self.projection_size = int(projection_size)
+
+        def recurrent(gate: str) -> Parameter | None:
+            if not projection_size:
+                return None
+            name = f"W_{gate}" if gate else "W"
+            return Parameter(uniform(rng, (hidden_size, projection_size), hidden_size, dtype), name)
+
         self.a, self.f, self.g, self.q = (
-            Affine(gate, input_size, hidden_size, context_size, rng, dtype) for gate in ("", "f", "g", "o")
+            Affine(gate, input_size, hidden_size, context_size, rng, dtype, recurrent(gate))
+            for gate in ("", "f", "g", "o")
         )
         self.f.b.value[...] = forget_bias
         self.p: dict[str, Parameter] = {}
         if peepholes:
             names = {"f": "p_f", "g": "p_g", "q": "p_o"}
             self.p = {k: Parameter(uniform(rng, (hidden_size,), hidden_size, dtype), p) for k, p in names.items()}
+        self.P: Parameter | None = None
+        if projection_size:
+            self.P = Parameter(uniform(rng, (projection_size, hidden_size), hidden_size, dtype), "P")
+
+    @property
+    def output_size(self) -> int:
+        """Features of h."""
+        return self.projection_size or self.hidden_size
 
     def step(self, x: Tensor, state: tuple[Tensor, Tensor], terms: Terms = None) -> tuple[Any, Tensor]:
         """x(t) (B, input) or tokens (B), (h(t−1), s(t−1)) → (h(t), s(t)), h(t)."""
@@ -77,7 +103,8 @@ class LSTMCell(RecurrentCell):
         s = (f * s + g * squashed).named("s")
         if self.peepholes == "gers":
             q = self._gate("q", q, s)
-        h = (F.tanh(s) * q).named(self.symbol)
+        h = F.tanh(s) * q
+        h = (h if self.P is None else F.linear(h, self.P)).named(self.symbol)
         return (h, s), h
 
     def _gate(self, name: str, a: Tensor, s: Tensor) -> Tensor:
@@ -86,7 +113,7 @@ class LSTMCell(RecurrentCell):
 
     def initial_state(self, batch: int, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(h(0), s(0)): zeros, or ``h`` in place of h(0)."""
-        return self.zeros(batch) if h is None else h, self.zeros(batch)
+        return F.zeros((batch, self.output_size), self.dtype) if h is None else h, self.zeros(batch)
 
     def hidden(self, state: Any) -> Tensor:
         """h of (h, s)."""

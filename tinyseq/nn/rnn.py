@@ -90,7 +90,8 @@ class GatedNet(RecurrentNet):
         self.cell = cell(input_size, hidden_size, rng=rng, dtype=dtype, **options)
         self.name, self.dtype = self.cell.name, self.cell.dtype
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
-        self.V = Parameter(uniform(rng, (output_size, hidden_size), hidden_size, dtype), "V")
+        features = self.cell.output_size
+        self.V = Parameter(uniform(rng, (output_size, features), features, dtype), "V")
         self.c = Parameter(np.zeros(output_size, dtype), "c")
 
     def step(self, x: Tensor, state: Any) -> tuple[Any, Tensor]:
