@@ -22,7 +22,7 @@ KERNELS = {"fingerprint", "jitcache", "jit"}
 TREES = {"structure", "trees", "brackets", "tree_formats", "tree_order"}
 TAPE = BASE | {"tape"}
 OPS = TAPE | KERNELS | {"ops"}
-TENSOR = OPS | {"tensor"}
+TENSOR = OPS | {"operators", "tensor"}
 UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree", "unfold_truncated"}
 NN = UNFOLD | {"nn"}
 ALLOWED: dict[str, set[str]] = {
@@ -38,7 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "tree_order": BASE | TREES | KERNELS,
     "ops": OPS,
     "engine": OPS | {"engine", "verify"},
-    "tensor": OPS,
+    "operators": BASE,
+    "tensor": OPS | {"operators"},
     "functions": TENSOR | {"functions"},
     "folding": TENSOR | {"functions"},
     "unfold": UNFOLD,
@@ -60,7 +61,8 @@ ALLOWED: dict[str, set[str]] = {
 # Imports inside a function run later: operators need the functions, notebooks and the command line need pictures.
 LATER = {
     "tape": {"viz"},
-    "tensor": {"functions", "viz"},
+    "operators": {"functions"},
+    "tensor": {"viz"},
     "engine": {"viz"},
     "nn": {"viz"},
     "folding": {"viz"},

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
+from tinyseq.operators import ChangedByValue, Operators
 from tinyseq.ops import OPS
 from tinyseq.tape import DTYPES, INT64, Form, Integers, Kind, Leaf, Tape
 
 _CODE = {dtype: code for code, dtype in enumerate(DTYPES)}
-_internal_files: set[str] = {__file__}
+_internal_files: set[str] = {__file__, sys.modules[Operators.__module__].__file__ or ""}
 
 
 def internal(file: str) -> None:
@@ -34,66 +35,11 @@ def source_line() -> tuple[str, int]:
     return frame.f_code.co_filename, frame.f_lineno
 
 
-class Operators:
-    """The operators that tensors and parameters share; ``tinyseq.functions`` gives them their meaning."""
-
-    __array_ufunc__ = None  # array * tensor asks the tensor, not NumPy
-
-    def _call(self, function: str, *arguments: Any, **options: Any) -> Any:
-        from tinyseq import functions
-
-        return getattr(functions, function)(*arguments, **options)
-
-    # fmt: off
-    def __add__(self, other: Any) -> Tensor: return self._call("add", self, other)
-    def __radd__(self, other: Any) -> Tensor: return self._call("add", other, self)
-    def __sub__(self, other: Any) -> Tensor: return self._call("sub", self, other)
-    def __rsub__(self, other: Any) -> Tensor: return self._call("sub", other, self)
-    def __mul__(self, other: Any) -> Tensor: return self._call("mul", self, other)
-    def __rmul__(self, other: Any) -> Tensor: return self._call("mul", other, self)
-    def __truediv__(self, other: Any) -> Tensor: return self._call("div", self, other)
-    def __rtruediv__(self, other: Any) -> Tensor: return self._call("div", other, self)
-    def __pow__(self, other: Any) -> Tensor: return self._call("power", self, other)
-    def __rpow__(self, other: Any) -> Tensor: return self._call("power", other, self)
-    def __matmul__(self, other: Any) -> Tensor: return self._call("matmul", self, other)
-    def __rmatmul__(self, other: Any) -> Tensor: return self._call("matmul", other, self)
-    def __neg__(self) -> Tensor: return self._call("neg", self)
-    def __abs__(self) -> Tensor: return self._call("abs", self)
-    def __gt__(self, other: Any) -> Tensor: return self._call("greater", self, other)
-    def __lt__(self, other: Any) -> Tensor: return self._call("greater", other, self)
-    def __getitem__(self, key: Any) -> Tensor: return self._call("getitem", self, key)
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor: return self._call("sum", self, axis, keepdims)
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor: return self._call("mean", self, axis, keepdims)
-    def max(self, axis: Any = None, keepdims: bool = False) -> Tensor: return self._call("max", self, axis, keepdims)
-    def reshape(self, *shape: Any) -> Tensor: return self._call("reshape", self, *shape)
-    def detach(self) -> Tensor: return self._call("detach", self)
-    # fmt: on
-
-    @property
-    def T(self) -> Tensor:
-        """The transpose; ``x @ W.T`` is recorded as one matmul with a transposed operand."""
-        return self._call("transposed", self)
-
-    def __iter__(self) -> Any:
-        raise TinyseqError("a tensor is not iterable; use ts.steps(x) for its time steps, ts.split(x, n) for its parts")
-
-    def __array__(self, *dtype: Any, **options: Any) -> Any:
-        raise TinyseqError("a tensor is a node of a graph, not an array; write x.value for its numbers")
-
-    def __float__(self) -> float:
-        raise TinyseqError("a tensor is a node of a graph, not a number; write x.value.item() for its number")
-
-    def __bool__(self) -> bool:
-        raise TinyseqError(
-            "a tensor has no truth value while recording: the graph would depend on it. "
-            "Use ts.where(mask, a, b), or tensor.value if you mean its number now"
-        )
-
-
 class Tensor(Operators):
     """A node of a tape: ``shape``, ``dtype``, ``name``, and on request ``value`` and ``grad``."""
 
     __slots__ = ("form", "index", "tape")
+    __hash__ = Operators.__hash__
 
     tape: Tape
     index: int
@@ -175,23 +121,36 @@ class Tensor(Operators):
         """``tape.backward`` of this tensor."""
         self.tape.backward(self, seed, accumulate)
 
-    def __len__(self) -> int:
-        if not self.shape:
-            raise ShapeError("a scalar has no length")
-        return self.shape[0]
-
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from tinyseq.viz.notebook import tensor_bundle
 
         return tensor_bundle(self)
 
+    def __format__(self, spec: str) -> str:
+        try:
+            return format(self.value.item(), spec) if spec and not self.shape else format(str(self), spec)
+        except ValueError as error:
+            raise DataError(f"{self!r} cannot be written as {spec!r} ({error}); format its numbers, x.value") from None
+
+    def __str__(self) -> str:
+        """The handle and its numbers: those of a scalar, such as a loss, always; others once they are computed."""
+        if self.tape.folding or self.fold:
+            return repr(self)
+        try:
+            found = self.tape.executor.known(self.index) if self.shape else self.value
+        except TapeError:  # a function being recorded for ts.compile has no values yet
+            found = None
+        return repr(self) if found is None else f"{self!r} = {found}"
+
     def __repr__(self) -> str:
+        if self.fold and self.fold != self.tape.folding:
+            return f"Tensor(left over from a step, {self.shape}, {self.dtype})"
         node = self.tape.node(self.index)
         where = f", {node.cell}[{node.step}]" if node.cell else ""
         return f"Tensor({node.name or node.op}, {self.shape}, {self.dtype}{where})"
 
 
-class Parameter(Operators):
+class Parameter(ChangedByValue, Operators):
     """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass).
 
     Both are the parameter's own memory: an array given to it is copied, and ``p.value[...] = x`` or

@@ -118,6 +118,10 @@ class Compiled:
             return self._ends[index]
         return self.reference.value(index)
 
+    def known(self, index: int) -> np.ndarray | None:
+        """Value of a node if it has been computed."""
+        return self._ends.get(index, self.reference.known(index))
+
     def _is_end(self, index: int) -> bool:
         return self.tape.shape(index) == () and len(self.values) < index // 2
 

@@ -180,6 +180,10 @@ class Reference:
         self.forward(index)
         return self.values[index]
 
+    def known(self, index: int) -> np.ndarray | None:
+        """Value of a node if it has been computed."""
+        return self.values.get(index)
+
     def grad(self, index: int) -> np.ndarray | None:
         """Gradient of a node after ``backward``."""
         return self.grads.get(index)

@@ -28,6 +28,7 @@ from tinyseq.functions.arithmetic import (
     tanh,
     where,
 )
+from tinyseq.functions.comparisons import equal, greater_equal, not_equal
 from tinyseq.functions.gradients import gradients
 from tinyseq.functions.integers import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.losses import cross_entropy, layer_norm
@@ -65,12 +66,14 @@ __all__ = [
     "cross_entropy",
     "detach",
     "div",
+    "equal",
     "exp",
     "expand",
     "gather",
     "getitem",
     "gradients",
     "greater",
+    "greater_equal",
     "index",
     "indices",
     "layer_norm",
@@ -85,6 +88,7 @@ __all__ = [
     "mul",
     "neg",
     "norm",
+    "not_equal",
     "one_hot",
     "power",
     "relu",
