@@ -315,8 +315,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 def _array(value: Any, what: str, copy: bool | None = True) -> np.ndarray:
     try:
-        array = np.array(value, order="C", copy=copy)
-        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+        return np.array(value, order="C", copy=copy)
     except ValueError as error:
         raise DataError(
             f"{what} needs an array with rows of one length ({error}); "

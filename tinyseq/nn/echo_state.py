@@ -355,7 +355,7 @@ class EchoStateNetwork(Module):
         if a.ndim != 3 or a.shape[2] != width or 0 in a.shape:
             hint = f"; one sequence is {name}[:, None] of shape (T, 1, {width})" if a.shape[1:] == (width,) else ""
             raise ShapeError(f"sequences are (T, B, F) with F = {width}, none of them 0; got {name} {a.shape}{hint}")
-        if a.dtype.newbyteorder("=") != self.dtype:
+        if a.dtype != self.dtype:
             raise DtypeError(
                 f"{name} is {a.dtype}, the reservoir {self.dtype}: write {name}.astype('{self.dtype}'), or make the "
                 f"reservoir with dtype=np.{a.dtype}"

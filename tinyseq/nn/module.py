@@ -73,7 +73,7 @@ class Module:
             array = np.asarray(state[name])
             if array.shape != parameter.shape:
                 raise TinyseqError(f"weights for {name} have shape {array.shape}, the model needs {parameter.shape}")
-            if array.dtype.newbyteorder("=") != parameter.dtype:
+            if array.dtype != parameter.dtype:
                 raise DtypeError(f"weights for {name} are {array.dtype}, the model is {parameter.dtype}")
         for name, parameter in own.items():
             parameter.value[...] = state[name]
