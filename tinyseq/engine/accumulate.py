@@ -97,7 +97,7 @@ class Accumulation:
         if cls.index in self.f.views and cls.op not in ("expand", "detach", "constant"):
             layout = getattr(self.mirror, f"view_{cls.op}")(cls)
             if layout is None:
-                raise Unplannable(f"the gradient of a view by {cls.op}")
+                raise Unplannable(f"the gradient of a view by {cls.op}", cls)
             return layout
         return self.p.room(cls, f"∂L/∂{cls.name or cls.op}", cls.index in self.level)
 

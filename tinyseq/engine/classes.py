@@ -10,7 +10,10 @@ MANY = 1024  # numbers: fewer take less time to keep than to compare
 
 
 class Unplannable(Exception):
-    """This tape has no plan; the reference executor runs it. The message says why, for ``explain``."""
+    """This tape has no plan; the reference executor runs it. The message says why, and where on the tape."""
+
+    def __init__(self, why: str, cls: Class | None = None) -> None:
+        super().__init__(why + ("" if cls is None else f" ({cls.where})"))
 
 
 def index_type(count: int) -> type[np.signedinteger]:
@@ -95,6 +98,13 @@ class Class:
     def shape(self, number: int = 0) -> tuple[int, ...]:
         """Shape of a member."""
         return () if self.scalar else (int(self.rows[number]), *self.tail)
+
+    @property
+    def where(self) -> str:
+        """Op, name, cell and the user's line, for messages."""
+        name = f" {self.name!r}" if self.name else ""
+        cell = f" of cell {self.cell!r}" if self.cell else ""
+        return f"{self.op}{name}{cell}" + (f", {self.line[0]}:{self.line[1]}" if self.line[1] else "")
 
     @property
     def cols(self) -> int:

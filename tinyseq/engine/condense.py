@@ -12,10 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable, compact, index_type
+from tinyseq.engine.classes import Class, Condensed, Group, Ref, Unplannable, compact, distinct, index_type
 from tinyseq.engine.instances import instances as repeated_instances
 from tinyseq.engine.order import components, orient
 from tinyseq.engine.used import marks_of, split_by_use
+from tinyseq.ops import OPS
+from tinyseq.ops.op import row_by_row
 from tinyseq.tape import DTYPES, Tape
 
 MOST_CLASSES = 4000
@@ -45,6 +47,8 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
             _add_class(tape, state, inner[starts[instances] + place], group)
     for cls in state.classes[first_inner:]:
         _read(state, cls, pointers, edges)
+    for cls in state.classes[first_inner:]:
+        _check_alike(state, cls)
     orient(state, first_inner)
     return state
 
@@ -87,6 +91,32 @@ def _read(state: Condensed, cls: Class, pointers: np.ndarray, edges: np.ndarray)
         nodes = edges[pointers[cls.nodes] + j]
         classes, numbers = compact(state.node_class[nodes]), compact(state.node_number[nodes])
         cls.refs.append(Ref("gather", classes=classes, numbers=numbers))
+
+
+def _check_alike(state: Condensed, cls: Class) -> None:
+    """Members run by the site of the first, so what they read must be alike: all axes but the first, and that too
+    unless each row of it goes with one of theirs. Raises Unplannable."""
+    if cls.count == 1 or cls.op == "window":  # which says itself how many rows it takes
+        return
+    for j, ref in enumerate(cls.refs):
+        assert ref.classes is not None and ref.numbers is not None
+        read = distinct(ref.classes).tolist()
+        sources = [state.classes[c] for c in read]
+        first = sources[0]
+        follows = row_by_row(OPS[cls.op], cls.attrs, cls.tail, j, first.tail)
+        if all(s.rows.strides == (0,) or s.count == 1 for s in sources):
+            kinds = {int(s.rows[0]) for s in sources}
+            alike = len(kinds) == 1 and (not follows or not cls.ragged)
+        else:
+            alike = False
+        if not alike:
+            rows = np.empty(cls.count, np.int64)
+            for c in read:
+                chosen = ref.classes == c
+                rows[chosen] = state.classes[c].rows[ref.numbers[chosen]]
+            alike = bool((rows == (cls.rows if follows and (rows != rows[0]).any() else rows[0])).all())
+        if not alike or any(s.tail != first.tail or s.dtype != first.dtype for s in sources):
+            raise Unplannable(f"{cls.op} of inputs whose sizes differ from member to member", cls)
 
 
 __all__ = ["Class", "Condensed", "Group", "Ref", "Unplannable", "components", "condense"]

@@ -24,7 +24,7 @@ class Emission(Views):
         """Start a block for a node outside recurrences; inside one, check that it may run there."""
         if inside:
             if not flat and cls.group.levels is not None and np.diff(cls.group.levels).max() > 1:
-                raise Unplannable(f"{cls.op} of many members at once")
+                raise Unplannable(f"{cls.op} of many members at once", cls)
             return False
         self.p.begin([cls.group], "all" if flat else "member", note or cls.name or cls.op)
         return True
@@ -65,14 +65,14 @@ class Emission(Views):
         if nodes is None:
             return cls.refs
         if len(nodes) > MOST_JOINED:
-            raise Unplannable(f"{cls.op} of {len(nodes)} tensors that don't lie in order")
+            raise Unplannable(f"{cls.op} of {len(nodes)} tensors that don't lie in order", cls)
         state = self.graph.state
         return [Ref("shared", int(state.node_class[i]), int(state.node_number[i])) for i in nodes]
 
     def site(self, cls: Class) -> Site:
         """The op's site at the first member; that of one row, where members differ in how many they have."""
         if cls.count > 1 and (cls.args != cls.args[0]).any():
-            raise Unplannable(f"{cls.op} with a number that changes from step to step")
+            raise Unplannable(f"{cls.op} with a number that changes from step to step", cls)
         shapes = [self.input_shape(cls, ref) for ref in self.refs(cls)]
         shape = cls.shape()
         if cls.ragged:
@@ -97,10 +97,10 @@ class Emission(Views):
             sizes[f"x{i}"] = sizes[f"gx{i}"] = size(shape)
         for role, (layout, _) in roles.items():
             if not layout.dense and any(role in call.operands for call in calls):
-                raise Unplannable(f"{cls.op} of rows that lie apart")
+                raise Unplannable(f"{cls.op} of rows that lie apart", cls)
         flat = all(self.evenly(cls, call, sizes, roles) for call in calls)
         if cls.ragged and not all(self.row_after_row(call, sizes, roles) for call in calls):
-            raise Unplannable(f"{cls.op} over members of different lengths")
+            raise Unplannable(f"{cls.op} over members of different lengths", cls)
         opened = self.open(cls, inside, flat)
         for call in calls:
             kernel = kernels.moving(kernels.MATMUL_TILED if call.kernel is MATMUL else call.kernel, cls.dtype)
@@ -180,7 +180,7 @@ class Emission(Views):
         used = [int(c) for c in np.unique(classes)]
         chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
         if any(not layout.dense or layout.level for layout in chosen.values()):
-            raise Unplannable("rows picked from a value without a place of its own")
+            raise Unplannable("rows picked from a value without a place of its own", cls)
         within = cls.args.astype(np.int64) if cls.op in ("index", "window") else np.zeros(cls.count, np.int64)
         if self.picks_rows(cls):
             counts = np.maximum(cls.rows, 1)

@@ -112,7 +112,7 @@ class Forward(Sums):
                 continue
             layout = self.p.values[cls.index]
             if layout.level or not layout.packed:
-                raise Unplannable("a delayed value without a place of its own")
+                raise Unplannable("a delayed value without a place of its own", cls)
             for place, (source, number) in self.start_sources(cls).items():
                 self.p.begin([], "all", f"start of {cls.name or cls.op}")
                 given = self.p.values[source.index]
@@ -138,11 +138,11 @@ class Forward(Sums):
                 if ref.kind == "delay" and ref.source == cls.index and ref.start:
                     source = self.graph.classes[ref.start[0]]
                     if source.ragged:
-                        raise Unplannable("a start that is one of members of different lengths")
+                        raise Unplannable("a start that is one of members of different lengths", source)
                     for k in range(abs(ref.shift)):
                         place = -1 - k if ref.shift < 0 else cls.count + k
                         if places.setdefault(place, (source, ref.start[1])) != (source, ref.start[1]):
-                            raise Unplannable("two different starts for one delayed value")
+                            raise Unplannable("two different starts for one delayed value", cls)
         return places
 
     # -- nodes

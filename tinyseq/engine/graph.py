@@ -303,5 +303,5 @@ def _level_order(graph: Graph, classes: list[Class]) -> list[Class]:
         successors.append(reads)
     order = components(successors)
     if any(len(members) > 1 for members in order):
-        raise Unplannable("a recurrence without a delay between its cells' steps")
+        raise Unplannable("a recurrence without a delay between its cells' steps", classes[0])
     return [classes[members[0]] for members in order]

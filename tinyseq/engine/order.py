@@ -253,7 +253,7 @@ def _heights_of(
     rank[by_tape] = np.arange(total)
     target, source = rank[np.concatenate(targets)], rank[np.concatenate(sources)]
     if (source >= target).any():
-        raise Unplannable("members of a cell depend on members recorded after them")
+        raise Unplannable("members of a cell depend on members recorded after them", classes[0])
     order = np.argsort(target, kind="stable")
     heights = np.zeros(total, np.int64)
     _heights(np.searchsorted(target[order], np.arange(total + 1)), source[order], heights)

@@ -127,7 +127,7 @@ class Planner:
         if layout.ragged >= 0:
             source = self.graph.classes[layout.ragged]
             if source.group is not cls.group and (shift or not np.array_equal(source.rows, cls.rows)):
-                raise Unplannable("sequences of different lengths that don't match")
+                raise Unplannable("sequences of different lengths that don't match", cls)
             key = ("rowstart", cls.index if source.group is not cls.group else layout.ragged, shift)
             return Address(layout.storage, layout.offset, (layout.row, key))
         offset = layout.offset + shift * layout.member

@@ -55,8 +55,9 @@ def split_by_use(
     What recurs is cut between its steps, so that it stays a chain; what only reads the recurrence, place by place.
     """
     codes = [marks[inner[starts[instances][:, None] + places]] for instances, places in templates]
-    if all((code == code[0]).all() and code.all() for code in codes):
-        return list(templates)
+    if all((code == code[0]).all() for code in codes):
+        needed = [(instances, places[code[0] > 0]) for (instances, places), code in zip(templates, codes, strict=True)]
+        return [template for template in needed if len(template[1])]
     recurs = _recurring(tape, inner, starts, templates, marks)
     found: list[Template] = []
     for (instances, places), code, core in zip(templates, codes, recurs, strict=True):
