@@ -13,7 +13,12 @@ from tinyseq.tensor import Parameter, as_tensor
 
 
 class Module:
-    """Anything with parameters. Attributes that are parameters, modules, or lists of them are found by name."""
+    """Anything with parameters. Attributes that are parameters, modules, or lists of them are found by name.
+
+    A parameter made without a name takes that of the first attribute that holds it: ``self.W = ts.Parameter(a)`` is W
+    in pictures, ledgers and messages, the first of a list ``self.W`` is W.0. Files know parameters by their places,
+    which such a name does not change.
+    """
 
     __slots__ = ("__dict__", "__weakref__", "_made_with")
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
@@ -23,6 +28,12 @@ class Module:
         module = super().__new__(cls)
         module._made_with = (given, options)
         return module
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, (Parameter, list, tuple, dict)) and name != "_made_with":
+            for _ in _named(value, name, set()):
+                pass
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter), each parameter once."""
@@ -79,15 +90,20 @@ class Module:
             parameter.value[...] = state[name]
 
 
-def _named(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Parameter]]:
+def _named(thing: Any, prefix: str, seen: set[int], within: str | None = None) -> Iterator[tuple[str, Parameter]]:
+    """(dotted name, parameter), each once; ``within`` is its name in the module that holds it, which it takes if it
+    has none of its own."""
+    within = prefix if within is None else within
     if id(thing) in seen:
         return
     seen.add(id(thing))
     if isinstance(thing, Parameter):
+        thing.name = thing.name or within
         yield prefix, thing
         return
     if isinstance(thing, Module):
         items: Any = vars(thing).items()
+        within = ""
     elif isinstance(thing, dict):
         items = thing.items()
     elif isinstance(thing, (list, tuple)):
@@ -95,7 +111,11 @@ def _named(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Param
     else:
         return
     for key, value in items:
-        yield from _named(value, f"{prefix}.{key}" if prefix else str(key), seen)
+        yield from _named(value, _dotted(prefix, key), seen, _dotted(within, key))
+
+
+def _dotted(before: str, key: Any) -> str:
+    return f"{before}.{key}" if before else str(key)
 
 
 def _modules(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
