@@ -381,9 +381,9 @@ def test_kernels_without_a_rule_are_taken_at_their_word() -> None:
 
 
 def test_integer_twins_have_the_rule_of_their_kernel() -> None:
-    from tinyseq.engine.kernels import GATHER_INTEGERS, GATHER_ROWS, integer_twin
+    from tinyseq.engine.kernels import GATHER_INTEGERS, GATHER_ROWS, moving
 
-    assert rule_of(integer_twin(Kernel.registry["copy_block"])) is rule_of(Kernel.registry["copy_block"])
+    assert rule_of(moving(Kernel.registry["copy_block"], np.dtype(np.int64))) is rule_of(Kernel.registry["copy_block"])
     assert rule_of(GATHER_INTEGERS) is rule_of(GATHER_ROWS)
 
 

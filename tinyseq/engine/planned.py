@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinyseq.engine.check import verify_plan
 from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.equivalence import verify_meaning
 from tinyseq.engine.plan import plan_tape
 from tinyseq.engine.program import Program
 from tinyseq.verify import verify
@@ -26,7 +27,7 @@ def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
     """A program for a tape, or the reason why it cannot be planned.
 
     With ``TINYSEQ_CHECK=1`` in the environment the tape and the plan are verified; raises TapeError where one of them
-    breaks its rules.
+    breaks its rules, or the plan computes something else than the tape.
     """
     if checking():
         verify(tape)
@@ -37,4 +38,5 @@ def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
         return str(reason)
     if checking():
         verify_plan(plan)
+        verify_meaning(plan, tape, bounded=True)
     return program

@@ -36,11 +36,14 @@ class Names:
     def node(self, step: Step) -> str:
         """The node whose value or gradient an instruction writes: class, op, cell, line."""
         owner = self.owners.get(step.storages[0]) if step.storages[0] >= 0 else None
-        if owner is None:
-            return ""
-        cell = f", cell {owner.cell}" if owner.cell else ""
-        line = f", {owner.line[0].rsplit('/', 1)[-1]}:{owner.line[1]}" if owner.line[1] else ""
-        return f" of class {owner.index} ({owner.name or owner.op}{cell}{line})"
+        return f" of {self.cls(owner)}" if owner else ""
+
+    @staticmethod
+    def cls(cls: Class) -> str:
+        """A class of nodes: its number, name or op, cell and source line."""
+        cell = f", cell {cls.cell}" if cls.cell else ""
+        line = f", {cls.line[0].rsplit('/', 1)[-1]}:{cls.line[1]}" if cls.line[1] else ""
+        return f"class {cls.index} ({cls.name or cls.op}{cell}{line})"
 
     def run(self, events: Events, run: int) -> str:
         """A run by its number among all."""
