@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinyseq"
 
 # A module may import, when it is itself imported, what stands in its row; rows name modules or packages of tinyseq.
-BASE = {"errors"}
+BASE = {"errors", "habits"}
 KERNELS = {"fingerprint", "jitcache", "jit"}
 TREES = {"structure", "trees", "brackets", "tree_formats", "tree_order"}
 TAPE = BASE | {"tape"}
@@ -27,6 +27,7 @@ UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree", "unf
 NN = UNFOLD | {"nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "habits": BASE,
     "fingerprint": set(),
     "jitcache": {"fingerprint"},
     "jit": {"jitcache"},

@@ -1,6 +1,7 @@
 """tinyseq: write one step of a network in the book's equations, see every node of its unfolded graph, run it fast."""
 
 from importlib.util import find_spec as _find
+from typing import TYPE_CHECKING
 
 from tinyseq import diagnose, errors, functions, nn
 from tinyseq.compile import compile
@@ -8,6 +9,7 @@ from tinyseq.diagnose import contributions, gradcheck, ledger
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
+from tinyseq.habits import module_names
 from tinyseq.structure import Chain, Chunk, Window
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, Tensor, tensor
@@ -21,6 +23,18 @@ else:  # deleting the compiled executor's files leaves the one that defines what
     Compiled = Reference  # type: ignore[assignment, misc]
 
 Tape.default_executor = Compiled
+
+LAZY = ("bench", "cli", "tasks", "train", "viz")  # imported when first asked for: ts.train, ts.viz
+
+if TYPE_CHECKING:
+    from tinyseq import bench, cli, tasks, train, viz  # noqa: F401
+else:
+    __getattr__ = module_names(__name__, LAZY)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LAZY})
+
 
 __version__ = "0.1.0"
 

@@ -12,6 +12,7 @@ import numpy as np
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.folding import entering, rebuild
+from tinyseq.habits import advised
 from tinyseq.tape import DTYPES, Tape
 from tinyseq.tensor import Tensor, internal, tensor
 
@@ -203,6 +204,7 @@ def signature(argument: Any) -> Any:
     return id(argument)
 
 
+@advised
 def compile(function: Callable[..., Any], checkpoint: bool | int = False) -> Any:
     """Record ``function`` on its first call for each signature (shapes, structures), and replay it afterwards.
 

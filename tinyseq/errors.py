@@ -29,3 +29,11 @@ class DataError(TinyseqError, ValueError):
 
 class FileError(TinyseqError, OSError):
     """A file that is missing, damaged, foreign or cannot be written."""
+
+
+class CallError(TinyseqError, TypeError):
+    """A function or constructor called with arguments that it does not take, or without one that it needs."""
+
+
+class NameMissing(TinyseqError, AttributeError):
+    """A name that there is in another library, and not here."""

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, ShapeError
+from tinyseq.habits import advised
 
 
+@advised
 class Chain:
     """A sequence of steps: ``Chain(T)``, or ``Chain(lengths)`` for sequences of different lengths in one batch.
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.operators import ChangedByValue, Operators
 from tinyseq.ops import OPS
 from tinyseq.tape import DTYPES, INT64, Form, Integers, Kind, Leaf, Tape
@@ -150,6 +151,7 @@ class Tensor(Operators):
         return f"Tensor({node.name or node.op}, {self.shape}, {self.dtype}{where})"
 
 
+@advised
 class Parameter(ChangedByValue, Operators):
     """A named array that is learned: ``value`` (float32 or float64) and ``grad`` (None before a backward pass).
 
@@ -281,6 +283,7 @@ def of_tape(tape: Tape, x: Tensor, what: str) -> Tensor:
     return x
 
 
+@advised
 def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     """Put an array on the current tape as an input leaf. Bools and integers become int64, floats keep their dtype."""
     tape = Tape.current()

@@ -10,10 +10,12 @@ import numpy as np
 
 from tinyseq.brackets import read_brackets, read_treebank, write_brackets
 from tinyseq.errors import DataError
+from tinyseq.habits import advised
 from tinyseq.tree_formats import read_ast, read_nested
 from tinyseq.tree_order import cycle, inverse, parents_of, runs, several_roots, walk
 
 
+@advised
 class Forest:
     """Several trees in one batch: ``Forest([tree, tree, …])``; a ``Tree`` is a forest of one.
 
@@ -154,6 +156,7 @@ class Forest:
         return f"Forest({self.n_trees} trees, {len(self)} nodes, {self.n_leaves} leaves, depth {self.depth})"
 
 
+@advised
 class Tree(Forest):
     """One tree: a forest of one, built by the ``from_…`` class methods, ``balanced`` or ``chain``.
 

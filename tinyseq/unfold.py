@@ -10,9 +10,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from tinyseq.errors import DtypeError, ShapeError, TinyseqError
+from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
 from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, entering, fold, handles, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take
+from tinyseq.habits import advised, at_the_call, give_habits
 from tinyseq.structure import Chain, Truncation
 from tinyseq.tape import DTYPES, INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, here, internal, record
@@ -70,6 +71,12 @@ class Unfolded:
         forwards = self.chain.reversed()
         return self.chain.unpack_rows()[np.argsort(forwards.unpack_rows())]
 
+    def __iter__(self) -> Any:
+        raise TinyseqError("an unfolded net is not a pair: write unfolded.outputs and unfolded.final")
+
+    def __getitem__(self, t: Any) -> Any:
+        raise TinyseqError(f"write unfolded.output({t}) for the step at time {t}, or unfolded.outputs[{t}]")
+
     @property
     def outputs(self) -> Any:
         """All outputs over time."""
@@ -96,6 +103,9 @@ class Unfolded:
         return self._final
 
 
+give_habits(Unfolded, "Unfolded")
+
+
 @overload
 def unfold(
     step: Any,
@@ -113,6 +123,7 @@ def unfold(
 def unfold(step: Any, structure: Forest, inputs: Any, *, name: str | None = None) -> UnfoldedTree: ...
 
 
+@advised
 def unfold(
     step: Callable[..., Any],
     structure: Chain | Forest,
@@ -218,7 +229,7 @@ def _unfold_chain(
                 places = [record("window", (h,), (), 0, batch) for h in places]
             n = len(initial)
             states = [rebuild(state, places[i * n : (i + 1) * n]) for i in range(len(delays))]
-            result = cell(*xs, states[0] if len(delays) == 1 else tuple(states))
+            result = _stepped(cell, xs, states[0] if len(delays) == 1 else tuple(states))
             if not isinstance(result, tuple) or len(result) != 2:
                 raise ShapeError(f"a step returns (state, output), got {type(result).__name__}; write return h, h")
             return result
@@ -256,6 +267,20 @@ def _unfold_chain(
         state_nodes.extend(_trace(folded, bases, initial, delays))
     outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
     return Unfolded(chain, folded, tape, outputs, state_nodes)
+
+
+def _stepped(cell: Callable[..., Any], xs: list[Tensor], state: Any) -> Any:
+    """One step; a TinyseqError where the step takes other arguments."""
+    try:
+        return cell(*xs, state)
+    except TypeError as error:
+        if not at_the_call(error):
+            raise
+        given = ["x_t"] if len(xs) == 1 else [f"x{i + 1}_t" for i in range(len(xs))]
+        raise CallError(
+            f"a step gets its inputs and then its state: with {len(xs)} input sequences it is called as "
+            f"step({', '.join([*given, 'state'])}), but {error}"
+        ) from None
 
 
 def _delayed(nodes: np.ndarray, initial: int, delay: int) -> np.ndarray:

@@ -12,12 +12,14 @@ from typing import NoReturn
 import numpy as np
 
 from tinyseq.errors import TapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.ops import OPS
 from tinyseq.tape import DTYPES, Kind, Tape, shape_of
 
 LEAVES = ("input", "parameter", "constant")
 
 
+@advised
 def verify(tape: Tape) -> None:
     """Raise TapeError, naming the first bad node, unless the tape keeps its rules.
 

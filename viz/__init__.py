@@ -1,6 +1,12 @@
 """Pictures of tapes, cells and tensors: ``draw``; and plots of what was measured on them."""
 
+from typing import TYPE_CHECKING
+
+from tinyseq.habits import module_names
 from tinyseq.viz.picture import Picture, draw
 from tinyseq.viz.plots import gradient_norms
 
 __all__ = ["Picture", "draw", "gradient_norms"]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_names(__name__)

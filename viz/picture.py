@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.module import Cell
 from tinyseq.tape import Tape
 from tinyseq.tensor import Tensor
@@ -85,6 +86,7 @@ class Picture:
         return f"Picture({html.unescape(self.diagram.description)})"
 
 
+@advised
 def draw(
     thing: Tape | Cell | Tensor | Any,
     path: str | os.PathLike[str] | None = None,

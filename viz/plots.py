@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.viz import style
 from tinyseq.viz.render import write
 
@@ -18,6 +19,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), "-.", (0, (6, 2, 1
 FORMATS = ("svg", "png", "pdf")
 
 
+@advised
 def gradient_norms(norms: Any, path: str | os.PathLike[str], *, title: str = "", format: str | None = None) -> Path:
     """Plot ‖∂L/∂h(t)‖ over the time step t on a log axis; returns the path.
 

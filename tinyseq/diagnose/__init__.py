@@ -1,10 +1,13 @@
 """Looking into a tape: gradient checks, the ledger of a gradient, its flow through time, what cuts take, NaN."""
 
+from typing import TYPE_CHECKING
+
 from tinyseq.diagnose.gradcheck import Check, Report, gradcheck
 from tinyseq.diagnose.gradient_flow import GradientFlow, gradient_flow
 from tinyseq.diagnose.ledger import Ledger, contributions, ledger
 from tinyseq.diagnose.nonfinite import NonFinite, find_nonfinite
 from tinyseq.diagnose.truncation import Cut, Truncations, kept_bytes, reaches, truncation
+from tinyseq.habits import module_names
 
 __all__ = [
     "Check",
@@ -23,3 +26,6 @@ __all__ = [
     "reaches",
     "truncation",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_names(__name__)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DtypeError, GradientError
+from tinyseq.habits import advised
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, Tensor
 
@@ -71,6 +72,7 @@ class Report:
     __repr__ = __str__
 
 
+@advised
 def gradcheck(
     f: Callable[..., Tensor],
     *inputs: Any,

@@ -24,6 +24,7 @@ from tinyseq.diagnose.pullback import jacobians, pullback
 from tinyseq.diagnose.states import States, states_of
 from tinyseq.diagnose.table import as_html, as_text, elided
 from tinyseq.errors import DataError, GradientError, TapeError
+from tinyseq.habits import advised
 from tinyseq.tensor import Tensor
 
 VANISHED, EXPLODED = 0.1, 10.0  # what is left after the whole way: below, above
@@ -172,6 +173,7 @@ class GradientFlow:
         return gradient_flow_plot(self, path, title=title)
 
 
+@advised
 def gradient_flow(loss: Tensor, states: Any, *, leaf: int | None = None, jacobians: bool = False) -> GradientFlow:
     """How the gradient of a loss flows back through the states of a net; printed, a table and a verdict.
 

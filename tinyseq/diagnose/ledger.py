@@ -13,9 +13,11 @@ import numpy as np
 
 from tinyseq.diagnose.table import as_html, as_text, elided
 from tinyseq.errors import GradientError
+from tinyseq.habits import advised
 from tinyseq.tensor import Parameter, Tensor
 
 
+@advised
 def contributions(loss: Tensor, W: Parameter) -> dict[int, np.ndarray]:
     """The terms of ∂L/∂W by time step (−1: uses outside any cell), in the order in which backward meets them.
 
@@ -74,6 +76,7 @@ class Ledger:
         return as_html(self._head(), self.rows(), self._foot())
 
 
+@advised
 def ledger(loss: Tensor, W: Parameter) -> Ledger:
     """The ledger of ∂L/∂W: one row per time step, last step first, as the backward pass meets them.
 

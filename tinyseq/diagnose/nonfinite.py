@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyseq.diagnose.pullback import reference, through
 from tinyseq.errors import TinyseqError
+from tinyseq.habits import advised
 from tinyseq.tape import INT64, Node, Tape
 from tinyseq.tensor import Tensor
 
@@ -60,6 +61,7 @@ class NonFinite:
     __repr__ = __str__
 
 
+@advised
 def find_nonfinite(where: Any, *arguments: Any) -> NonFinite | None:
     """The node at which NaN or infinity begins, forward or else backward; None where all is finite.
 

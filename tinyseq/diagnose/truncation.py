@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyseq.errors import GradientError
 from tinyseq.folding import flatten
+from tinyseq.habits import advised
 from tinyseq.ops import OPS
 from tinyseq.structure import Chunk, Truncation, Window
 from tinyseq.tape import Tape
@@ -23,6 +24,7 @@ def passes(op: str, position: int) -> bool:
     return (0 if record.joins else position) in (record.vjp or ())
 
 
+@advised
 def reaches(net: Unfolded, W: Parameter) -> np.ndarray:
     """(T, T) of booleans: whether the gradient of what the step at t returned reaches the use of W at step s.
 
@@ -51,6 +53,7 @@ def reaches(net: Unfolded, W: Parameter) -> np.ndarray:
     return grid
 
 
+@advised
 def kept_bytes(loss: Tensor) -> int:
     """Bytes of the values that the backward pass from a loss reads, parameters and inputs aside."""
     loss._settled()
@@ -130,6 +133,7 @@ class Truncations:
     __repr__ = __str__
 
 
+@advised
 def truncation(losses: Callable[[Truncation | None], tuple[Tensor, Unfolded]], W: Parameter, k: int) -> Truncations:
     """Compare full back-propagation through time with windows and chunks of k steps.
 

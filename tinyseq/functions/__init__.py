@@ -1,5 +1,7 @@
 """The functions that record ops: arithmetic with explicit broadcasting, products, reductions, shapes, losses."""
 
+from typing import TYPE_CHECKING
+
 import tinyseq.functions.operators  # noqa: F401
 from tinyseq.functions.arithmetic import (
     Number,
@@ -49,9 +51,11 @@ from tinyseq.functions.shapes import (
 )
 from tinyseq.functions.sparse import Sparsity, sparse_linear
 from tinyseq.functions.transposed import Transposed
+from tinyseq.habits import calls, module_names
 from tinyseq.tensor import internal
 
 internal(__file__)
+internal(calls.__file__)
 
 __all__ = [
     "Number",
@@ -113,3 +117,6 @@ __all__ = [
     "window",
     "zeros",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_names(__name__)

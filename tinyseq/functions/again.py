@@ -47,8 +47,10 @@ def one(key: str, long: Callable[[Any], Tensor], doc: str) -> Callable[[Any], Te
     return called(function, key, doc)
 
 
-def two(key: str, long: Callable[[Any, Any], Tensor], doc: str) -> Callable[[Any, Any], Tensor]:
-    """The same for a function of two operands, of which one may be a number."""
+def two(
+    key: str, long: Callable[[Any, Any], Tensor], doc: str, names: tuple[str, str] = ("a", "b")
+) -> Callable[[Any, Any], Tensor]:
+    """The same for a function of two operands, of which one may be a number; ``names`` are theirs."""
 
     def function(a: Any, b: Any) -> Tensor:
         if type(a) is not Tensor:
@@ -73,6 +75,8 @@ def two(key: str, long: Callable[[Any, Any], Tensor], doc: str) -> Callable[[Any
             return site(tape, a.index, j)
         return first(place, frame, tape, (a.index, j), long, (a, b))
 
+    function.__code__ = function.__code__.replace(co_varnames=(*names, *function.__code__.co_varnames[2:]))
+    function.__annotations__ = {**dict.fromkeys(names, "Any"), "return": "Tensor"}
     return called(function, key, doc)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from sys import _getframe
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.again import Number, many, one, two
-from tinyseq.functions.shapes import expand
+from tinyseq.functions.again import Number, called, first, many, one, two
+from tinyseq.functions.shapes import axis_number, expand, transpose
+from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import DTYPES, INT64
 from tinyseq.tensor import Operators, Tensor, as_tensor, constant, internal, record, source_line
 
 internal(__file__)
 
 
+@advised
 def broadcast(*operands: Any) -> list[Tensor]:
     """Bring operands to one shape, each by an explicit ``expand`` node; numbers become constants."""
     tensors = [x if isinstance(x, Number) else as_tensor(x) for x in operands]
@@ -127,16 +129,20 @@ power = two("power", _power, "aᵇ; the exponents 2 and ½ become a ⊙ a and �
 maximum = two("maximum", _maximum, "The larger of a and b; a tie shares the gradient.")
 minimum = two("minimum", _minimum, "The smaller of a and b, as −max(−a, −b).")
 greater = two("greater", _greater, "1 where a > b, else 0; no gradient.")
-squared_error = two("squared_error", _squared_error, "(y − target)² for each element.")
+squared_error = two("squared_error", _squared_error, "(y − target)² for each element.", ("y", "target"))
 bernoulli_cross_entropy = two(
     "bernoulli_cross_entropy",
     _bernoulli_cross_entropy,
     "−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1].",
+    ("logits", "target"),
 )
 
 
-def where(mask: Any, a: Any, b: Any) -> Tensor:
+@strict
+def where(mask: Any, a: Any, b: Any, *extra: Never, **other: Never) -> Tensor:
     """a where the mask is not 0, else b. The mask is an array or tensor of the operands' dtype, or boolean."""
+    if extra or other:
+        raise wrong_call(where, (mask, a, b, *extra), other)
     if isinstance(mask, np.ndarray) and mask.dtype.kind in "bui":
         code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
         mask = mask.astype(DTYPES[code])
@@ -156,6 +162,34 @@ def _unary(name: str, doc: str) -> Any:
     return one(name, long, doc)
 
 
+def _over_an_axis(name: str, doc: str) -> Any:
+    def long(x: Any) -> Tensor:
+        return record(name, (x,))
+
+    def along(x: Any, axis: int) -> Tensor:
+        x = as_tensor(x)
+        place = axis_number(axis, x.ndim, name)
+        order = list(range(x.ndim))
+        order[place], order[-1] = order[-1], order[place]
+        return long(x) if place == x.ndim - 1 else transpose(long(transpose(x, order)), order)
+
+    def function(x: Any, axis: int = -1, *extra: Never, **other: Never) -> Tensor:
+        if extra or other:
+            raise wrong_call(made, (x, axis, *extra), other)
+        if type(x) is not Tensor or axis != -1:
+            return along(x, axis)
+        frame = _getframe(1)
+        tape = x.tape
+        place = (name, id(frame.f_code), frame.f_lasti, x.form)
+        site = tape.sites.get(place)
+        if site is not None:
+            return site(tape, x.index)
+        return first(place, frame, tape, (x.index,), long, (x,))
+
+    made = strict(called(function, name, doc))
+    return made
+
+
 neg = _unary("neg", "−a.")
 exp = _unary("exp", "eᵃ.")
 log = _unary("log", "log a.")
@@ -166,5 +200,5 @@ sigmoid = _unary("sigmoid", "σ(a) = 1/(1 + e⁻ᵃ).")
 relu = _unary("relu", "max(a, 0).")
 softplus = _unary("softplus", "log(1 + eᵃ).")
 detach = _unary("detach", "The same value; no gradient passes.")
-softmax = _unary("softmax", "softmax over the last axis.")
-log_softmax = _unary("log_softmax", "log softmax over the last axis.")
+softmax = _over_an_axis("softmax", "softmax over an axis, by default the last.")
+log_softmax = _over_an_axis("log_softmax", "log softmax over an axis, by default the last.")

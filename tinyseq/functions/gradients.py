@@ -19,6 +19,7 @@ from tinyseq.functions import arithmetic as A
 from tinyseq.functions.integers import one_hot
 from tinyseq.functions.reductions import sum
 from tinyseq.functions.shapes import concatenate, expand, index, reshape, slice_axis, transpose, zeros
+from tinyseq.habits import advised
 from tinyseq.ops import OPS
 from tinyseq.tape import Node, Tape
 from tinyseq.tensor import Tensor, here, internal, record
@@ -26,6 +27,7 @@ from tinyseq.tensor import Tensor, here, internal, record
 internal(__file__)
 
 
+@advised
 def gradients(loss: Tensor, tensors: Sequence[Tensor], seed: Any = None) -> list[Tensor]:
     """∂loss/∂t for each tensor t, recorded on the tape: tensors that depend on all that the gradient depends on.
 

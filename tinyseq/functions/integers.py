@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from math import inf
 from sys import _getframe
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.again import many, pick
 from tinyseq.functions.shapes import float_code, index, reshape, slice_at
+from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import INT64, Integers
 from tinyseq.tensor import SAME_INTEGERS, Parameter, Tensor, as_tensor, internal, record
 
@@ -67,11 +68,14 @@ def indices(i: Any, what: str = "indices") -> Tensor:
     return as_tensor(i)
 
 
-def take(table: Any, i: Any, axis: int = 0) -> Tensor:
+@strict
+def take(table: Any, i: Any, axis: int = 0, *extra: Never, **other: Never) -> Tensor:
     """Rows of a table by number (an embedding): table (V, F), index (B) → (B, F).
 
     ``axis=1`` takes columns instead: for U (F, V) this is U x with x one-hot, (B, F).
     """
+    if extra or other:
+        raise wrong_call(take, (table, i, axis, *extra), other)
     known = type(i) is Tensor and type(table) in (Tensor, Parameter) and axis in (0, 1) and axis < table.ndim
     if known and in_range(i, table.shape, axis):
         return many(("take", axis), lambda t, i: _take(t, i, axis), (table, i), _getframe(1))
@@ -86,6 +90,7 @@ def _take(table: Any, i: Any, axis: int) -> Tensor:
     return record("take", (table, i), (("axis", 1),) if axis else ())
 
 
+@advised
 def gather(x: Any, i: Any) -> Tensor:
     """One element of each row: x (B, C), index (B) → (B)."""
     x, i = as_tensor(x), indices(i)
@@ -93,6 +98,7 @@ def gather(x: Any, i: Any) -> Tensor:
     return record("gather", (x, i))
 
 
+@advised
 def one_hot(i: Any, classes: int, dtype: Any = np.float32) -> Tensor:
     """Rows with a single 1: index (B) → (B, classes)."""
     i = indices(i)

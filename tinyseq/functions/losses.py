@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sys import _getframe
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -12,17 +12,23 @@ from tinyseq.functions.again import first, many
 from tinyseq.functions.arithmetic import sqrt, where
 from tinyseq.functions.integers import check_range, in_range, indices
 from tinyseq.functions.reductions import mean, sum
+from tinyseq.habits import strict, wrong_call
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
 internal(__file__)
 
 
-def cross_entropy(logits: Any, target: Any, mask: Any = None, reduction: str = "mean") -> Tensor:
+@strict
+def cross_entropy(
+    logits: Any, target: Any, mask: Any = None, reduction: str = "mean", *extra: Never, **other: Never
+) -> Tensor:
     """−log softmax(logits)[target] for integer targets: logits (…, C), target (…).
 
     ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
     others; the mean is over the rows that count, NaN where none does.
     """
+    if extra or other:
+        raise wrong_call(cross_entropy, (logits, target, mask, reduction, *extra), other)
     if mask is None and type(logits) is Tensor and type(target) is Tensor and in_range(target, logits.form.shape):
         frame = _getframe(1)
         tape = logits.tape
@@ -58,8 +64,11 @@ def _cross_entropy(logits: Any, target: Any, mask: Any, reduction: str) -> Tenso
     return mean(losses) if mask is None else sum(losses) / sum(mask)
 
 
-def layer_norm(x: Any, gain: Any, bias: Any, epsilon: float = 1e-5) -> Tensor:
+@strict
+def layer_norm(x: Any, gain: Any, bias: Any, epsilon: float = 1e-5, *extra: Never, **other: Never) -> Tensor:
     """gain ⊙ (x − μ)/√(σ² + ε) + bias over the last axis (Ba et al. 2016), as a composition of ops."""
+    if extra or other:
+        raise wrong_call(layer_norm, (x, gain, bias, epsilon, *extra), other)
     key = ("layer_norm", epsilon)
     return many(key, lambda x, gain, bias: _layer_norm(x, gain, bias, epsilon), (x, gain, bias), _getframe(1))
 

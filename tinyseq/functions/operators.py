@@ -43,8 +43,9 @@ from tinyseq.functions.comparisons import (
 from tinyseq.functions.integers import getitem
 from tinyseq.functions.products import _matmul, matmul
 from tinyseq.functions.reductions import max, mean, sum
+from tinyseq.habits import give_habits
 from tinyseq.operators import ROUNDED, Operators
-from tinyseq.tensor import as_tensor, internal
+from tinyseq.tensor import Parameter, as_tensor, internal
 
 internal(__file__)
 
@@ -157,3 +158,6 @@ for _name, _function in {
     "detach": detach,
 }.items():
     setattr(Operators, _name, _function)
+
+give_habits(Operators, "Tensor")
+give_habits(Parameter, "Parameter")

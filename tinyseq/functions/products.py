@@ -46,4 +46,6 @@ matmul = two(
     _matmul,
     "Matrix product of (m, k) and (k, n); of (B, m, k) and (B, k, n); or of (…, k) with one matrix (k, n).",
 )
-linear = two("linear", _linear, "W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n).")
+linear = two(
+    "linear", _linear, "W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n).", ("x", "W")
+)

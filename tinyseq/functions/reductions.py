@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from sys import _getframe
-from typing import Any
+from typing import Any, Never
 
 from tinyseq.errors import ShapeError
 from tinyseq.functions.again import called, first
 from tinyseq.functions.shapes import axis_number
+from tinyseq.habits import strict, wrong_call
 from tinyseq.tensor import Tensor, as_tensor, internal, record
 
 internal(__file__)
@@ -34,7 +35,9 @@ def _reduce(op: str, x: Any, axis: int | Sequence[int] | None, keepdims: bool) -
 
 
 def _reduction(op: str, doc: str) -> Any:
-    def reduction(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def reduction(x: Any, axis: Any = None, keepdims: bool = False, *extra: Never, **other: Never) -> Tensor:
+        if extra or other:
+            raise wrong_call(made, (x, axis, keepdims, *extra), other)
         if type(x) is Tensor and (axis is None or type(axis) is int) and type(keepdims) is bool:
             frame = _getframe(1)
             tape = x.tape
@@ -45,7 +48,8 @@ def _reduction(op: str, doc: str) -> Any:
             return first(place, frame, tape, (x.index,), lambda x: _reduce(op, x, axis, keepdims), (x,))
         return _reduce(op, x, axis, keepdims)
 
-    return called(reduction, op, doc)
+    made = strict(called(reduction, op, doc))
+    return made
 
 
 sum = _reduction("sum", "Sum over all axes, one axis or several.")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import prod
 from sys import _getframe
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.functions.again import first, many, pick
+from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import FLOAT32, FLOAT64
 from tinyseq.tensor import Tensor, as_tensor, constant, internal, record
 
@@ -31,13 +32,17 @@ def axis_number(axis: Any, ndim: int, op: str) -> int:
     return int(axis) % ndim
 
 
+@advised
 def expand(x: Any, shape: Sequence[int]) -> Tensor:
     """Repeat ``x`` along new or single axes; ∂L/∂x sums over them."""
     return record("expand", [x], wish=(("shape", tuple(int(n) for n in shape)),))
 
 
-def zeros(shape: Sequence[int], dtype: Any = np.float32) -> Tensor:
-    """A constant tensor of zeros."""
+@advised
+def zeros(shape: int | Sequence[int], dtype: Any = np.float32) -> Tensor:
+    """A constant tensor of zeros; one number is the length of its only axis."""
+    if isinstance(shape, (int, np.integer)):
+        shape = (int(shape),)
     sizes = tuple(int(n) for n in shape)
     if any(n < 0 for n in sizes):
         raise ShapeError(f"sizes are at least 0, got zeros of shape {sizes}")
@@ -59,6 +64,7 @@ def steps(x: Any) -> Iterator[tuple[int, Tensor]]:
         yield t, pick(x, t, _getframe(1), index)
 
 
+@advised
 def reshape(x: Any, *shape: Any) -> Tensor:
     """The same numbers in another shape; one size may be −1."""
     x = as_tensor(x)
@@ -71,6 +77,7 @@ def reshape(x: Any, *shape: Any) -> Tensor:
     return record("reshape", (x,), wish=(("shape", tuple(wanted)),))
 
 
+@advised
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """Axes in another order (reversed by default)."""
     x = as_tensor(x)
@@ -78,8 +85,11 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return record("transpose", (x,), (("axes", tuple(axis_number(a, x.ndim, "transpose") for a in order)),))
 
 
-def concatenate(tensors: Sequence[Any], axis: int = -1) -> Tensor:
+@strict
+def concatenate(tensors: Sequence[Any], axis: int = -1, *extra: Never, **other: Never) -> Tensor:
     """Join along an axis (the last, features, by default)."""
+    if extra or other or type(axis) is Tensor:
+        raise wrong_call(concatenate, (tensors, axis, *extra), other)
     if type(axis) is int and 0 < len(tensors) <= MOST_OPERANDS:
         return many(("concatenate", axis), lambda *xs: _concatenate(xs, axis), tensors, _getframe(1))
     return _concatenate(tensors, axis)
@@ -92,8 +102,11 @@ def _concatenate(tensors: Sequence[Any], axis: int) -> Tensor:
     return record("concatenate", [start, *tensors[1:]], (("axis", axis_number(axis, start.ndim, "concatenate")),))
 
 
-def stack(tensors: Sequence[Any]) -> Tensor:
+@strict
+def stack(tensors: Sequence[Any], *extra: Never, **other: Never) -> Tensor:
     """Stack along a new first axis: T tensors of shape (B, F) give (T, B, F)."""
+    if extra or other:
+        raise wrong_call(stack, (tensors, *extra), other)
     if not tensors:
         raise ShapeError("stack needs at least one tensor, got none")
     if len(tensors) <= MOST_OPERANDS:
@@ -101,8 +114,11 @@ def stack(tensors: Sequence[Any]) -> Tensor:
     return record("stack", list(tensors))
 
 
-def split(x: Any, parts: int, axis: int = -1) -> list[Tensor]:
+@strict
+def split(x: Any, parts: int, axis: int = -1, *extra: Never, **other: Never) -> list[Tensor]:
     """Cut an axis into equal parts."""
+    if extra or other:
+        raise wrong_call(split, (x, parts, axis, *extra), other)
     x = as_tensor(x)
     axis = axis_number(axis, x.ndim, "split")
     if parts < 1 or x.shape[axis] % parts:
@@ -113,8 +129,11 @@ def split(x: Any, parts: int, axis: int = -1) -> list[Tensor]:
     return [slice_at(x, i * width, (i + 1) * width, axis, frame) for i in range(parts)]
 
 
-def slice_axis(x: Any, start: int, stop: int, axis: int = -1) -> Tensor:
+@strict
+def slice_axis(x: Any, start: int, stop: int, axis: int = -1, *extra: Never, **other: Never) -> Tensor:
     """x[start:stop] along an axis."""
+    if extra or other:
+        raise wrong_call(slice_axis, (x, start, stop, axis, *extra), other)
     return slice_at(x, start, stop, axis, _getframe(1))
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, handle, internal, record
 
 internal(__file__)
 
 
+@advised
 class Sparsity:
     """Which elements of a matrix (n, k) may differ from 0, by rows: those of row i stand in ``columns`` at places
     ``starts[i]`` to ``starts[i + 1]``.
@@ -60,6 +62,7 @@ class Sparsity:
         return f"Sparsity({len(self.columns)} of {self.shape[0]}×{self.shape[1]})"
 
 
+@advised
 def sparse_linear(x: Any, values: Any, sparsity: Sparsity) -> Tensor:
     """W x for each row of x, W sparse: x (B, k), values (nnz) of W (n, k) in the places of ``sparsity`` → (B, n)."""
     x, values = as_tensor(x), as_tensor(values)

@@ -1,5 +1,8 @@
 """Cells and models, one file for each section of the chapter."""
 
+from typing import TYPE_CHECKING
+
+from tinyseq.habits import module_names
 from tinyseq.nn import initialisation
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.bidirectional import Bidirectional
@@ -73,3 +76,6 @@ __all__ = [
     "time_constants",
     "unpack",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_names(__name__)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.folding import flatten, rebuild
+from tinyseq.habits import advised
 from tinyseq.tape import Tape
 from tinyseq.tensor import tensor
 
@@ -24,6 +25,7 @@ class Decoded(NamedTuple):
     ended: bool
 
 
+@advised
 def gumbel(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     """Noise e with P(e ≤ z) = exp(−e⁻ᶻ): argmax(o + e) is a draw from softmax(o) (Gumbel 1954)."""
     return rng.gumbel(size=shape).astype(dtype)
@@ -92,6 +94,7 @@ def search_step_by_step(
     return [Decoded(np.array(s, np.int64), float(p), bool(e)) for s, p, e in zip(tokens, log_prob, ended, strict=True)]
 
 
+@advised
 def beam_search(advance: Advance, state: Any, width: int, end: int, max_length: int) -> list[Decoded]:
     """The likeliest sequences, best first, keeping the ``width`` best beginnings of each length.
 

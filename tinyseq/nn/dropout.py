@@ -8,10 +8,12 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.module import generator
 from tinyseq.tensor import Tensor, as_tensor
 
 
+@advised
 def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, dtype: Any = np.float32) -> np.ndarray:
     """0 with probability ``rate``, else 1/(1 − rate), so that the mean stays (inverted dropout)."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
@@ -19,6 +21,7 @@ def dropout_mask(rng: np.random.Generator, shape: tuple[int, ...], rate: float, 
     return ((generator(rng).random(shape) >= rate) / (1 - rate)).astype(dtype)
 
 
+@advised
 def dropout(x: Any, mask: Any) -> Tensor:
     """x ⊙ mask; a mask (B, F) on x (T, B, F) drops the same units at every step (Gal and Ghahramani 2016)."""
     x, mask = as_tensor(x), as_tensor(mask)

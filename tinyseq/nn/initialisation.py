@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.cells import RNNCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.module import generator
@@ -17,6 +18,7 @@ from tinyseq.nn.time_scales import LeakyCell
 from tinyseq.tensor import Parameter
 
 
+@advised
 def orthogonal(parameter: Parameter, *, rng: np.random.Generator, gain: float = 1.0) -> Parameter:
     """A random matrix Q with QᵀQ = gain² I (rows orthonormal where it is wide), uniform among all such.
 
@@ -30,6 +32,7 @@ def orthogonal(parameter: Parameter, *, rng: np.random.Generator, gain: float = 
     return parameter
 
 
+@advised
 def identity(parameter: Parameter, scale: float = 1.0) -> Parameter:
     """scale · I: at first the state is kept as it is."""
     rows, columns = _matrix(parameter)
@@ -39,6 +42,7 @@ def identity(parameter: Parameter, scale: float = 1.0) -> Parameter:
     return parameter
 
 
+@advised
 def irnn(cell: RNNCell, *, rng: np.random.Generator, scale: float = 1.0, spread: float = 0.001) -> RNNCell:
     """An IRNN (Le, Jaitly and Hinton 2015): units max(a, 0), W = scale · I, b = 0, U ~ N(0, spread²)."""
     if not isinstance(cell, RNNCell) or cell.squash != "relu":
@@ -49,6 +53,7 @@ def irnn(cell: RNNCell, *, rng: np.random.Generator, scale: float = 1.0, spread:
     return cell
 
 
+@advised
 def chrono(cell: Any, longest: float, *, rng: np.random.Generator) -> Any:
     """Biases that keep the state for 1 to ``longest`` steps (Tallec and Ollivier 2018), longest = T_max.
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import DtypeError, TinyseqError
+from tinyseq.errors import CallError, DtypeError, TinyseqError
+from tinyseq.habits import advised, at_the_call, give_habits, shown
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, as_tensor
 
@@ -34,6 +35,13 @@ class Module:
         if isinstance(value, (Parameter, list, tuple, dict)) and name != "_made_with":
             for _ in _named(value, name, set()):
                 pass
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        advised(cls)
+
+    def __call__(self, *given: Any, **options: Any) -> Any:
+        raise CallError(f"{shown(type(self))} is not called: {_runs(self)}")
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter), each parameter once."""
@@ -88,6 +96,21 @@ class Module:
                 raise DtypeError(f"weights for {name} are {array.dtype}, the model is {parameter.dtype}")
         for name, parameter in own.items():
             parameter.value[...] = state[name]
+
+
+give_habits(Module, "Module")
+
+
+def _runs(module: Module) -> str:
+    """What runs a module over its input."""
+    ways = {
+        "outputs": "model.outputs(x) runs it over a sequence, model.loss(x, y) gives its loss",
+        "encode": "model.encode(x).outputs runs it over a sequence, model.encode(x).last is its last output",
+        "losses": "model.unfold(x).outputs runs it over a sequence, model.loss(x, y) gives its loss",
+        "loss": "model.loss(...) gives its loss",
+    }
+    found = next((way for name, way in ways.items() if callable(getattr(module, name, None))), "")
+    return found or "call one of its methods"
 
 
 def _named(thing: Any, prefix: str, seen: set[int], within: str | None = None) -> Iterator[tuple[str, Parameter]]:
@@ -164,6 +187,13 @@ class Cell(Module):
         outer = tape.enter(name, at)
         try:
             return self.step(*inputs_and_state)
+        except TypeError as error:
+            if not at_the_call(error):
+                raise
+            raise CallError(
+                f"{shown(type(self))} is called for one step, state, output = cell(x_t, state), and got "
+                f"{len(inputs_and_state)} arguments; {_runs(self)}"
+            ) from None
         finally:
             tape.leave(outer)
 

@@ -10,6 +10,7 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.functions.sparse import Sparsity
+from tinyseq.habits import advised
 from tinyseq.nn.module import Cell, generator, positive
 from tinyseq.tensor import Parameter, Tensor
 
@@ -186,6 +187,7 @@ def _drawn(rng: np.random.Generator, shape: tuple[int, int], density: float, nam
     return full if density == 1 else np.where(rng.random(shape) < density, full, 0.0)
 
 
+@advised
 def spectral_radius(W: Any) -> float:
     """max |λ| over the eigenvalues of W, dense."""
     W = np.asarray(W, np.float64)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, ShapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.jit import kernel
 from tinyseq.nn.module import positive
 
@@ -20,6 +21,7 @@ def linalg() -> Any:
     return scipy.linalg
 
 
+@advised
 class Ridge:
     """min Σ_t ‖y(t) − c − V z(t)‖² + λ ‖V‖², from rows that come in any number of parts (``add``), in float64.
 
@@ -107,6 +109,7 @@ class Ridge:
         return ((u.T @ R[inner, outer]).T * scale) @ vt
 
 
+@advised
 class RecursiveLeastSquares:
     """A readout learned online, exact at each step: min Σ_s φ^(t−s) ‖y(s) − w z(s)‖² + δ φᵗ ‖w‖², with z₀ = 1.
 

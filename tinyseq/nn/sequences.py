@@ -14,6 +14,7 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.module import Module
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64
@@ -42,6 +43,7 @@ class Packed(tuple):
         return Chain(list(self.lengths))
 
 
+@advised
 def pack(sequences: Any, lengths: Any = None) -> Packed:
     """Pack a list of arrays (length, …), or a padded array (T, B, …) with the lengths of its sequences.
 
@@ -66,6 +68,7 @@ def pack(sequences: Any, lengths: Any = None) -> Packed:
     return Packed((rows.astype(np.int64) if rows.dtype.kind in "bui" else rows, tuple(chain.lengths.tolist())))
 
 
+@advised
 def unpack(rows: Any, lengths: Sequence[int]) -> list[np.ndarray]:
     """The sequences of packed rows, in the order they were given."""
     chain = Chain(list(lengths))
@@ -226,6 +229,9 @@ class Encoded:
     batch: int
     forward: Encoded | None = None
     backward: Encoded | None = None
+
+    def __iter__(self) -> Any:
+        raise TinyseqError("an encoded sequence is not a pair: write encoded.outputs and encoded.final")
 
     @property
     def steps(self) -> Steps:

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.cells import Affine, RecurrentCell
 from tinyseq.nn.module import uniform
 from tinyseq.tensor import Parameter, Tensor, tensor
@@ -17,11 +18,13 @@ from tinyseq.tensor import Parameter, Tensor, tensor
 Terms = dict[str, Tensor] | None
 
 
+@advised
 def time_constants(alpha: Any) -> np.ndarray:
     """τ = −1/ln α, the steps in which a leaky unit forgets all but 1/e of its past."""
     return -1 / np.log(_between(alpha))
 
 
+@advised
 def decays(tau: Any) -> np.ndarray:
     """α = e^(−1/τ), the inverse of ``time_constants``. A spectrum: ``decays(np.geomspace(1, 100, hidden))``."""
     tau = np.asarray(tau, np.float64)

@@ -89,7 +89,8 @@ class Recorder(Columns):
         self.recording_known: Recording | None = None  # the recording that is all of this tape, if it is kept
 
     def __del__(self, give_back: Callable[[Places], None] = give_back) -> None:
-        give_back(self.places)  # all tensors of this tape are gone too: they hold it
+        if hasattr(self, "places"):  # else its constructor was called with wrong arguments
+            give_back(self.places)  # all tensors of this tape are gone too: they hold it
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TapeError("a tape is not copied or pickled: its tensors and its executor know it; record it again")

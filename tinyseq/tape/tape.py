@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import GradientError, TapeError
+from tinyseq.habits import advised, give_habits, retold
 from tinyseq.tape.recorder import Recorder
 from tinyseq.tape.text import canonical, dump
 
 _current: ContextVar[tuple[Tape, ...]] = ContextVar("tinyseq_tapes", default=())
 
 
+@advised
 class Tape(Recorder):
     """A computational graph under construction: ``with ts.Tape() as tape: ...`` records into it.
 
@@ -49,7 +51,12 @@ class Tape(Recorder):
         _current.set((*stack, self))
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: Any = None, error: Any = None, traceback: Any = None) -> None:
+        self._left()
+        if kind is not None and (told := retold(error)):
+            raise told.with_traceback(traceback) from None
+
+    def _left(self) -> None:
         self.leaves = {}
         stack = list(_current.get())
         for place in range(len(stack) - 1, -1, -1):
@@ -123,3 +130,6 @@ class Tape(Recorder):
     def __repr__(self) -> str:
         cells = sorted({kind.cell for kind in self.kinds if kind.cell})
         return f"Tape({self.n} nodes, {len(self.parameters)} parameters, cells: {', '.join(cells) or 'none'})"
+
+
+give_habits(Tape, "Tape")

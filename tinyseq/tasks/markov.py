@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.errors import DataError, TinyseqError
+from tinyseq.habits import advised
 
 
+@advised
 class Markov:
     """p(x(t) | the k characters before), k = ``order``, estimated from a text.
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyseq.errors import DataError, TinyseqError
+from tinyseq.habits import advised
 
 EMBEDDED = "Python's language reference"
 FEW = 100
 TYPEWRITTEN = {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\u00a0": " ", "\t": " "}
 
 
+@advised
 class Vocabulary:
     """The characters a model knows, numbered in the order of ``symbols``."""
 
@@ -87,6 +89,7 @@ def _codepoints(text: str) -> np.ndarray:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
 
 
+@advised
 def embedded_text() -> str:
     """The language reference that Python carries for ``help()``: about 370,000 characters of English.
 
@@ -107,6 +110,7 @@ def embedded_text() -> str:
     return "\n\n".join(kept)
 
 
+@advised
 @dataclass(frozen=True)
 class Corpus:
     """A text as numbers, cut in two: the beginning to train on, the end held out."""
@@ -130,6 +134,7 @@ class Corpus:
         return cls(name, vocabulary, tokens[:cut], tokens[cut:])
 
 
+@advised
 class Windows:
     """A text cut into B streams that run side by side, and these into windows of at most T steps.
 

@@ -8,11 +8,13 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from pathlib import Path
 
 from tinyseq.errors import DataError, FileError
+from tinyseq.habits import advised
 
 BEGINNING, SHORT = 1 << 16, 8  # bytes to look at; bytes too few to tell anything
 FEW, MANY = 0.01, 0.4  # parts of a text's bytes
 
 
+@advised
 def read_text(path: str | Path) -> str:
     """A user's text: UTF-8, with or without byte-order mark, any line ends.
 

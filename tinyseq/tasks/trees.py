@@ -13,6 +13,7 @@ import numpy as np
 
 from tinyseq.brackets import read_treebank
 from tinyseq.errors import DataError
+from tinyseq.habits import advised
 from tinyseq.nn.module import generator
 from tinyseq.tasks.text_files import read_text
 from tinyseq.tree_formats import read_ast
@@ -124,6 +125,7 @@ def random_tree(n_leaves: int, rng: np.random.Generator) -> Tree:
 
 
 # -- treebanks ----------------------------------------------------------------------------------------------------
+@advised
 def read_trees(path: str | Path, labelled: bool = True) -> list[Tree]:
     """The trees of a treebank's file in brackets, as of the Penn Treebank, the Stanford Sentiment Treebank, CoreNLP.
 

@@ -1,5 +1,8 @@
 """Training: optimisers, clipping, the loop, sampling, checkpoints."""
 
+from typing import TYPE_CHECKING
+
+from tinyseq.habits import module_names
 from tinyseq.train.checkpoints import Checkpoint, load, save
 from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.information_flow import information_flow
@@ -31,3 +34,6 @@ __all__ = [
     "sample_text",
     "save",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = module_names(__name__)

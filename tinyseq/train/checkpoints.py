@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import FileError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.module import Module
 from tinyseq.tasks.text import Vocabulary
 from tinyseq.train.afterwards import Afterwards, check_rebuilt
@@ -37,6 +38,7 @@ class Checkpoint:
     info: dict[str, Any] = field(default_factory=dict)
 
 
+@advised
 def save(
     folder: str | Path,
     model: Module,
@@ -79,6 +81,7 @@ def _file(path: str | Path) -> Path:
     return path if path.suffix == Path(FILE).suffix and not path.is_dir() else path / FILE
 
 
+@advised
 def load(path: str | Path, classes: Sequence[type[Module]] = ()) -> Checkpoint:
     """Read a checkpoint: a folder that ``save`` wrote, or the file in it.
 

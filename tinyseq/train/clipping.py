@@ -11,6 +11,7 @@ from math import isfinite, sqrt
 
 import numpy as np
 
+from tinyseq.habits import advised
 from tinyseq.tensor import Parameter
 from tinyseq.train.kernels import square_sum
 from tinyseq.train.optimisers import positive_number
@@ -18,6 +19,7 @@ from tinyseq.train.optimisers import positive_number
 SAFE = 1e-280  # sums of squares between it and its inverse have lost nothing to underflow or overflow
 
 
+@advised
 def global_norm(parameters: Sequence[Parameter]) -> float:
     """‖g‖ of all gradients together, in float64 and without overflow; parameters without a gradient count 0."""
     grads = [p.grad for p in parameters if p.grad is not None and p.grad.size]
@@ -30,6 +32,7 @@ def global_norm(parameters: Sequence[Parameter]) -> float:
     return largest * sqrt(sum(float(np.square(g / largest, dtype=np.float64).sum()) for g in grads))
 
 
+@advised
 def clip_global_norm(parameters: Sequence[Parameter], limit: float) -> float:
     """Clip by norm (Pascanu et al. 2013); returns ‖g‖ as it was.
 
@@ -49,6 +52,7 @@ def clip_global_norm(parameters: Sequence[Parameter], limit: float) -> float:
     return norm
 
 
+@advised
 def clip_elements(parameters: Sequence[Parameter], limit: float) -> float:
     """Clip element by element (Mikolov 2012), g_i ← max(−v, min(v, g_i)); returns the largest |g_i| as it was.
 

@@ -11,11 +11,13 @@ from tinyseq import functions as F
 from tinyseq.diagnose.states import States, states_of
 from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.functions.gradients import recorded_pullback
+from tinyseq.habits import advised
 from tinyseq.tensor import Tensor, internal, tensor
 
 internal(__file__)
 
 
+@advised
 def information_flow(loss: Tensor, states: Any, gradients: Sequence[Any] | None = None) -> Tensor:
     """Ω, to be added to a loss with a weight: ``loss + 0.1 * information_flow(loss, unfolded)``.
 

@@ -18,6 +18,7 @@ import numpy as np
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.functions import mul
+from tinyseq.habits import advised
 from tinyseq.tasks.text import Windows
 from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.optimisers import Optimiser, number_from_0
@@ -37,6 +38,7 @@ class History:
     interrupted: bool = False
 
 
+@advised
 def fit(
     model: Any,
     windows: Windows,
@@ -114,6 +116,7 @@ def window_loss(model: Any) -> CompiledFunction:
     return compile(losses)
 
 
+@advised
 def bits_per_token(model: Any, tokens: np.ndarray, context: np.ndarray, *, T: int = 100, B: int = 16) -> float:
     """Cross-entropy of a model on a text in bits per character; ``context`` is what came before, its last is read.
 
@@ -141,6 +144,7 @@ def _nats(model: Any, text: np.ndarray, length: int, B: int, T: int) -> float:
     return total
 
 
+@advised
 def cosine(rate: float, steps: int, last: float = 0.1) -> Callable[[int], float]:
     """A rate that falls along half a cosine from ``rate`` to ``last · rate`` over the steps."""
     return lambda step: rate * (last + (1 - last) * 0.5 * (1 + cos(pi * min(step / max(steps - 1, 1), 1.0))))

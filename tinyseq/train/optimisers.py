@@ -14,12 +14,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyseq.errors import DtypeError, GradientError, ShapeError, TinyseqError
+from tinyseq.habits import advised, give_habits
 from tinyseq.tensor import Parameter
 from tinyseq.train import kernels
 from tinyseq.train.flat import Flat
 from tinyseq.train.place import PREFIX, Place
 
 
+@advised
 class Optimiser:
     """Base: checks its parameters, keeps their slots, counts steps. ``rate`` may be set between steps.
 
@@ -118,6 +120,10 @@ class Optimiser:
         self._fill({slot: [state[f"{slot}.{i}"] for i in range(len(group))] for slot, group in self.state.items()})
 
 
+give_habits(Optimiser, "Optimiser")
+
+
+@advised
 class SGD(Optimiser):
     """Stochastic gradient descent with momentum α (algorithm 8.2): v ← αv − εg, w ← w + v."""
 
@@ -132,6 +138,7 @@ class SGD(Optimiser):
         kernels.sgd(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.momentum)
 
 
+@advised
 class RMSprop(Optimiser):
     """RMSprop with decay ρ (algorithm 8.5): r ← ρr + (1−ρ) g⊙g, w ← w − ε g / √(δ + r)."""
 
@@ -149,6 +156,7 @@ class RMSprop(Optimiser):
         kernels.rmsprop(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.decay, self.delta)
 
 
+@advised
 class Adam(Optimiser):
     """Adam (algorithm 8.7; Kingma and Ba 2015).
 

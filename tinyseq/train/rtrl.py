@@ -18,10 +18,12 @@ from tinyseq.compile import compile
 from tinyseq.errors import TinyseqError
 from tinyseq.folding import flatten, rebuild
 from tinyseq.functions import sum as total_of
+from tinyseq.habits import advised
 from tinyseq.segments import leaves, links
 from tinyseq.tensor import Parameter
 
 
+@advised
 class RTRL:
     """Online gradients of ``step(*x_t, state) -> (state, L(t))``, the same as those of back-propagation.
 

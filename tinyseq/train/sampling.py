@@ -8,10 +8,12 @@ import numpy as np
 
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, TinyseqError
+from tinyseq.habits import advised
 from tinyseq.nn.module import generator
 from tinyseq.tasks.text import Vocabulary
 
 
+@advised
 def sample_text(
     model: Any,
     vocabulary: Vocabulary,

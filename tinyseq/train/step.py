@@ -9,6 +9,7 @@ from typing import Any
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.diagnose.nonfinite import NonFinite, find_nonfinite
 from tinyseq.errors import GradientError
+from tinyseq.habits import advised
 from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.optimisers import Optimiser, positive_number
 
@@ -26,6 +27,7 @@ class Diverged(GradientError):
         self.step, self.found = step, found
 
 
+@advised
 class TrainingStep:
     """``step(x, y)``: loss and gradients of a function, clipping, and an optimiser's update; returns the results.
 
