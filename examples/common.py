@@ -1,4 +1,4 @@
-"""What the scripts fig_10_*.py share: their options, the training loop, the folder for pictures."""
+"""What all example scripts share: their options, the training loop, the folder for pictures."""
 
 import argparse
 import time
@@ -13,16 +13,21 @@ from tinyseq.train import Adam, clip_global_norm
 
 
 def options(doc: str | None) -> argparse.Namespace:
-    """--quick a few seconds, to see that all runs; --long a longer run where there is one; -o where pictures go."""
-    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    """--quick a few seconds, to see that all runs; --long a longer run where there is one; -o where pictures go.
+
+    Prints the first line of the script's docstring: what it shows.
+    """
+    shown = (doc or "").splitlines()[0]
+    parser = argparse.ArgumentParser(description=shown)
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--quick", "--short", action="store_true", help="a short form that shows only that everything runs"
     )
-    length.add_argument("--long", action="store_true", help="train longer than a minute, for the full figure")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="folder for the picture")
+    length.add_argument("--long", action="store_true", help="the full figure, where that takes more than a minute")
+    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="folder for the pictures")
     chosen = parser.parse_args()
     chosen.output.mkdir(parents=True, exist_ok=True)
+    print(shown)
     return chosen
 
 

@@ -37,7 +37,7 @@ def main() -> None:
         )
     viz.draw(net, args.output / "fig_10_03.svg")
     viz.draw(net, args.output / "fig_10_03_folded.svg", view="folded")
-    print(f"{args.output / 'fig_10_03.svg'} ({clock})")
+    print(f"{args.output / 'fig_10_03.svg'}, {args.output / 'fig_10_03_folded.svg'} ({clock})")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Section 10.7: how far back eight kinds of recurrent nets can learn to look: success against lag, on one task.
+"""Section 10.7: how far back nine kinds of recurrent nets can learn to look: success against lag, on one task.
 
 Task: temporal order (Pascanu, Mikolov and Bengio 2013). Of two symbols hidden at a tenth and at half of a sequence
 amid distractors, say which they were and in which order. The first must be kept for 0.8 to 0.9 of the length.
@@ -8,14 +8,13 @@ all the time) but for the echo state network, whose readout is fitted to 2000 se
 length: nothing is tuned to the lag. Solved means 99% of 1000 new sequences right.
 """
 
-import argparse
 import os
-import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from common import Clock, options
 
 import tinyseq as ts
 from tinyseq import nn
@@ -105,15 +104,8 @@ def reservoir(length: int, rng: np.random.Generator, x: np.ndarray, y: np.ndarra
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--short", action="store_const", const="short", dest="size", help="a few seconds")
-    size.add_argument("--long", action="store_const", const="long", dest="size", help="more lengths, seeds and steps")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="folder for the picture")
-    args = parser.parse_args()
-    args.output.mkdir(parents=True, exist_ok=True)
-    lengths, seeds, steps = SIZES[args.size or "middle"]
-    start = time.perf_counter()
+    args, clock = options(__doc__), Clock()
+    lengths, seeds, steps = SIZES["short" if args.quick else "long" if args.long else "middle"]
     names = [name for name in NETS if name != "ESN" or hasattr(nn, "EchoStateNetwork")]
     jobs = [(name, length, seed, steps) for length in lengths[::-1] for name in names for seed in range(seeds)]
     context, processors = get_context("spawn"), available()
@@ -148,7 +140,7 @@ def main() -> None:
         print("what lasts (a slow wave, section_10_09.py), not what is said once.")
     path = args.output / "long_term_dependencies.svg"
     plot(path, lengths, shares)
-    print(f"{path} ({time.perf_counter() - start:.0f} s)")
+    print(f"{path} ({clock})")
 
 
 def plot(path: Path, lengths: tuple, shares: dict) -> None:

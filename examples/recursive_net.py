@@ -1,18 +1,19 @@
 """Recursive nets, section 10.6 and figure 10.14: a balanced tree makes the way from the root to a leaf short.
 
-python examples/recursive_net.py                  # about 10 s
-python examples/recursive_net.py --listops 1500   # also a Tree-LSTM on small ListOps, some minutes
+python examples/recursive_net.py           # about 10 s
+python examples/recursive_net.py --long    # also a Tree-LSTM on small ListOps, some minutes
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 
 import numpy as np
+from common import Clock, options
 
 import tinyseq as ts
+from tinyseq import viz
 from tinyseq.tasks.trees import LISTOPS_VOCABULARY, listops, random_tree
 from tinyseq.train import Adam, clip_global_norm
 
@@ -108,14 +109,16 @@ def small_listops(steps: int, tests: int = 1000) -> None:
 
 def main() -> None:
     """Run all parts."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=300, help="training steps on parity")
-    parser.add_argument("--listops", type=int, default=0, metavar="STEPS", help="also train on small ListOps")
-    options = parser.parse_args()
+    args, clock = options(__doc__), Clock()
     paths()
-    parity(options.steps)
-    if options.listops:
-        small_listops(options.listops)
+    parity(60 if args.quick else 300)
+    if args.long:
+        small_listops(1500)
+    tree = ts.Tree.balanced(8)
+    with ts.Tape() as tape:
+        ts.nn.RecursiveNet(8, 32, 2, rng=np.random.default_rng(0)).unfold(tree, np.zeros((8, 8), np.float32))
+    viz.draw(tape, args.output / "recursive_net.svg", steps=tree.n_leaves * 2 - 1)
+    print(f"{args.output / 'recursive_net.svg'}: the net over a balanced tree of 8 leaves ({clock})")
 
 
 if __name__ == "__main__":

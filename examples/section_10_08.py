@@ -1,13 +1,10 @@
 """Section 10.8: echo state networks: Mackey–Glass run freely, the memory of a linear ring, NARMA10.
 
-python examples/section_10_08.py [--short] [-o FOLDER]
+python examples/section_10_08.py    # about a minute
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from common import Clock
+from common import Clock, options
 
 from tinyseq import nn
 from tinyseq.diagnose.memory import memory_capacity, ring_memory
@@ -65,14 +62,10 @@ def narma(units: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--short", "--quick", action="store_true", help="a short form that shows only that all runs")
-    parser.add_argument("-o", "--output", type=Path, default=Path("figures"), help="folder for the picture")
-    args, clock = parser.parse_args(), Clock()
-    args.output.mkdir(parents=True, exist_ok=True)
-    true, free = mackey(1 if args.short else 20)
-    found, exact = memory(2000 if args.short else 20_000)
-    narma(50 if args.short else 300)
+    args, clock = options(__doc__), Clock()
+    true, free = mackey(1 if args.quick else 20)
+    found, exact = memory(2000 if args.quick else 20_000)
+    narma(50 if args.quick else 300)
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), layout="constrained")

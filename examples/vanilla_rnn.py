@@ -1,22 +1,18 @@
 """Section 10.2 from its equations: a vanilla RNN written out, trained on real text, and drawn.
 
-Run it:  python examples/vanilla_rnn.py [FOLDER]
-
 The cell below is equations 10.8 to 10.10 as the book prints them. `ts.unfold` stamps it over the time steps of a window
 (figure 10.3, right), `backward` runs back-propagation through time, and the pictures are drawn from that very graph.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
+from common import options
 
 import tinyseq as ts
 from tinyseq import diagnose, viz
 from tinyseq.tasks import Corpus, Markov, Windows, embedded_text
 from tinyseq.train import Adam, clip_global_norm
 
-T, B, HIDDEN, STEPS = 20, 16, 48, 400
+T, B, HIDDEN = 20, 16, 48
 
 
 class Vanilla(ts.nn.Cell):
@@ -50,12 +46,12 @@ def window_loss(cell: Vanilla, x: np.ndarray, y: np.ndarray, h: np.ndarray):
     return ts.sum(net.outputs).named("L"), net
 
 
-def train(cell: Vanilla, corpus: Corpus) -> None:
+def train(cell: Vanilla, corpus: Corpus, steps: int) -> None:
     """Truncated back-propagation through time: the state's value is carried on, its gradient is not."""
     optimiser = Adam(cell.parameters(), rate=0.01)
     start = np.zeros((B, HIDDEN), np.float32)
     h = start
-    for step, (x, y, fresh) in zip(range(STEPS), Windows(corpus.train, T, B), strict=False):
+    for step, (x, y, fresh) in zip(range(steps), Windows(corpus.train, T, B), strict=False):
         with ts.Tape():
             loss, net = window_loss(cell, x, y, start if fresh else h)
             (loss / T).backward()
@@ -74,12 +70,13 @@ def bits_per_character(cell: Vanilla, tokens: np.ndarray, context: np.ndarray) -
         return loss.item() / len(tokens) / float(np.log(2))
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Train, measure, look inside, draw."""
-    folder.mkdir(parents=True, exist_ok=True)
+    args = options(__doc__)
+    folder = args.output
     corpus = Corpus.of(embedded_text(), "Python's language reference")
     cell = Vanilla(len(corpus.vocabulary), HIDDEN, np.random.default_rng(0))
-    train(cell, corpus)
+    train(cell, corpus, 100 if args.quick else 4000 if args.long else 400)
     held_out = corpus.held_out[:5000]
     print(f"bits per character on {len(held_out):,} held-out characters:")
     for order in (0, 1):
@@ -92,12 +89,12 @@ def main(folder: Path) -> None:
         loss, net = window_loss(cell, text[:-1, None], text[1:, None], np.zeros((1, HIDDEN), np.float32))
         print(diagnose.ledger(loss, cell.W))
         norms = [float(np.linalg.norm(net.state(t).grad)) for t in range(len(text) - 1)]
-        viz.draw(tape, folder / "folded.svg", view="folded")
-        viz.draw(tape, folder / "unfolded.svg", view="unfolded")
-        viz.gradient_norms(norms, folder / "gradient_norms.svg")
-    for name in ("folded.svg", "unfolded.svg", "gradient_norms.svg"):
+        viz.draw(tape, folder / "vanilla_rnn_folded.svg", view="folded")
+        viz.draw(tape, folder / "vanilla_rnn_unfolded.svg", view="unfolded")
+        viz.gradient_norms(norms, folder / "vanilla_rnn_gradient_norms.svg")
+    for name in ("vanilla_rnn_folded.svg", "vanilla_rnn_unfolded.svg", "vanilla_rnn_gradient_norms.svg"):
         print(folder / name)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "vanilla_rnn"))
+    main()

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.nonfinite import find_nonfinite
 from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.ops import OPS
@@ -73,7 +74,7 @@ def _gradient(diagram: Diagram, tape: Tape, of: Any) -> Legend:
 
 def _share(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     parameter = _parameter(diagram, tape, of)
-    name = parameter.name or "parameter"
+    name = name_of(tape, parameter)
     terms = tape.executor.terms(parameter)
     sizes = {node: float(np.linalg.norm(np.asarray(term, np.float64))) for node, _, term in terms}
     total = sum(sizes.values())
@@ -312,7 +313,7 @@ def _parameter(diagram: Diagram, tape: Tape, of: Any) -> Any:
         names = [name for e in diagram.links if e.recurrent for name in e.label]
         of = max(names, key=names.count) if names else None
     for parameter in tape.parameters:
-        if parameter is of or (isinstance(of, str) and parameter.name == of):
+        if parameter is of or (isinstance(of, str) and of in (parameter.name, name_of(tape, parameter))):
             return parameter
-    known = ", ".join(p.name for p in tape.parameters if p.name)
+    known = ", ".join(name_of(tape, p) for p in tape.parameters)
     raise TinyseqError(f"overlay='share' needs a parameter of this tape: of=W or of='W'; its parameters are {known}")

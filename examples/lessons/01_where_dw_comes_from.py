@@ -1,6 +1,6 @@
-"""Lesson 1: Where does dL/dW come from? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 1: Where does dL/dW come from? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(1)("tinyseq-lessons"))
+    answer(1, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 2: Why += ? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 2: Why += ? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(2)("tinyseq-lessons"))
+    answer(2, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 3: What does one backward step do? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 3: What does one backward step do? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(3)("tinyseq-lessons"))
+    answer(3, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 4: Why did the gradient vanish? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 4: Why did the gradient vanish? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(4)("tinyseq-lessons"))
+    answer(4, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 5: W is shared, so what vanishes? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 5: W is shared, so what vanishes? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(5)("tinyseq-lessons"))
+    answer(5, __doc__)

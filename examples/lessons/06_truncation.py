@@ -1,6 +1,6 @@
-"""Lesson 6: What does truncation cut? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 6: What does truncation cut? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(6)("tinyseq-lessons"))
+    answer(6, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 7: What does detach do? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 7: What does detach do? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(7)("tinyseq-lessons"))
+    answer(7, __doc__)

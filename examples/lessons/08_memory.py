@@ -1,6 +1,6 @@
-"""Lesson 8: What is stored? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 8: What is stored? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(8)("tinyseq-lessons"))
+    answer(8, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 9: Backward a second time? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 9: Backward a second time? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(9)("tinyseq-lessons"))
+    answer(9, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 10: Teacher forcing or free running? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 10: Teacher forcing or free running? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(10)("tinyseq-lessons"))
+    answer(10, __doc__)

@@ -1,6 +1,6 @@
-"""Lesson 11: Why gates? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 11: Why gates? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(11)("tinyseq-lessons"))
+    answer(11, __doc__)

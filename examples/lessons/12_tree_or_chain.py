@@ -1,6 +1,6 @@
-"""Lesson 12: Tree or chain? The run is in viz/lessons; pictures go to tinyseq-lessons."""
+"""Lesson 12: Tree or chain? A short run on a real tape answers; its code is in viz/lessons."""
 
-from tinyseq.viz.lessons import lesson
+from answer import answer
 
 if __name__ == "__main__":
-    print(lesson(12)("tinyseq-lessons"))
+    answer(12, __doc__)

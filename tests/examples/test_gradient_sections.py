@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def run(name: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "--quick", "-o", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in re.sub("Fontconfig warning", "", done.stderr)
-    return done.stdout
+from tests.examples.running import run_short
 
 
 def test_vanishing_and_exploding(tmp_path: Path) -> None:
-    out = run("section_10_07.py", tmp_path)
+    out = run_short("section_10_07.py", tmp_path)
     rows = re.findall(r"ρ = (\S+) +(\S+) +(\S+)$", out, re.MULTILINE)
     assert len(rows) == 5
     for rho, measured, expected in rows:
@@ -41,7 +27,7 @@ def test_vanishing_and_exploding(tmp_path: Path) -> None:
 
 
 def test_temporal_order_and_the_cliff(tmp_path: Path) -> None:
-    out = run("section_10_11.py", tmp_path)
+    out = run_short("section_10_11.py", tmp_path)
     ways = re.findall(r"T = 10 +(\S.*?) +\d of 1   \(([\d.]+)% (\d+)\)", out)
     assert [way for way, _, _ in ways] == ["SGD", "clip element", "clip norm", "clip norm + Ω"]
     assert all(int(done) == 40 for _, _, done in ways)

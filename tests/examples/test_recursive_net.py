@@ -11,7 +11,8 @@ SCRIPT = Path(__file__).parents[2] / "examples" / "recursive_net.py"
 
 
 @pytest.fixture
-def script():
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
     spec = importlib.util.spec_from_file_location("recursive_net", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def run(script: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / script), "--short", "-o", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for picture in re.findall(r"\S+\.svg", done.stdout.splitlines()[-1]):
-        text = Path(picture).read_text()
-        assert "<svg" in text and len(text) > 2000
-    return done.stdout
+from tests.examples.running import run_short
 
 
 def test_section_10_09(tmp_path: Path) -> None:
-    out = run("section_10_09.py", tmp_path)
+    out = run_short("section_10_09.py", tmp_path, "--short")
     errors = {n.strip(): float(e) for n, e in re.findall(r"^  (.+?) +\d+ weights +([\d.]+)", out, re.M)}
     assert len(errors) == 7
     assert errors["leaky, τ = 1 … 100"] < errors["RNN"] and errors["clockwork"] < errors["RNN"]
@@ -33,14 +17,14 @@ def test_section_10_09(tmp_path: Path) -> None:
 
 
 def test_section_10_10(tmp_path: Path) -> None:
-    out = run("section_10_10.py", tmp_path)
+    out = run_short("section_10_10.py", tmp_path, "--short")
     left = {n.strip(): float(v) for n, v in re.findall(r"^  (.+?) +[\d.]+ +(\S+) before training", out, re.M)}
     assert left["RNN"] < 1e-6 < 0.1 < left["LSTM, chrono"] < 1
     assert "always 1          0.1667" in out and (tmp_path / "section_10_10.svg").exists()
 
 
 def test_long_term_dependencies(tmp_path: Path) -> None:
-    out = run("long_term_dependencies.py", tmp_path)
+    out = run_short("long_term_dependencies.py", tmp_path, "--short")
     rows = {
         n.strip(): (float(a), float(b))
         for n, a, b in re.findall(r"^  (.{13}).{28} +([\d.]+) \(\d/1\) +([\d.]+)", out, re.M)

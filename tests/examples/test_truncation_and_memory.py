@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.examples.running import run_short
 
 
 @pytest.mark.parametrize(
@@ -17,8 +15,6 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
     [("truncated_bptt", r"5,050(.|\n)* 955 (.|\n)* 550 "), ("section_10_12", r"memory +\d+\.\d%")],
 )
 def test_short_form(name: str, wanted: str, tmp_path: Path) -> None:
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), "--quick", "-o", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.search(wanted, done.stdout), done.stdout
+    out = run_short(f"{name}.py", tmp_path)
+    assert re.search(wanted, out), out
     assert "<svg" in (tmp_path / f"{name}.svg").read_text(encoding="utf-8")

@@ -186,6 +186,7 @@ def test_there_is_a_script_for_each(number, tmp_path, monkeypatch, capsys):
     if number in (2, 9):  # the runs themselves are tested above
         monkeypatch.setattr(sys, "argv", [str(script)])
         monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(str(EXAMPLES))
         runpy.run_path(str(script), run_name="__main__")
         assert LESSONS[number](tmp_path).sentences[0] in capsys.readouterr().out
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.pullback import Cut, reference, through
 from tinyseq.tape import Tape
 
@@ -80,7 +81,7 @@ def _parameters(tape: Tape, index: int) -> list[str]:
         if node.op in ("index", "window", "take", "gather") or len(seen) > MADE_OF:
             return []
         if node.op == "parameter":
-            names.append(node.name or "W")
+            names.append(node.name or name_of(tape, tape.parameters[node.arg]))
         seen.add(node.index)
         stack.extend(j for j in node.inputs if j not in seen)
     return names

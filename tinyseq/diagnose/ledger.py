@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.table import as_html, as_text, elided
 from tinyseq.errors import GradientError
 from tinyseq.habits import advised
@@ -94,7 +95,7 @@ def ledger(loss: Tensor, W: Parameter) -> Ledger:
     deltas, sizes, cosines, sums = np.array(columns, np.float64).reshape(-1, 4).T
     gap = float(np.linalg.norm(running - total))
     steps = np.array([step for step, _, _ in terms], np.int64)
-    return Ledger(W.name or "W", steps, deltas, sizes, cosines, sums, norm, gap / norm if norm else gap)
+    return Ledger(name_of(loss.tape, W), steps, deltas, sizes, cosines, sums, norm, gap / norm if norm else gap)
 
 
 def _terms(loss: Tensor, W: Parameter) -> tuple[list[tuple[int, float, np.ndarray]], np.ndarray]:

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 
+from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
 from tinyseq.folding import flatten
 from tinyseq.habits import advised
@@ -154,4 +155,5 @@ def truncation(losses: Callable[[Truncation | None], tuple[Tensor, Unfolded]], W
             lost = float(np.linalg.norm(full - g)) / norm if norm else 0.0
             cosine = float(np.vdot(full, g)) / (norm * size) if norm * size else 0.0
             cuts.append(Cut(name, reaches(net, W), loss.item(), g, lost, cosine, len(tape), kept_bytes(loss)))
-    return Truncations(W.name or "W", tuple(cuts))
+    name = name_of(tape, W) if tape.node_of(W) is not None else W.name or "W"
+    return Truncations(name, tuple(cuts))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
 from tinyseq.ops import OPS
 from tinyseq.tape import Tape
@@ -229,7 +230,7 @@ class Run:
         rows = ledger["rows"]
         columns = list(zip(*rows, strict=True)) if rows else [()] * 7
         uses = [u for row in rows for u in row[6]]
-        name = self.tape.parameters[ledger["parameter"]].name or f"θ_{ledger['parameter'] + 1}"
+        name = name_of(self.tape, self.tape.parameters[ledger["parameter"]])
         return {
             **{key: value for key, value in ledger.items() if key != "rows"},
             "name": labels.clean(name), "runs": labels.name(name), "rows": [self.row_text(step) for step in columns[0]],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyseq.diagnose.names import name_of
 from tinyseq.viz import labels
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _number(x: float) -> str:
 
 
 def _table(run: Run, ledger: dict[str, Any]) -> str:
-    name = _name(run.tape.parameters[ledger["parameter"]].name or f"θ_{ledger['parameter'] + 1}")
+    name = _name(name_of(run.tape, run.tape.parameters[ledger["parameter"]]))
     rows = ledger["rows"]
     body = []
     for n, (step, _, delta, term, cosine, running, _) in enumerate(rows):
