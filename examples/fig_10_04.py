@@ -38,7 +38,7 @@ def main() -> None:
         print(f"under teacher forcing there is no way from h(t−1) to h(t): {path_length(h[0], h[1])}")
     viz.draw(tape, args.output / "fig_10_04.svg")
     viz.draw(net, args.output / "fig_10_04_folded.svg", view="folded")
-    print(f"{args.output / 'fig_10_04.svg'} ({clock})")
+    print(f"{args.output / 'fig_10_04.svg'}, {args.output / 'fig_10_04_folded.svg'} ({clock})")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def main() -> None:
         with ts.Tape() as tape:
             nn.ManyToMany(make(4, rng), 3, rng=rng).encode(np.zeros((4, 1), int))
         viz.draw(tape, args.output / f"fig_10_13{letter}.svg")
-    print(f"{args.output / 'fig_10_13a.svg'} and b, c ({clock})")
+    print(", ".join(str(args.output / f"fig_10_13{letter}.svg") for letter in "abc") + f" ({clock})")
 
 
 if __name__ == "__main__":
