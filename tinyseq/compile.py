@@ -51,7 +51,7 @@ class _Version:
         self._programs: dict[bool, Program | str] = {}
 
     def _enter(self, argument: Any) -> Any:
-        if isinstance(argument, np.ndarray):
+        if isinstance(argument, (np.ndarray, np.floating)):
             made = tensor(argument)
             self.slots.append(made.index)
             return made
@@ -162,7 +162,7 @@ class CompiledFunction:
             if backward:
                 version.publish(program)
             values = [program.value(i) for i in version.nodes]
-            return rebuild(version.result, [v.copy() if v.ndim else v[()] for v in values])
+            return rebuild(version.result, [v.copy() if v.ndim or v.dtype.kind == "i" else v[()] for v in values])
 
     def _plain(self, version: _Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
         """Without a plan: the reference executor on the recorded tape."""
@@ -171,12 +171,12 @@ class CompiledFunction:
         if backward:
             executor.backward(version.nodes[0])
         values = [executor.value(i) for i in version.nodes]
-        return rebuild(version.result, [v if v.ndim else v[()] for v in values])
+        return rebuild(version.result, [v if v.ndim or v.dtype.kind == "i" else v[()] for v in values])
 
 
 def _arrays(argument: Any) -> Any:
-    if isinstance(argument, np.ndarray):
-        yield argument
+    if isinstance(argument, (np.ndarray, np.floating)):
+        yield np.asarray(argument)  # a result without axes is a number of NumPy's, and may be the next call's state
     elif isinstance(argument, (tuple, list)):
         for a in argument:
             yield from _arrays(a)
@@ -187,7 +187,7 @@ def _arrays(argument: Any) -> Any:
 
 def signature(argument: Any) -> Any:
     """What a recording depends on: shapes and dtypes of arrays, the value or identity of anything else."""
-    if isinstance(argument, np.ndarray):
+    if isinstance(argument, (np.ndarray, np.floating)):
         return argument.shape, argument.dtype
     if isinstance(argument, Tensor):
         raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")

@@ -254,7 +254,7 @@ def as_tensor(x: Any) -> Tensor:
             form = tape.form(x.shape, _CODE[x.dtype])
             leaf = tape.leaves[x] = Leaf(tape.parameter(x), form)
         return handle(tape, leaf.index, leaf.form)
-    if isinstance(x, np.ndarray):
+    if isinstance(x, (np.ndarray, np.generic)):
         return tensor(x)
     raise TinyseqError(
         f"expected a tensor, parameter or array, got {type(x).__name__}; write ts.tensor(x, dtype='float32')"
