@@ -55,4 +55,41 @@ FOUND: dict[str, Program] = {
         {"x0s": Array(tuple((1 + t % 3, 2) for t in range(8)), True)},
         {"C0": Array(((3,),), below=3)},
     ),
+    # NaN times a gradient of 0, where one product runs for all steps.
+    "NaN in a step that nobody reads, of a product for all steps": Program(
+        """def program(x0):
+    def step(a, state):
+        v = ts.expand(ts.linear(a, W0), (2, 3))
+        return v, v
+    u = ts.unfold(step, ts.Chain(3), (x0,), ts.zeros((2, 3), DTYPE))
+    loss = ts.sum(ts.tanh(ts.linear(u.final, W1)))
+    return loss
+""",
+        {"W0": (1, 3), "W1": (3, 3)},
+        {"x0": Array(((3, 2, 3),), blank="nan first")},
+    ),
+    # The plan was right, and the verifier refused it: it took the table for as long as all members together.
+    "rows taken from one member of many": Program(
+        """def program(x0):
+    h = ts.zeros((4, 3), DTYPE)
+    for t in range(4):
+        h = ts.tanh(h @ W0 + ts.take(x0[t], C0))
+    return ts.sum(h * ts.take(x0[1], C0))
+""",
+        {"W0": (3, 3)},
+        {"x0": Array(((4, 2, 3),))},
+        {"C0": Array(((4,),), below=2)},
+    ),
+    "a state summed by a step whose batch is another": Program(
+        """def program(x0):
+    def step(a, state):
+        h, s = state
+        v = ts.expand(ts.linear(s, W0), (2, 1))
+        return (v, ts.expand(ts.sum(h, 0, False), (2,))), v
+    u = ts.unfold(step, ts.Chain(3), (x0,), (ts.zeros((2, 1), DTYPE), ts.zeros((2,), DTYPE)))
+    return ts.sum(ts.tanh(u.final[1]))
+""",
+        {"W0": (1, 2)},
+        {"x0": Array(((3, 2, 3),))},
+    ),
 }

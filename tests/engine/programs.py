@@ -21,7 +21,7 @@ class Array:
     """Numbers to draw: one array, or with ``many`` a list of them, one for each shape.
 
     below   integers from 0 to below − 1; 0 for normal floating-point numbers
-    blank   "nan last", "nan some", "inf some": what is not a number, and where
+    blank   "nan first", "nan last", "nan some", "inf some": what is not a number, and where
     """
 
     shapes: tuple[Shape, ...]
@@ -48,8 +48,8 @@ class Array:
             return a
         what, where = self.blank.split()
         value = np.nan if what == "nan" else np.inf
-        if where == "last" and a.ndim:
-            a[-1] = value
+        if where in ("first", "last") and a.ndim:
+            a[0 if where == "first" else -1] = value
         else:
             a.reshape(-1)[rng.integers(a.size)] = value
         return a

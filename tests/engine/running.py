@@ -114,9 +114,10 @@ def outcome(
     dtype: Any = np.float64,
     public: bool = False,
     twice: bool = True,
+    verify: bool = True,
 ) -> Outcome:
-    """Run a program by plan in so many threads, the last one first; ``twice``: verified, in turn too, and with other
-    numbers; ``public``: also as a user would, by ``ts.compile``."""
+    """Run a program by plan in so many threads, the last one first; ``twice``: in turn too, and with other numbers;
+    ``public``: also as a user would, by ``ts.compile``; ``verify``: by the verifier before all else."""
     with np.errstate(all="ignore"):
         try:
             run = Run(program, dtype)
@@ -129,7 +130,7 @@ def outcome(
             plan = plan_tape(run.tape, run.nodes, run.loss)
         except Unplannable as reason:
             return Outcome("no plan", str(reason))
-        if twice:
+        if verify:
             try:
                 verify_plan(plan)
             except TinyseqError as error:

@@ -50,7 +50,7 @@ def ways(seed: int, threads: tuple[int, ...]) -> dict[str, Any]:
     single = seed % 64 == 15
     return {
         "threads": (threads[seed % len(threads)],), "dtype": np.float32 if single else np.float64,
-        "public": seed % 16 == 3, "twice": seed % 4 == 1,
+        "public": seed % 16 == 3, "twice": seed % 4 == 1, "verify": seed % 16 == 5,
     }  # fmt: skip
 
 

@@ -118,7 +118,7 @@ class Writer:
         if not self.blanks or self.pick(2) == 0:
             return ""
         self.note("NaN or inf inputs")
-        return str(self.of(["nan last", "nan some", "inf some"]))
+        return str(self.of(["nan last", "nan some", "inf some", "nan first"]))
 
     def constant(self, shape: Sequence[int], below: int = 0) -> str:
         """An array of NumPy that the program reads from outside."""

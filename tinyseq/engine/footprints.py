@@ -243,8 +243,9 @@ def _take_vjp(kernel: Kernel, d: list[int], known: Known) -> Footprint:
 
 
 def _rows_of_table(where: Elements, columns: int, table: int, listed: int, known: Known) -> Elements:
-    if known.integers is None:
-        return grid((max(known.room(table) // max(columns, 1), 1), columns), (columns, 1))
+    if known.integers is None:  # any row, if one is asked for
+        rows = max(known.room(table) // max(columns, 1), 1) if where.size else 0
+        return grid((rows, columns), (columns, 1))
     return known.integers(listed, where)[:, None] * columns + np.arange(columns)
 
 
@@ -262,7 +263,7 @@ def _take_columns_vjp(kernel: Kernel, d: list[int], known: Known) -> Footprint:
 
 def _columns_of_table(where: Elements, d: list[int], known: Known) -> Elements:
     if known.integers is None:
-        return grid((d[5], d[6]), (d[6], 1))
+        return grid((d[5] if where.size else 0, d[6]), (d[6], 1))
     return known.integers(2, where)[:, None] + np.arange(d[5]) * d[6]
 
 
