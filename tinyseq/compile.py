@@ -51,7 +51,7 @@ class _Version:
         self._programs: dict[bool, Program | str] = {}
 
     def _enter(self, argument: Any) -> Any:
-        if isinstance(argument, (np.ndarray, np.floating)):
+        if isinstance(argument, np.ndarray):
             made = tensor(argument)
             self.slots.append(made.index)
             return made
@@ -161,8 +161,8 @@ class CompiledFunction:
             program.run()
             if backward:
                 version.publish(program)
-            values = [program.value(i) for i in version.nodes]
-            return rebuild(version.result, [v.copy() if v.ndim or v.dtype.kind == "i" else v[()] for v in values])
+            values = [program.value(i).copy() for i in version.nodes]
+            return rebuild(version.result, _handed_back(values, leaves, version.slots))
 
     def _plain(self, version: _Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
         """Without a plan: the reference executor on the recorded tape."""
@@ -171,12 +171,20 @@ class CompiledFunction:
         if backward:
             executor.backward(version.nodes[0])
         values = [executor.value(i) for i in version.nodes]
-        return rebuild(version.result, [v if v.ndim or v.dtype.kind == "i" else v[()] for v in values])
+        return rebuild(version.result, _handed_back(values, leaves, version.slots))
+
+
+def _handed_back(values: list[np.ndarray], leaves: dict[int, np.ndarray], slots: list[int]) -> list[Any]:
+    """Results as the caller gets them: the first, a loss, as a number of NumPy's, unless an argument has no axes either
+    and so may be a state; all others as arrays, which the next call takes."""
+    if values[0].ndim or not all(leaves[slot].ndim for slot in slots):
+        return list(values)
+    return [values[0][()], *values[1:]]
 
 
 def _arrays(argument: Any) -> Any:
-    if isinstance(argument, (np.ndarray, np.floating)):
-        yield np.asarray(argument)  # a result without axes is a number of NumPy's, and may be the next call's state
+    if isinstance(argument, np.ndarray):
+        yield argument
     elif isinstance(argument, (tuple, list)):
         for a in argument:
             yield from _arrays(a)
@@ -187,7 +195,7 @@ def _arrays(argument: Any) -> Any:
 
 def signature(argument: Any) -> Any:
     """What a recording depends on: shapes and dtypes of arrays, the value or identity of anything else."""
-    if isinstance(argument, (np.ndarray, np.floating)):
+    if isinstance(argument, np.ndarray):
         return argument.shape, argument.dtype
     if isinstance(argument, Tensor):
         raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")
