@@ -99,9 +99,16 @@ class Tensor(Operators):
 
     @property
     def grad(self) -> np.ndarray | None:
-        """∂L/∂this after a backward pass, read-only; None before, and where the loss does not depend on this."""
+        """∂L/∂this after a backward pass, read-only; None before, and where the loss does not depend on this.
+
+        A part or an arrangement of what the loss depends on has the gradient of its numbers, on the way to the loss or
+        not: ``unfolded.outputs[2].grad`` is that of the outputs at step 2.
+        """
         self._settled()
-        grad = self.tape.executor.grad(self.index)
+        executor = self.tape.executor
+        grad = executor.grad(self.index)
+        if grad is None:
+            grad = executor.arranged(self.index)
         return None if grad is None else _read_only(grad)
 
     def _settled(self) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tinyseq.tape import Tape
 
 
+ARRANGES = {"index", "window", "slice", "reshape", "transpose", "stack", "concatenate", "take"}  # no arithmetic
+
+
 class Reference:
     """Runs a tape node by node and keeps every value and gradient to look at."""
 
@@ -187,6 +190,34 @@ class Reference:
     def grad(self, index: int) -> np.ndarray | None:
         """Gradient of a node after ``backward``."""
         return self.grads.get(index)
+
+    def arranged(self, index: int) -> np.ndarray | None:
+        """Gradient by a node that is not on the way to the loss but only arranges numbers of nodes that are, such as
+        one step of stacked outputs: the gradients of these numbers, arranged alike; None where there are none."""
+        wanted, stack = set(), [index]
+        while stack:
+            i = stack.pop()
+            if i not in wanted and i not in self.grads and self.tape.kind_of(i).op in ARRANGES:
+                wanted.add(i)
+                stack.extend(self.tape.inputs(i))
+        found: dict[int, np.ndarray] = {}
+        for i in sorted(wanted):
+            place, inputs = self.place(i), self.tape.inputs(i)
+            given = [found.get(j, self.grads.get(j)) for j in inputs]
+            if place.dtype == np.int64 or all(g is None for g in given):
+                continue
+            roles: dict[str, np.ndarray] = {"y": np.empty(place.site.shape, place.dtype), "attr": place.floats}
+            for k, (j, g) in enumerate(zip(inputs, given, strict=True)):
+                if place.integer[k]:
+                    self.forward(j)
+                roles[f"x{k}"] = self.values[j] if place.integer[k] else g if g is not None else self._zeros(j)
+            for call in place.forward:
+                call.kernel(call.d, *[roles[role].reshape(-1) for role in call.operands])
+            found[i] = roles["y"]
+        return found.get(index)
+
+    def _zeros(self, index: int) -> np.ndarray:
+        return np.zeros(self.tape.shape(index), DTYPES[self.tape.kind_of(index).dtype])
 
     def terms(self, parameter: Any) -> list[tuple[int, int, np.ndarray]]:
         """(node, step, term) for each use of a parameter: the summands of its gradient, last use first."""
