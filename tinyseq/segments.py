@@ -75,9 +75,8 @@ class Segmented:
         sums: dict[Any, Any] = {}
         for i in range(len(parts) - 1, -1, -1):
             given = _cut(sequences, parts[i])
-            if seeds is None:
-                shape_of = states[-1] if len(parts) > 1 else self._plain(*given, states[i])[1]
-                seeds = tuple(np.zeros_like(leaf) for leaf in leaves(shape_of))
+            if seeds is None:  # of what nobody reads after the last step
+                seeds = (None,) * len(leaves(states[-1] if len(parts) > 1 else self._plain(*given, states[i])[1]))
             known: list[Parameter] = []
             if i == 0:
                 run, arguments_ = self._first, (*given, states[0], seeds)
@@ -93,7 +92,7 @@ class Segmented:
                 if p.grad is not None and not any(p is q for q in known):
                     held = sums.setdefault(id(p), (p, np.zeros(p.shape, np.float64)))
                     held[1][...] += p.grad
-            seeds = tuple(np.zeros(q.shape, q.dtype) if q.grad is None else q.grad.copy() for q in known)
+            seeds = tuple(None if q.grad is None else q.grad.copy() for q in known)
         for p, grad in sums.values():
             p.grad = grad.astype(p.dtype)
         assert final is not None
@@ -120,12 +119,13 @@ class Segmented:
         return result
 
     def _seeded(self, *arguments: Any) -> Any:
-        """L + Σ ⟨λ, s⟩, L, s."""
+        """L + Σ ⟨λ, s⟩, L, s; without the states that no gradient comes back to, which may hold NaN."""
         *given, seeds = arguments
         loss, state = self._checked(*given)
         total = loss
         for leaf, seed in zip(flatten(state), seeds, strict=True):
-            total = total + total_of(leaf * seed)
+            if seed is not None:
+                total = total + total_of(leaf * seed)
         return total, loss, state
 
     def _begin(self, arguments: tuple) -> tuple[list[Any], Any, list[slice]]:
