@@ -71,6 +71,21 @@ class Unfolded:
         forwards = self.chain.reversed()
         return self.chain.unpack_rows()[np.argsort(forwards.unpack_rows())]
 
+    def __repr__(self) -> str:
+        cell = self.tape.node(int(self._states[0][-1])).cell if self._states else ""
+        shapes = {
+            "outputs": rebuild(self.folded.output_tree, [self._shape(nodes) for nodes in self._outputs]),
+            "states": rebuild(self.folded.state_tree, [self._shape(nodes) for nodes in self._states]),
+        }
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape is not None and shape != ())
+        return f"Unfolded({cell or 'a step'} over {self.chain!r}: {told})"
+
+    def _shape(self, nodes: np.ndarray) -> tuple[int, ...]:
+        """The shape over all time steps; asking for the tensor would record it."""
+        once = self.tape.shape(int(nodes[0]))
+        lengths = self.chain.lengths
+        return (self.chain.T, *once) if lengths is None else (int(lengths.sum()), *once[1:])
+
     def __iter__(self) -> Any:
         raise TinyseqError("an unfolded net is not a pair: write unfolded.outputs and unfolded.final")
 

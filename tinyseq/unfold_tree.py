@@ -35,6 +35,12 @@ class UnfoldedTree:
         self._nodes = nodes
         self._made: dict[str, Any] = {}
 
+    def __repr__(self) -> str:
+        rows = (len(self.forest),) if self.shared else ()
+        shapes = [(*rows, *self.tape.shape(int(nodes[0]))) for nodes in self._nodes]
+        whole = [shape if self.shared else (len(self.forest), *shape[1:]) for shape in shapes]
+        return f"UnfoldedTree({self.forest!r}: states {rebuild(self.folded[0].state_tree, whole)})"
+
     def _together(self, key: str, positions: Any) -> Any:
         """The states at several positions, joined by one node for each tensor of the state."""
         if key not in self._made:

@@ -64,8 +64,15 @@ def indices(i: Any, what: str = "indices") -> Tensor:
     if isinstance(i, (list, tuple, int)):
         i = np.asarray(i)
     if isinstance(i, np.ndarray) and i.dtype.kind not in "iub":
-        raise DtypeError(f"{what} must be integers, got {i.dtype}; write array.astype('int64')")
+        hint = "these are one-hot rows: write array.argmax(-1)" if one_hot_rows(i) else "write array.astype('int64')"
+        raise DtypeError(f"{what} must be integers, got {i.dtype}; {hint}")
     return as_tensor(i)
+
+
+def one_hot_rows(array: np.ndarray) -> bool:
+    """Whether every row holds a single 1 and otherwise 0."""
+    wide = array.ndim > 1 and array.shape[-1] > 1 and array.size
+    return bool(wide) and bool(((array == 0) | (array == 1)).all() and (array.sum(axis=-1) == 1).all())
 
 
 @strict

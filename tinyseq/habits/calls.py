@@ -117,14 +117,28 @@ def retold(error: BaseException) -> CallError | None:
     """An error of Python's about the arguments of a function of tinyseq's in words that say what to type; else None."""
     if isinstance(error, TinyseqError) or not isinstance(error, UNTOLD):
         return None
+    complaint = _complaint(error) if type(error) is TypeError else None
+    if complaint:
+        return complaint
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = len(frames)
     while ours and _library(frames[ours - 1]):
         ours -= 1
-    if ours < len(frames):
-        thing = _named(frames[ours].f_code.co_qualname)
-        return _unusable(thing, error) if thing else None
-    return _complaint(error) if type(error) is TypeError else None
+    if ours == len(frames):
+        return None
+    name = frames[ours].f_code.co_qualname
+    if any(part.startswith("_") for part in name.split(".")):  # ours calls what the user gave it
+        return CallError(f"a function was given that cannot be called so: {error}")
+    thing = _named(name)
+    return _unusable(thing, error) if thing else None
+
+
+def users_level() -> int:
+    """``stacklevel`` of a warning that belongs to the user's line; for the caller of this function."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _library(frame):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _complaint(error: TypeError) -> CallError | None:

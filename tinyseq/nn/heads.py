@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import ShapeError
+from tinyseq.functions.integers import one_hot_rows
+from tinyseq.habits import users_level
 from tinyseq.nn.module import Module, generator, positive, uniform
 from tinyseq.nn.sequences import Encoded, Step, Steps, checked_encoder, like, mean_over_batch, total_over_time
 from tinyseq.tape import INT64
@@ -16,7 +19,10 @@ from tinyseq.unfold import unfold
 
 
 class Head(Module):
-    """o = c + V h. Targets decide the loss: class numbers give −log softmax(o)_y, floats give ‖o − y‖²."""
+    """o = c + V h. Targets decide the loss: class numbers give −log softmax(o)_y, floats give ‖o − y‖².
+
+    One-hot rows of floats train ‖o − y‖² too, with a warning: for cross-entropy give their class numbers.
+    """
 
     def __init__(self, encoder: Any, output_size: int, *, rng: np.random.Generator) -> None:
         positive(output_size=output_size)
@@ -42,7 +48,19 @@ class Head(Module):
                 f"real-valued targets have one number for each of the {self.output_size} outputs, got y {y.shape}; "
                 "class numbers are integers, write y.astype('int64')"
             )
+        else:
+            self._one_hot(y)
         return y
+
+    def _one_hot(self, y: Tensor) -> None:
+        """Say so where targets look like classes and train as reals."""
+        value = getattr(y.tape.executor, "values", {}).get(y.index)
+        if isinstance(value, np.ndarray) and one_hot_rows(value):
+            warnings.warn(
+                "the targets y are one-hot rows of floats, and floats train the squared error ‖o − y‖². For "
+                "cross-entropy give class numbers: y.argmax(-1)",
+                stacklevel=users_level(),
+            )
 
     def losses_of(self, o: Tensor, y: Tensor) -> Tensor:
         """The loss of each row."""

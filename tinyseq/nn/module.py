@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyseq.errors import CallError, DtypeError, TinyseqError
 from tinyseq.habits import advised, at_the_call, give_habits, shown
+from tinyseq.nn.summary import summary, title
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, as_tensor
 
@@ -42,6 +43,12 @@ class Module:
 
     def __call__(self, *given: Any, **options: Any) -> Any:
         raise CallError(f"{shown(type(self))} is not called: {_runs(self)}")
+
+    def __repr__(self) -> str:
+        return title(self)
+
+    def __str__(self) -> str:
+        return summary(self)
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
         """(dotted name, parameter), each parameter once."""

@@ -6,9 +6,9 @@ last step: the cells of ``tinyseq.nn`` are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 from math import cos, log, pi
 from time import perf_counter
 from typing import Any
@@ -41,7 +41,7 @@ class History:
 @advised
 def fit(
     model: Any,
-    windows: Windows,
+    windows: Windows | Iterable[Any],
     optimiser: Optimiser,
     steps: int,
     *,
@@ -61,7 +61,8 @@ def fit(
     The optimiser keeps the place in the text (``optimiser.place``) and its ``state_dict`` has it. Called again with it,
     or with one that loaded its state, over the same windows, the training goes on there: text, carried state and
     schedule, so that 10 and then 10 steps more are 20. Over other windows, and with a new optimiser, it starts anew;
-    windows given as any iterable of (x, y, fresh) are read from their beginning.
+    windows given as any iterable of (x, y, fresh) are read from their beginning, a list again and again. In pairs
+    (x, y) each starts anew.
 
     Raises Diverged, a GradientError, when the loss or the gradient is not finite, naming the node where that begins;
     the parameters are then the last good ones, those of the last step whose loss was finite.
@@ -69,7 +70,9 @@ def fit(
     if not isinstance(steps, (int, np.integer)) or steps < 1:
         raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
     history, place = History(), _start(optimiser, windows)
-    update = TrainingStep(window_loss(model), optimiser, clip=clip, clip_element=clip_element, planned=int(steps))
+    update = TrainingStep(
+        window_loss(_trained(model)), optimiser, clip=clip, clip_element=clip_element, planned=int(steps)
+    )
     started, state = perf_counter(), place.state
     with Progress(int(steps), shown=progress) as bar, Interrupts() as ctrl_c:
         try:
@@ -100,7 +103,30 @@ def _start(optimiser: Optimiser, windows: Any) -> Place:
 
 def _from(windows: Any, place: Place) -> Iterator[tuple[Any, Any, bool]]:
     """The windows from a place on; those of any other iterable from its beginning."""
-    return (windows[k] for k in count(place.done)) if isinstance(windows, Windows) else iter(windows)
+    if isinstance(windows, Windows):
+        return (windows[k] for k in count(place.done))
+    return map(_window, cycle(windows) if isinstance(windows, (list, tuple)) else windows)
+
+
+def _window(given: Any) -> tuple[Any, Any, bool]:
+    """(x, y, fresh) of a window; a pair starts anew."""
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise DataError(
+            f"windows are (x, y), or (x, y, fresh) where the state may be carried on; got {type(given).__name__}: "
+            "write train.fit(model, [(x, y)], optimiser, steps)"
+        )
+    x, y, fresh = given if len(given) == 3 else (*given, True)
+    return np.asarray(x), y, fresh
+
+
+def _trained(model: Any) -> Any:
+    """A model that ``fit`` can train."""
+    if callable(getattr(model, "losses", None)):
+        return model
+    raise TinyseqError(
+        f"fit trains models with losses(x, y, state), such as nn.LSTM, whose state is carried from window to window; "
+        f"for {type(model).__name__} write update = train.TrainingStep(model.loss, optimiser), then update(x, y)"
+    )
 
 
 def window_loss(model: Any) -> CompiledFunction:

@@ -76,6 +76,16 @@ class Optimiser:
             for array, value in zip(group, slots[slot], strict=True):
                 array[...] = value
 
+    def __repr__(self) -> str:
+        settings = {k: v for k, v in vars(self).items() if isinstance(v, float) and not k.startswith("_")}
+        names = ", ".join(p.name or "?" for p in self.parameters)
+        told = names if len(names) <= 80 else f"{names[:80].rpartition(', ')[0]}, …"
+        size = sum(p.value.size for p in self.parameters)
+        return (
+            f"{type(self).__name__}({', '.join(f'{k}={v:g}' for k, v in settings.items())}) of "
+            f"{len(self.parameters)} parameters ({told}), {size:,} numbers; {self.steps} steps done"
+        )
+
     def step(self) -> None:
         """Update all parameters from their gradients. Raises GradientError where there are none at all."""
         if all(p.grad is None for p in self.parameters):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from math import isfinite
 from typing import Any
 
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.diagnose.nonfinite import NonFinite, find_nonfinite
-from tinyseq.errors import GradientError
-from tinyseq.habits import advised
+from tinyseq.errors import CallError, GradientError
+from tinyseq.habits import advised, wrong_call
 from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
+from tinyseq.train.data import unfit
 from tinyseq.train.optimisers import Optimiser, positive_number
 
 
@@ -30,6 +32,9 @@ class Diverged(GradientError):
 @advised
 class TrainingStep:
     """``step(x, y)``: loss and gradients of a function, clipping, and an optimiser's update; returns the results.
+
+    Arguments are given by place, or by name as the loss takes them.
+
 
     loss            a function of arrays whose first result is the loss, compiled or not
     clip            largest norm of the gradient (10.48, 10.49)
@@ -59,7 +64,9 @@ class TrainingStep:
         self._good = [p.value.copy() for p in optimiser.parameters]
         self._current = [p.value.copy() for p in optimiser.parameters]
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if named:
+            arguments = self._placed(arguments, named)
         for kept, p in zip(self._current, self.optimiser.parameters, strict=True):
             kept[...] = p.value
         result = self.loss.backward(*arguments)
@@ -73,6 +80,17 @@ class TrainingStep:
         self.optimiser.step()
         self.steps += 1
         return result
+
+    def _placed(self, arguments: tuple, named: dict[str, Any]) -> tuple:
+        """Arguments given by name, by place: as the loss would take them."""
+        function = getattr(self.loss, "function", self.loss)
+        try:
+            bound = signature(function).bind(*arguments, **named)
+        except TypeError:
+            raise wrong_call(function, arguments, named) from None
+        if bound.kwargs:
+            raise CallError(f"a step cannot give {', '.join(bound.kwargs)} to its loss by name: take it by place")
+        return bound.args
 
     def _clipped(self) -> float:
         parameters = self.optimiser.parameters
@@ -91,7 +109,8 @@ class TrainingStep:
             p.value[...] = value
         where = str(found) if found else "Run again node by node on the same weights and data, every number is finite"
         rate = self.optimiser.rate
-        advice = f"Try a smaller rate than {rate:g}" + ("" if self.clip else ", or clip the gradient's norm")
+        slower = f"Try a smaller rate than {rate:g}" + ("" if self.clip else ", or clip the gradient's norm")
+        advice = unfit(getattr(self.loss, "function", None), arguments) or slower
         of = f" of {self.planned}" if self.planned else ""
         return Diverged(
             f"training stopped at step {self.steps + 1}{of}: {what}. The weights are the last good ones.\n"
