@@ -5,7 +5,8 @@
 Programs are those of ``tests.engine.writer_nets`` from seed on; they run in a worker process, so that one that dies or
 hangs is only one more find. What fails is made small and written to ``OUT/<seed>.py``, a script that says in its first
 line what differs; of finds that look alike only the first is kept. At the end come the number of programs by how they
-went, by why there was no plan (with an example of each in ``OUT/refusals.md``), and by feature.
+went, by why there was no plan (with an example of each in ``OUT/refusals.md``), and by feature; ``OUT/counts.json``
+adds them up over searches.
 
 --minutes M    how long (default 1)          --count N   how many programs at most
 --seed S       the first program's number    --threads   1, 2, 3 or a list such as 1,2,3 (default 1,2,3)
@@ -261,6 +262,17 @@ class Search:
         for line in self.finds:
             print(line)
         print(f"{len(self.finds)} finds")
+        self.add_up(total)
+
+    def add_up(self, total: int) -> None:
+        """Add the counts of this search to those of searches before it, in ``OUT/counts.json``."""
+        path = self.folder / "counts.json"
+        sums: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        mine = {"kinds": self.kinds, "features": self.features, "planned": self.planned, "threads": self.threads}
+        for key, counts in mine.items():
+            sums[key] = dict(Counter(sums.get(key, {})) + Counter({str(k): n for k, n in counts.items()}))
+        sums["programs"] = sums.get("programs", 0) + total
+        path.write_text(json.dumps(sums, indent=1))
 
 
 def main() -> int:
