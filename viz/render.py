@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tinyseq.errors import FileError, TinyseqError
+from tinyseq.train.checkpoints import write_safely
 from tinyseq.viz.svg import polish
 
 FORMATS = ("svg", "png", "pdf", "dot")
@@ -113,7 +114,10 @@ def write(path: str | os.PathLike[str], data: bytes) -> Path:
             raise FileError(f"{target} is a folder; give the name of a file, e.g. {target / 'picture.svg'}")
         if not target.parent.is_dir():
             raise FileError(f"cannot write {target}: there is no folder {target.parent}; create it first")
-        target.write_bytes(data)
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)  # a device
+        else:
+            write_safely(target, data)
     except FileError:
         raise
     except OSError as error:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
+from tinyseq.cli.targets import BUILT_IN
 from tinyseq.tasks import Vocabulary
 from tinyseq.train import save
 
@@ -208,3 +209,86 @@ def test_draw_folded_shows_every_delay_of_a_skip_cell(run, tmp_path):
     assert run("draw", "skipcell", "--view", "folded", "-o", "skip.svg").exit_code == 0
     text = (tmp_path / "skip.svg").read_text()
     assert "delay of 1 time step" in text and "delay of 10 time steps" in text
+
+
+MODELS = {
+    "lstm": lambda rng: ts.nn.LSTM(3, 4, 3, rng=rng),
+    "gru": lambda rng: ts.nn.GRU(3, 4, 3, rng=rng),
+    "peepholes": lambda rng: ts.nn.LSTMCell(3, 4, rng=rng, peepholes="gers"),
+    "clockwork": lambda rng: ts.nn.ClockworkCell(3, 4, rng=rng),
+    "leaky": lambda rng: ts.nn.LeakyCell(3, 4, rng=rng),
+    "stacked": lambda rng: ts.nn.StackedCells([ts.nn.GRUCell(3, 4, rng=rng), ts.nn.LSTMCell(4, 4, rng=rng)]),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradcheck_of_saved_float32_models(run, tmp_path, name):
+    save(tmp_path / "m", MODELS[name](np.random.default_rng(0)))
+    result = run("gradcheck", "m", "--steps", 3)
+    assert result.exit_code == 0, result.output
+    assert "gradients agree" in result.stdout
+
+
+@pytest.mark.parametrize("command", [("draw",), ("draw", "--gradients"), ("gradcheck",), ("step", "--steps", 3)])
+@pytest.mark.parametrize("target", list(BUILT_IN))
+def test_every_name_that_is_listed_runs_with_default_options(run, target, command):
+    result = run(command[0], target, *command[1:])
+    assert result.exit_code == 0, result.output
+
+
+def test_sizes_that_are_given_hold(run):
+    assert "multiple of 4, got 3" in run("draw", "clockworkcell", "--hidden", 3).stderr
+
+
+@pytest.mark.parametrize("command", [("draw", "rnn"), ("step", "rnn"), ("figure", "10.3"), ("bench", "--row", "rnn")])
+def test_files_make_one_folder_at_most_and_none_where_the_command_fails(run, tmp_path, command):
+    ending, option = ("html", "-o") if command[0] == "step" else ("svg", "-o")
+    option = "--svg" if command[0] == "bench" else option
+    result = run(*command, option, f"deep/below/x.{ending}")
+    assert result.exit_code == 1 and "there is no folder deep; make it first: mkdir -p deep/below" in result.stderr
+    result = run(*command, option, f"/nowhere/at/all/x.{ending}")
+    assert result.exit_code == 1 and "there is no folder /nowhere/at" in result.stderr
+    (tmp_path / "taken").mkdir()
+    result = run(*command, option, "taken")
+    assert result.exit_code == 1 and ("taken is a folder" in result.stderr or "HTML" in result.stderr)
+    for failing in (
+        ("draw", "gone", "-o", "new/x.svg"),
+        ("step", "gone", "-o", "new/x.html"),
+        ("draw", "rnn", "-o", "new/x.y"),
+    ):
+        assert run(*failing).exit_code == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+
+
+def test_folders_make_one_level_at_most(run, tmp_path):
+    for command in (("figures",), ("lesson", 1), ("demo",), ("train",)):
+        result = run(*command, "-o", "deep/below/c")
+        assert result.exit_code == 1 and "there is no folder deep/below" in result.stderr, result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(run, tmp_path, monkeypatch):
+    import os
+
+    assert run("draw", "rnn", "-o", "x.svg", "--steps", 2).exit_code == 0
+    before = (tmp_path / "x.svg").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("draw", "lstm", "-o", "x.svg", "--steps", 2)
+    assert result.exit_code == 1 and "No space left on device" in result.stderr
+    assert (tmp_path / "x.svg").read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["x.svg"]
+
+
+@pytest.mark.parametrize("sizes", [("--hidden", 10**12), ("--inputs", 10**14), ("--batch", 10**13)])
+def test_sizes_beyond_memory_are_an_error_message(run, sizes):
+    result = run("gradcheck", "rnn", *sizes)
+    assert result.exit_code == 1 and result.stderr.startswith("error: "), result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_sample_help_says_what_temperatures_do(run):
+    words = " ".join(run("sample", "--help").stdout.replace("│", " ").split())
+    assert "more cautious" in words and "bolder" not in words

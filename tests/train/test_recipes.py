@@ -226,9 +226,30 @@ def test_what_a_file_would_not_give_back_is_refused_and_an_older_file_stays(tmp_
     assert (tmp_path / "model.safetensors").read_bytes() == before
 
 
-def test_an_array_that_is_drawn_anew_is_refused(tmp_path):
+@pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
+def test_what_the_constructor_draws_is_drawn_again(tmp_path, bits):
+    rng = np.random.Generator(getattr(np.random, bits)(5))
+    rng.random(7)
+    tied = Tied(5, rng=rng, drawn=True)
+    again = load(save(tmp_path, tied), classes=[Tied]).model
+    assert np.array_equal(again.mask, tied.mask)
+
+
+def test_an_array_changed_afterwards_is_refused(tmp_path):
+    tied = Tied(5, rng=seeded(), drawn=True)
+    tied.mask = ~tied.mask
     with pytest.raises(TinyseqError, match=r"mask of this Tied is an array that .* make it a ts\.Parameter"):
-        save(tmp_path, Tied(5, rng=seeded(), drawn=True))
+        save(tmp_path, tied)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_small_sparse_reservoir_comes_back_whatever_its_seed(tmp_path, seed):
+    try:
+        reservoir = nn.Reservoir(1, 40, rng=np.random.default_rng(seed))
+    except TinyseqError:
+        pytest.skip("this seed draws a reservoir without eigenvalues")
+    found = load(save(tmp_path, nn.EchoStateNetwork(reservoir, 1))).model
+    assert np.array_equal(found.reservoir.matrix, reservoir.matrix)
 
 
 def test_a_replaced_parameter_of_the_same_kind_is_saved(tmp_path):

@@ -165,9 +165,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(part)
         os.replace(part, path)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too
         part.unlink(missing_ok=True)
-        raise FileError(f"cannot write {path}: {error.strerror or error}") from None
+        if isinstance(error, OSError):
+            raise FileError(f"cannot write {path}: {error.strerror or error}") from None
+        raise
 
 
 def geometric_mean(ratios: Iterable[float | None]) -> tuple[float, int] | None:

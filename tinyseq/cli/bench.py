@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyseq.cli.console import INTERRUPTED, files, friendly
+from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly
 from tinyseq.errors import DataError
 from tinyseq.train.checkpoints import writable_folder
 
@@ -51,7 +51,9 @@ def bench(
 
     for path in (json, svg):
         if path is not None:
-            writable_folder(path.parent)
+            check_output(path)
+    if svg is not None and svg.suffix.lower() != ".svg":
+        raise DataError(f"the chart is an SVG file: write a name that ends in .svg; got {svg}")
     chosen, missing = _peers(peers)
     rounds = repeats or (QUICK_REPEATS if quick else REPEATS)
     seconds = QUICK_SAMPLE_SECONDS if quick else SAMPLE_SECONDS
@@ -63,11 +65,13 @@ def bench(
         console.print(part)
     written = []
     if json is not None:
+        writable_folder(json.parent)
         report.write_json(json)
         written.append((json, "all raw figures"))
     if svg is not None:
         from tinyseq.cli.bench_chart import chart
 
+        writable_folder(svg.parent)
         chart(report, svg)
         written.append((svg, "the chart"))
     if written:

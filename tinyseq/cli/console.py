@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tinyseq.errors import TinyseqError
+from tinyseq.errors import FileError, TinyseqError
+from tinyseq.train.checkpoints import writable_folder
 
 INTERRUPTED = 130  # the exit code of a command that Ctrl-C ended
 
@@ -28,6 +30,8 @@ def friendly(command: Command) -> Command:
             return command(*arguments, **options)
         except TinyseqError as error:
             typer.echo(f"error: {error}", err=True)
+        except MemoryError as error:
+            typer.echo(f"error: not enough memory: {error or 'this is too large'}; give smaller sizes", err=True)
         except BrokenPipeError:  # the reader has what it wanted (`| head`): silence what Python would flush at exit
             sys.stdout = None  # type: ignore[assignment]
         raise typer.Exit(1)
@@ -63,6 +67,26 @@ def shown(text: str) -> str:
 def quoted(text: str) -> str:
     """Sampled text set apart from the program's own words."""
     return "\n".join(f"  │ {line}" for line in shown(text).strip("\n").split("\n"))
+
+
+def check_output(path: Path, folder: bool = False) -> Path:
+    """Check, before any work is done, that a file can be written, or a folder: itself, or one more where there is one.
+
+    Makes nothing. Raises FileError: folders above the last that are not there are more likely a slip than a wish.
+    """
+    if not folder and path.is_dir():
+        raise FileError(f"{path} is a folder; give the name of a file in it, e.g. {path / 'picture.svg'}")
+    place = path if folder else path.parent
+    if place.exists():
+        writable_folder(place)
+        return path
+    if not place.parent.is_dir():
+        raise FileError(
+            f"cannot write into the folder {place}: there is no folder {place.parent}; make it first: mkdir -p {place}"
+        )
+    if not os.access(place.parent, os.W_OK | os.X_OK):
+        raise FileError(f"cannot write into the folder {place}: {place.parent} may not be written to")
+    return path
 
 
 def files(written: Sequence[tuple[Path, str]]) -> None:

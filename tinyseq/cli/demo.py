@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from tinyseq import nn
-from tinyseq.cli.console import files, friendly, heading, quoted, say, table
+from tinyseq.cli.console import check_output, files, friendly, heading, quoted, say, table
 from tinyseq.diagnose import ledger
 from tinyseq.tape import Tape
 from tinyseq.tasks import Corpus, Markov, Windows, embedded_text, read_text
@@ -41,7 +41,7 @@ def demo(
     window; writes the folded graph, the unfolded graph coloured by gradients, a plot of the gradient over time, and
     the weights.
     """
-    writable_folder(out)
+    check_output(out, folder=True)
     corpus = (
         Corpus.of(read_text(text), str(text)) if text else Corpus.of(embedded_text(), "Python's language reference")
     )
@@ -68,7 +68,7 @@ def demo(
     heading("Held-out text, bits per character (fewer is better)")
     bits = _compare(model, corpus)
     heading(f"Where dL/dW comes from: the first {LOOK} held-out characters, step by step backwards")
-    written = _look_inside(model, corpus, out)
+    written = _look_inside(model, corpus, writable_folder(out))
     info = {"text": corpus.name, "seed": seed, "steps": len(history.bits), "held_out_bits": bits}
     written.append((save(out, model, corpus.vocabulary, info=info), f"the weights: tinyseq sample {out}"))
     heading("Written")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinyseq.cli.console import files, friendly, say
+from tinyseq.cli.console import check_output, files, friendly, say
 from tinyseq.train.checkpoints import writable_folder
 
 
@@ -21,15 +21,18 @@ def figure(
 ) -> None:
     """Draw a figure of chapter 10 from the net itself."""
     from tinyseq.viz import chapter
+    from tinyseq.viz.render import format_of
 
     found = chapter.figure(number)
     if json:
         say(found.picture().json.rstrip("\n"))
         if out is None:
             return
-    path = out or Path(f"{chapter.file_name(found.number)}.svg")
+    path = check_output(out or Path(f"{chapter.file_name(found.number)}.svg"))
+    format_of(path, None)
+    picture = found.picture()
     writable_folder(path.parent)
-    found.picture().save(path)
+    picture.save(path)
     if not json:
         files([(path, f"figure {found.number}: {found.title}")])
 
@@ -41,5 +44,5 @@ def figures(
     """Draw all figures of chapter 10, and a page that shows them with their equations and code."""
     from tinyseq.viz import chapter
 
-    writable_folder(out)
+    writable_folder(check_output(out, folder=True))
     files(chapter.write_all(out))

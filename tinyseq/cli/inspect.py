@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from tinyseq import diagnose
-from tinyseq.cli.console import files, friendly, say
+from tinyseq.cli.console import check_output, files, friendly, say
 from tinyseq.cli.targets import Example, find, users_code
 from tinyseq.tape import Tape
 from tinyseq.train.checkpoints import writable_folder
@@ -53,9 +53,13 @@ Target = Annotated[
         help="A built-in cell (rnn), a saved model's folder, or a cell of yours as file.py:Class.", metavar="TARGET"
     ),
 ]
-Inputs = Annotated[int, typer.Option("--inputs", help="Input features of a cell that is built for this.", min=1)]
-Hidden = Annotated[int, typer.Option("--hidden", help="Its hidden units.", min=1)]
-Outputs = Annotated[int, typer.Option("--outputs", help="Its outputs.", min=1)]
+Inputs = Annotated[
+    int | None, typer.Option("--inputs", help="Input features of a cell that is built for this (default: 4).", min=1)
+]
+Hidden = Annotated[
+    int | None, typer.Option("--hidden", help="Its hidden units (default: 3, or a unit for each group).", min=1)
+]
+Outputs = Annotated[int | None, typer.Option("--outputs", help="Its outputs (default: 4).", min=1)]
 Batch = Annotated[int, typer.Option(help="Sequences side by side.", min=1)]
 Seed = Annotated[int, typer.Option(help="Seed of weights and inputs.", min=0)]
 
@@ -81,29 +85,34 @@ def draw(
         Overlay | None,
         typer.Option(help=f"Colour and number the nodes by what is measured: {', '.join(Overlay)}.", metavar="WHAT"),
     ] = None,
-    inputs: Inputs = 4,
-    hidden: Hidden = 3,
-    outputs: Outputs = 4,
+    inputs: Inputs = None,
+    hidden: Hidden = None,
+    outputs: Outputs = None,
     batch: Batch = 1,
     seed: Seed = 0,
 ) -> None:
     """Draw a net's graph, folded or unfolded in time."""
     from tinyseq import viz
     from tinyseq.viz.folded import own_delays
+    from tinyseq.viz.render import format_of
 
-    path = out or Path(f"{view}.svg")
-    writable_folder(path.parent)
+    path = check_output(out or Path(f"{view}.svg"))
+    format_of(path, None)
     rng = np.random.default_rng(seed)
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
     longest = max(own_delays(found.module))
     if view == View.folded and longest > 1:  # the step shown reads each of its delayed values from an earlier step
         steps = max(steps, 2 * longest + 3)
     example = Example(found, steps, batch, rng)
+    backward = gradients or overlay in BACKWARD
+    if backward:
+        found.learned()
     with Tape() as tape, users_code(target):
-        if gradients or overlay in BACKWARD:
+        if backward:
             example.loss().backward()
         else:
             example.unfold()
+    writable_folder(path.parent)
     viz.draw(tape, path, view=view.value, detail=detail.value, overlay=overlay and overlay.value)
     what = f"{found.title}, {view}" + (f", {steps} steps" if view == View.unfolded else "")
     files([(path, what + (f", {overlay}" if overlay else f", gradients of {example.what}" if gradients else ""))])
@@ -113,9 +122,9 @@ def draw(
 def gradcheck(
     target: Target,
     steps: Annotated[int, typer.Option(help="Time steps.", min=1)] = 4,
-    inputs: Inputs = 4,
-    hidden: Hidden = 3,
-    outputs: Outputs = 4,
+    inputs: Inputs = None,
+    hidden: Hidden = None,
+    outputs: Outputs = None,
     batch: Batch = 2,
     seed: Seed = 0,
 ) -> None:
@@ -124,7 +133,7 @@ def gradcheck(
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float64)
     example = Example(found, steps, batch, rng)
     with users_code(target):
-        report = diagnose.gradcheck(example.loss, *found.parameters(), rng=rng)
+        report = diagnose.gradcheck(example.loss, *found.learned(), rng=rng)
     say(f"{found.title}, {steps} steps, batch {batch}, {example.what}")
     say(str(report))
     if not report:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinyseq.cli.console import files, friendly, heading, say
+from tinyseq.cli.console import check_output, files, friendly, heading, say
 from tinyseq.train.checkpoints import writable_folder
 
 
@@ -30,7 +30,7 @@ def lesson(
         return
     every = number.strip().lower() == "all"
     chosen = list(lessons.LESSONS.values()) if every else [lessons.lesson(number)]
-    writable_folder(out)
+    writable_folder(check_output(out, folder=True))
     answers, written = [], []
     for one in chosen:
         heading(f"{one.number}. {one.question}")

@@ -20,7 +20,7 @@ from tinyseq import functions as F
 from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.folding import flatten
-from tinyseq.nn.module import Cell, Module
+from tinyseq.nn.module import Cell, Module, modules
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64
 from tinyseq.tensor import Parameter, Tensor, tensor
@@ -33,6 +33,8 @@ def _from_sizes(made: Any) -> bool:
     return isinstance(made, type) and issubclass(made, Cell) and "input_size" in inspect.signature(made).parameters
 
 
+SIZES = {"input_size": 4, "hidden_size": 3, "output_size": 4}
+FEW_HIDDEN = {nn.ClockworkCell: 4}  # a unit for each of its groups
 BUILT_IN = {name.lower(): getattr(nn, name) for name in nn.__all__ if _from_sizes(getattr(nn, name))}
 
 
@@ -43,15 +45,21 @@ class Found:
     module: Any
     title: str
 
-    def parameters(self) -> list[Parameter]:
-        """Its parameters; an error where it has none."""
+    def learned(self) -> list[Parameter]:
+        """Its parameters that are learned; where all are fixed, as a reservoir's, all, which then count as learned.
+
+        An error where it has none.
+        """
         parameters = self.module.parameters()
         if not parameters:
             raise TinyseqError(f"{self.title} has no parameters, so it has no gradients; keep ts.Parameter attributes")
-        return parameters
+        if not any(p.trainable for p in parameters):
+            for p in parameters:
+                p.trainable = True
+        return [p for p in parameters if p.trainable]
 
 
-def find(target: str, sizes: dict[str, int], rng: np.random.Generator, dtype: Any) -> Found:
+def find(target: str, sizes: dict[str, int | None], rng: np.random.Generator, dtype: Any) -> Found:
     """The module a target names. Raises TinyseqError or FileError saying what a target can be."""
     if target.lower() in BUILT_IN:
         found = Found(_construct(BUILT_IN[target.lower()], sizes, rng, dtype), target.lower())
@@ -72,11 +80,19 @@ def find(target: str, sizes: dict[str, int], rng: np.random.Generator, dtype: An
 
 
 def in_dtype(module: Any, dtype: Any) -> Any:
-    """The module itself, or a copy of it whose parameters have the dtype."""
+    """The module itself, or a copy of it whose parameters, constants and own ``dtype`` are of this one."""
     parameters = module.parameters()
     if all(p.dtype == dtype for p in parameters):
         return module
-    return copy.deepcopy(module, {id(p): Parameter(p.value.astype(dtype), p.name, p.trainable) for p in parameters})
+    new = {id(p): Parameter(p.value.astype(dtype), p.name, p.trainable) for p in parameters}
+    made = copy.deepcopy(module, new)
+    for part in modules(made):
+        for name, value in vars(part).items():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                vars(part)[name] = value.astype(dtype)
+            elif name == "dtype":
+                vars(part)[name] = np.dtype(dtype)
+    return made
 
 
 def _class(file: Path, name: str) -> Any:
@@ -106,8 +122,10 @@ def _own_classes(module: ModuleType) -> list[str]:
     ]
 
 
-def _construct(made: Any, sizes: dict[str, int], rng: np.random.Generator, dtype: Any) -> Any:
-    known = {**sizes, "rng": rng, "dtype": dtype}
+def _construct(made: Any, sizes: dict[str, int | None], rng: np.random.Generator, dtype: Any) -> Any:
+    given = {name: size for name, size in sizes.items() if size is not None}
+    usual = {**SIZES, "hidden_size": FEW_HIDDEN.get(made, SIZES["hidden_size"])}
+    known = {**usual, **given, "rng": rng, "dtype": dtype}
     arguments = {}
     for name, parameter in inspect.signature(made).parameters.items():
         if name in known:

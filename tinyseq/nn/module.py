@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,9 +27,12 @@ class Module:
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *given: Any, **options: Any) -> Any:
-        """Keep the arguments beside the attributes, so that a file can say how to make the model again."""
+        """Keep the arguments beside the attributes, so that a file can say how to make the model again.
+
+        Generators are kept as they are now, before the constructor draws from them.
+        """
         module = super().__new__(cls)
-        module._made_with = (given, options)
+        module._made_with = tuple(map(_as_now, given)), {name: _as_now(value) for name, value in options.items()}
         return module
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -120,6 +124,10 @@ def _runs(module: Module) -> str:
     return found or "call one of its methods"
 
 
+def _as_now(value: Any) -> Any:
+    return copy.deepcopy(value) if isinstance(value, np.random.Generator) else value
+
+
 def _named(thing: Any, prefix: str, seen: set[int], within: str | None = None) -> Iterator[tuple[str, Parameter]]:
     """(dotted name, parameter), each once; ``within`` is its name in the module that holds it, which it takes if it
     has none of its own."""
@@ -164,6 +172,11 @@ def _modules(thing: Any, prefix: str, seen: set[int]) -> Iterator[tuple[str, Mod
         return
     for key, value in items:
         yield from _modules(value, f"{prefix}{key}.", seen)
+
+
+def modules(model: Module) -> list[Module]:
+    """The module and all in it, each once."""
+    return [module for _, module in _modules(model, "", set())]
 
 
 class Cell(Module):

@@ -166,6 +166,7 @@ def writable_folder(folder: str | Path) -> Path:
 
 def write_safely(file: Path, content: bytes) -> Path:
     """Write a file whole or not at all, and leave nothing else behind. Raises FileError."""
+    file = Path(os.path.realpath(file)) if file.is_symlink() else file
     folder = writable_folder(file.parent)
     temporary = None
     try:

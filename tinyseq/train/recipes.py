@@ -2,7 +2,7 @@
 
     {"model": "ManyToOne", "arguments": {"encoder": {"model": "LSTMCell", "arguments": {...}}, "output_size": 3, ...}}
 
-What JSON cannot say stands under a tag: {"generator": null}, {"dtype": "float32"}, {"tuple": [...]}, {"dict": {...}},
+What JSON cannot say stands under a tag: {"generator": {…}}, {"dtype": "float32"}, {"tuple": [...]}, {"dict": {...}},
 {"class": "LSTMCell"}, {"array": [...], "dtype": "int64"}. A model given in two places is written once, then
 {"again": k}.
 """
@@ -86,7 +86,7 @@ class _Writer:
         if isinstance(value, Module):
             return self.model(value)
         if isinstance(value, np.random.Generator):
-            return {"generator": None}
+            return {"generator": _numbers(value.bit_generator.state)}
         if isinstance(value, np.dtype) or (isinstance(value, type) and issubclass(value, np.generic)):
             return {"dtype": np.dtype(value).name}
         if isinstance(value, type) and issubclass(value, Module):
@@ -106,6 +106,28 @@ class _Writer:
         )
 
 
+GENERATORS = {name: getattr(np.random, name) for name in ("PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937")}
+
+
+def _numbers(state: Any) -> Any:
+    """A generator's state as JSON holds it."""
+    if isinstance(state, dict):
+        return {key: _numbers(value) for key, value in state.items()}
+    return state.tolist() if isinstance(state, np.ndarray) else state
+
+
+def _generator(state: Any) -> np.random.Generator:
+    """The generator in the state in which the model was made with it; a file of an older tinyseq does not say it."""
+    if not isinstance(state, dict) or state.get("bit_generator") not in GENERATORS:
+        return np.random.default_rng(0)
+    bits = GENERATORS[state["bit_generator"]]()
+    inner = {key: np.asarray(v, bits.state["state"][key].dtype) if isinstance(v, list) else v
+             for key, v in state["state"].items()}  # fmt: skip
+    more = {key: np.asarray(v, bits.state[key].dtype) if isinstance(v, list) else v for key, v in state.items()}
+    bits.state = {**more, "state": inner}
+    return np.random.Generator(bits)
+
+
 class _Reader:
     def __init__(self, classes: dict[str, type]) -> None:
         self.classes, self.made = classes, []  # type: tuple[dict[str, type], list[Any]]
@@ -122,8 +144,8 @@ class _Reader:
                 return model
             case {"again": int(place)} if 0 <= place < len(self.made):
                 return self.made[place]
-            case {"generator": _}:
-                return np.random.default_rng(0)
+            case {"generator": state}:
+                return _generator(state)
             case {"array": values, "dtype": str(dtype)}:
                 return np.array(values, dtype)
             case {"dtype": str(name)}:
