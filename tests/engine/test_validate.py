@@ -15,6 +15,7 @@ from tinyseq.engine.assemble import Assembler
 from tinyseq.engine.check import verify_plan
 from tinyseq.engine.chunks import grouped
 from tinyseq.engine.decode import Space, decoded
+from tinyseq.engine.events import Events, distinct
 from tinyseq.engine.footprints import Known, footprint, grid, packed, rule_of
 from tinyseq.engine.layout import Address, Block, Instruction
 from tinyseq.engine.plan import Plan, plan_tape
@@ -288,6 +289,23 @@ def test_every_check_of_a_plan_goes_through_its_programs(monkeypatch: pytest.Mon
     without_barriers(monkeypatch)
     with pytest.raises(TapeError, match="with no barrier between"):
         verify_plan(plan)
+
+
+def test_of_many_elements_some_addresses_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinyseq.engine.events.MOST", 200)
+    plan = plan_of("tokens")
+    for threads in (1, 2):
+        events = Events(plan, *decoded(plan, threads), threads)
+        assert events.one_in > 1
+        assert sum(len(places) for places, *_ in events.found) <= 200
+        verify_elements(plan, threads)
+    without_barriers(monkeypatch)
+    refused(plan, "with no barrier between", 2)
+
+
+def test_each_element_once() -> None:
+    for elements in (grid((3, 0), (4, 1)), grid((3, 5), (4, 1)), grid((2, 1), (3, 1)), grid((2, 1000)), grid((0, 1))):
+        np.testing.assert_array_equal(distinct(elements), np.unique(elements))
 
 
 # -- the decoder and the rules themselves

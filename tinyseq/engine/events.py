@@ -17,6 +17,7 @@ from tinyseq.engine.wrong import Names
 from tinyseq.errors import TapeError
 
 READ, ADD, SET = 0, 1, 2
+MOST = 1 << 20
 
 
 class Events:
@@ -35,6 +36,7 @@ class Events:
         }
         self.given = {s.index for s in plan.storages if s.space == "leaf"} | set(space.listed)
         self.found: list[tuple[np.ndarray, np.ndarray, int, int]] = []  # address, run, storage, kind
+        self.count, self.one_in = 0, 1
         self.kept: dict[tuple[int, tuple[int, ...]], list] = {}
         self.written: dict[int, set[int]] = {}
         self.first_run = np.cumsum([0, *(len(step.level) for step in steps)])
@@ -108,7 +110,7 @@ class Events:
             if found.lists is not None and slot == found.lists[0]:
                 touched.append((slot, np.zeros(0, np.int64), kind, found.lists[1:]))
             elif elements is not None:
-                touched.append((slot, np.unique(elements), kind, None))
+                touched.append((slot, distinct(elements), kind, None))
         self.kept[key] = touched
         return touched
 
@@ -217,8 +219,23 @@ class Events:
             raise TapeError(f"{what} lies outside {storage.what!r}")
 
     def _add(self, places: np.ndarray, runs: np.ndarray, storage: int, kind: int) -> None:
-        """Take note of events of one kind."""
-        self.found.append((places.reshape(-1), runs.reshape(-1), storage, kind))
+        """Take note of events of one kind; where there are more than MOST, of those at some addresses only."""
+        found = self._followed(places.reshape(-1), runs.reshape(-1))
+        self.found.append((*found, storage, kind))
+        self.count += len(found[0])
+        while self.count > MOST:
+            self.one_in *= 2
+            self.found = [(*self._followed(places, runs), s, k) for places, runs, s, k in self.found]
+            self.count = sum(len(events[0]) for events in self.found)
+
+    def _followed(self, places: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The events at one in so many addresses, spread evenly: all events of an address or none."""
+        if self.one_in == 1:
+            return places, runs
+        with np.errstate(over="ignore"):
+            stirred = (places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
+        kept = (stirred & np.uint64(self.one_in - 1)) == 0
+        return places[kept], runs[kept]
 
     # -- words
     def what(self, step: Step, slot: int) -> str:
@@ -236,6 +253,19 @@ class Events:
             raise TapeError(f"after the program: {what}")
         number = int(np.searchsorted(self.first_run, run, side="right")) - 1
         self.refuse(number, run - int(self.first_run[number]), what)
+
+
+def distinct(elements: np.ndarray) -> np.ndarray:
+    """Each element once, in order. They lie close, so that marking them beats sorting."""
+    elements = elements.reshape(-1)
+    if not elements.size or (np.diff(elements) > 0).all():
+        return elements
+    low, high = int(elements.min()), int(elements.max())
+    if high - low > 64 * elements.size:
+        return np.unique(elements)
+    there = np.zeros(high - low + 1, bool)
+    there[elements - low] = True
+    return np.flatnonzero(there) + low
 
 
 def integer_storages(plan: Plan) -> set[int]:
