@@ -25,5 +25,5 @@ def run_short(name: str, folder: Path, option: str = "--quick") -> str:
     assert written, "no picture was written"
     for path in written:
         assert str(path) in done.stdout, f"{path} is not named in what is printed:\n{done.stdout}"
-        assert path.stat().st_size > 2000
+        assert path.stat().st_size > 500
     return done.stdout
