@@ -14,7 +14,7 @@ from tests.engine.programs import Array
 
 Size = int | str
 Sizes = tuple[Size, ...]
-LARGEST = 8
+LARGEST = 24
 
 
 class Value(NamedTuple):
@@ -58,6 +58,7 @@ class Writer:
         self.outside: list[Value] = []  # what every later line may read
         self.cells: list[Any] = []
         self.blanks, self.computed = False, 4  # whether inputs may be NaN; of how many weights one is computed
+        self.large = False  # whether sizes go beyond a vector of the machine, and rows are many enough to share
 
     # -- choices
     def chance(self, n: int) -> bool:

@@ -51,7 +51,12 @@ def packed(form: str, parts: Sequence[str]) -> str:
 
 def small(w: Writer) -> int:
     """A width."""
-    return int(w.of([3, 2, 1, 4, 5]))
+    return int(w.of([3, 2, 1, 4, 5] if not w.large else [8, 3, 17, 16, 5]))
+
+
+def batch(w: Writer) -> int:
+    """A number of rows; many are shared among threads."""
+    return int(w.of([2, 1, 3, 4] if not w.large else [8, 5, 9, 16]))
 
 
 def state_shape(w: Writer, rows: Size) -> Sizes:
@@ -201,7 +206,7 @@ def sequence(w: Writer, T: int, B: int) -> Value:
 
 def chain(w: Writer) -> None:
     """A step unfolded over a chain."""
-    T, B = w.of([3, 2, 4, 5, 1, 6]), w.of([2, 1, 3, 4])
+    T, B = w.of([3, 2, 4, 5, 1, 6]), batch(w)
     w.note("unfolded chain")
     sequences = [sequence(w, T, B) for _ in range(1 + (w.pick(3) == 2) + (w.pick(5) == 4))]
     if w.chance(6):
@@ -262,7 +267,7 @@ def both_ways(w: Writer, cell: Cell, sequences: list[Value], initial: list[str],
 def lengths(w: Writer) -> None:
     """A step unfolded over sequences of different lengths."""
     w.note("sequences of different lengths")
-    sizes = [1 + w.pick(4) for _ in range(1 + w.pick(4))]
+    sizes = [1 + w.pick(4) for _ in range(1 + w.pick(10 if w.large else 4))]
     total, B = sum(sizes), len(sizes)
     sequences = [w.array((total,), 4) if w.pick(5) == 4 else w.array((total, small(w)))]
     if w.pick(4) == 3:
@@ -303,9 +308,9 @@ class Loop:
 
     def __init__(self, w: Writer) -> None:
         self.w = w
-        self.T, self.B = w.of([3, 2, 4, 5, 6, 8]), w.of([2, 1, 3, 4])
+        self.T, self.B = w.of([3, 2, 4, 5, 6, 8]), batch(w)
         self.shrinks = w.chance(6)
-        self.sizes = sorted((1 + w.pick(4) for _ in range(self.T)), reverse=True)
+        self.sizes = sorted((1 + w.pick(10 if w.large else 4) for _ in range(self.T)), reverse=True)
         self.states: list[Value] = []
         self.values: list[Value] = []
         self.inputs: list[Value] = []
@@ -573,7 +578,7 @@ def branches(w: Writer, arity: int) -> list[list[int]]:
     """Children of each node; ``arity`` 0 for mixed."""
     children: list[list[int]] = [[]]
     open_nodes = [0]
-    for _ in range(w.pick(5)):
+    for _ in range(w.pick(14 if w.large else 5)):
         node = open_nodes.pop(w.pick(len(open_nodes)))
         k = arity or 1 + w.pick(3)
         if arity == 0 and w.chance(3):
@@ -694,7 +699,9 @@ def losses(w: Writer) -> str:
 def whole(pick: Callable[[int], int]) -> Program:
     """A program."""
     w = Writer(pick)
-    w.blanks, w.computed = w.chance(10), w.of([4, 4, 2])
+    w.blanks, w.computed, w.large = w.chance(10), w.of([4, 4, 2]), w.chance(4)
+    if w.large:
+        w.note("larger sizes")
     if w.chance(25):
         return checkpointed(w)
     for _ in range(w.of([1, 1, 2, 2, 3])):
@@ -712,7 +719,7 @@ def whole(pick: Callable[[int], int]) -> Program:
 def checkpointed(w: Writer) -> Program:
     """A loss summed over steps, run segment by segment."""
     w.note("checkpoints")
-    T, B = w.of([3, 4, 5, 7]), w.of([2, 1, 3])
+    T, B = w.of([3, 4, 5, 7]), batch(w)
     x, state = w.array((T, B, small(w))), w.array((B, small(w)))
     cell = step(w, [Value(x.text, x.shape[1:])], [state.shape])
     W = w.parameter(cell.output[-1:])  # type: ignore[arg-type]
