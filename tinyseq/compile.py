@@ -157,7 +157,7 @@ class CompiledFunction:
             leaves = version.leaves(list(_arrays(arguments)))
             if isinstance(program, str):
                 return self._plain(version, leaves, backward)
-            program.bind(leaves)
+            program.bind(leaves, version.tape)
             program.run()
             if backward:
                 version.publish(program)

@@ -147,7 +147,7 @@ class Compiled:
             self.fallback = program
             return None
         with lock:
-            program.bind(self.values)
+            program.bind(self.values, tape)
             program.run()
             self._ends[index] = program.value(index).copy()
             if with_gradients:

@@ -7,6 +7,7 @@ from ctypes import addressof, c_char
 import numpy as np
 
 from tinyseq.engine.assemble import Assembler, Part, flat_places
+from tinyseq.engine.integers import Lookup, check_lookups, lookups
 from tinyseq.engine.kernels import MATMUL_TILED
 from tinyseq.engine.pace import Pace
 from tinyseq.engine.plan import Plan
@@ -14,6 +15,7 @@ from tinyseq.engine.threads import available
 from tinyseq.engine.workers import WORKERS
 from tinyseq.ops import OPS
 from tinyseq.ops.index import in_range
+from tinyseq.tape import Tape
 
 THREADED_WORK = 2e7
 
@@ -40,6 +42,7 @@ class Program:
         self.arena = aligned(max(plan.arena, 1), plan.dtype)
         self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
         self._limits = index_limits(plan)
+        self._lookups: list[Lookup] | None = None
         self.threads = threads if threads is not None else wanted_threads(plan)
         self._place_integers()
         self._place_grads()
@@ -78,16 +81,22 @@ class Program:
         for storage in self._grads:
             storage.base = origin + self._grad_places[storage.node]
 
-    def bind(self, arrays: dict[int, np.ndarray]) -> None:
+    def bind(self, arrays: dict[int, np.ndarray], tape: Tape | None = None) -> None:
         """Say where leaves lie (tape index → contiguous array of the planned dtype); nothing is copied.
 
-        Raises DataError where an index is out of range: the kernels trust them.
+        Raises DataError where an index is out of range: the kernels trust them. With the tape, or one recorded alike,
+        only integers that an op looks up by count; without it all of a leaf do.
         """
         for node, (limit, op) in self._limits.items():
             array = arrays[node]
             # a negative number read without its sign is larger than any limit
             if array.size and array.view(np.uint64).max() >= limit:
-                in_range(f"{op}: input %{node}", limit, array)
+                if self._lookups is None and tape is not None:
+                    self._lookups = lookups(tape, self.plan)
+                if self._lookups is None:
+                    in_range(f"{op}: input %{node}", limit, array)
+                else:  # it may be padding that nobody reads, or meant for another table
+                    check_lookups(self._lookups, arrays)
         moved, keep, bound = not self._placed, self._keep, self._bound
         for storage in self._leaves:
             node = storage.node

@@ -183,6 +183,15 @@ class Reference:
         self.forward(index)
         return self.values[index]
 
+    def look(self, index: int) -> np.ndarray:
+        """Value of a node, of which nothing is kept."""
+        before = set(self.values)
+        self.forward(index)
+        found = self.values[index]
+        for i in self.values.keys() - before:
+            del self.values[i]
+        return found
+
     def known(self, index: int) -> np.ndarray | None:
         """Value of a node if it has been computed."""
         return self.values.get(index)

@@ -124,15 +124,41 @@ def check_range(what: str, i: Tensor, limit: int) -> None:
     if low >= 0 and high < limit:
         return
     node = tape.node(at)
-    low, high = i.tape.executor.bounds(node.index)
-    if (low < 0 or high >= limit) and node.index != i.index and not i.tape.folding:
-        part = i.value  # the numbers out of range may lie outside the part that is used
-        low, high = (int(part.min()), int(part.max())) if part.size else (0, -1)
+    part = _numbers(i, at)  # the numbers out of range may lie outside the part that is used
+    if part is None:
+        return
+    low, high = (int(part.min()), int(part.max())) if part.size else (0, -1)
     if limit > 0 and (low < 0 or high >= limit):
         raise DataError(
             f"{what} {low if low < 0 else high} is out of range: {node.name or 'the index array'} holds "
             f"{low} to {high}, expected 0 to {limit - 1}"
         )
+
+
+def _numbers(i: Tensor, leaf: int) -> np.ndarray | None:
+    """The numbers that a tensor of integers takes from a leaf; inside of a step being folded, at all steps. None where
+    they are known only when they are looked up."""
+    tape = i.tape
+    if not tape.folding:
+        return tape.executor.look(i.index)
+    way = [tape.node(i.index)]
+    while way[-1].index != leaf:
+        way.append(tape.node(way[-1].inputs[0]))
+    numbers, steps = tape.executor.look(leaf), 0  # steps: 1 once the first axis counts the steps
+    for node in way[-2::-1]:
+        flags = dict(node.attrs)
+        if node.op == "index" and node.cell:
+            numbers = numbers[:, node.arg] if steps else numbers[node.arg]
+        elif node.op == "index" and not steps:  # what each step reads of a sequence
+            steps = 1
+        elif node.op == "slice" and (steps or flags["axis"]):
+            where = (slice(None),) * (flags["axis"] + steps)
+            numbers = numbers[(*where, slice(flags["start"], flags["stop"]))]
+        elif node.op == "reshape" and steps:
+            numbers = numbers.reshape(len(numbers), *node.shape)
+        elif node.op != "window" or node.cell or steps:
+            return None
+    return numbers
 
 
 def in_range(i: Tensor, shape: tuple[int, ...], axis: int = -1) -> bool:
