@@ -116,3 +116,34 @@ def test_masked_targets_beyond_the_rows_that_count() -> None:
     assert ts.compile(f)(y) == pytest.approx(float(value))
     with pytest.raises(DataError):
         ts.compile(f)(np.array([1, -1, 0, 0, 0, 0]))
+
+
+def states(x: Any, **options: Any) -> Any:
+    def step(x: Any, h: Any) -> Any:
+        h = ts.tanh(h * 0.5 + ts.take(E, x))
+        return h, h
+
+    return ts.unfold(step, ts.Chain(T), x, np.zeros((B, 3)), **options)
+
+
+UNREAD: dict[str, Callable[[Any], Any]] = {
+    "a state on the way": lambda x: states(x).output(3) * 1.0,
+    "two of them": lambda x: states(x).output(2) * states(x).output(6),
+    "of windows": lambda x: states(x, truncate=ts.Window(3)).output(3) * 1.0,
+    "of chunks": lambda x: states(x, truncate=ts.Chunk(4)).output(6) * 1.0,
+    "single picks": lambda x: (lambda ys: ys[0] * ys[3])([ts.take(E, x[t]) for t in range(T)]),
+}
+
+
+@pytest.mark.parametrize("f", UNREAD.values(), ids=UNREAD)
+def test_steps_that_the_result_does_not_need_are_not_looked_up(f: Callable[[Any], Any]) -> None:
+    x = RNG.integers(0, 5, (T, B))
+    padded = x.copy()
+    padded[7:] = 10**12  # to read a row of that number would be the end of the process
+    fast = ts.compile(lambda x: ts.sum(f(x)))
+    want, grad = float(fast.backward(x)), E.grad
+    assert fast.backward(padded) == want
+    np.testing.assert_array_equal(E.grad, grad)
+    padded[1, 2] = -1
+    with pytest.raises(DataError, match=r"index -1 at position \(1, 2\)"):
+        fast.backward(padded)
