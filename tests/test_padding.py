@@ -144,6 +144,6 @@ def test_steps_that_the_result_does_not_need_are_not_looked_up(f: Callable[[Any]
     want, grad = float(fast.backward(x)), E.grad
     assert fast.backward(padded) == want
     np.testing.assert_array_equal(E.grad, grad)
-    padded[1, 2] = -1
-    with pytest.raises(DataError, match=r"index -1 at position \(1, 2\)"):
+    padded[3, 2] = -1
+    with pytest.raises(DataError, match=r"index -1 at position \(3, 2\)"):
         fast.backward(padded)
