@@ -90,6 +90,16 @@ def test_another_text_starts_at_its_beginning_and_says_so(run, text, corpus, tmp
     assert found.optimiser_state["place.done"][0] == 3
 
 
+def test_a_file_may_be_named_in_place_of_its_folder(run, text, tmp_path):
+    assert run("train", text, "-o", "m.safetensors", *SIZES, "--steps", 4).exit_code == 0
+    assert (tmp_path / "m.safetensors").is_file()
+    result = run("train", "--resume", "m.safetensors", "--steps", 2)
+    assert result.exit_code == 0 and load("m.safetensors").info["steps"] == 6, result.output
+    run("train", text, "-o", "m", *SIZES, "--steps", 4)
+    assert run("train", "--resume", "m/model.safetensors", "--steps", 2).exit_code == 0
+    same("m", "m.safetensors")
+
+
 def test_a_text_that_is_gone_is_named(run, text, tmp_path):
     run("train", text, "-o", "m", *SIZES, "--steps", 2)
     (tmp_path / "text.txt").unlink()

@@ -80,6 +80,8 @@ def check_output(path: Path, folder: bool = False) -> Path:
     if place.exists():
         writable_folder(place)
         return path
+    if place.parent.exists() and not place.parent.is_dir():
+        raise FileError(f"cannot write into the folder {place}: {place.parent} is a file, not a folder")
     if not place.parent.is_dir():
         raise FileError(
             f"cannot write into the folder {place}: there is no folder {place.parent}; make it first: mkdir -p {place}"

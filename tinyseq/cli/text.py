@@ -15,6 +15,7 @@ from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly, say,
 from tinyseq.cli.training import Keeper, Run, begun, resumed
 from tinyseq.errors import FileError
 from tinyseq.train import Diverged, bits_per_token, fit, load, sample_text
+from tinyseq.train.checkpoints import checkpoint_file
 from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.progress import bits_text
 
@@ -79,7 +80,8 @@ def train(
     Ctrl-C stops early and saves what was learned; what is killed has lost seconds. --resume goes on where a training
     stopped: 1000 steps and then 1000 more are 2000.
     """
-    folder = check_output(out or resume or Path("tinyseq-model"), folder=True)
+    place = out or resume or Path("tinyseq-model")
+    check_output(place, folder=checkpoint_file(place) != place)
     given: dict[str, Any] = {"model": model, "hidden": hidden, "window": window, "batch": batch, "optimiser": optimiser}
     given |= {"rate": rate, "clip": clip, "held_out": held_out, "seed": seed}
     run = resumed(resume, text, given) if resume else begun(text, given)
@@ -89,7 +91,7 @@ def train(
     )
     if run.note:
         say(run.note)
-    keeper = Keeper(run, folder, steps)
+    keeper = Keeper(run, place, steps)
     _train(run, keeper, steps)
 
 

@@ -15,7 +15,7 @@ from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
 from tinyseq.train import OPTIMISERS, Checkpoint, History, Optimiser, load, save
-from tinyseq.train.checkpoints import FILE
+from tinyseq.train.checkpoints import checkpoint_file
 from tinyseq.train.optimisers import positive_number
 
 MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -156,7 +156,7 @@ class Keeper:
     def __init__(self, run: Run, out: Path, steps: int) -> None:
         self.run, self.out, self.steps = run, out, steps
         self.saved, self.warned = monotonic(), False
-        if not (out / FILE).exists():
+        if not checkpoint_file(out).exists():
             self.save()
 
     def save(self, **more: Any) -> Path:

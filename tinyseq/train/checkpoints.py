@@ -72,10 +72,10 @@ def save(
         text = json.dumps(header)
     except (TypeError, ValueError) as error:
         raise TinyseqError(f"info is what JSON can hold, texts, numbers, lists and dicts; {error}") from None
-    return write_safely(_file(folder), to_bytes(arrays, {"tinyseq": text}))
+    return write_safely(checkpoint_file(folder), to_bytes(arrays, {"tinyseq": text}))
 
 
-def _file(path: str | Path) -> Path:
+def checkpoint_file(path: str | Path) -> Path:
     """The file that a checkpoint's path means: itself where it is named so, else the one in the folder."""
     path = Path(path)
     return path if path.suffix == Path(FILE).suffix and not path.is_dir() else path / FILE
