@@ -16,6 +16,7 @@ from tests.engine.schedule import run_last_thread_first
 from tinyseq.engine import program as bound
 from tinyseq.engine.check import verify_plan
 from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.equivalence import verify_meaning
 from tinyseq.engine.plan import plan_tape
 from tinyseq.errors import TinyseqError
 
@@ -133,6 +134,7 @@ def outcome(
         if verify:
             try:
                 verify_plan(plan)
+                verify_meaning(plan, run.tape, threads[0], bounded=True)
             except TinyseqError as error:
                 return Outcome("verifier", str(error))
         again = run.reference(1) if twice or public else {}

@@ -78,6 +78,18 @@ def test_good_plans_pass(kind: str, threads: int) -> None:
     verify_elements(plan_of(kind), threads)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tables_that_are_members_of_a_parameter_pass(threads: int) -> None:
+    rng = np.random.default_rng(0)
+    W = ts.Parameter(rng.normal(size=(3, 5, 2)), "W")
+    with ts.Tape(executor=ts.Reference) as tape:
+        h = ts.zeros((3, 2), np.float64)
+        for index in rng.integers(0, 5, (4, 3)):
+            h = ts.tanh(h + ts.take(W[1], ts.tensor(index)) * ts.take(2.0 * W[2], ts.tensor(index)))
+        loss = ts.sum(h * h)
+    verify_elements(plan_tape(tape, [loss.index], loss.index), threads)
+
+
 # -- an address outside its storage
 def test_an_operand_moved_before_its_storage() -> None:
     plan = plan_of("chain")

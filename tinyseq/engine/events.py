@@ -120,7 +120,9 @@ class Events:
         storage = self.plan.storages[index] if index >= 0 else None
         if storage is None or storage.space not in ("leaf", "grads"):
             return 1
-        begins = int(step.operands[slot].max() - self.space.base[index]) if storage.space == "leaf" else 0
+        begins = int(step.operands[slot].max() - self.space.base[index])
+        if storage.space == "grads":  # of one thread or another
+            begins %= self.space.flat
         return max(storage.size - begins, 1)
 
     def _operand(self, number: int, step: Step, slot: int, elements: np.ndarray, runs: np.ndarray, kind: int) -> None:
