@@ -12,7 +12,7 @@ from tinyseq.functions import *  # noqa: F403
 from tinyseq.habits import module_names
 from tinyseq.structure import Chain, Chunk, Window
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor, tensor
+from tinyseq.tensor import Parameter, tensor
 from tinyseq.trees import Forest, Tree
 from tinyseq.unfold import unfold
 from tinyseq.verify import verify
@@ -28,7 +28,10 @@ LAZY = ("bench", "cli", "tasks", "train", "viz")  # imported when first asked fo
 
 if TYPE_CHECKING:
     from tinyseq import bench, cli, tasks, train, viz  # noqa: F401
+    from tinyseq.tensor import Tensor
 else:
+    from tinyseq.functions.tensor_class import Tensor
+
     __getattr__ = module_names(__name__, LAZY)
 
 

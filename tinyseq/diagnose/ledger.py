@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.table import as_html, as_text, elided
-from tinyseq.errors import GradientError
+from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.tensor import Parameter, Tensor
 
@@ -100,6 +100,8 @@ def ledger(loss: Tensor, W: Parameter) -> Ledger:
 
 def _terms(loss: Tensor, W: Parameter) -> tuple[list[tuple[int, float, np.ndarray]], np.ndarray]:
     """(step, ‖δ‖, term) for each step, later steps first, and ∂L/∂W."""
+    if not isinstance(W, Parameter):
+        raise TinyseqError(f"a ledger is of one parameter, such as cell.a.W; got {type(W).__name__}")
     tape: Any = loss.tape
     leaf = tape.node_of(W)
     loss.backward()

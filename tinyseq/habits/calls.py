@@ -127,8 +127,8 @@ def retold(error: BaseException) -> CallError | None:
     if ours == len(frames):
         return None
     name = frames[ours].f_code.co_qualname
-    if any(part.startswith("_") for part in name.split(".")):  # ours calls what the user gave it
-        return CallError(f"a function was given that cannot be called so: {error}")
+    if any(part.startswith("_") for part in name.split(".")):
+        return CallError(f"an argument is of a kind that cannot be used here: {error}")
     thing = _named(name)
     return _unusable(thing, error) if thing else None
 

@@ -88,11 +88,14 @@ class ManyToOne(Head):
         return -self._losses(x, F.indices(y), lengths, {})
 
     def _losses(self, x: Any, y: Any, lengths: Any, options: dict[str, Any]) -> Tensor:
+        y = np.asarray(y) if isinstance(y, (list, tuple)) else y
         o, y = self.outputs(x, lengths, **options), here(y, "the target y")
         if y.ndim == 0 or y.shape[0] != o.shape[0] or y.ndim != (1 if y.dtype_code == INT64 else 2):
+            batch_first = y.shape[:1] == getattr(x, "shape", ())[:1] != o.shape[:1]
             raise ShapeError(
                 f"many-to-one has one target for each sequence: y ({o.shape[0]},) of class numbers or "
                 f"({o.shape[0]}, {self.output_size}) of reals, got {y.dtype} {y.shape}"
+                + ("; x looks batch-first: write x.swapaxes(0, 1)" if batch_first else "")
             )
         return self.losses_of(o, self.checked(y if y.name else y.named("y")))
 

@@ -72,6 +72,8 @@ class Module:
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
         """Set all parameters. Raises TinyseqError naming what is missing, unknown, or of another shape or dtype; the
         module is then as it was."""
+        if not isinstance(state, dict):
+            raise TinyseqError(f"weights come by name, as model.state_dict() gives them; got {type(state).__name__}")
         undo: list[Callable[[], None]] = []
         try:
             for prefix, module in list(_modules(self, "", set())):
@@ -207,9 +209,14 @@ class Cell(Module):
         outer = tape.enter(name, at)
         try:
             return self.step(*inputs_and_state)
-        except TypeError as error:
-            if not at_the_call(error):
-                raise
+        except (TypeError, AttributeError) as error:
+            if not isinstance(error, TypeError) or not at_the_call(error):
+                if not any(given is None or isinstance(given, np.ndarray) for given in inputs_and_state):
+                    raise
+                raise CallError(
+                    f"{shown(type(self))} takes tensors, state, output = cell(x_t, state), and {error}: write "
+                    "ts.tensor(x_t) for an array, cell.initial_state(batch) for the state before the first step"
+                ) from error
             raise CallError(
                 f"{shown(type(self))} is called for one step, state, output = cell(x_t, state), and got "
                 f"{len(inputs_and_state)} arguments; {_runs(self)}"

@@ -259,6 +259,12 @@ class Encoded:
 def encode(cell: Any, x: Any, lengths: Any = None, state: Any = None, backwards: bool = False) -> Encoded:
     """Run a cell over sequences, from the end to the start where ``backwards``."""
     steps = check_features(prepare(x, lengths), cell.input_size)
+    wanted = getattr(cell, "dtype", None)
+    if wanted is not None and steps.x.dtype_code != INT64 and steps.x.dtype != wanted:
+        raise DtypeError(
+            f"x is {steps.x.dtype}, the cell is {wanted}: write x.astype('{wanted}'), or make the cell with "
+            f"dtype=np.{steps.x.dtype}"
+        )
     chain = steps.chain.reversed() if backwards else steps.chain
     inputs = steps.x
     if backwards and steps.chain.lengths is not None and inputs.dtype_code == INT64:

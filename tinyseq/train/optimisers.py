@@ -38,7 +38,9 @@ class Optimiser:
             raise TinyseqError("no parameters to learn: give the optimiser model.parameters()")
         strangers = [p for p in self.parameters if not isinstance(p, Parameter)]
         if strangers:
-            raise TinyseqError(f"an optimiser needs Parameters, got {type(strangers[0]).__name__}")
+            raise TinyseqError(
+                f"an optimiser needs Parameters, got {type(strangers[0]).__name__}; write model.parameters()"
+            )
         if len({id(p) for p in self.parameters}) != len(self.parameters):
             raise TinyseqError("a parameter was given twice; it would be updated twice at each step")
         self.parameters = [p for p in self.parameters if p.trainable]

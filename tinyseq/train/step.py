@@ -55,6 +55,8 @@ class TrainingStep:
         clip_element: float | None = None,
         planned: int | None = None,
     ) -> None:
+        if hasattr(loss, "named_parameters"):
+            raise CallError("a step needs the loss of the model: write train.TrainingStep(model.loss, optimiser)")
         self.loss = loss if isinstance(loss, CompiledFunction) else compile(loss)
         self.optimiser = optimiser
         self.clip = None if clip is None else positive_number("clip", clip)
