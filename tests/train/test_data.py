@@ -65,7 +65,7 @@ def test_a_step_says_which_data_it_takes() -> None:
         step(head())(X, target=Y)
     with pytest.raises(CallError, match="needs y"):
         step(head())(X)
-    with pytest.raises(CallError, match="cannot be used here: .*takes 1 positional argument but 2 were given"):
+    with pytest.raises(CallError, match=r"cannot be used here: .*takes 1 positional argument but 2 were given"):
         train.TrainingStep(lambda x: ts.sum(x), train.SGD(head().parameters()))(X, Y)
 
 
