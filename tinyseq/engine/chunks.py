@@ -14,6 +14,7 @@ from tinyseq.engine.kernels import PACK, ROWS_AT_ONCE
 from tinyseq.engine.layout import Address, Block, Instruction, Storage
 
 CHUNK_BYTES = 1 << 18
+MOST_CHUNKS = 32  # the sums of chunks are added one by one, which loses digits where they are many
 START, ROWS, ADDS = ("chunk", "start"), ("chunk", "rows"), ("chunk", "adds")
 
 
@@ -88,10 +89,10 @@ def chunk_rows(instructions: Sequence[Instruction], itemsize: int) -> int:
 
 
 def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """(first row, number of rows) of each of a thread's chunks: all of one size, which is `chunk` at most; one of no
-    rows if there are too few."""
+    """(first row, number of rows) of each of a thread's chunks: all of one size, which is `chunk` at most unless they
+    were too many; one of no rows if there are too few."""
     first, last = rows * thread // threads, rows * (thread + 1) // threads
-    parts = max(-(-(last - first) // chunk), 1)
+    parts = min(max(-(-(last - first) // chunk), 1), MOST_CHUNKS)
     size = -(-(last - first) // parts)
     starts = first + size * np.arange(parts, dtype=np.int64)
     return starts, np.minimum(last - starts, size)

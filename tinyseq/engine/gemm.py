@@ -23,6 +23,7 @@ __all__ = ["gemm", "gemm_from", "make_gemm", "make_gemm_from", "pack", "packed_s
 # A panel of 32 KiB stays in a first-level cache; 256 rows of A by as many columns in a second-level one.
 _PANEL_BYTES = 32768
 _M_BLOCK = 256
+_K_BLOCK, _K_FEW = 128, 512  # products added one by one, and where all of them are read once
 
 
 def make_gemm(tile: Tile) -> Any:
@@ -100,7 +101,7 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
     pointer = element_type(itemsize).as_pointer()
     name = f"tinyseq_gemm_{itemsize}_{'_'.join(str(int(size)) for size in tile)}"
     zero, one, width = INT(0), INT(1), tile.panel_width(itemsize)
-    most = INT(_PANEL_BYTES // (width * itemsize))
+    most = INT(min(_PANEL_BYTES // (width * itemsize), _K_BLOCK))
 
     def emit(builder: ir.IRBuilder, *arguments: ir.Value) -> None:
         m, n, k, a, a_rs, a_cs, b, b_ks, b_js, c, c_rs, accumulate, s, s_rs = arguments
@@ -118,8 +119,9 @@ def _gemm_function(module: ir.Module, tile: Tile, itemsize: int) -> ir.Function:
             joined = builder.and_(joined, builder.icmp_signed("<=", rest, INT(tile.lanes(itemsize))))
             alone = builder.select(joined, builder.sub(n, builder.add(rest, INT(width))), n)
 
-        # One block if rows are too few for a panel to be used twice; one of no rows if k = 0, to write C.
-        few = builder.icmp_signed("<=", m, INT(tile.rows))
+        # One block if rows are too few for a panel to be used twice, but for sums so long that they lose digits; one of
+        # no rows if k = 0, to write C.
+        few = builder.and_(builder.icmp_signed("<=", m, INT(tile.rows)), builder.icmp_signed("<=", k, INT(_K_FEW)))
         k_block = builder.select(few, larger(k, one), most)
 
         def block(p: ir.Value, _: object) -> list[ir.Value]:

@@ -10,16 +10,41 @@ from tinyseq.engine.gemm import gemm, gemm_from, pack, packed_size, panel_width
 from tinyseq.engine.panels import lane_count, pack_narrow
 from tinyseq.jit import inlined, kernel
 from tinyseq.ops.op import Kernel, map_kernel
+from tinyseq.ops.totals import ACROSS, FEW, column_totals
+
+
+LONG = 2048  # products from which on a sum in float32 is parts that are added up in float64
+LONG_MORE = 512  # where the sum goes on from what is there
+PART = 1024
+_ROWS_OF_TOTALS = 64
+_SMALL = 65536  # elements whose totals stay in a second-level cache
 
 
 @kernel
 def _gemm_packed(d, y, x, w, c):
     """y (rows, n) = c + x (rows, k) · w, packed, or x · w; d = [rows, stride of y, of x, 0, of c, from c?, n, k].
 
-    y is its own c where the product is added to what is there. One kernel for all: each compiles every tile.
+    y is its own c where the product is added to what is there. One kernel for all: each compiles every tile. Sums of
+    more than `LONG` products in float32 are parts that are added up in float64, here and below.
     """
-    width = panel_width(y.dtype)
-    gemm_from(d[0], d[6], d[7], x, 0, d[2], 1, w, 0, width, d[7] * width, y, 0, d[1], d[5], c, 0, d[4])
+    rows, n, k, width = d[0], d[6], d[7], panel_width(y.dtype)
+    if k <= LONG or y.itemsize == 8:
+        gemm_from(rows, n, k, x, 0, d[2], 1, w, 0, width, k * width, y, 0, d[1], d[5], c, 0, d[4])
+        return
+    sums, total = np.empty(_ROWS_OF_TOTALS * n, y.dtype), np.empty(_ROWS_OF_TOTALS * n)
+    for r in range(0, rows, _ROWS_OF_TOTALS):
+        count = min(_ROWS_OF_TOTALS, rows - r)
+        total[:] = 0.0
+        for p in range(0, k, PART):
+            some = min(PART, k - p)
+            x_off = r * d[2] + p
+            gemm_from(count, n, some, x, x_off, d[2], 1, w, p * width, width, k * width, sums, 0, n, 0, sums, 0, n)
+            for i in range(count * n):
+                total[i] += sums[i]
+        for i in range(count):
+            out, start = y[(r + i) * d[1] : (r + i) * d[1] + n], c[(r + i) * d[4] : (r + i) * d[4] + n]
+            for j in range(n):
+                out[j] = total[i * n + j] + (start[j] if d[5] else 0)
 
 
 @kernel
@@ -33,17 +58,17 @@ _COLUMNS_AT_ONCE = 512  # of a block: 256 KiB, a second-level cache
 _ENOUGH = 32  # rows and columns from which on copies are worth making
 
 
+@inlined
 @kernel
-def _weight_gradient(d, y, x, g):
-    """y (m, n) (+)= Σ_r x[r, :]ᵀ g[r, :]; d = [rows, stride of y, of x, of g, accumulate, m, n].
+def _weight_products(m, n, rows, x, x_off, x_step, g, g_off, g_step, y, y_step, accumulate):
+    """y (m, n) (+)= Σ_r x[r, :]ᵀ g[r, :].
 
     A product whose inner dimension is far apart in memory on both sides: a block of rows at a time, x and g are copied
     into panels, of which the tiles then read neighbours.
     """
-    rows, m, n, accumulate = d[0], d[5], d[6], d[4]
     width = panel_width(y.dtype)
     if rows < _ENOUGH or m < _ENOUGH or n < _ENOUGH:
-        gemm(m, n, rows, x, 0, 1, d[2], g, 0, d[3], width, y, 0, d[1], accumulate)
+        gemm(m, n, rows, x, x_off, 1, x_step, g, g_off, g_step, width, y, 0, y_step, accumulate)
         return
     most, lanes = min(rows, ROWS_AT_ONCE), lane_count(y.dtype)
     tall, wide = min(m, _COLUMNS_AT_ONCE), min(n, _COLUMNS_AT_ONCE)
@@ -55,21 +80,42 @@ def _weight_gradient(d, y, x, g):
         k = min(most, rows - r)
         for first_i in range(0, m, tall):
             height = min(tall, m - first_i)
-            pack_narrow(x, r * d[2] + first_i, d[2], 1, k, height, copies, left)
+            pack_narrow(x, x_off + r * x_step + first_i, x_step, 1, k, height, copies, left)
             for first_j in range(0, n, wide):
                 across = min(wide, n - first_j)
-                pack(g, r * d[3] + first_j, d[3], 1, k, across, copies, right)
+                pack(g, g_off + r * g_step + first_j, g_step, 1, k, across, copies, right)
                 j = 0
                 while j < across:
                     columns = across - j if across - j <= width + lanes else width
                     for i in range(0, height, lanes):
                         gemm(
                             min(lanes, height - i), columns, k, copies, left + i * k, 1, lanes,
-                            copies, right + j * k, width, k * width, y, (first_i + i) * d[1] + first_j + j, d[1],
+                            copies, right + j * k, width, k * width, y, (first_i + i) * y_step + first_j + j, y_step,
                             accumulate,
                         )  # fmt: skip
                     j += columns
         accumulate = 1
+
+
+@kernel
+def _weight_gradient(d, y, x, g):
+    """y (m, n) (+)= Σ_r x[r, :]ᵀ g[r, :]; d = [rows, stride of y, of x, of g, accumulate, m, n]."""
+    rows, m, n, accumulate = d[0], d[5], d[6], d[4]
+    few = rows <= (LONG_MORE if accumulate else LONG) or y.itemsize == 8
+    part = rows if few else (PART if m * n <= _SMALL else 4 * PART)
+    sums = y if few else np.empty(m * n, y.dtype)
+    step = d[1] if few else n
+    total = np.zeros(0 if few else m * n)
+    for r in range(0, max(rows, 1), max(part, 1)):
+        k = min(part, rows - r)
+        _weight_products(m, n, k, x, r * d[2], d[2], g, r * d[3], d[3], sums, step, accumulate if few else 0)
+        for i in range(total.size):
+            total[i] += sums[i]
+    if not few:
+        for i in range(m):
+            row = y[i * d[1] : i * d[1] + n]
+            for j in range(n):
+                row[j] = total[i * n + j] + (row[j] if accumulate else 0)
 
 
 _FEW = 8  # rows from which on copying the right operand is worth its time
@@ -123,16 +169,30 @@ def _matmul_tiled(d, out, a, b):
     width = panel_width(out.dtype)
     copies = right_cs != 1
     dots = copies and right_rs == 1 and left_cs == 1 and m < _FEW
-    packed = np.empty(packed_size(k, n, width) if copies and not dots else 1, out.dtype)
+    few = k <= LONG or out.itemsize == 8
+    part = k if few else PART
+    sums = out if few else np.empty(m * n, out.dtype)
+    total = np.zeros(0 if few else m * n)
+    packed = np.empty(packed_size(part, n, width) if copies and not dots else 1, out.dtype)
     for r in range(d[0]):
-        x, w, y = r * left_step, r * right_step, r * d[1]
-        if dots:
-            _dots(m, n, k, left, x, left_rs, right, w, right_cs, out, y, d[4])
-        elif copies:
-            pack(right, w, right_rs, right_cs, k, n, packed, 0)
-            gemm(m, n, k, left, x, left_rs, left_cs, packed, 0, width, k * width, out, y, n, d[4])
-        else:
-            gemm(m, n, k, left, x, left_rs, left_cs, right, w, right_rs, width, out, y, n, d[4])
+        y, add = (r * d[1], d[4]) if few else (0, 0)
+        total[:] = 0.0
+        for p in range(0, max(k, 1), max(part, 1)):
+            some = min(part, k - p)
+            x, w = r * left_step + p * left_cs, r * right_step + p * right_rs
+            if dots:
+                _dots(m, n, some, left, x, left_rs, right, w, right_cs, sums, y, add)
+            elif copies:
+                pack(right, w, right_rs, right_cs, some, n, packed, 0)
+                gemm(m, n, some, left, x, left_rs, left_cs, packed, 0, width, some * width, sums, y, n, add)
+            else:
+                gemm(m, n, some, left, x, left_rs, left_cs, right, w, right_rs, width, sums, y, n, add)
+            for i in range(total.size):
+                total[i] += sums[i]
+        if not few:
+            row = out[r * d[1] : r * d[1] + m * n]
+            for i in range(row.size):
+                row[i] = total[i] + (row[i] if d[4] else 0)
 
 
 @kernel
@@ -141,24 +201,32 @@ def _column_sum(d, y, g):
 
     A level of a recurrence may have no member of a group: then there is no sum, where elsewhere one of no rows is 0.
     """
-    columns, step = d[4], d[2]
-    if d[5] and not d[0]:
+    rows, columns, step = d[0], d[4], d[2]
+    if d[5] and not rows:
         return
-    total = y[:columns]
+    if rows > FEW:
+        total = np.empty(ACROSS)
+        for first in range(0, columns, ACROSS):
+            out = y[first : min(first + ACROSS, columns)]
+            column_totals(total, g, first, step, rows, out.size)
+            for i in range(out.size):
+                out[i] = total[i] + (out[i] if d[3] else 0)
+        return
+    sums = y[:columns]
     if not d[3]:
         for i in range(columns):
-            total[i] = y.dtype.type(0)
+            sums[i] = y.dtype.type(0)
     r = 0
-    while r + 4 <= d[0]:  # four rows at a time: the total is read and written once for all of them
+    while r + 4 <= rows:  # four rows at a time: the sums are read and written once for all of them
         a, b = g[r * step : r * step + columns], g[(r + 1) * step : (r + 1) * step + columns]
         c, e = g[(r + 2) * step : (r + 2) * step + columns], g[(r + 3) * step : (r + 3) * step + columns]
         for i in range(columns):
-            total[i] += (a[i] + b[i]) + (c[i] + e[i])
+            sums[i] += (a[i] + b[i]) + (c[i] + e[i])
         r += 4
-    while r < d[0]:
+    while r < rows:
         row = g[r * step : r * step + columns]
         for i in range(columns):
-            total[i] += row[i]
+            sums[i] += row[i]
         r += 1
 
 

@@ -69,9 +69,11 @@ class Reference:
         """Set the gradient of every node that ``index`` depends on."""
         self.forward(index)
         grads = self.grads = {index: self.seed(index, seed)}
+        totals = Totals(grads)
         for i in range(index, -1, -1):
             if i not in grads:
                 continue
+            totals.complete(i)
             place, inputs = self.place(i), self.tape.inputs(i)
             roles = {"y": self.values[i], "g": grads[i], "attr": place.floats}
             roles.update({f"x{k}": self.values[j] for k, j in enumerate(inputs)})
@@ -81,6 +83,7 @@ class Reference:
                 if fresh:
                     grads[j] = np.empty_like(self.values[j])
                 self.add(calls, roles, f"gx{k}", grads[j], fresh)
+                totals.added(j)
 
     # -- what they stand on
     @staticmethod
@@ -246,6 +249,31 @@ class Reference:
                     self.add(calls, roles, f"gx{k}", term, False)
             terms.append((i, self.tape._row(i)[3], term))
         return terms
+
+
+class Totals:
+    """Gradients that many nodes add to, as those of weights shared by all time steps: parts of a few terms each are
+    added up in float64. Added one by one in float32, 10⁵ terms lose two digits."""
+
+    TERMS = 32  # of a part
+
+    def __init__(self, grads: dict[int, np.ndarray]) -> None:
+        self.grads, self.totals = grads, dict[int, np.ndarray]()
+        self.terms: dict[int, int] = {}
+
+    def added(self, index: int) -> None:
+        """One term more lies in a gradient; a whole part goes to the total."""
+        terms = self.terms[index] = self.terms.get(index, 0) + 1
+        if terms % self.TERMS == 0:
+            part = self.grads[index]
+            self.totals[index] = self.totals.get(index, 0) + part.astype(np.float64)
+            part[...] = 0
+
+    def complete(self, index: int) -> None:
+        """All terms have come: the gradient becomes their sum."""
+        if index in self.totals:
+            gradient = self.grads[index]
+            gradient[...] = gradient + self.totals.pop(index)
 
 
 class Place:

@@ -126,8 +126,7 @@ class _TileEmitter:
             self.lane_offsets = [] if self.masks else self._lane_offsets(columns)
         zero, one, steps = INT(0), INT(1), INT(self.steps)
         count = self.rows * self.vectors
-        sums = self._initial(s, s_rs, accumulate)
-        sums += [ir.Constant(self.vector, None)] * (count * (self.steps - 1))
+        sums = [ir.Constant(self.vector, None)] * (count * self.steps)
         row_offsets = [self._opaque(builder.mul(a_rs, INT(i))) for i in range(self.rows)]
 
         def step(p: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
@@ -151,28 +150,28 @@ class _TileEmitter:
                 groups = [[builder.fadd(x, y) for x, y in zip(*pair, strict=True)] for pair in pairs]
             sums = groups[0]
         _, sums = counted_loop(builder, p, k, one, sums, step)
-        self._store(c, c_rs, sums)
+        self._store(c, c_rs, self._added(s, s_rs, accumulate, sums))
 
     def _opaque(self, number: ir.Value) -> ir.Value:
         """The same number, of which LLVM knows nothing: else it steps one pointer from row to row, an addition that
         waits for the one before for each load, and those take the multipliers' ports."""
         return self.builder.asm(ir.FunctionType(INT, [INT]), "", "=r,0", [number], False)
 
-    def _initial(self, s: ir.Value, s_rs: ir.Value, accumulate: ir.Value) -> list[ir.Value]:
-        """The accumulators' first values: S, or zeros without a look at S."""
+    def _added(self, s: ir.Value, s_rs: ir.Value, accumulate: ir.Value, sums: Sequence[ir.Value]) -> list[ir.Value]:
+        """S + sums, or the sums without a look at S. S comes last: a sum that grew over many blocks would swallow the
+        products that are added to it one by one."""
         builder = self.builder
-        before = builder.block
-        zeros = ir.Constant(self.vector, None)
-        values = []
+        before, added = builder.block, []
         with builder.if_then(builder.icmp_signed("!=", accumulate, INT(0))):
             for i in range(self.rows):
                 row = builder.gep(s, [builder.mul(s_rs, INT(i))])
-                values += [self._load_c(row, v) for v in range(self.vectors)]
+                for v in range(self.vectors):
+                    added.append(builder.fadd(self._load_c(row, v), sums[i * self.vectors + v]))
             loaded = builder.block
-        phis = [builder.phi(self.vector) for _ in values]
-        for phi, value in zip(phis, values, strict=True):
+        phis = [builder.phi(self.vector) for _ in added]
+        for phi, value, alone in zip(phis, added, sums, strict=True):
             phi.add_incoming(value, loaded)
-            phi.add_incoming(zeros, before)
+            phi.add_incoming(alone, before)
         return phis
 
     def _store(self, c: ir.Value, c_rs: ir.Value, sums: Sequence[ir.Value]) -> None:

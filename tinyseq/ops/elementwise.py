@@ -42,8 +42,13 @@ def elementwise(
     symbol: str,
     equation: str,
     floats: tuple[str, ...] = (),
+    masked: bool = False,
 ) -> Op:
-    """Register an elementwise op from its expression and one gradient expression per input (None: no gradient)."""
+    """Register an elementwise op from its expression and one gradient expression per input (None: no gradient).
+
+    ``masked``: a loss, of which elements may be masked away. Where g is 0 the gradient is then 0, also of an element
+    that is NaN or infinite.
+    """
     arity = len(gradients)
     inputs = tuple(f"x{i}" for i in range(arity))
     attr = ("attr",) if floats else ()
@@ -65,7 +70,8 @@ def elementwise(
     for i, gradient in enumerate(gradients):
         if gradient is not None:
             reads[i] = _used(gradient)
-            vjps[i] = rule(i, map_kernel(f"{name}_vjp{i}", ("gx", "g", *reads[i]), gradient, FUNCTIONS))
+            computed = f"(zero if g == zero else {gradient})" if masked else gradient
+            vjps[i] = rule(i, map_kernel(f"{name}_vjp{i}", ("gx", "g", *reads[i]), computed, FUNCTIONS))
     return register(
         Op(
             name,
@@ -113,10 +119,11 @@ elementwise("where", "(x2 if x0 == zero else x1)", None,
             "(zero if x0 == zero else g)", "(g if x0 == zero else zero)",
             symbol="?:", equation="y = a where the mask is not 0, else b")
 elementwise("squared_error", "(x0 - x1) * (x0 - x1)", "two * g * (x0 - x1)", "two * g * (x1 - x0)",
-            symbol="(·−·)²", equation="y = (a − b)²")
+            symbol="(·−·)²", equation="y = (a − b)²", masked=True)
 elementwise("bernoulli_cross_entropy",
             "(softplus(-x0) + (one - x1) * x0) if x0 > zero else (softplus(x0) - x1 * x0)",
             "g * (sigmoid(x0) - x1)", "-g * x0",
-            symbol="−log σ", equation="y = −t log σ(a) − (1 − t) log(1 − σ(a)) = log(1 + eᵃ) − t a")
+            symbol="−log σ", equation="y = −t log σ(a) − (1 − t) log(1 − σ(a)) = log(1 + eᵃ) − t a",
+            masked=True)
 elementwise("detach", "x0", None, symbol="✂", equation="y = a; no gradient passes")
 # fmt: on

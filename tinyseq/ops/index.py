@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError
-from tinyseq.jit import kernel
+from tinyseq.jit import inlined, kernel
 from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.totals import FEW
 from tinyseq.tape import INT64
 
 
@@ -22,16 +23,46 @@ def _take(d, out, table, index):
             y[i] = row[i]
 
 
+@inlined
+@kernel
+def totals_of(index, step, count, limit):
+    """For each of the numbers 0 … limit − 1 the place of its total in float64, −1 for those that occur a few times; and
+    how many totals there are."""
+    places = np.full(limit if FEW < count and limit <= 16 * count else 0, -1)
+    totals = 0
+    if places.size:
+        times = np.zeros(limit, np.int64)
+        for r in range(count):
+            times[index[r * step]] += 1
+        for i in range(limit):
+            if times[i] > FEW:
+                places[i] = totals
+                totals += 1
+    return places, totals
+
+
 @kernel
 def _take_vjp(d, out, g, index):
-    """out[index[r]] += g[r]."""
+    """out[index[r]] += g[r]; d = [count, strides, accumulate, columns, rows of the table]."""
     columns = d[5]
+    places, totals = totals_of(index, d[3], d[0], d[6])
+    total = np.zeros(totals * columns)
     for r in range(d[0]):
-        at = index[r * d[3]] * columns
-        y = out[at : at + columns]
+        at = index[r * d[3]]
         row = g[r * d[2] : r * d[2] + columns]
-        for i in range(columns):
-            y[i] += row[i]
+        if totals and places[at] >= 0:
+            sums = total[places[at] * columns : places[at] * columns + columns]
+            for i in range(columns):
+                sums[i] += row[i]
+        else:
+            y = out[at * columns : at * columns + columns]
+            for i in range(columns):
+                y[i] += row[i]
+    if totals:
+        for at in range(d[6]):
+            if places[at] >= 0:
+                for i in range(columns):
+                    out[at * columns + i] += out.dtype.type(total[places[at] * columns + i])
 
 
 @kernel
@@ -69,9 +100,22 @@ def _take_columns(d, out, table, index):
 @kernel
 def _take_columns_vjp(d, out, g, index):
     """out[i, index[r]] += g[r, i]."""
+    rows = d[5]
+    places, totals = totals_of(index, d[3], d[0], d[6])
+    total = np.zeros(totals * rows)
     for r in range(d[0]):
-        for i in range(d[5]):
-            out[i * d[6] + index[r * d[3]]] += g[r * d[2] + i]
+        at = index[r * d[3]]
+        if totals and places[at] >= 0:
+            for i in range(rows):
+                total[places[at] * rows + i] += g[r * d[2] + i]
+        else:
+            for i in range(rows):
+                out[i * d[6] + at] += g[r * d[2] + i]
+    if totals:
+        for at in range(d[6]):
+            if places[at] >= 0:
+                for i in range(rows):
+                    out[i * d[6] + at] += out.dtype.type(total[places[at] * rows + i])
 
 
 TAKE_COLUMNS = Kernel("take_columns", _take_columns, ("y", "table", "index"), ("index",))
@@ -124,7 +168,7 @@ def _take_calls(roles: tuple[str, str], site: Site, forward: bool) -> list[Call]
         columns = table[0]
     else:
         columns = size(table[1:])
-        kernel_, sizes = (TAKE if forward else TAKE_VJP), (columns,)
+        kernel_, sizes = (TAKE if forward else TAKE_VJP), (columns, table[0])
     strides = (columns, 0) if forward else (0, columns)
     return [call(kernel_, count, {roles[0]: strides[0], roles[1]: strides[1], "x1": 1}, sizes, partial=not forward)]
 

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.jit import kernel
+from tinyseq.jit import inlined, kernel
 from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
+from tinyseq.ops.totals import product_total
 from tinyseq.tape import INT64
+
+
+_PART = 64  # products added up in the operands' dtype; the parts in float64
+
+
+@inlined
+@kernel
+def _row_times(total, x, x_step, w, w_row, n, k):
+    """total = Σ_p x[p · x_step] w[p · w_row :][: n]."""
+    for j in range(n):
+        total[j] = 0
+    for p in range(k):
+        scale = x[p * x_step]
+        row = w[p * w_row : p * w_row + n]
+        for j in range(n):
+            total[j] += scale * row[j]
 
 
 @kernel
@@ -13,35 +32,32 @@ def _matmul(d, out, a, b):
     """out[i, j] (+)= Σ_p a[i, p] b[p, j] for each of d[0] matrices; out is row-major, a and b have any strides."""
     m, n, k = d[5], d[6], d[7]
     a_row, a_col, b_row, b_col = d[8], d[9], d[10], d[11]
-    zero = out.dtype.type(0)
+    number = out.dtype.type
+    sums, totals = np.empty(n, out.dtype), np.empty(n)
     for r in range(d[0]):
         for i in range(m):
             y = out[r * d[1] + i * n : r * d[1] + i * n + n]
             x = a[r * d[2] + i * a_row :]
-            if not d[4]:
-                for j in range(n):
-                    y[j] = zero
             if b_col == 1:
-                for p in range(k):
-                    scale = x[p * a_col]
-                    w = b[r * d[3] + p * b_row : r * d[3] + p * b_row + n]
-                    for j in range(n):
-                        y[j] += scale * w[j]
-            elif a_col == 1 and b_row == 1:
-                row = x[:k]
                 for j in range(n):
-                    w = b[r * d[3] + j * b_col : r * d[3] + j * b_col + k]
-                    total = zero
-                    for p in range(k):
-                        total += row[p] * w[p]
-                    y[j] += total
+                    totals[j] = 0.0
+                for p in range(0, k, _PART):
+                    _row_times(sums, x[p * a_col :], a_col, b[r * d[3] + p * b_row :], b_row, n, min(_PART, k - p))
+                    for j in range(n):
+                        totals[j] += sums[j]
+                for j in range(n):
+                    y[j] = number(totals[j]) + (y[j] if d[4] else number(0))
+            elif a_col == 1 and b_row == 1:
+                for j in range(n):
+                    at = r * d[3] + j * b_col
+                    y[j] = number(product_total(x[:k], b[at : at + k])) + (y[j] if d[4] else number(0))
             else:
                 w = b[r * d[3] :]
                 for j in range(n):
-                    total = zero
+                    total = 0.0
                     for p in range(k):
                         total += x[p * a_col] * w[p * b_row + j * b_col]
-                    y[j] += total
+                    y[j] = number(total) + (y[j] if d[4] else number(0))
 
 
 MATMUL = Kernel("matmul", _matmul, ("y", "a", "b"))

@@ -1,12 +1,16 @@
-"""Softmax over the last axis and the cross-entropy it feeds. Stable for logits of any size."""
+"""Softmax over the last axis and the cross-entropy it feeds. Stable for logits of any size.
+
+A row whose loss is masked away gets the gradient 0, whatever it holds.
+"""
 
 from __future__ import annotations
 
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.jit import kernel
+from tinyseq.jit import inlined, kernel
 from tinyseq.ops import bits, maths
 from tinyseq.ops.index import in_range, integers
 from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.totals import PART, product_total, row_total
 from tinyseq.tape import INT64
 
 exp, log = maths.exp, maths.log
@@ -28,6 +32,26 @@ def row_max(row):
     return bits.of_rank(best)
 
 
+@inlined
+@kernel
+def unread(up):
+    """Whether the gradient that reaches a row is 0, as that of a masked row is: so is then what the row passes on,
+    whatever it holds; 0 · NaN would not be."""
+    for i in range(up.size):
+        if up[i] != 0:
+            return False
+    return True
+
+
+@inlined
+@kernel
+def nothing(out, accumulate):
+    """out (+)= 0."""
+    if not accumulate:
+        for i in range(out.size):
+            out[i] = 0
+
+
 @kernel
 def _softmax(d, y, x):
     """y = eˣ⁻ᵐ / Σ eˣ⁻ᵐ with m the row's largest; d = [rows, strides, accumulate, columns]."""
@@ -39,10 +63,7 @@ def _softmax(d, y, x):
         # Apart from the sum: where arrays lie decides if a loop that writes runs in vectors, and so a last digit.
         for i in range(columns):
             out[i] = exp(row[i] - top)
-        total = y.dtype.type(0)
-        for i in range(columns):
-            total += out[i]
-        scale = y.dtype.type(1) / total
+        scale = y.dtype.type(1) / y.dtype.type(row_total(out))
         for i in range(columns):
             out[i] *= scale
 
@@ -56,21 +77,42 @@ def _softmax_vjp(d, gx, g, y):
         out = gx[r * d[1] : r * d[1] + columns]
         up = g[r * d[2] : r * d[2] + columns]
         p = y[r * d[3] : r * d[3] + columns]
-        inner = zero
-        for i in range(columns):
-            inner += up[i] * p[i]
+        inner = gx.dtype.type(product_total(up, p))
+        if inner != inner and unread(up):
+            nothing(out, d[4])
+            continue
         for i in range(columns):
             out[i] = (out[i] if d[4] else zero) + p[i] * (up[i] - inner)
 
 
+@inlined
 @kernel
-def log_sum_exp(row):
-    """log Σ eˣ of a row."""
-    top = row_max(row)
-    total = row.dtype.type(0)
-    for i in range(row.size):
-        total += exp(row[i] - top)
-    return top + log(total)
+def exp_total(row, top):
+    """Σ eˣ⁻ᵐ of a row, m its largest, in the row's dtype; long rows as in `row_total`."""
+    total = 0.0
+    for first in range(0, row.size, PART):
+        some = row[first : first + PART]
+        part = row.dtype.type(0)
+        for i in range(some.size):
+            part += exp(some[i] - top)
+        total += part
+    return row.dtype.type(total)
+
+
+@inlined
+@kernel
+def exponentials(out, row, top):
+    """out = eˣ⁻ᵐ of a row, and their sum."""
+    total = 0.0
+    for first in range(0, row.size, PART):
+        some, into = row[first : first + PART], out[first : first + PART]
+        part = row.dtype.type(0)
+        for i in range(some.size):
+            value = exp(some[i] - top)
+            into[i] = value
+            part += value
+        total += part
+    return row.dtype.type(total)
 
 
 @kernel
@@ -81,10 +123,7 @@ def _log_softmax(d, y, x):
         row = x[r * d[2] : r * d[2] + columns]
         out = y[r * d[1] : r * d[1] + columns]
         top = row_max(row)
-        total = y.dtype.type(0)
-        for i in range(columns):
-            total += exp(row[i] - top)
-        rest = log(total)
+        rest = log(exp_total(row, top))
         for i in range(columns):
             out[i] = excess(row[i], top, rest)
 
@@ -98,9 +137,10 @@ def _log_softmax_vjp(d, gx, g, y):
         out = gx[r * d[1] : r * d[1] + columns]
         up = g[r * d[2] : r * d[2] + columns]
         row = y[r * d[3] : r * d[3] + columns]
-        total = zero
-        for i in range(columns):
-            total += up[i]
+        total = gx.dtype.type(row_total(up))
+        if total == zero and unread(up):
+            nothing(out, d[4])
+            continue
         for i in range(columns):
             out[i] = (out[i] if d[4] else zero) + (up[i] - exp(row[i]) * total)
 
@@ -112,10 +152,7 @@ def _cross_entropy(d, y, x, target):
     for r in range(d[0]):
         row = x[r * d[2] : r * d[2] + columns]
         top = row_max(row)
-        total = y.dtype.type(0)
-        for i in range(columns):
-            total += exp(row[i] - top)
-        y[r * d[1]] = excess(top, row[target[r * d[3]]], -log(total))
+        y[r * d[1]] = excess(top, row[target[r * d[3]]], -log(exp_total(row, top)))
 
 
 @kernel
@@ -127,20 +164,16 @@ def _cross_entropy_vjp(d, gx, g, x, target):
         out = gx[r * d[1] : r * d[1] + columns]
         row = x[r * d[3] : r * d[3] + columns]
         up = g[r * d[2]]
+        if up == zero:
+            nothing(out, d[5])
+            continue
         top = row_max(row)
-        total = zero
         if d[5]:
-            for i in range(columns):
-                total += exp(row[i] - top)
-            scale = up / total
+            scale = up / exp_total(row, top)
             for i in range(columns):
                 out[i] += exp(row[i] - top) * scale
         else:
-            for i in range(columns):
-                value = exp(row[i] - top)
-                out[i] = value
-                total += value
-            scale = up / total
+            scale = up / exponentials(out, row, top)
             for i in range(columns):
                 out[i] *= scale
         out[target[r * d[4]]] -= up

@@ -7,28 +7,55 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit import kernel
 from tinyseq.ops import maths
 from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
+from tinyseq.ops.totals import ACROSS, FEW, SHORT, column_totals, row_total
 from tinyseq.tape import INT64
 
 sqrt = maths.sqrt
 
 
 @kernel
+def _exact(x, first, step, count):
+    """Σ_j x[first + j · step] in float64 alone, where no sum of two float32 is too large for one."""
+    total = 0.0
+    for j in range(count):
+        total += np.float64(x[first + j * step])
+    return total
+
+
+@kernel
 def _sum(d, out, x):
     """out[r, i] (+)= Σ_j x[r, j, i] / divisor; d = [outer, strides, accumulate, reduced, inner, divisor]."""
     reduced, inner = d[4], d[5]
-    zero = out.dtype.type(0)
-    divisor = out.dtype.type(d[6])
+    number = out.dtype.type
+    zero, divisor, few = number(0), np.float64(d[6]), number(d[6])
+    total = np.empty(ACROSS if inner > 1 and reduced > FEW else 0)
     for r in range(d[0]):
-        if inner == 1:
+        if inner == 1 and reduced <= SHORT:
             row = x[r * d[2] : r * d[2] + reduced]
-            total = zero
+            part = zero
             for j in range(reduced):
-                total += row[j]
-            out[r * d[1]] = (out[r * d[1]] if d[3] else zero) + total / divisor
+                part += row[j]
+            out[r * d[1]] = (out[r * d[1]] if d[3] else zero) + part / few
+        elif inner == 1:
+            value = row_total(x[r * d[2] : r * d[2] + reduced])
+            if divisor > 1 and value - value != 0.0:
+                value = _exact(x, r * d[2], 1, reduced)
+            out[r * d[1]] = (out[r * d[1]] if d[3] else zero) + number(value / divisor)
+        elif reduced > FEW:
+            for first in range(0, inner, ACROSS):
+                y = out[r * d[1] + first : r * d[1] + min(first + ACROSS, inner)]
+                column_totals(total, x, r * d[2] + first, inner, reduced, y.size)
+                for i in range(y.size):
+                    value = total[i]
+                    if divisor > 1 and value - value != 0.0:
+                        value = _exact(x, r * d[2] + first + i, inner, reduced)
+                    y[i] = (y[i] if d[3] else zero) + number(value / divisor)
         else:
             y = out[r * d[1] : r * d[1] + inner]
             if not d[3]:
@@ -37,7 +64,7 @@ def _sum(d, out, x):
             for j in range(reduced):
                 row = x[r * d[2] + j * inner : r * d[2] + j * inner + inner]
                 for i in range(inner):
-                    y[i] += row[i] / divisor
+                    y[i] += row[i] / few
 
 
 @kernel
@@ -109,7 +136,8 @@ def quotient(a, b):
 def _norm(d, out, x):
     """out[r, i] = (Σ_j x²)^½, scaled by the largest |x| so that nothing overflows."""
     reduced, inner = d[4], d[5]
-    zero = out.dtype.type(0)
+    number = out.dtype.type
+    zero = number(0)
     for r in range(d[0]):
         for i in range(inner):
             largest = zero
@@ -117,12 +145,12 @@ def _norm(d, out, x):
                 value = abs(x[r * d[2] + j * inner + i])
                 if not (value <= largest) and largest == largest:
                     largest = value
-            total = zero
+            total = 0.0
             if largest > zero and largest - largest == zero:
                 for j in range(reduced):
                     value = quotient(x[r * d[2] + j * inner + i], largest)
-                    total += value * value
-                out[r * d[1] + i] = largest * sqrt(total)
+                    total += np.float64(value * value)
+                out[r * d[1] + i] = largest * number(np.sqrt(total))
             else:
                 out[r * d[1] + i] = largest
 

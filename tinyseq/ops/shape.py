@@ -9,6 +9,7 @@ from tinyseq.jit import kernel
 from tinyseq.ops.copies import block
 from tinyseq.ops.op import ALL, EACH, KEPT, WIDER, Call, Kernel, Op, Site, call, register, size
 from tinyseq.ops.reduce import SPREAD, SUM
+from tinyseq.ops.totals import row_total
 
 AXES = 4
 
@@ -38,22 +39,29 @@ def _strided_read(d, out, x):
 
 @kernel
 def _strided_add(d, out, g):
-    """out with the strides d[8:12] += g (contiguous, 4 axes d[4:8]): the gradient of the above."""
+    """out with the strides d[8:12] += g (contiguous, 4 axes d[4:8]), added up in float64: the gradient of the above."""
     n1, n2, n3 = d[5], d[6], d[7]
     step = d[11]
+    total = np.empty(max(0, 1 + (d[4] - 1) * d[8] + (n1 - 1) * d[9] + (n2 - 1) * d[10] + (n3 - 1) * step))
     for r in range(d[0]):
+        total[:] = 0.0
         for i0 in range(d[4]):
             for i1 in range(n1):
                 for i2 in range(n2):
                     at = r * d[2] + ((i0 * n1 + i1) * n2 + i2) * n3
                     up = g[at : at + n3]
-                    y = out[r * d[1] + i0 * d[8] + i1 * d[9] + i2 * d[10] :]
-                    if step == 1:
+                    y = total[i0 * d[8] + i1 * d[9] + i2 * d[10] :]
+                    if step == 0:
+                        y[0] += row_total(up)
+                    elif step == 1:
                         for i in range(n3):
                             y[i] += up[i]
                     else:
                         for i in range(n3):
                             y[i * step] += up[i]
+        y = out[r * d[1] : r * d[1] + total.size]
+        for i in range(total.size):
+            y[i] += out.dtype.type(total[i])
 
 
 STRIDED_READ = Kernel("strided_read", _strided_read, ("y", "x"))
