@@ -7,7 +7,7 @@ from typing import Any, Never
 
 import numpy as np
 
-from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.functions.again import first, many
 from tinyseq.functions.arithmetic import sqrt, where
 from tinyseq.functions.integers import check_range, in_range, indices
@@ -25,7 +25,7 @@ def cross_entropy(
     """−log softmax(logits)[target] for integer targets: logits (…, C), target (…).
 
     ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
-    others; the mean is over the rows that count, NaN where none does.
+    others, which get the gradient 0 whatever they hold; the mean is over the rows that count, NaN where none does.
     """
     if extra or other:
         raise wrong_call(cross_entropy, (logits, target, mask, reduction, *extra), other)
@@ -50,6 +50,11 @@ def _cross_entropy(logits: Any, target: Any, mask: Any, reduction: str) -> Tenso
     losses = record("cross_entropy", (logits, target))
     if mask is not None:
         if isinstance(mask, np.ndarray):
+            if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+                raise DataError(
+                    "a mask holds 0 and 1, this one holds other numbers too; for a weighted loss write "
+                    "ts.sum(weights * ts.cross_entropy(logits, target, reduction='none')) / weights.sum()"
+                )
             mask = mask.astype(logits.dtype)
         mask = as_tensor(mask)
         if mask.shape != target.shape:
