@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinyseq"
 
 # A module may import, when it is itself imported, what stands in its row; rows name modules or packages of tinyseq.
-BASE = {"errors", "habits"}
+BASE = {"errors", "habits", "arrays"}
 KERNELS = {"fingerprint", "jitcache", "jit"}
 TREES = {"structure", "trees", "brackets", "tree_formats", "tree_order"}
 TAPE = BASE | {"tape"}
@@ -28,6 +28,7 @@ NN = UNFOLD | {"nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "habits": BASE,
+    "arrays": {"errors"},
     "fingerprint": set(),
     "jitcache": {"fingerprint"},
     "jit": {"jitcache"},

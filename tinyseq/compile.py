@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyseq.arrays import check_plain
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.folding import entering, rebuild
@@ -196,6 +197,7 @@ def _arrays(argument: Any) -> Any:
 def signature(argument: Any) -> Any:
     """What a recording depends on: shapes and dtypes of arrays, the value or identity of anything else."""
     if isinstance(argument, np.ndarray):
+        check_plain(argument, "an argument of a compiled function")
         return argument.shape, argument.dtype
     if isinstance(argument, Tensor):
         raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.compile import CompiledFunction, signature
 from tinyseq.errors import GradientError, ShapeError, TinyseqError
 from tinyseq.folding import flatten, rebuild
@@ -33,7 +34,7 @@ def leaves(state: Any) -> list[np.ndarray]:
         return [leaf for branch in state for leaf in leaves(branch)]
     if isinstance(state, dict):
         return [leaf for key in sorted(state, key=str) for leaf in leaves(state[key])]
-    array = np.asarray(state)
+    array = plain(state, "a state")
     if array.dtype.kind != "f":
         raise TinyseqError(f"a state carried from segment to segment is of floating-point arrays, got {array.dtype}")
     return [array]

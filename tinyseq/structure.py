@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, ShapeError
 from tinyseq.habits import advised
 
@@ -28,7 +29,7 @@ class Chain:
         if isinstance(steps, (int, np.integer)) and not isinstance(steps, bool):
             self.T = int(steps)
         else:
-            lengths = np.asarray(steps)
+            lengths = plain(steps, "the lengths of a chain")
             if lengths.ndim != 1 or lengths.size == 0 or lengths.dtype.kind not in "iu":
                 raise DataError(f"Chain(lengths) needs a list of integers, one for each sequence, got {steps!r}")
             if (lengths < 1).any():
@@ -79,7 +80,7 @@ class Chain:
         """Pack a list of arrays (length, …) into (Σ lengths, …), step after step, longest sequence first."""
         if self.lengths is None:
             raise DataError(f"packing is for chains of sequences with lengths, this is {self!r}; write Chain(lengths)")
-        arrays = [np.asarray(s) for s in sequences]
+        arrays = [plain(s, f"sequence {i}") for i, s in enumerate(sequences)]
         if len(arrays) != len(self.lengths):
             raise DataError(f"{len(arrays)} sequences for a chain of {len(self.lengths)} lengths")
         for i, array in enumerate(arrays):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import check_plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.operators import ChangedByValue, Operators
@@ -324,6 +325,7 @@ def _read_only(array: np.ndarray) -> np.ndarray:
 
 
 def _array(value: Any, what: str, copy: bool | None = True) -> np.ndarray:
+    check_plain(value, what)
     try:
         return np.array(value, order="C", copy=copy)
     except ValueError as error:

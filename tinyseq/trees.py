@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.brackets import read_brackets, read_treebank, write_brackets
 from tinyseq.errors import DataError
 from tinyseq.habits import advised
@@ -121,7 +122,7 @@ class Forest:
 
     def pack(self, arrays: Sequence[Any]) -> np.ndarray:
         """Rows of all trees in the order of positions, from one array a tree: a row a leaf, or a row a node."""
-        given = [np.asarray(array) for array in arrays]
+        given = [plain(array, f"the array of tree {i}") for i, array in enumerate(arrays)]
         if len(given) != self.n_trees:
             raise DataError(f"{len(given)} arrays for a forest of {self.n_trees} trees: give one for each tree")
         nodes = np.bincount(self.tree_of)
@@ -199,7 +200,7 @@ class Tree(Forest):
     @classmethod
     def from_parents(cls, parents: Any, labels: Sequence[Any] | None = None) -> Tree:
         """From each node's parent, −1 for the root; children stand in the order of their numbers."""
-        above = np.asarray(parents)
+        above = plain(parents, "the parents of a tree")
         if above.ndim != 1 or (above.size and above.dtype.kind not in "iu"):
             raise DataError(f"a parent array is a list of integers, one for each node, got {parents!r}")
         above, n = above.astype(np.int64), len(above)

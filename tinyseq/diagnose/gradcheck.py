@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import DtypeError, GradientError
 from tinyseq.habits import advised
 from tinyseq.tape import Tape
@@ -110,7 +111,7 @@ def gradcheck(
 
 
 def _leaf(x: Any, place: int) -> Parameter:
-    array = np.asarray(x)
+    array = plain(x, f"argument {place} of gradcheck")
     if array.dtype.kind != "f":
         raise DtypeError(
             f"gradcheck argument {place} is {array.dtype}: gradients are by floating-point arrays; "

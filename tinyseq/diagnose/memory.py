@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.echo_state import EchoStateNetwork
 from tinyseq.nn.module import generator, positive
@@ -36,7 +37,7 @@ def linear_memory(W: np.ndarray, v: np.ndarray, delays: int) -> np.ndarray:
     from scipy.linalg import solve_discrete_lyapunov
 
     positive(delays=delays)
-    W, v = np.asarray(W, float), np.asarray(v, float).reshape(-1)
+    W, v = plain(W, "W", float), plain(v, "v", float).reshape(-1)
     radius = spectral_radius(W)
     if radius >= 1:
         raise TinyseqError(f"a linear reservoir with spectral radius {radius:.3g} forgets nothing; it must be below 1")

@@ -12,7 +12,6 @@ from tinyseq.jit import inlined, kernel
 from tinyseq.ops.op import Kernel, map_kernel
 from tinyseq.ops.totals import ACROSS, FEW, column_totals
 
-
 LONG = 2048  # products from which on a sum in float32 is parts that are added up in float64
 LONG_MORE = 512  # where the sum goes on from what is there
 PART = 1024

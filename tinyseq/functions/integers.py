@@ -8,6 +8,7 @@ from typing import Any, Never
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.again import many, pick
 from tinyseq.functions.shapes import float_code, index, reshape, slice_at
@@ -62,7 +63,7 @@ def getitem(x: Any, key: Any) -> Tensor:
 def indices(i: Any, what: str = "indices") -> Tensor:
     """Integers as a tensor; raises DtypeError for other arrays."""
     if isinstance(i, (list, tuple, int)):
-        i = np.asarray(i)
+        i = plain(i, what)
     if isinstance(i, np.ndarray) and i.dtype.kind not in "iub":
         hint = "these are one-hot rows: write array.argmax(-1)" if one_hot_rows(i) else "write array.astype('int64')"
         raise DtypeError(f"{what} must be integers, got {i.dtype}; {hint}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.cells import CellMaker, make_cell
@@ -106,7 +107,7 @@ class EncoderDecoder(Module):
     def pack(self, sequences: Any) -> Packed:
         """Target sequences packed for ``loss`` and ts.compile, each with its end symbol."""
         end = np.array([self.vocabulary])
-        arrays = [np.asarray(s) for s in sequences]
+        arrays = [plain(s, f"sequence {i}") for i, s in enumerate(sequences)]
         for i, a in enumerate(arrays):
             if a.ndim != 1 or (a.size and (a.dtype.kind not in "iu" or not 0 <= a.min() <= a.max() < self.vocabulary)):
                 raise ShapeError(
@@ -182,7 +183,7 @@ class EncoderDecoder(Module):
             raise TinyseqError("this model has no attention; make it with attention=True")
         rows = []
         state, last = self._started(x, None)[0], None
-        for symbol in [*np.asarray(y).tolist(), self.vocabulary]:
+        for symbol in [*plain(y, "y").tolist(), self.vocabulary]:
             with Tape():
                 inner, _, (keys, mask) = state_tensors(self._told(state, last))
                 rows.append(self.attention(self.cell.hidden(inner), keys, mask)[1].value[0])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import CallError, DtypeError, TinyseqError
 from tinyseq.habits import advised, at_the_call, give_habits, shown
 from tinyseq.nn.summary import summary, title
@@ -102,7 +103,7 @@ class Module:
                 f"these weights are for another model: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
             )
         for name, parameter in own.items():
-            array = np.asarray(state[name])
+            array = plain(state[name], f"the weights for {name}")
             if array.shape != parameter.shape:
                 raise TinyseqError(f"weights for {name} have shape {array.shape}, the model needs {parameter.shape}")
             if array.dtype != parameter.dtype:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.errors import ShapeError
 from tinyseq.nn.decoding import gumbel
 from tinyseq.nn.module import Cell, generator, positive, uniform
@@ -111,7 +112,7 @@ class OutputRecurrence(Cell):
             return unfold(Step(self, self._forced_step), steps.chain, (steps.x, y), start).outputs, steps
         if noise is None:
             raise ShapeError("scheduled sampling draws outputs: give noise=net.noise(rng, y.shape)")
-        keep = here(np.asarray(teacher, self.dtype) if isinstance(teacher, np.ndarray) else teacher, "teacher")
+        keep = here(plain(teacher, "teacher", self.dtype) if isinstance(teacher, np.ndarray) else teacher, "teacher")
         inputs = (steps.x, y, like(keep, steps, "teacher").x, like(noise, steps, "noise").x)
         return unfold(Step(self, self._scheduled_step), steps.chain, inputs, start).outputs, steps
 

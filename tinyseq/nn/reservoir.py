@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.functions.sparse import Sparsity
 from tinyseq.habits import advised
@@ -80,7 +81,7 @@ class Reservoir(Cell):
         self.W = self._fixed("W", values)
         self.U = self.b = self.R = None
         if self.input_size:
-            scale = np.broadcast_to(np.asarray(input_scaling, float), (self.input_size,))
+            scale = np.broadcast_to(plain(input_scaling, "input_scaling", float), (self.input_size,))
             U = _drawn(rng, (n, self.input_size), input_density, "input_density") * scale if U is None else U
             self.U = self._fixed("U", U, (n, self.input_size))
         if bias_scaling or b is not None:
@@ -109,7 +110,7 @@ class Reservoir(Cell):
         return places, values
 
     def _fixed(self, name: str, value: Any, shape: tuple[int, ...] | None = None) -> Parameter:
-        value = np.asarray(value, self.dtype)
+        value = plain(value, "W", self.dtype)
         if shape is not None and value.shape != shape:
             raise ShapeError(f"{name} of this reservoir has shape {shape}, got {value.shape}")
         if not np.isfinite(value).all():
@@ -190,7 +191,7 @@ def _drawn(rng: np.random.Generator, shape: tuple[int, int], density: float, nam
 @advised
 def spectral_radius(W: Any) -> float:
     """max |λ| over the eigenvalues of W, dense."""
-    W = np.asarray(W, np.float64)
+    W = plain(W, "W", np.float64)
     if W.ndim != 2 or W.shape[0] != W.shape[1]:
         raise ShapeError(f"only a square matrix has eigenvalues, got shape {W.shape}")
     if not np.isfinite(W).all():

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.jit import kernel
 from tinyseq.nn.module import positive
 
 METHODS = ("normal", "qr")
+LIMIT = 1e9  # of a weight's variance in recursive least squares: beside it float64 keeps seven digits of the others
 
 
 def linalg() -> Any:
@@ -27,8 +29,9 @@ class Ridge:
 
     What is kept of them is a square matrix of the features' number, by one of two methods:
 
-    normal   ZᵀZ and ZᵀY; the faster one, but what is smaller than √ε ‖Z‖ is lost in ZᵀZ
-    qr       the triangle R of [1 Z Y] = Q R; twice the digits, for λ below ε ‖Z‖² (and for λ = 0)
+    normal   Z̃ᵀZ̃ and Z̃ᵀỸ, without the means however large they are; the faster one, but what is smaller than √ε ‖Z̃‖ is
+             lost in Z̃ᵀZ̃
+    qr       the triangle R of [1 Z Y] = Q R; twice the digits, for λ below ε ‖Z̃‖² (and for λ = 0)
     """
 
     def __init__(self, features: int, outputs: int, penalty: float = 1e-6, method: str = "normal") -> None:
@@ -39,13 +42,14 @@ class Ridge:
             raise TinyseqError(f"method is 'normal' (fast) or 'qr' (twice the digits), got {method!r}")
         self.features, self.outputs, self.penalty, self.method = features, outputs, float(penalty), method
         self.count = 0
-        width = 1 + features + outputs  # [1 Z Y]
+        width = features + outputs + (method == "qr")  # [Z̃ Ỹ], or [1 Z Y]
         self._gram = np.zeros((width, width), order="F")  # its upper triangle, of the products or of R
+        self._means = np.zeros(features + outputs)
         self._waiting: list[np.ndarray] = []
 
     def add(self, z: Any, y: Any) -> None:
         """Rows z (T, features) with their targets y (T, outputs)."""
-        z, y = np.asarray(z), np.asarray(y)
+        z, y = plain(z, "z"), plain(y, "y")
         for name, rows, width in (("features z", z, self.features), ("targets y", y, self.outputs)):
             if rows.ndim != 2 or rows.shape[1] != width:
                 raise ShapeError(f"{name} are rows (T, {width}), got shape {rows.shape}")
@@ -55,13 +59,25 @@ class Ridge:
         if not np.isfinite(rows).all():
             bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
             raise DataError(f"a readout cannot be fitted to NaN or infinity: row {bad} of z or y is not finite")
-        self.count += len(rows)
         if self.method == "normal":
-            linalg().blas.dsyrk(1.0, rows.T, beta=1.0, c=self._gram, overwrite_c=1)
+            self._add_centred(rows[:, 1:])
             return
+        self.count += len(rows)
         self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= 2 * len(self._gram):
             self._reduce()
+
+    def _add_centred(self, rows: np.ndarray) -> None:
+        """Products of rows without their mean, and what the means of the rows before and of these differ by (Chan, Golub
+        and LeVeque 1983). Products of the rows themselves would lose all that is small beside an offset."""
+        before, self.count = self.count, self.count + len(rows)
+        if not len(rows):
+            return
+        mean = rows.mean(0)
+        shift = mean - self._means
+        self._means += shift * (len(rows) / self.count)
+        parts = np.concatenate([rows - mean, shift[None] * np.sqrt(before * len(rows) / self.count)])
+        linalg().blas.dsyrk(1.0, parts.T, beta=1.0, c=self._gram, overwrite_c=1)
 
     def _reduce(self) -> None:
         """R of all rows so far, from R of those before and the rows that came since."""
@@ -75,18 +91,15 @@ class Ridge:
         if not self.count:
             raise TinyseqError("nothing to fit: add(z, y) rows first")
         self._reduce()
-        inner, outer = slice(1, 1 + self.features), slice(1 + self.features, None)
-        G = self._gram
-        V = (self._normal if self.method == "normal" else self._orthogonal)(G, inner, outer)
-        # the first row of either triangle says it: c = mean of y − V · mean of z
-        c = (G[0, outer] - V @ G[0, inner]) / G[0, 0]
-        return V, c
+        if self.method == "normal":
+            V, means = self._normal(self._gram), self._means
+        else:
+            V, means = self._orthogonal(self._gram), self._gram[0, 1:] / self._gram[0, 0]
+        return V, means[self.features :] - V @ means[: self.features]
 
-    def _normal(self, G: np.ndarray, inner: slice, outer: slice) -> np.ndarray:
+    def _normal(self, G: np.ndarray) -> np.ndarray:
         """(Z̃ᵀZ̃ + λ) Vᵀ = Z̃ᵀỸ by Cholesky, Z̃ and Ỹ without their means."""
-        means = G[0, 1:] / self.count
-        A = G[inner, inner] - self.count * np.outer(means[: self.features], means[: self.features])
-        b = G[inner, outer] - self.count * np.outer(means[: self.features], means[self.features :])
+        A, b = G[: self.features, : self.features].copy(), G[: self.features, self.features :]
         A[np.diag_indices(self.features)] += self.penalty
         size = np.abs(np.diag(A)).max(initial=0.0)
         factor, info = linalg().lapack.dpotrf(A, lower=0)
@@ -98,8 +111,9 @@ class Ridge:
             )
         return linalg().cho_solve((factor, False), b).T
 
-    def _orthogonal(self, R: np.ndarray, inner: slice, outer: slice) -> np.ndarray:
+    def _orthogonal(self, R: np.ndarray) -> np.ndarray:
         """V from the singular values of the triangle that is left without the means: s / (s² + λ)."""
+        inner, outer = slice(1, 1 + self.features), slice(1 + self.features, None)
         u, s, vt = linalg().svd(R[inner, inner], check_finite=False)
         if self.penalty:
             scale = s / (np.square(s) + self.penalty)
@@ -116,6 +130,10 @@ class RecursiveLeastSquares:
         k = P z / (φ + zᵀ P z),   w ← w + (y − w z) kᵀ,   P ← (P − k zᵀ P) / φ,   P(0) = 1/δ
 
     φ is the forgetting factor, 1 for none. With φ = 1 this is ridge regression with λ = δ, the bias penalised too.
+
+    What the rows do not excite (silence, a constant, features that depend on each other) is forgotten too, and there P
+    would grow as 1/φᵗ until nothing but rounding is left. No element of its diagonal passes `LIMIT` or 1/δ: beyond, a
+    weight is held where it is, as lightly as a ridge of the limit's inverse does; all others go on forgetting.
     """
 
     def __init__(self, features: int, outputs: int, forgetting: float = 1.0, delta: float = 1e-6) -> None:
@@ -142,7 +160,7 @@ class RecursiveLeastSquares:
 
     def update(self, z: Any, y: Any) -> np.ndarray:
         """Learn rows z (T, features) one after the other; returns what was predicted of each before it was learned."""
-        z, y = np.asarray(z, np.float64), np.asarray(y, np.float64)
+        z, y = plain(z, "z", np.float64), plain(y, "y", np.float64)
         if z.ndim != 2 or z.shape[1] != self.features or y.shape != (len(z), self.outputs):
             raise ShapeError(
                 f"online learning takes rows z (T, {self.features}) and y (T, {self.outputs}), got {z.shape}, {y.shape}"
@@ -151,12 +169,14 @@ class RecursiveLeastSquares:
             raise DataError("a readout cannot learn from NaN or infinity: z or y is not finite")
         rows = np.concatenate([np.ones((len(z), 1)), z], axis=1)
         predicted = np.empty(y.shape)
-        _recursive_least_squares(rows, np.ascontiguousarray(y), self.weights, self.inverse, self.forgetting, predicted)
+        limit = max(LIMIT, 1 / self.delta) if self.forgetting < 1 else np.inf
+        targets = np.ascontiguousarray(y)
+        _recursive_least_squares(rows, targets, self.weights, self.inverse, self.forgetting, limit, predicted)
         return predicted
 
 
 @kernel
-def _recursive_least_squares(rows, targets, weights, inverse, forgetting, predicted):
+def _recursive_least_squares(rows, targets, weights, inverse, forgetting, limit, predicted):
     """The updates of all rows in turn, in place. P stays symmetric: both halves are written from one."""
     n = rows.shape[1]
     product = np.empty(n)
@@ -183,3 +203,18 @@ def _recursive_least_squares(rows, targets, weights, inverse, forgetting, predic
                 inverse[i, j] = (inverse[i, j] - scale * product[j]) / forgetting
             for j in range(i):
                 inverse[j, i] = inverse[i, j]
+        for i in range(n):
+            if inverse[i, i] > limit:
+                _hold(inverse, i, 0.5 * limit, product)
+
+
+@kernel
+def _hold(inverse, i, variance, product):
+    """P with the element P_ii lowered to a variance, as an observation of weight i at its present value does."""
+    n, before = inverse.shape[0], inverse[i, i]
+    scale = (before - variance) / (before * before)
+    product[:] = inverse[i]
+    for j in range(n):
+        for k in range(j + 1):
+            inverse[j, k] -= scale * product[j] * product[k]
+            inverse[k, j] = inverse[j, k]

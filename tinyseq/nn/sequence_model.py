@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.nn.cells import CellMaker, InContext, check_context, make_cell
 from tinyseq.nn.module import Module, generator, positive, uniform
@@ -88,7 +89,7 @@ class SequenceModel(Module):
     # -- the three kinds of ends, as rows beside the symbols ----------------------------------------------------------
     def pack(self, sequences: Any) -> Packed:
         """Sequences of symbols packed for ``loss`` and ts.compile, each with its end symbol where there is one."""
-        arrays = [np.asarray(s) for s in sequences]
+        arrays = [plain(s, f"sequence {i}") for i, s in enumerate(sequences)]
         for i, array in enumerate(arrays):
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iub"):
                 raise DtypeError(f"sequence {i} is {array.dtype} {array.shape}, expected symbols (length,), integers")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.module import Module
@@ -50,9 +51,9 @@ def pack(sequences: Any, lengths: Any = None) -> Packed:
     Raises DataError naming the sequence that is empty, longer than the padded array, or has other features.
     """
     if lengths is not None:
-        array, lengths = np.asarray(sequences), checked_lengths(lengths, np.shape(sequences))
+        array, lengths = plain(sequences, "the padded array"), checked_lengths(lengths, np.shape(sequences))
         sequences = [array[:n, i] for i, n in enumerate(lengths)]
-    arrays = [np.asarray(s) for s in sequences]
+    arrays = [plain(s, f"sequence {i}") for i, s in enumerate(sequences)]
     if not arrays:
         raise DataError("there are no sequences: the list is empty")
     for i, array in enumerate(arrays):
@@ -72,7 +73,7 @@ def pack(sequences: Any, lengths: Any = None) -> Packed:
 def unpack(rows: Any, lengths: Sequence[int]) -> list[np.ndarray]:
     """The sequences of packed rows, in the order they were given."""
     chain = Chain(list(lengths))
-    apart = np.asarray(rows)[chain.unpack_rows()]
+    apart = plain(rows, "rows")[chain.unpack_rows()]
     return np.split(apart, np.cumsum(lengths)[:-1])
 
 
@@ -82,7 +83,7 @@ def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
         raise DataError("lengths shape the graph, so ts.compile needs them as a tuple of numbers: tuple(lengths)")
     if len(shape) < 2:
         raise ShapeError(f"padded sequences are (T, B, …), got shape {shape}")
-    given = np.asarray(lengths)
+    given = plain(lengths, "lengths")
     if given.dtype.kind not in "iu" or given.shape != (shape[1],):
         raise DataError(f"lengths are {shape[1]} whole numbers, one for each sequence of x {shape}; got {lengths!r}")
     for i, n in enumerate(given.tolist()):

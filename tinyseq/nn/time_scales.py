@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.cells import Affine, RecurrentCell
@@ -27,14 +28,14 @@ def time_constants(alpha: Any) -> np.ndarray:
 @advised
 def decays(tau: Any) -> np.ndarray:
     """α = e^(−1/τ), the inverse of ``time_constants``. A spectrum: ``decays(np.geomspace(1, 100, hidden))``."""
-    tau = np.asarray(tau, np.float64)
+    tau = plain(tau, "τ", np.float64)
     if not (tau > 0).all() or not np.isfinite(tau).all():
         raise TinyseqError(f"time constants are finite numbers of steps above 0, got {tau}")
     return np.exp(-1 / tau)
 
 
 def _between(alpha: Any) -> np.ndarray:
-    given = np.asarray(alpha, np.float64)
+    given = plain(alpha, "α", np.float64)
     if not ((given > 0) & (given < 1)).all():
         raise TinyseqError(f"alpha lies between 0 (no memory) and 1 (no input), both excluded; got {alpha}")
     return given

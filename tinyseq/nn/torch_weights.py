@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import DtypeError, TinyseqError
 from tinyseq.nn.bidirectional import Bidirectional
 from tinyseq.nn.cells import RecurrentCell, RNNCell
@@ -98,7 +99,7 @@ def _array(name: str, given: Any) -> np.ndarray:
         given = given.detach().cpu()
         given = given if str(given.dtype) == "torch.float64" else given.float()
         given = given.numpy()
-    array = np.asarray(given)
+    array = plain(given, name)
     if array.dtype.kind in "biuOUSmMc":
         raise DtypeError(f"{name} is {array.dtype}; weights are float32 or float64")
     return array.astype(np.float64 if array.dtype.kind == "f" and array.dtype.itemsize >= 8 else np.float32)

@@ -28,7 +28,7 @@ def _take(d, out, table, index):
 def totals_of(index, step, count, limit):
     """For each of the numbers 0 … limit − 1 the place of its total in float64, −1 for those that occur a few times; and
     how many totals there are."""
-    places = np.full(limit if FEW < count and limit <= 16 * count else 0, -1)
+    places = np.full(limit if count > FEW and limit <= 16 * count else 0, -1)
     totals = 0
     if places.size:
         times = np.zeros(limit, np.int64)

@@ -10,7 +10,6 @@ from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
 from tinyseq.ops.totals import product_total
 from tinyseq.tape import INT64
 
-
 _PART = 64  # products added up in the operands' dtype; the parts in float64
 
 

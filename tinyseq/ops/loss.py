@@ -37,10 +37,10 @@ def row_max(row):
 def unread(up):
     """Whether the gradient that reaches a row is 0, as that of a masked row is: so is then what the row passes on,
     whatever it holds; 0 · NaN would not be."""
+    reached = False
     for i in range(up.size):
-        if up[i] != 0:
-            return False
-    return True
+        reached = reached or up[i] != 0
+    return not reached
 
 
 @inlined

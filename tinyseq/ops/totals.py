@@ -4,8 +4,6 @@ three of their seven digits. Sums of float64 go the same way.
 
 from __future__ import annotations
 
-import numpy as np
-
 from tinyseq.jit import inlined, kernel
 
 PART = 1024  # elements of a part: in vector registers a handful of additions one after the other

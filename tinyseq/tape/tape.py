@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.habits import advised, give_habits, retold
 from tinyseq.tape.recorder import Recorder
@@ -99,7 +100,7 @@ class Tape(Recorder):
                 f"backward of a tensor of shape {loss.shape} needs a seed of that shape: only a scalar loss has one "
                 "gradient.\nReduce it first (ts.sum(loss)) or give tape.backward(loss, seed=array)"
             )
-        if seed is not None and np.asarray(seed).dtype.kind not in "fiub":
+        if seed is not None and plain(seed, "the seed").dtype.kind not in "fiub":
             raise GradientError(f"a seed is an array of real numbers, got {np.asarray(seed).dtype}")
         self.executor.backward(loss.index, seed, accumulate)
 

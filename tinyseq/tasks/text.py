@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.habits import advised
 
@@ -53,7 +54,7 @@ class Vocabulary:
 
     def decode(self, tokens: np.ndarray) -> str:
         """The text that numbers stand for. Raises DataError for a number outside 0 … len − 1."""
-        tokens = np.asarray(tokens, np.int64).reshape(-1)
+        tokens = plain(tokens, "tokens", np.int64).reshape(-1)
         wrong = tokens[(tokens < 0) | (tokens >= len(self))]
         if len(wrong):
             raise DataError(f"token {wrong[0]} is not in the vocabulary: tokens are 0 to {len(self) - 1}")
@@ -149,7 +150,7 @@ class Windows:
         for name, size in (("window", T), ("batch", B)):
             if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
                 raise TinyseqError(f"{name} must be a whole number of at least 1, got {size!r}")
-        tokens = np.asarray(tokens)
+        tokens = plain(tokens, "tokens")
         if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
             raise DataError(
                 "the text is one row of whole numbers (n,), as vocabulary.encode gives; "

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from tinyseq import functions as F
+from tinyseq.arrays import plain
 from tinyseq.diagnose.states import States, states_of
 from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.functions.gradients import recorded_pullback
@@ -66,7 +65,7 @@ def _given(found: States, gradients: Sequence[Any]) -> list[list[Tensor]]:
         raise ShapeError(f"{len(found.cuts)} states need as many gradients, got {len(gradients)}")
     made = []
     for cut, parts in zip(found.cuts, gradients, strict=True):
-        arrays = [np.asarray(p) for p in (parts if isinstance(parts, (tuple, list)) else (parts,))]
+        arrays = [plain(p, "a gradient") for p in (parts if isinstance(parts, (tuple, list)) else (parts,))]
         shapes = [found.tape.shape(i) for i in cut]
         if [a.shape for a in arrays] != shapes:
             raise ShapeError(f"the gradients of a state have its shapes, {shapes}; got {[a.shape for a in arrays]}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.functions import mul
@@ -151,7 +152,7 @@ def bits_per_token(model: Any, tokens: np.ndarray, context: np.ndarray, *, T: in
     """
     if not len(context) or not len(tokens):
         raise DataError("one character of context and one to predict are the least")
-    text = np.concatenate([np.asarray(context)[-1:], tokens]).astype(np.int64)
+    text = np.concatenate([plain(context, "context")[-1:], tokens]).astype(np.int64)
     B = min(B, len(tokens))
     length = len(tokens) // B
     total = _nats(model, text[: B * length + 1], length, B, T)

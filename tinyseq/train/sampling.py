@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.arrays import plain
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.habits import advised
@@ -57,7 +58,7 @@ def draw(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> in
     """A number drawn from softmax(logits/temperature), by inversion of its distribution function."""
     if not 0 <= temperature < float("inf"):
         raise TinyseqError(f"temperature must be a finite number from 0, got {temperature!r}")
-    logits = np.asarray(logits, np.float64)
+    logits = plain(logits, "logits", np.float64)
     if not np.isfinite(logits).all():
         raise TinyseqError("the model's outputs are not finite: its weights are broken; train it again")
     if temperature == 0:
