@@ -68,7 +68,7 @@ class Ridge:
             self._reduce()
 
     def _add_centred(self, rows: np.ndarray) -> None:
-        """Products of rows without their mean, and what the means of the rows before and of these differ by (Chan, Golub
+        """Products of rows without their mean, and what their mean and that of the rows before differ by (Chan, Golub
         and LeVeque 1983). Products of the rows themselves would lose all that is small beside an offset."""
         before, self.count = self.count, self.count + len(rows)
         if not len(rows):
