@@ -348,3 +348,20 @@ def test_a_tensor_kept_from_a_recorded_step_is_refused_not_misread() -> None:
                 use()
         h, _ = cell(ts.tensor(x[0]), ts.tensor(np.zeros(2)))
         np.testing.assert_array_equal(cell.kept.value, h.value)  # in a plain loop it is a node like others
+
+
+def test_lists_that_do_not_fit_are_shown_in_part():
+    from tinyseq.errors import DataError
+
+    with pytest.raises(DataError, match="list of integers") as caught:
+        ts.Tree.from_parents([0.5] * 10_000)
+    assert len(str(caught.value)) < 200
+    with pytest.raises(DataError, match="missing child") as caught:
+        ts.Tree.from_children([["x"] * 10_000, []])
+    assert len(str(caught.value)) < 200
+    net = ts.nn.RNN(2, 2, 2, rng=np.random.default_rng(0))
+    with pytest.raises(
+        ts.TinyseqError, match=r"missing \['U', 'V', 'W', 'b', 'c'\], unknown .* and 992 more"
+    ) as caught:
+        net.load_state_dict({f"layer.{i}": np.zeros(1) for i in range(1000)})
+    assert len(str(caught.value)) < 300

@@ -202,7 +202,7 @@ class Tree(Forest):
         """From each node's parent, −1 for the root; children stand in the order of their numbers."""
         above = plain(parents, "the parents of a tree")
         if above.ndim != 1 or (above.size and above.dtype.kind not in "iu"):
-            raise DataError(f"a parent array is a list of integers, one for each node, got {parents!r}")
+            raise DataError(f"a parent array is a list of integers, one for each node, got {_short(parents)}")
         above, n = above.astype(np.int64), len(above)
         bad = np.flatnonzero((above < -1) | (above >= n))
         if len(bad):
@@ -223,7 +223,7 @@ class Tree(Forest):
             node, below = next(
                 (i, c) for i, c in enumerate(children) if not all(isinstance(child, (int, np.integer)) for child in c)
             )
-            raise DataError(f"node {node} has a missing child: its children {below!r} must be node numbers")
+            raise DataError(f"node {node} has a missing child: its children {_short(below)} must be node numbers")
         return cls(np.cumsum([0, *counts]), flat, labels)
 
     @classmethod
@@ -281,6 +281,11 @@ class Tree(Forest):
 
     def __repr__(self) -> str:
         return f"Tree({len(self)} nodes, {self.n_leaves} leaves, depth {self.depth})"
+
+
+def _short(given: Any) -> str:
+    text = repr(given)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _count(n_leaves: Any) -> int:

@@ -100,7 +100,7 @@ class Module:
         missing, unknown = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
         if missing or unknown:
             raise TinyseqError(
-                f"these weights are for another model: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+                f"these weights are for another model: missing {_some(missing)}, unknown {_some(unknown)}"
             )
         for name, parameter in own.items():
             array = plain(state[name], f"the weights for {name}")
@@ -125,6 +125,11 @@ def _runs(module: Module) -> str:
     }
     found = next((way for name, way in ways.items() if callable(getattr(module, name, None))), "")
     return found or "call one of its methods"
+
+
+def _some(names: list[str], few: int = 8) -> str:
+    """The first names of a list, all where they are few."""
+    return f"{names[:few]} and {len(names) - few} more" if len(names) > few else f"{names or 'nothing'}"
 
 
 def _as_now(value: Any) -> Any:
