@@ -498,3 +498,40 @@ def test_a_long_chain_is_stamped_without_a_python_loop(rng: np.random.Generator)
     assert len(tape) == 200_001
     ts.verify(tape)
     assert naive.value(lambda h: ts.tanh(ts.tanh(h)), np.array([0.5])) == unfolded.state(1).value
+
+
+@pytest.mark.parametrize("lengths", [[3, 2, 1], [2, 4, 1, 4], [1], [3, 3]])
+def test_packed_tokens_are_read_from_their_ends_as_their_embeddings_are(lengths: list[int]) -> None:
+    rng = np.random.default_rng(3)
+    chain = ts.Chain(lengths).reversed()
+    E, W = ts.Parameter(rng.normal(size=(5, 3)), "E"), ts.Parameter(rng.normal(size=(3, 3)), "W")
+    tokens = [rng.integers(0, 5, n) for n in lengths]
+
+    def loss(packed: Any, enter: Any) -> tuple[float, Any, Any]:
+        def step(a: Any, h: Any) -> tuple[Any, Any]:
+            h = ts.tanh(h @ W + enter(a))
+            return h, h
+
+        with Tape():
+            net = ts.unfold(step, chain, packed(), ts.zeros((len(lengths), 3), np.float64))
+            L = ts.sum(net.outputs * np.arange(1.0, 1.0 + 3 * sum(lengths)).reshape(-1, 3)) + ts.sum(net.final)
+        L.backward()
+        return L.item(), E.grad.copy(), W.grad.copy()
+
+    found = loss(lambda: ts.Chain(lengths).pack(tokens), lambda a: ts.take(E, a))
+    floats = loss(lambda: ts.take(E, ts.Chain(lengths).pack(tokens)), lambda a: a)
+    for a, b in zip(found, floats, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    h = {}
+    for k, sequence in enumerate(tokens):  # each sequence by itself, from its end
+        state = np.zeros(3)
+        for token in sequence[::-1]:
+            state = np.tanh(state @ W.value + E.value[token])
+        h[k] = state
+    with Tape():
+        net = ts.unfold(
+            lambda a, s: (ts.tanh(s @ W + ts.take(E, a)),) * 2, chain, ts.Chain(lengths).pack(tokens),
+            ts.zeros((len(lengths), 3), np.float64),
+        )  # fmt: skip
+        final = net.final
+    np.testing.assert_allclose(final.value, np.stack(list(h.values())), rtol=1e-12)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
 from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, entering, fold, handles, rebuild, stamp
-from tinyseq.functions import concatenate, stack, take
+from tinyseq.functions import concatenate, stack, take, window
 from tinyseq.habits import advised, at_the_call, give_habits
 from tinyseq.structure import Chain, Truncation
 from tinyseq.tape import DTYPES, INT64, Tape
@@ -217,8 +217,15 @@ def _sequence(x: Any, chain: Chain) -> Tensor:
         forwards = chain.reversed().unpack_rows()
         rows = np.empty_like(order)
         rows[order] = forwards
-        return take(x, rows)
+        return _rows_of_integers(x, rows) if x.dtype_code == INT64 else take(x, rows)
     return x
+
+
+def _rows_of_integers(x: Tensor, rows: np.ndarray) -> Tensor:
+    """Rows of packed tokens in another order: ``take`` is for tables of numbers, so they are joined, run by run."""
+    starts = np.flatnonzero(np.r_[True, np.diff(rows) != 1]).tolist()
+    ends = [*starts[1:], len(rows)]
+    return concatenate([window(x, int(rows[a]), b - a) for a, b in zip(starts, ends, strict=True)], 0)
 
 
 def _unfold_chain(

@@ -92,4 +92,15 @@ FOUND: dict[str, Program] = {
         {"W0": (1, 2)},
         {"x0": Array(((3, 2, 3),))},
     ),
+    "packed tokens read from their ends": Program(
+        """def program(i0):
+    def step(a, state):
+        v = ts.tanh(ts.take(W0, a) + state @ W1)
+        return v, v
+    u = ts.unfold(step, ts.Chain([2, 4, 1, 4], True), (i0,), ts.zeros((4, 3), DTYPE))
+    return ts.sum(u.outputs * u.outputs) + ts.sum(u.final)
+""",
+        {"W0": (4, 3), "W1": (3, 3)},
+        {"i0": Array(((11,),), below=4)},
+    ),
 }
