@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import FileError, TinyseqError
-from tinyseq.habits import advised
+from tinyseq.habits import advised, wrong_call
 from tinyseq.nn.module import Module
 from tinyseq.tasks.text import Vocabulary
 from tinyseq.train.afterwards import Afterwards, check_rebuilt
@@ -81,13 +81,16 @@ def checkpoint_file(path: str | Path) -> Path:
     return path if path.suffix == Path(FILE).suffix and not path.is_dir() else path / FILE
 
 
-@advised
-def load(path: str | Path, classes: Sequence[type[Module]] = ()) -> Checkpoint:
+def load(path: str | Path, classes: Sequence[type[Module]] = (), **unknown: Any) -> Checkpoint:
     """Read a checkpoint: a folder that ``save`` wrote, or the file in it.
 
     ``classes`` are the user's own that the model is made of; a file is never trusted to import any.
     Raises FileError naming the problem: missing, damaged, of another program, of a newer tinyseq, of another model.
     """
+    if unknown:
+        raise wrong_call(load, (path, classes), unknown, load)
+    if not isinstance(path, (str, os.PathLike)):
+        raise FileError(f"a model is loaded from the path of its folder or file, got {type(path).__name__}")
     path = Path(path)
     file = path / FILE if path.is_dir() else path
     arrays, header = _read(file)
