@@ -9,6 +9,7 @@ import tinyseq as ts
 from tests.nn import twins
 from tinyseq.diagnose.paths import path_length
 from tinyseq.nn import OutputRecurrence
+from tinyseq.nn.output_recurrence import chosen
 from tinyseq.tape import Tape
 
 pytestmark = pytest.mark.usefixtures("executor")
@@ -149,3 +150,11 @@ def test_errors_name_the_item(net: OutputRecurrence, x: np.ndarray, y: np.ndarra
     }.items():
         with Tape(), pytest.raises(ts.TinyseqError, match=message):
             act()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_equals_the_first_is_chosen(dtype) -> None:
+    z = np.array([[1, 3, 3], [2, 2, 2], [0, 1, 0], [-1, -5, -1]], dtype)
+    with Tape():
+        found = chosen(ts.tensor(z)).value
+    np.testing.assert_array_equal(found, np.eye(3)[z.argmax(-1)])

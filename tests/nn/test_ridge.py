@@ -83,3 +83,34 @@ def test_what_cannot_be_fitted(rng: np.random.Generator) -> None:
     ):
         with pytest.raises(ts.TinyseqError, match=words):
             call()
+
+
+@pytest.mark.parametrize("method", ["normal", "qr"])
+@pytest.mark.parametrize("offset", [1e3, 1e6, 1e8])
+def test_an_offset_costs_no_digits(rng: np.random.Generator, method: str, offset: float) -> None:
+    """The products of rows with an offset of 1e8 hold nothing of what is of size 1."""
+    z = rng.standard_normal((300, 3))
+    V, c = np.array([[1.0, -2.0, 0.5]]), 7.0
+    shifts = offset * np.array([1.0, -3.0, 2.0])
+    ridge = nn.Ridge(3, 1, 1e-9, method)
+    for part in np.split(z, [1, 20, 20, 250]):
+        ridge.add(part + shifts, part @ V.T + c + offset)
+    found, constant = ridge.solve()
+    np.testing.assert_allclose(found, V, rtol=1e-13 * offset + 1e-9)
+    np.testing.assert_allclose(constant, c + offset - V @ shifts, rtol=1e-6)
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.5])
+@pytest.mark.parametrize("forgetting", [0.9, 0.99])
+def test_online_after_a_long_silence(rng: np.random.Generator, silence: float, forgetting: float) -> None:
+    """What is not excited is held: weights stay finite, and what comes afterwards is learned as before."""
+    online = nn.RecursiveLeastSquares(3, 1, forgetting)
+    online.update(np.full((50_000, 3), silence), np.ones((50_000, 1)))
+    assert np.isfinite(online.inverse).all() and np.abs(online.weights).max() < 2
+    assert abs(online.weights @ [1, silence, silence, silence] - 1) < 1e-6
+    z = rng.standard_normal((400, 3))
+    online.update(z, z @ [[2.0], [-1.0], [0.5]] + 3.0)
+    np.testing.assert_allclose(online.weights, [[3.0, 2.0, -1.0, 0.5]], atol=5 * forgetting**400 + 1e-5)
+    assert np.linalg.eigvalsh(online.inverse).min() > 0
+    online.update(z, z @ [[1.0], [1.0], [1.0]])  # and what changes is learned anew
+    np.testing.assert_allclose(online.weights, [[0.0, 1.0, 1.0, 1.0]], atol=10 * forgetting**400 + 1e-5)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.arrays import check_plain
 from tinyseq.compile import compile as compiled
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.nn.module import Module, generator, positive
@@ -79,6 +80,15 @@ class EchoStateNetwork(Module):
         self._run_states, self._run_outputs = compiled(self._states), compiled(self._outputs)
         self._run_freely = compiled(self._freely)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds: all but the recordings, which are made anew."""
+        recorded = ("_run_states", "_run_outputs", "_run_freely", "_recorded")
+        return {name: value for name, value in vars(self).items() if name not in recorded}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._compile()
+
     @property
     def feeds_back(self) -> bool:
         """Whether outputs are fed back into the reservoir."""
@@ -132,22 +142,25 @@ class EchoStateNetwork(Module):
         return unfolded.outputs, unfolded.final
 
     # -- running --------------------------------------------------------------------------------------------------
-    def run(
-        self, x: Any, y: Any = None, state: EchoState | None = None, *, noise: float = 0.0, rng: Any = None
-    ) -> tuple[np.ndarray, EchoState]:
+    def run(self, x: Any, y: Any = None, state: Any = None, *, noise: float = 0.0, rng: Any = None) -> tuple[Any, Any]:
         """The states h (T, B, hidden) under x, with teacher y where outputs are fed back, and the state at the end.
 
-        ``noise`` adds ν(t) ~ U[−noise, noise] to what the units sum, drawn from ``rng``.
+        ``noise`` adds ν(t) ~ U[−noise, noise] to what the units sum, drawn from ``rng``. Of lists: lists of both.
         """
+        if _listed(x, y):
+            found = [self.run(*one, noise=noise, rng=rng) for one in _each(x, y, state)]
+            return _like([h for h, _ in found], x, y), [end for _, end in found]
         x, y, state = self._checked(x, y, state, teacher=True)
         pieces, end = [], state
         for _, h, end in self._segments(x, y, state, noise, rng):  # noqa: B007
             pieces.append(h)
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), end
 
-    def warm_up(self, x: Any, y: Any = None, state: EchoState | None = None) -> EchoState:
+    def warm_up(self, x: Any, y: Any = None, state: Any = None) -> Any:
         """The state after x, under teacher y where outputs are fed back; else with its own last output: where
-        ``free_run`` goes on."""
+        ``free_run`` goes on. Of lists: a list."""
+        if _listed(x, y):
+            return [self.warm_up(*one) for one in _each(x, y, state)]
         x, y, state = self._checked(x, y, state, teacher=True)
         if self.feeds_back:
             end = state
@@ -156,8 +169,13 @@ class EchoStateNetwork(Module):
             return end
         return self._predicted(x, y, state)[1]
 
-    def predict(self, x: Any, y: Any = None, state: EchoState | None = None) -> np.ndarray:
-        """The outputs o (T, B, output). Where outputs are fed back: under teacher y if it is given, else on its own."""
+    def predict(self, x: Any, y: Any = None, state: Any = None) -> Any:
+        """The outputs o (T, B, output). Where outputs are fed back: under teacher y if it is given, else on its own.
+
+        Of lists, a list.
+        """
+        if _listed(x, y):
+            return _like([self.predict(*one) for one in _each(x, y, state)], x, y)
         if self.feeds_back and y is None:
             x, _, state = self._checked(x, None, state, teacher=False)
             return self._free(x, len(x), state)
@@ -226,14 +244,8 @@ class EchoStateNetwork(Module):
         x (T, B, input) (or None for a reservoir without input) and y (T, B, output), or lists of arrays (T, F).
         """
         self._ridge = Ridge(*self._options)
-        if isinstance(y, (list, tuple)):
-            xs = [None] * len(y) if x is None else x
-            if len(xs) != len(y):
-                raise ShapeError(f"each sequence has its targets: got {len(xs)} sequences x and {len(y)} sequences y")
-            for one, target in zip(xs, y, strict=True):
-                self.accumulate(_alone(one), _alone(target), washout, noise=noise, rng=rng)
-        else:
-            self.accumulate(x, y, washout, noise=noise, rng=rng)
+        for one, target, _ in _each(x, y, None) if _listed(x, y) else [(x, y, None)]:
+            self.accumulate(one, target, washout, noise=noise, rng=rng)
         return self.solve()
 
     def accumulate(
@@ -264,16 +276,19 @@ class EchoStateNetwork(Module):
         x: Any,
         y: Any,
         washout: int = 0,
-        state: EchoState | None = None,
+        state: Any = None,
         *,
         forgetting: float = 1.0,
         delta: float = 1e-6,
-    ) -> tuple[np.ndarray, EchoState]:
+    ) -> tuple[Any, Any]:
         """Learn online, step by step, by recursive least squares; goes on where an earlier call stopped.
 
         Returns what was predicted of each step after the washout before it was learned, (T − washout, B, output), and
-        the state after the last.
+        the state after the last. Of lists, which are learned one after the other: lists of both.
         """
+        if _listed(x, y):
+            parts = [self.learn(a, b, washout, s, forgetting=forgetting, delta=delta) for a, b, s in _each(x, y, state)]
+            return _like([told for told, _ in parts], x, y), [end for _, end in parts]
         x, y, state = self._checked(x, y, state, teacher=True, target=True)
         _check_washout(washout, len(y))
         size = self._options[:2]
@@ -350,6 +365,7 @@ class EchoStateNetwork(Module):
         return x, y, state
 
     def _sequence(self, name: str, a: Any, width: int) -> np.ndarray:
+        check_plain(a, name)
         if not isinstance(a, np.ndarray):
             raise TinyseqError(f"{name} is an array (T, B, {width}), got {type(a).__name__}")
         if a.ndim != 3 or a.shape[2] != width or 0 in a.shape:
@@ -364,6 +380,28 @@ class EchoStateNetwork(Module):
             t = int(np.flatnonzero(~np.isfinite(a).all(axis=(1, 2)))[0])
             raise DataError(f"{name} holds NaN or infinity, first at step {t}: a reservoir would never forget it")
         return a
+
+
+def _listed(x: Any, y: Any) -> bool:
+    """Whether sequences came as lists of arrays."""
+    return isinstance(y if x is None else x, (list, tuple))
+
+
+def _each(x: Any, y: Any, state: Any) -> list[tuple[Any, Any, Any]]:
+    """(x, y, state) of one sequence after the other, each as a batch of one."""
+    count = len(y if x is None else x)
+    parts = []
+    for name, given in (("x", x), ("y", y), ("state", state)):
+        if given is not None and (not isinstance(given, (list, tuple)) or len(given) != count):
+            got = f"{len(given)} of them" if isinstance(given, (list, tuple)) else type(given).__name__
+            raise ShapeError(f"for a list of {count} sequences {name} is a list of as many; got {got}")
+        parts.append([None] * count if given is None else given)
+    return [(_alone(a), _alone(b), s) for a, b, s in zip(*parts, strict=True)]
+
+
+def _like(found: list[np.ndarray], x: Any, y: Any) -> list[np.ndarray]:
+    """What was found of each sequence in its own form: (T, F) of one that came so."""
+    return [a[:, 0] if one.ndim == 2 else a for a, one in zip(found, y if x is None else x, strict=True)]
 
 
 def _alone(a: Any) -> Any:

@@ -13,7 +13,7 @@ from tinyseq.nn.decoding import gumbel
 from tinyseq.nn.module import Cell, generator, positive, uniform
 from tinyseq.nn.sequences import Step, Steps, check_features, like, mean_over_batch, prepare, total_over_time
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Parameter, Tensor, as_tensor, here
+from tinyseq.tensor import Parameter, Tensor, as_tensor, here, tensor
 from tinyseq.unfold import unfold
 
 
@@ -138,4 +138,7 @@ class OutputRecurrence(Cell):
 
 def chosen(z: Tensor) -> Tensor:
     """The largest element of each row as a one-hot row; no gradient passes."""
-    return 1 - F.greater(F.max(z, axis=-1, keepdims=True), z)
+    hits = 1 - F.greater(F.max(z, axis=-1, keepdims=True), z)
+    classes = z.shape[-1]
+    first = hits * tensor(np.arange(classes, 0, -1, dtype=z.dtype), "earlier counts more")
+    return 1 - F.greater(F.max(first, axis=-1, keepdims=True), first)
