@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tinyseq.engine.compiled import Compiled
 from tinyseq.engine.reference import Reference
+from tinyseq.errors import FallbackWarning
 from tinyseq.tape import Tape
 
 os.environ.setdefault("TINYSEQ_CHECK", "1")  # verify every tape and plan, in the processes that tests start too
@@ -30,6 +32,7 @@ EXECUTORS: list[Any] = [Reference, Planned]
 def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Make one executor after the other the default of all tapes."""
     monkeypatch.setattr(Tape, "default_executor", request.param)
+    warnings.simplefilter("ignore", FallbackWarning)  # Planned is given tapes of every kind, those without a plan too
     return request.param
 
 

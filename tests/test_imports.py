@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "arrays": {"errors"},
     "fingerprint": set(),
     "jitcache": {"fingerprint"},
+    "forks": set(),
     "jit": {"jitcache"},
     "tape": TAPE,
     "structure": BASE,
@@ -39,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "tree_formats": BASE | TREES,
     "tree_order": BASE | TREES | KERNELS,
     "ops": OPS,
-    "engine": OPS | {"engine", "verify"},
+    "engine": OPS | {"engine", "verify", "forks"},
     "operators": BASE,
     "tensor": OPS | {"operators"},
     "functions": TENSOR | {"functions"},
@@ -48,8 +49,10 @@ ALLOWED: dict[str, set[str]] = {
     "unfold_tree": UNFOLD,
     "unfold_truncated": TENSOR | {"structure", "functions", "folding"},
     "verify": OPS,
-    "compile": UNFOLD | {"engine"},
-    "segments": UNFOLD | {"compile"},
+    "watch": TENSOR,
+    "recordings": UNFOLD | {"engine", "forks", "watch"},
+    "compile": UNFOLD | {"engine", "forks", "recordings"},
+    "segments": UNFOLD | {"compile", "recordings"},
     "nn": NN | {"compile"},  # an echo state network replays compiled segments
     "train": NN | {"train", "tasks", "compile", "segments", "diagnose"},
     "diagnose": NN | {"diagnose"},
@@ -58,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": NN | {"cli", "train", "diagnose", "tasks", "bench", "verify", ""},
     "__main__": {"cli"},
     "viz": NN | {"diagnose", "train", "tasks", "viz", ""},
-    "": NN | {"compile", "diagnose", "engine", "verify"},
+    "": NN | {"compile", "recordings", "diagnose", "engine", "verify"},
 }
 # Imports inside a function run later: operators need the functions, notebooks and the command line need pictures.
 LATER = {

@@ -10,6 +10,7 @@ from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
 from tinyseq.habits import module_names
+from tinyseq.recordings import keep_recordings
 from tinyseq.structure import Chain, Chunk, Window
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, tensor
@@ -58,6 +59,7 @@ __all__ = [
     "diagnose",
     "errors",
     "gradcheck",
+    "keep_recordings",
     "ledger",
     "nn",
     "tensor",

@@ -2,107 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+import types
+import weakref
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyseq.arrays import check_plain
 from tinyseq.engine.reference import Reference
-from tinyseq.errors import GradientError, TapeError
-from tinyseq.folding import entering, rebuild
+from tinyseq.errors import RecordingWarning, TapeError, warn
+from tinyseq.folding import rebuild
+from tinyseq.forks import Guard
 from tinyseq.habits import advised
-from tinyseq.tape import DTYPES, Tape
-from tinyseq.tensor import Tensor, internal, tensor
+from tinyseq.recordings import KEPT, NOT_INSTALLED, Recorded, Version, arrays_in, known_by_identity, record, signature
+from tinyseq.tape import Tape
+from tinyseq.tensor import internal
 
 if TYPE_CHECKING:
     from tinyseq.engine.program import Program
 
 internal(__file__)
-
-
-class _Recording(Reference):
-    """The executor while a function is being recorded: leaves have values, nothing else has."""
-
-    def value(self, index: int) -> np.ndarray:
-        raise TapeError(
-            "a function given to ts.compile cannot read values while it is recorded: the next call would not "
-            "read them again. Return the tensor instead; its value comes back from the call"
-        )
-
-
-class _Version:
-    """One recording of the function: its tape, where its arguments are, its programs."""
-
-    def __init__(self, function: Callable[..., Any], arguments: tuple) -> None:
-        self.slots: list[int] = []
-        with Tape(executor=_Recording) as tape:
-            self.tape = tape
-            self.result = function(*[self._enter(a) for a in arguments])
-            self.nodes = [t.index for t in entering(self.result, "the result of a compiled function")]
-        if not self.nodes:
-            raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
-        self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
-        self.dtypes = [DTYPES[tape.kind_of(slot).dtype] for slot in self.slots]
-        self.parameters = [(node, p) for p in tape.parameters if (node := tape.node_of(p)) is not None]
-        self.keep = arguments
-        self.lock = threading.RLock()  # a program has one memory
-        self._programs: dict[bool, Program | str] = {}
-
-    def _enter(self, argument: Any) -> Any:
-        if isinstance(argument, np.ndarray):
-            made = tensor(argument)
-            self.slots.append(made.index)
-            return made
-        if isinstance(argument, (tuple, list)) and any(True for _ in _arrays(argument)):
-            entered = [self._enter(a) for a in argument]
-            return type(argument)(*entered) if hasattr(argument, "_fields") else type(argument)(entered)
-        if isinstance(argument, dict):
-            return {key: self._enter(a) for key, a in argument.items()}
-        return argument
-
-    def program(self, backward: bool) -> Program | str:
-        """The program, planned when first wanted; or the reason why there is none."""
-        if backward not in self._programs:
-            loss = self.nodes[0] if backward else -1
-            if backward and self.tape.shape(loss) != ():
-                raise GradientError(
-                    "backward needs a scalar loss first among the results, "
-                    f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
-                )
-            self._programs[backward] = _planned(self.tape, self.nodes, loss)
-        return self._programs[backward]
-
-    def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
-        """Arrays of all leaves for a run."""
-        found = dict(self.frozen)
-        for slot, array, dtype in zip(self.slots, arrays, self.dtypes, strict=True):
-            fits = array.dtype is dtype and array.flags.carray
-            found[slot] = array if fits else np.require(array, dtype, ["C", "ALIGNED"])
-        for node, parameter in self.parameters:
-            found[node] = parameter.value
-        return found
-
-    def publish(self, program: Program) -> None:
-        """Hand the gradients of a program that has run to the parameters, in memory that no later run writes."""
-        grads = program.kept_gradients()
-        if not grads:
-            raise GradientError(
-                "backward: the first result depends on no parameter, so there is nothing to differentiate"
-            )
-        for node, parameter in self.parameters:
-            grad = grads.get(node)
-            parameter.publish(None if grad is None else grad.reshape(parameter.shape))
-
-
-def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
-    if find_spec("tinyseq.engine.plan") is None:
-        return "the compiled executor is not part of this installation"
-    from tinyseq.engine.planned import planned
-
-    return planned(tape, nodes, loss)
+MOST_EARLIER = 3  # recordings kept for other states of what a function reads, as of a switch between two
+OFTEN = 8  # recordings of one signature, after which somebody is told
 
 
 class CompiledFunction:
@@ -111,68 +32,230 @@ class CompiledFunction:
     ``f(x, y)`` gives its results as arrays; ``f.backward(x, y)`` does so too and sets ``grad`` of every parameter
     that the first result, a scalar, depends on. Results and gradients are the caller's: no later call changes
     them. Threads may call it at once; one runs at a time.
+
+    It is recorded again where what it reads beside its arguments has changed: attributes, variables of enclosing
+    functions, globals, arrays, which parameters are trainable. On a class it is a method: each instance has recordings
+    of its own, which go with it.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise TapeError(f"ts.compile takes a function, got {type(function).__name__}: write ts.compile(model.loss)")
         self.function = function
-        self.__doc__, self.__name__ = function.__doc__, getattr(function, "__name__", "compiled")
-        self._versions: dict[Any, _Version] = {}
-        self._lock = threading.RLock()
+        for name in ("__doc__", "__module__", "__qualname__"):
+            setattr(self, name, getattr(function, name, None))
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+        self.__wrapped__ = function
+        self.last: Version | None = None  # the recording of the last call
+        self._versions: dict[Any, Version] = {}
+        self._guard = Guard()
+        self._told: set[str] = set()
+        self._again = 0  # times that something had changed
 
-    def __call__(self, *arguments: Any) -> Any:
-        return self._run(arguments, False)
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._run(arguments, keywords, False)
 
-    def backward(self, *arguments: Any) -> Any:
+    def backward(self, *arguments: Any, **keywords: Any) -> Any:
         """The results, with the gradients of the first set on the parameters."""
-        return self._run(arguments, True)
+        return self._run(arguments, keywords, True)
 
-    def tape(self, *arguments: Any) -> Tape:
+    def tape(self, *arguments: Any, **keywords: Any) -> Tape:
         """The tape recorded for arguments like these."""
-        return self._version(arguments).tape
+        return self._version(arguments, keywords).tape
 
-    def program(self, *arguments: Any) -> Program | str:
+    def program(self, *arguments: Any, **keywords: Any) -> Program | str:
         """The program for arguments like these, or the reason why there is none."""
-        return self._version(arguments).program(True)
+        return self._version(arguments, keywords).program(True)
 
-    def reference(self, *arguments: Any) -> tuple[Reference, int]:
+    def reference(self, *arguments: Any, **keywords: Any) -> tuple[Reference, int]:
         """The reference executor with the leaves of a call, and the first result's node: to look at every value."""
-        version = self._version(arguments)
+        version = self._version(arguments, keywords)
         executor = Reference(version.tape)
-        executor.values.update({i: v.copy() for i, v in version.leaves(list(_arrays(arguments))).items()})
+        leaves = version.leaves(_arrays(arguments, keywords))
+        executor.values.update({i: v.copy() for i, v in leaves.items()})
         return executor, version.nodes[0]
 
-    def _version(self, arguments: tuple) -> _Version:
-        key = tuple([signature(a) for a in arguments])
+    def versions(self) -> list[Version]:
+        """All recordings that are kept."""
+        return [v for version in list(self._versions.values()) for v in (version, *version.earlier)]
+
+    def drop(self, version: Version) -> bool:
+        """Forget a recording, if it is kept."""
+        current = self._versions.get(version.key)
+        if current is version:
+            return self._versions.pop(version.key, None) is not None
+        if current is not None:
+            current.earlier = tuple(v for v in current.earlier if v is not version)
+        return current is not None
+
+    # -- as a method
+    def __get__(self, instance: Any, owner: type | None = None) -> CompiledFunction:
+        """The function of an instance; it is kept with the instance, and so goes with it."""
+        target = instance if instance is not None else owner
+        bind = getattr(type(self.function), "__get__", None)
+        bound = self.function if bind is None else bind(self.function, instance, owner)
+        if bound is self.function:
+            return self
+        if isinstance(self.function, staticmethod):
+            return self._kept_with(self, "static", lambda: CompiledFunction(bound))
+        return self._kept_with(target, f"ts.compile {self.__name__}", lambda: CompiledFunction(bound))
+
+    def _kept_with(self, target: Any, key: str, make: Callable[[], CompiledFunction]) -> CompiledFunction:
+        own = getattr(target, "__dict__", None)
+        if own is None:
+            raise TapeError(
+                f"a compiled method needs instances with a __dict__, which {type(target).__name__} has not (__slots__):"
+                " write run = ts.compile(instance.method)"
+            )
+        held = own.get(key)
+        if held is None or held.of() is not target or held.made_by is not self:
+            held = _Held(target, self, make())
+            (type.__setattr__ if isinstance(target, type) else object.__setattr__)(target, key, held)
+        return held.function
+
+    def __copy__(self) -> CompiledFunction:
+        return CompiledFunction(self.function)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
+        from copy import deepcopy
+
+        return CompiledFunction(deepcopy(self.function, memo))
+
+    def __reduce__(self) -> Any:
+        return CompiledFunction, (self.function,)  # recordings stay behind
+
+    # -- recording and running
+    def _version(self, arguments: tuple, keywords: dict[str, Any]) -> Version:
+        key: Any = tuple([signature(a) for a in arguments])
+        if keywords:
+            key = (key, tuple([(name, signature(keywords[name])) for name in sorted(keywords)]))
         version = self._versions.get(key)
-        if version is None:
-            with self._lock:
-                version = self._versions.get(key)
-                if version is None:
-                    version = self._versions[key] = _Version(self.function, arguments)
+        if version is None or not version.holds():
+            with self._guard.lock:
+                version = self._earlier(key) or self._record(key, arguments, keywords)
+        version.used = next(Version.clock)
+        self.last = version
         return version
 
-    def _run(self, arguments: tuple, backward: bool) -> Any:
-        version = self._version(arguments)
-        with version.lock:
+    def _earlier(self, key: Any) -> Version | None:
+        """A recording of this key that holds now, made the current one."""
+        current = self._versions.get(key)
+        if current is None:
+            return None
+        kept = (current, *current.earlier)
+        for version in kept:
+            if version.holds():
+                version.earlier = tuple(v for v in kept if v is not version)
+                self._versions[key] = version
+                return version
+        return None
+
+    def _record(self, key: Any, arguments: tuple, keywords: dict[str, Any]) -> Version:
+        before = self._versions.get(key)
+        if before is not None and before.fresh:
+            version = self._versions[key] = before.anew(Recorded(self.function, arguments, keywords))
+            return version
+        made, watch, fresh = record(self.function, (self.function,), arguments, keywords)
+        version = Version(made, watch, self, key, fresh)
+        version.keep = [found for a in (*arguments, *keywords.values()) for found in known_by_identity(a)]
+        if fresh:
+            self._tell_fresh(fresh)
+        elif before is not None:
+            version.earlier = (before, *before.earlier)[:MOST_EARLIER]
+            before.earlier = ()
+            self._tell_changes(before.watch.changed)
+        self._versions[key] = version
+        while len(self._versions) > KEPT.number:
+            oldest = min(list(self._versions.values()), key=lambda v: v.used)
+            self._tell_number()
+            self._versions.pop(oldest.key, None)
+        return version
+
+    def _run(self, arguments: tuple, keywords: dict[str, Any], backward: bool) -> Any:
+        version = self._version(arguments, keywords)
+        with version.guard.lock:
             program = version.program(backward)
-            leaves = version.leaves(list(_arrays(arguments)))
+            leaves = version.leaves(_arrays(arguments, keywords))
             if isinstance(program, str):
+                self._tell_fallback(program)
                 return self._plain(version, leaves, backward)
             program.bind(leaves, version.tape)
             program.run()
             if backward:
                 version.publish(program)
             values = [program.value(i).copy() for i in version.nodes]
-            return rebuild(version.result, _handed_back(values, leaves, version.slots))
+            return rebuild(version.nesting, _handed_back(values, leaves, version.slots))
 
-    def _plain(self, version: _Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
+    def _plain(self, version: Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:
         """Without a plan: the reference executor on the recorded tape."""
         executor = Reference(version.tape)
         executor.values.update({i: v.copy() for i, v in leaves.items()})
         if backward:
             executor.backward(version.nodes[0])
         values = [executor.value(i) for i in version.nodes]
-        return rebuild(version.result, _handed_back(values, leaves, version.slots))
+        return rebuild(version.nesting, _handed_back(values, leaves, version.slots))
+
+    # -- what is told once
+    def _tell(self, what: str) -> bool:
+        first = what not in self._told
+        self._told.add(what)
+        return first
+
+    def _tell_fallback(self, reason: str) -> None:
+        if reason != NOT_INSTALLED and self._tell("fallback"):
+            from tinyseq.engine.planned import tell_fallback
+
+            tell_fallback(f"compiled function {self.__name__!r}", reason)
+
+    def _tell_fresh(self, why: str) -> None:
+        if self._tell("fresh"):
+            warn(
+                f"compiled function {self.__name__!r} is recorded anew at each call, which is slow, as {why}. Give "
+                "what changes as an argument: random numbers drawn outside, as in\n"
+                "    mask = ts.nn.dropout_mask(rng, (B, H), 0.5)\n    loss = f.backward(x, mask)",
+                RecordingWarning,
+            )
+
+    def _tell_changes(self, changed: str) -> None:
+        self._again += 1
+        if self._again >= OFTEN and self._tell("changes"):
+            warn(
+                f"compiled function {self.__name__!r} is recorded again and again, as what it reads changes from call "
+                f"to call: {changed or 'which parameters are trainable'}. Give it as an argument, a number as "
+                "np.asarray(number)",
+                RecordingWarning,
+            )
+
+    def _tell_number(self) -> None:
+        if self._tell("number"):
+            warn(
+                f"compiled function {self.__name__!r} has been recorded for more than {KEPT.number} kinds of arguments "
+                "(other shapes, lengths, structures, numbers), and those not used for longest are dropped now. Pad "
+                "to a few lengths, give numbers that change as np.asarray(number), or keep more: "
+                f"ts.keep_recordings(number={4 * KEPT.number})",
+                RecordingWarning,
+            )
+
+
+class _Held:
+    """A compiled method kept among the attributes of its instance; a copy of the instance makes its own."""
+
+    def __init__(self, target: Any, made_by: CompiledFunction, function: CompiledFunction) -> None:
+        try:
+            self.of: Callable[[], Any] = weakref.ref(target)
+        except TypeError:
+            self.of = lambda: target
+        self.made_by, self.function = made_by, function
+
+    def __reduce__(self) -> Any:
+        return types.NoneType, ()
+
+
+def _arrays(arguments: tuple, keywords: dict[str, Any]) -> list[np.ndarray]:
+    """All arrays in the order in which they are entered: those of keywords by name."""
+    if not keywords:
+        return list(arrays_in(arguments))
+    return list(arrays_in((arguments, [keywords[name] for name in sorted(keywords)])))
 
 
 def _handed_back(values: list[np.ndarray], leaves: dict[int, np.ndarray], slots: list[int]) -> list[Any]:
@@ -181,37 +264,6 @@ def _handed_back(values: list[np.ndarray], leaves: dict[int, np.ndarray], slots:
     if values[0].ndim or not all(leaves[slot].ndim for slot in slots):
         return list(values)
     return [values[0][()], *values[1:]]
-
-
-def _arrays(argument: Any) -> Any:
-    if isinstance(argument, np.ndarray):
-        yield argument
-    elif isinstance(argument, (tuple, list)):
-        for a in argument:
-            yield from _arrays(a)
-    elif isinstance(argument, dict):
-        for a in argument.values():
-            yield from _arrays(a)
-
-
-def signature(argument: Any) -> Any:
-    """What a recording depends on: shapes and dtypes of arrays, the value or identity of anything else."""
-    if isinstance(argument, np.ndarray):
-        check_plain(argument, "an argument of a compiled function")
-        return argument.shape, argument.dtype
-    if isinstance(argument, Tensor):
-        raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")
-    if isinstance(argument, (tuple, list)):
-        return type(argument).__name__, tuple(signature(a) for a in argument)
-    if isinstance(argument, dict):
-        return tuple((key, signature(a)) for key, a in argument.items())
-    if argument is None or isinstance(argument, (int, float, str, bool, bytes)):
-        return type(argument).__name__, argument
-    if isinstance(argument, np.generic):
-        return argument.dtype.str, argument.item()
-    if hasattr(argument, "signature"):
-        return argument.signature()
-    return id(argument)
 
 
 @advised
@@ -223,6 +275,9 @@ def compile(function: Callable[..., Any], checkpoint: bool | int = False) -> Any
 
         step = ts.compile(model.loss)
         loss = step.backward(x, y)      # sets p.grad of every parameter
+
+    Also as ``@ts.compile`` on a function or method. What the function reads beside its arguments is looked at before
+    each replay; random numbers are drawn outside and given as arguments. ``ts.keep_recordings`` says how much is kept.
 
     ``checkpoint=True`` (segments of √T steps) or ``checkpoint=k`` runs ``f(*sequences, state) -> (loss, state)``
     segment after segment and keeps only the states between them; see ``tinyseq.segments``.

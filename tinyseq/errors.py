@@ -1,6 +1,12 @@
-"""The errors tinyseq raises. Each message says what was given, what was expected, what to type instead."""
+"""The errors and warnings of tinyseq. Each says what was given, what was expected, what to type instead."""
 
 from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep  # the folder of these sources
 
 
 class TinyseqError(Exception):
@@ -37,3 +43,23 @@ class CallError(TinyseqError, TypeError):
 
 class NameMissing(TinyseqError, AttributeError):
     """A name that there is in another library, and not here."""
+
+
+class TinyseqWarning(UserWarning):
+    """Base of every warning of tinyseq: what runs is right, but not as one would wish."""
+
+
+class FallbackWarning(TinyseqWarning):
+    """A graph has no plan: it runs node by node on the reference executor, which is much slower."""
+
+
+class RecordingWarning(TinyseqWarning):
+    """A compiled function is recorded again and again, which takes longer than running what was recorded."""
+
+
+def warn(message: str, category: type[TinyseqWarning]) -> None:
+    """Warn at the line of the user's that called tinyseq."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import TapeError
+from tinyseq.errors import ShapeError, TapeError
 from tinyseq.tape import INT64, Form, Integers, Tape
 from tinyseq.tensor import Tensor, as_tensor, handle, here, internal
 
@@ -22,13 +22,14 @@ internal(__file__)
 
 # -- nested states ------------------------------------------------------------------------------------------------
 def flatten(tree: Any) -> list[Tensor]:
-    """The tensors of a state or output: a tensor, None, or nested tuples, lists and dicts of them."""
+    """The tensors of a state or output: a tensor, None, or nested tuples, lists and dicts of them, in the order in
+    which they are written."""
     if tree is None:
         return []
     if isinstance(tree, (tuple, list)):
         return [leaf for branch in tree for leaf in flatten(branch)]
     if isinstance(tree, dict):
-        return [leaf for key in sorted(tree, key=str) for leaf in flatten(tree[key])]
+        return [leaf for branch in tree.values() for leaf in flatten(branch)]
     return [as_tensor(tree)]
 
 
@@ -50,8 +51,24 @@ def _rebuild(branch: Any, supply: Iterator[Any]) -> Any:  # no closure: one that
     if isinstance(branch, (tuple, list)):
         return type(branch)(_rebuild(b, supply) for b in branch)
     if isinstance(branch, dict):
-        return {key: _rebuild(branch[key], supply) for key in sorted(branch, key=str)}
+        return {key: _rebuild(value, supply) for key, value in branch.items()}
     return next(supply)
+
+
+def matched(tree: Any, given: Any, what: str) -> Any:
+    """The same state with the keys of its dicts in the order of another's, so that what has one key has one place.
+
+    ``what`` names the state. Raises ShapeError where one has keys that the other has not.
+    """
+    if isinstance(given, dict):
+        if not isinstance(tree, dict) or tree.keys() != given.keys():
+            found = f"keys {list(tree)}" if isinstance(tree, dict) else f"a {type(tree).__name__}"
+            raise ShapeError(f"{what} must be a dict with the keys of the state it gets, {list(given)}; got {found}")
+        return {key: matched(tree[key], branch, what) for key, branch in given.items()}
+    if isinstance(given, (tuple, list)) and isinstance(tree, (tuple, list)) and len(tree) == len(given):
+        branches = [matched(mine, theirs, what) for mine, theirs in zip(tree, given, strict=True)]
+        return type(tree)(*branches) if hasattr(tree, "_fields") else type(tree)(branches)
+    return tree
 
 
 # -- folding ------------------------------------------------------------------------------------------------------

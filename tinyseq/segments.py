@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq.arrays import plain
-from tinyseq.compile import CompiledFunction, signature
+from tinyseq.compile import CompiledFunction
 from tinyseq.errors import GradientError, ShapeError, TinyseqError
-from tinyseq.folding import flatten, rebuild
+from tinyseq.folding import flatten, matched, rebuild
 from tinyseq.functions import sum as total_of
+from tinyseq.recordings import signature
 from tinyseq.tensor import Parameter, internal
 
 internal(__file__)
@@ -33,7 +34,7 @@ def leaves(state: Any) -> list[np.ndarray]:
     if isinstance(state, (tuple, list)):
         return [leaf for branch in state for leaf in leaves(branch)]
     if isinstance(state, dict):
-        return [leaf for key in sorted(state, key=str) for leaf in leaves(state[key])]
+        return [leaf for branch in state.values() for leaf in leaves(branch)]
     array = plain(state, "a state")
     if array.dtype.kind != "f":
         raise TinyseqError(f"a state carried from segment to segment is of floating-point arrays, got {array.dtype}")
@@ -155,7 +156,7 @@ class Segmented:
             apart, scale = abs(float(both[0]) - float(one) - float(other)), abs(float(one)) + abs(float(other))
             same = all(
                 a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
-                for a, b in zip(leaves(both[1]), leaves(after), strict=True)
+                for a, b in zip(leaves(both[1]), leaves(matched(after, both[1], "the state")), strict=True)
             )
             if apart > tolerance * max(scale, 1e-3) or not same:
                 what = f"the loss of two steps is {float(both[0]):.6g}, of each {float(one):.6g} and {float(other):.6g}"

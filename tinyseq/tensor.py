@@ -221,10 +221,6 @@ class Parameter(ChangedByValue, Operators):
             raise DtypeError(f"the gradient of {self!r} is an array of real numbers, got {array.dtype}")
         self._grad = array.astype(self.dtype, copy=False)
 
-    def publish(self, grad: np.ndarray | None) -> None:
-        """Set a gradient that nobody else holds."""
-        self._grad = grad
-
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the value."""

@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
-from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, entering, fold, handles, rebuild, stamp
+from tinyseq.folding import FIXED, LOCAL, SLOT, Folded, entering, fold, handles, matched, rebuild, stamp
 from tinyseq.functions import concatenate, stack, take, window
 from tinyseq.habits import advised, at_the_call, give_habits
 from tinyseq.structure import Chain, Truncation
@@ -254,7 +254,7 @@ def _unfold_chain(
             result = _stepped(cell, xs, states[0] if len(delays) == 1 else tuple(states))
             if not isinstance(result, tuple) or len(result) != 2:
                 raise ShapeError(f"a step returns (state, output), got {type(result).__name__}; write return h, h")
-            return result
+            return matched(result[0], state, "the state a step returns"), result[1]
 
         slots = [((batch, *h.shape[1:]) if ragged else h.shape, h.dtype_code) for _ in delays for h in initial]
         return fold(tape, run, slots, scope)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, ShapeError
-from tinyseq.folding import LOCAL, SLOT, Folded, fold, handles, rebuild, stamp
+from tinyseq.folding import LOCAL, SLOT, Folded, fold, handles, matched, rebuild, stamp
 from tinyseq.functions import concatenate, stack
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor import Tensor, as_tensor, here, internal, record
@@ -160,7 +160,7 @@ def _fold_all(
         def merge(children: list[Tensor], count: int = count) -> tuple[Any, Any]:
             given = {"x": read()} if everywhere else {}
             states = [rebuild(first.state_tree, children[c * k : (c + 1) * k]) for c in range(count)]
-            state = cell.merge(*states, **given)
+            state = matched(cell.merge(*states, **given), first.state_tree, f"{scope}: the state that merge returns")
             return state, state
 
         folded = fold(tape, merge, places * count, scope)

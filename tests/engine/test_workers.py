@@ -111,6 +111,6 @@ def test_stopped_workers_end() -> None:
     np.testing.assert_array_equal(made.value(loss.index), expected[0])
     pool.stop()
     deadline = time.monotonic() + 10
-    while any(thread.is_alive() for thread in pool._threads) and time.monotonic() < deadline:
+    while any(thread.is_alive() for thread in pool._crew.threads) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not any(thread.is_alive() for thread in pool._threads)
+    assert not any(thread.is_alive() for thread in pool._crew.threads)

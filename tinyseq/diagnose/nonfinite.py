@@ -62,7 +62,7 @@ class NonFinite:
 
 
 @advised
-def find_nonfinite(where: Any, *arguments: Any) -> NonFinite | None:
+def find_nonfinite(where: Any, *arguments: Any, **keywords: Any) -> NonFinite | None:
     """The node at which NaN or infinity begins, forward or else backward; None where all is finite.
 
     where       a tape (its last scalar is taken as the loss), or a loss; or a compiled function, with the arguments
@@ -77,7 +77,7 @@ def find_nonfinite(where: Any, *arguments: Any) -> NonFinite | None:
     if isinstance(where, Tape):
         return _locate(_again(where), _loss(where))
     if hasattr(where, "reference"):
-        executor, loss = where.reference(*arguments)
+        executor, loss = where.reference(*arguments, **keywords)
         return _locate(executor, loss)
     raise TinyseqError(f"find_nonfinite looks into a tape, a loss or a compiled function, got {type(where).__name__}")
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyseq.engine.planned import planned
+from tinyseq.engine.planned import planned, tell_fallback
 from tinyseq.engine.reference import Reference
+from tinyseq.forks import Guard
 
 if TYPE_CHECKING:
     from tinyseq.engine.program import Program
@@ -30,27 +31,29 @@ class PlanCache:
     def __init__(self, most: int = CACHED_PLANS) -> None:
         self.most = most
         self._programs: OrderedDict[StructureKey, Program | str] = OrderedDict()
-        self._lock = threading.RLock()
+        self._guard = Guard()
 
     def program(self, tape: Tape, outputs: list[int], loss: int) -> tuple[Program | str, threading.RLock]:
         """A program for this tape, or the reason why there is none; hold the lock while using it."""
         key = structure_key(tape, outputs, loss)
-        with self._lock:
+        with (lock := self._guard.lock):
             found = self._programs.pop(key, None)
             if found is None:
                 found = planned(tape, outputs, loss)
             self._programs[key] = found
             while len(self._programs) > self.most:
                 self._programs.popitem(last=False)
-        return found, self._lock
+        return found, lock
 
     def clear(self) -> None:
         """Forget all plans and free their memory."""
-        with self._lock:
+        with self._guard.lock:
             self._programs.clear()
 
 
 CACHE = PlanCache()
+MOST_TOLD = 1000
+_told: set[str] = set()  # reasons for which somebody was warned
 
 
 class StructureKey:
@@ -144,7 +147,7 @@ class Compiled:
                 self.values[i] = parameter.value.copy()
         program, lock = CACHE.program(tape, [index], index if with_gradients else -1)
         if isinstance(program, str):
-            self.fallback = program
+            self._tell(program)
             return None
         with lock:
             program.bind(self.values, tape)
@@ -155,6 +158,15 @@ class Compiled:
                 grads = program.gradients()
                 self._parameter_grads = {i: g.reshape(shapes[i]).copy() for i, g in grads.items()}
         return program
+
+    def _tell(self, reason: str) -> None:
+        """Say once for each reason that there is no plan."""
+        self.fallback = reason
+        if reason not in _told:
+            if len(_told) >= MOST_TOLD:
+                _told.clear()
+            _told.add(reason)
+            tell_fallback("a tape", reason)
 
     # -- everything else is the reference's
     def bind(self, index: int, value: np.ndarray) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import traceback
 from typing import TYPE_CHECKING
 
 from tinyseq.engine.check import verify_plan
-from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.classes import Class, Unplannable
 from tinyseq.engine.equivalence import verify_meaning
 from tinyseq.engine.plan import plan_tape
 from tinyseq.engine.program import Program
+from tinyseq.errors import FallbackWarning, warn
 from tinyseq.verify import verify
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def checking() -> bool:
 
 
 def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
-    """A program for a tape, or the reason why it cannot be planned.
+    """A program for a tape, or the reason why there is none: it has no plan, or planning it failed.
 
     With ``TINYSEQ_CHECK=1`` in the environment the tape and the plan are verified; raises TapeError where one of them
     breaks its rules, or the plan computes something else than the tape.
@@ -35,8 +37,45 @@ def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
         plan = plan_tape(tape, outputs, loss)
         program = Program(plan)
     except Unplannable as reason:
-        return str(reason)
+        return f"{reason}{_where(reason, tape)}"
+    except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(at.filename)}:{at.lineno}"
+        return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error, tape)}"
     if checking():
         verify_plan(plan)
         verify_meaning(plan, tape, bounded=True)
     return program
+
+
+def _where(error: BaseException, tape: Tape) -> str:
+    """Op, cell and source line of the class that the planner was at."""
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        for thing in trace.tb_frame.f_locals.values():
+            found = thing if isinstance(thing, Class) and len(thing.nodes) else found
+        trace = trace.tb_next
+    if found is None:
+        return ""
+    node = tape.node(int(found.nodes[0]))
+    name, cell = f" {node.name!r}" if node.name else "", f" of {node.cell}" if node.cell else ""
+    line = f", {node.line[0]}:{node.line[1]}" if node.line[1] else ""
+    return f" (at {node.op}{name}{cell}{line})"
+
+
+def tell_fallback(what: str, reason: str) -> None:
+    """Warn that something runs without a plan: why, and what to write instead."""
+    if "float32 and float64" in reason:
+        instead = "Give all parameters and inputs one dtype: array.astype('float32')"
+    elif "repeat nothing" in reason:
+        instead = "Write what is repeated as one step: ts.unfold(step, ts.Chain(T), x, state)"
+    elif reason.startswith("planning failed"):
+        instead = "This is a fault of tinyseq's, please report it with the lines of your step"
+    else:
+        instead = "Write the step otherwise there, or the loop around it as ts.unfold(step, ts.Chain(T), x, state)"
+    warn(
+        f"{what} runs node by node on the reference executor, right but many times slower, as it has no plan: "
+        f"{reason}.\n{instead}. To run it so and not be told: "
+        "warnings.simplefilter('ignore', tinyseq.errors.FallbackWarning)",
+        FallbackWarning,
+    )

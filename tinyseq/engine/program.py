@@ -13,6 +13,7 @@ from tinyseq.engine.pace import Pace
 from tinyseq.engine.plan import Plan
 from tinyseq.engine.threads import available
 from tinyseq.engine.workers import WORKERS
+from tinyseq.forks import owned
 from tinyseq.ops import OPS
 from tinyseq.ops.index import in_range
 from tinyseq.tape import Tape
@@ -49,17 +50,30 @@ class Program:
         self._pace = Pace() if threads is None and self.threads > 1 else None
         self.flags = np.zeros(16, np.int64)
         self._addresses = address_of(self.arena), address_of(self.integers)
+        memory = self.arena, self.integers, self.grads
+        self._written = [(start, start + m.nbytes) for start, m in zip(map(address_of, memory), memory, strict=True)]
         self._in_turn: Part | None = None
         self._parts = [Assembler(plan, (k,), self.threads).assemble() for k in range(self.threads)]
         self._together = self._for_machine(self._parts)
-        self._keep: dict[int, np.ndarray] = {}  # what is bound: the same array again lies where it lay
-        self._bound: dict[int, int] = {}
-        self._moving: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._unbind()
         self._values: dict[int, np.ndarray] = {}
         self._gradients: dict[int, np.ndarray] = {}
         for storage in plan.storages:
             if storage.space == "arena" and storage.data is not None and storage.last >= 0:
                 self.arena[storage.base : storage.base + len(storage.data)] = storage.data
+        owned.add(self)
+
+    def _unbind(self) -> None:
+        """Nothing is bound: the next `bind` writes down everything anew."""
+        self._settled = False  # whether the last bind came to its end
+        self._keep: dict[int, np.ndarray] = {}  # what is bound: the same array again lies where it lay
+        self._bound: dict[int, int] = {}
+        self._moving: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._placed = False
+
+    def after_fork(self) -> None:
+        """In a forked process: another thread may have been binding."""
+        self._settled = False
 
     def _place_integers(self) -> None:
         wanted = [s for s in self.plan.storages if s.space == "integers" and s.last >= 0]
@@ -71,7 +85,6 @@ class Program:
 
     def _place_grads(self) -> None:
         self._grads = [s for s in self.plan.storages if s.space == "grads"]
-        self._placed = False
         places, self._grads_size = flat_places(self.plan)
         self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
         # the gradients, then those of other threads
@@ -82,10 +95,12 @@ class Program:
             storage.base = origin + self._grad_places[storage.node]
 
     def bind(self, arrays: dict[int, np.ndarray], tape: Tape | None = None) -> None:
-        """Say where leaves lie (tape index → contiguous array of the planned dtype); nothing is copied.
+        """Say where leaves lie (tape index → contiguous array of the planned dtype). Nothing is copied but what lies in
+        the program's own memory, such as gradients of the last run: it would be read while it is overwritten.
 
         Raises DataError where an index is out of range: the kernels trust them. With the tape, or one recorded alike,
-        only integers that an op looks up by count; without it all of a leaf do.
+        only integers that an op looks up by count; without it all of a leaf do. After an exception in the middle,
+        Ctrl-C say, the next call binds everything anew.
         """
         for node, (limit, op) in self._limits.items():
             array = arrays[node]
@@ -97,20 +112,31 @@ class Program:
                     in_range(f"{op}: input %{node}", limit, array)
                 else:  # it may be padding that nobody reads, or meant for another table
                     check_lookups(self._lookups, arrays)
+        if not self._settled:
+            self._unbind()
+        self._settled = False
         moved, keep, bound = not self._placed, self._keep, self._bound
         for storage in self._leaves:
             node = storage.node
             array = arrays[node]
             if keep.get(node) is array:
                 continue
-            keep[node] = array
             address = address_of(array)
+            if self._owns(address, array):
+                array = array.copy()
+                address = address_of(array)
+            keep[node] = array
             if bound.get(node) != address:
                 moved = True
                 bound[node] = address
                 storage.base = (address - self._addresses[array.dtype.kind == "i"]) // array.itemsize
         if moved:
             self._relocate()
+        self._settled = True
+
+    def _owns(self, address: int, array: np.ndarray) -> bool:
+        """Whether an array lies in memory that a run writes."""
+        return any(start - array.nbytes < address < end for start, end in self._written)
 
     def _relocate(self) -> None:
         """Write down where storages lie now: all of them the first time, and then the leaves, as only they move."""
@@ -146,6 +172,15 @@ class Program:
         bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
         code[places] = constants + bases[storages]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the program and its plan take, roughly: arrays, and what Python keeps beside them."""
+        found = self.arena.nbytes + self.grads.nbytes + self.integers.nbytes
+        for code, tables, moves in self._parts + ([self._in_turn] if self._in_turn else []):
+            found += code.nbytes + tables.nbytes + 2 * sum(part.nbytes for part in moves)
+        found += sum(s.data.nbytes for s in self.plan.storages if isinstance(s.data, np.ndarray))
+        return found + 2000 * len(self.plan.storages) + 1000 * len(self.plan.graph.classes)
+
     def run(self) -> None:
         """Run the program from its first block to its last."""
         if self._pace is None:
@@ -164,9 +199,10 @@ class Program:
         The bits are those of `run_together`.
         """
         if self._in_turn is None:
-            self._in_turn = Assembler(self.plan, range(self.threads), self.threads).assemble()
-            self._alone = self._for_machine([self._in_turn])
-            self._move(self._in_turn)
+            part = Assembler(self.plan, range(self.threads), self.threads).assemble()
+            self._alone = self._for_machine([part])
+            self._move(part)
+            self._in_turn = part  # last: an exception before leaves none
         WORKERS.run(self._alone[0])
 
     def _for_machine(self, parts: list[Part]) -> tuple[np.ndarray, list[np.ndarray]]:

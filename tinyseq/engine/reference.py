@@ -15,7 +15,7 @@ import numpy as np
 from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.ops import OPS
 from tinyseq.ops.op import Call, Op, Site
-from tinyseq.tape import DTYPES, INT64, shape_of
+from tinyseq.tape import DTYPES, INT64, set_gradients, shape_of
 
 if TYPE_CHECKING:
     from tinyseq.tape import Tape
@@ -156,12 +156,14 @@ class Reference:
 
     def publish(self, grads: dict[int, np.ndarray | None], accumulate: bool) -> None:
         """Hand gradients to the parameters."""
+        found: list[np.ndarray | None] = []
         for parameter, i in zip(self.tape.parameters, self.tape._parameter_nodes.values(), strict=True):
             grad = grads[i] if parameter.trainable else None
             if accumulate and parameter.grad is not None:
-                parameter.publish(parameter.grad + grad if grad is not None else parameter.grad)
+                found.append(parameter.grad + grad if grad is not None else parameter.grad)
             else:
-                parameter.publish(None if grad is None else grad.copy())
+                found.append(None if grad is None else grad.copy())
+        set_gradients(self.tape.parameters, found)
 
     # -- the protocol of executors
     def bind(self, index: int, value: np.ndarray) -> None:

@@ -16,7 +16,6 @@ integers, its number, how many threads there are, and the address of what they a
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from tinyseq.engine.threads import barrier
+from tinyseq.forks import Guard
 from tinyseq.jit import FASTMATH, inlined, kernel, kernel_from_source
 from tinyseq.ops.op import Kernel
 
@@ -83,7 +83,7 @@ def call_address(typing_context, address, payload, arena, integers):  # type: ig
 
 
 _wrappers: dict[tuple[str, int], tuple[int, Any]] = {}
-_lock = threading.RLock()
+_guard = Guard()
 
 
 def kernel_address(kernel_: Kernel, dtype: np.dtype) -> int:
@@ -91,7 +91,7 @@ def kernel_address(kernel_: Kernel, dtype: np.dtype) -> int:
     key = (kernel_.name, dtype.itemsize)
     found = _wrappers.get(key)
     if found is None:
-        with _lock:
+        with _guard.lock:
             found = _wrappers.get(key) or _wrappers.setdefault(key, _compile(kernel_, dtype))
     return found[0]
 

@@ -8,13 +8,14 @@ come between the beginning of a run and its end.
 from __future__ import annotations
 
 import atexit
-import os
 import threading
+from typing import NamedTuple
 
 import numpy as np
 
 from tinyseq.engine.threads import fetch_add, load, pause
 from tinyseq.engine.vm import int64_view, run
+from tinyseq.forks import owned
 from tinyseq.jit import inlined, kernel
 
 # A worker's numbers lie in a row of these; what two threads write lies in cache lines of its own.
@@ -97,45 +98,51 @@ def _together(boxes, parts, number, others, patience):
     return True
 
 
+class Crew(NamedTuple):
+    """Workers that run: their rows of numbers, the addresses of those, what wakes each, their threads."""
+
+    rows: tuple[np.ndarray, ...] = ()
+    boxes: np.ndarray = np.zeros(0, np.int64)
+    wake: tuple[threading.Event, ...] = ()
+    threads: tuple[threading.Thread, ...] = ()
+
+
 class Workers:
     """The threads besides the caller's, started when first needed."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.forget()
+        self.after_fork()
+        owned.add(self)
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """Begin without workers: a forked process has none."""
-        self._lock = threading.Lock()
-        self._rows: list[np.ndarray] = []
-        self._wake: list[threading.Event] = []
-        self._threads: list[threading.Thread] = []
-        self._boxes = np.zeros(0, np.int64)
+        self._lock = threading.RLock()  # left held by an exception between two lines, its thread may still go on
+        self._crew = Crew()  # one assignment: whatever interrupts the start of a worker leaves those that there were
         self._ended = False
 
     def run(self, parts: np.ndarray) -> None:
         """Run all parts (addresses of `vm.Part`s) at once, the first in the caller's thread."""
         others = len(parts) - 1
         if not others:
-            _together(self._boxes, parts, 0, 0, 0)
+            _together(self._crew.boxes, parts, 0, 0, 0)
             return
         with self._lock:
-            while len(self._rows) < others:
+            while len(self._crew.rows) < others:
                 self._start()
-            patience = 0
-            while not _together(self._boxes, parts, 0, others, patience):
-                for event in self._wake[:others]:
+            crew, patience = self._crew, 0
+            while not _together(crew.boxes, parts, 0, others, patience):
+                for event in crew.wake[:others]:
                     event.set()
                 patience = _LOOKS_FOR_WAKING
 
     def _start(self) -> None:
-        row = np.zeros(_LENGTH + 8, np.int64)
-        self._rows.append(row)
-        self._wake.append(threading.Event())
-        self._boxes = np.array([r.ctypes.data for r in self._rows], np.int64)
-        given = (len(self._rows), row, self._wake[-1])
-        self._threads.append(threading.Thread(target=self._serve, args=given, daemon=True, name="tinyseq-worker"))
-        self._threads[-1].start()
+        crew, row, wake = self._crew, np.zeros(_LENGTH + 8, np.int64), threading.Event()
+        rows = (*crew.rows, row)
+        given = (len(rows), row, wake)
+        thread = threading.Thread(target=self._serve, args=given, daemon=True, name="tinyseq-worker")
+        thread.start()
+        boxes = np.array([r.ctypes.data for r in rows], np.int64)
+        self._crew = Crew(rows, boxes, (*crew.wake, wake), (*crew.threads, thread))
 
     def _serve(self, number: int, row: np.ndarray, wake: threading.Event) -> None:
         boxes = np.zeros(number, np.int64)
@@ -148,11 +155,9 @@ class Workers:
     def stop(self) -> None:
         """End the workers."""
         self._ended = True
-        for event in self._wake:
+        for event in self._crew.wake:
             event.set()
 
 
 WORKERS = Workers()
 atexit.register(WORKERS.stop)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=WORKERS.forget)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.folding import entering, flatten, rebuild
+from tinyseq.folding import entering, flatten, matched, rebuild
 from tinyseq.nn.module import Cell
 from tinyseq.structure import Chain
 from tinyseq.tape import INT64, Tape
@@ -88,7 +88,7 @@ class RecurrentNet(Cell):
         with Tape():  # only for its shapes
             start = self.initial_state(x.shape[1])
             wanted = [h.shape for h in flatten(start)]
-        given = entering(state, "the state h")
+        given = entering(matched(state, start, "the state h"), "the state h")
         if len(given) != len(wanted):
             raise ShapeError(f"the state of this net is {len(wanted)} arrays, as initial_state gives; got {len(given)}")
         for h, shape in zip(given, wanted, strict=True):

@@ -2,7 +2,20 @@
 
 from tinyseq.tape.kinds import DTYPES, FLOAT32, FLOAT64, INT64, Kind, Node, shape_of
 from tinyseq.tape.places import Form
-from tinyseq.tape.recorder import Integers, Leaf
+from tinyseq.tape.recorder import Integers, Leaf, set_gradients
 from tinyseq.tape.tape import Tape
 
-__all__ = ["DTYPES", "FLOAT32", "FLOAT64", "INT64", "Form", "Integers", "Kind", "Leaf", "Node", "Tape", "shape_of"]
+__all__ = [
+    "DTYPES",
+    "FLOAT32",
+    "FLOAT64",
+    "INT64",
+    "Form",
+    "Integers",
+    "Kind",
+    "Leaf",
+    "Node",
+    "Tape",
+    "set_gradients",
+    "shape_of",
+]

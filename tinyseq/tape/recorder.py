@@ -7,7 +7,8 @@ them. A stream that a tape before had too is known with its columns.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from struct import pack
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,15 @@ from tinyseq.tape.places import Form, Places, Recording, give_back, take
 
 if TYPE_CHECKING:
     from tinyseq.tensor import Parameter
+
+
+def set_gradients(parameters: Iterable[Parameter], grads: Iterable[np.ndarray | None]) -> None:
+    """Set gradients that nobody else holds: of all parameters, or of none, as no exception (Ctrl-C)
+    comes between two of them.
+
+    The loop is C code, and Python looks for signals between its own instructions only.
+    """
+    deque(map(setattr, parameters, itertools.repeat("_grad"), grads), maxlen=0)
 
 
 class Leaf:
@@ -227,6 +237,12 @@ class Recorder(Columns):
         self.args.clear()
         self.renamed.clear()
         self._turns = [self.n, self._scope[1]]
+
+    def settle(self) -> None:
+        """Nothing more is to be recorded: what was learnt of the places that record is let go."""
+        self.flush()
+        self.places, self._numbers = Places(), {}
+        self.sites, self.leaves = self.places.sites[""], {}
 
     def _write(self, stream: np.ndarray) -> None:
         lo, hi = self._n_flushed, self.n

@@ -30,8 +30,11 @@ class Flat:
         return [vector[part].reshape(p.shape) for part, p in zip(self.parts, self.parameters, strict=True)]
 
     def whole(self) -> bool:
-        """Whether every parameter still lies in the vector and has a gradient."""
-        return all(p.value is view and p.grad is not None for p, view in zip(self.parameters, self.views, strict=True))
+        """Whether every parameter still lies in the vector, has a gradient and is to be trained."""
+        return all(
+            p.value is view and p.grad is not None and p.trainable
+            for p, view in zip(self.parameters, self.views, strict=True)
+        )
 
     def gather(self) -> np.ndarray:
         """The gradients as one vector."""

@@ -90,14 +90,16 @@ class Optimiser:
 
     def step(self) -> None:
         """Update all parameters from their gradients. Raises GradientError where there are none at all."""
-        if all(p.grad is None for p in self.parameters):
+        if not any(p.trainable for p in self.parameters):  # all were fixed since: they stay as they are
+            return
+        if all(p.grad is None for p in self.parameters if p.trainable):
             raise GradientError("no parameter has a gradient: run loss.backward() before optimiser.step()")
         self.steps += 1
         if self._flat is not None and self._flat.whole():
             self.update(self._flat.values, self._flat.gather(), *self._vectors)
             return
         for i, p in enumerate(self.parameters):
-            if p.grad is not None:
+            if p.grad is not None and p.trainable:
                 self.update(p.value, p.grad, *[self.state[slot][i] for slot in self.slots])
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyseq.compile import compile
 from tinyseq.errors import TinyseqError
-from tinyseq.folding import flatten, rebuild
+from tinyseq.folding import flatten, matched, rebuild
 from tinyseq.functions import sum as total_of
 from tinyseq.habits import advised
 from tinyseq.segments import leaves, links
@@ -45,12 +45,13 @@ class RTRL:
 
         def loss(*inputs: Any) -> Any:
             new, out = step(*inputs, rebuild(tree, self.links))
-            return out, new
+            return out, matched(new, tree, "the state a step returns")
 
         def seeded(*inputs_and_seeds: Any) -> Any:
             *inputs, seeds = inputs_and_seeds
             new, _ = step(*inputs, rebuild(tree, self.links))
-            terms = [total_of(leaf * seed) for leaf, seed in zip(flatten(new), seeds, strict=True)]
+            ends = flatten(matched(new, tree, "the state a step returns"))
+            terms = [total_of(leaf * seed) for leaf, seed in zip(ends, seeds, strict=True)]
             result = terms[0]
             for term in terms[1:]:
                 result = result + term

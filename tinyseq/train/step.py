@@ -9,8 +9,9 @@ from typing import Any
 
 from tinyseq.compile import CompiledFunction, compile
 from tinyseq.diagnose.nonfinite import NonFinite, find_nonfinite
-from tinyseq.errors import CallError, GradientError
+from tinyseq.errors import CallError, GradientError, TapeError
 from tinyseq.habits import advised, wrong_call
+from tinyseq.tensor import Parameter
 from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.data import unfit
 from tinyseq.train.optimisers import Optimiser, positive_number
@@ -27,6 +28,13 @@ class Diverged(GradientError):
     def __init__(self, message: str, step: int, found: NonFinite | None) -> None:
         super().__init__(message)
         self.step, self.found = step, found
+
+
+def first_of(result: Any) -> float:
+    """The first of the results, which is the loss."""
+    while isinstance(result, (tuple, list, dict)):
+        result = next(iter(result.values() if isinstance(result, dict) else result))
+    return float(result)
 
 
 @advised
@@ -63,6 +71,10 @@ class TrainingStep:
         self.clip_element = None if clip_element is None else positive_number("clip_element", clip_element)
         self.planned = planned
         self.steps, self.norm = 0, 0.0
+        self._recording: Any = None  # of the last step
+        self._first: set[int] = set()  # parameters that the loss read from the beginning, and are not to be learned
+        self._kept: list[Parameter] = []  # those, so that they keep their identities
+        self._unread: list[Parameter] = []  # parameters of the optimiser that the last step's loss did not read
         self._good = [p.value.copy() for p in optimiser.parameters]
         self._current = [p.value.copy() for p in optimiser.parameters]
 
@@ -72,7 +84,11 @@ class TrainingStep:
         for kept, p in zip(self._current, self.optimiser.parameters, strict=True):
             kept[...] = p.value
         result = self.loss.backward(*arguments)
-        loss = float(result[0] if isinstance(result, (tuple, list)) else result)
+        if self.loss.last is not self._recording:
+            self._met(self.loss.last)
+        for p in self._unread:
+            p.grad = None  # that of an earlier step is not this one's
+        loss = first_of(result)
         if isfinite(loss):
             self._good, self._current = self._current, self._good
         self.norm = self._clipped()
@@ -104,6 +120,23 @@ class TrainingStep:
             if self.clip:
                 clip_global_norm(parameters, self.clip)
         return norm
+
+    def _met(self, recording: Any) -> None:
+        """Another recording than before: which of the optimiser's parameters it reads. Raises TapeError
+        where it reads one that has come since the first recording, and that the optimiser lacks."""
+        learned = {id(p) for p in self.optimiser.parameters}
+        trainable = [p for _, p in recording.parameters if p.trainable]
+        strangers = [p for p in trainable if id(p) not in learned and id(p) not in self._first]
+        if self._recording is not None and strangers:
+            raise TapeError(
+                f"the loss depends on another parameter than before, {strangers[0]!r}, which the optimiser does not "
+                "have: it would not be trained. Make a new TrainingStep, its optimiser with model.parameters() of now"
+            )
+        self._first.update(id(p) for p in strangers)
+        self._kept += strangers
+        read = {id(p) for _, p in recording.parameters}
+        self._unread = [p for p in self.optimiser.parameters if id(p) not in read]
+        self._recording = recording
 
     def _diverged(self, what: str, arguments: tuple) -> Diverged:
         found = find_nonfinite(self.loss, *arguments)
