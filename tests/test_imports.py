@@ -32,6 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "fingerprint": set(),
     "jitcache": {"fingerprint"},
     "forks": set(),
+    "limits": BASE,
     "jit": {"jitcache"},
     "tape": TAPE,
     "structure": BASE,
@@ -40,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "tree_formats": BASE | TREES,
     "tree_order": BASE | TREES | KERNELS,
     "ops": OPS,
-    "engine": OPS | {"engine", "verify", "forks"},
+    "engine": OPS | {"engine", "verify", "forks", "limits"},
     "operators": BASE,
     "tensor": OPS | {"operators"},
     "functions": TENSOR | {"functions"},
@@ -50,8 +51,8 @@ ALLOWED: dict[str, set[str]] = {
     "unfold_truncated": TENSOR | {"structure", "functions", "folding"},
     "verify": OPS,
     "watch": TENSOR,
-    "recordings": UNFOLD | {"engine", "forks", "watch"},
-    "compile": UNFOLD | {"engine", "forks", "recordings"},
+    "recordings": UNFOLD | {"engine", "forks", "limits", "watch"},
+    "compile": UNFOLD | {"engine", "forks", "limits", "recordings"},
     "segments": UNFOLD | {"compile", "recordings"},
     "nn": NN | {"compile"},  # an echo state network replays compiled segments
     "train": NN | {"train", "tasks", "compile", "segments", "diagnose"},
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": NN | {"cli", "train", "diagnose", "tasks", "bench", "verify", ""},
     "__main__": {"cli"},
     "viz": NN | {"diagnose", "train", "tasks", "viz", ""},
-    "": NN | {"compile", "recordings", "diagnose", "engine", "verify"},
+    "": NN | {"compile", "limits", "diagnose", "engine", "verify"},
 }
 # Imports inside a function run later: operators need the functions, notebooks and the command line need pictures.
 LATER = {

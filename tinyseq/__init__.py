@@ -10,7 +10,7 @@ from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
 from tinyseq.habits import module_names
-from tinyseq.recordings import keep_recordings
+from tinyseq.limits import keep_recordings
 from tinyseq.structure import Chain, Chunk, Window
 from tinyseq.tape import Tape
 from tinyseq.tensor import Parameter, tensor

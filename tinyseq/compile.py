@@ -14,7 +14,8 @@ from tinyseq.errors import RecordingWarning, TapeError, warn
 from tinyseq.folding import rebuild
 from tinyseq.forks import Guard
 from tinyseq.habits import advised
-from tinyseq.recordings import KEPT, NOT_INSTALLED, Recorded, Version, arrays_in, known_by_identity, record, signature
+from tinyseq.limits import LIMITS
+from tinyseq.recordings import NOT_INSTALLED, Recorded, Version, arrays_in, known_by_identity, record, signature
 from tinyseq.tape import Tape
 from tinyseq.tensor import internal
 
@@ -165,7 +166,7 @@ class CompiledFunction:
             before.earlier = ()
             self._tell_changes(before.watch.changed)
         self._versions[key] = version
-        while len(self._versions) > KEPT.number:
+        while len(self._versions) > LIMITS.number:
             oldest = min(list(self._versions.values()), key=lambda v: v.used)
             self._tell_number()
             self._versions.pop(oldest.key, None)
@@ -229,10 +230,10 @@ class CompiledFunction:
     def _tell_number(self) -> None:
         if self._tell("number"):
             warn(
-                f"compiled function {self.__name__!r} has been recorded for more than {KEPT.number} kinds of arguments "
-                "(other shapes, lengths, structures, numbers), and those not used for longest are dropped now. Pad "
-                "to a few lengths, give numbers that change as np.asarray(number), or keep more: "
-                f"ts.keep_recordings(number={4 * KEPT.number})",
+                f"compiled function {self.__name__!r} has been recorded for more than {LIMITS.number} kinds of "
+                "arguments (other shapes, lengths, structures, numbers), and those unused for longest are dropped now. "
+                "Pad to a few lengths, give numbers that change as np.asarray(number), or keep more: "
+                f"ts.keep_recordings(number={4 * LIMITS.number})",
                 RecordingWarning,
             )
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from tinyseq.arrays import check_plain
 from tinyseq.engine.reference import Reference
-from tinyseq.errors import DataError, GradientError, TapeError
+from tinyseq.errors import GradientError, TapeError
 from tinyseq.folding import entering, rebuild
 from tinyseq.forks import Guard
+from tinyseq.limits import LIMITS
 from tinyseq.tape import DTYPES, Tape, set_gradients
 from tinyseq.tensor import Tensor, internal, tensor
 from tinyseq.watch import Watch, global_states
@@ -154,7 +155,7 @@ class Version(Recorded):
                     f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
             self._programs[backward] = _planned(self.tape, self.nodes, loss)
-            KEPT.trim(self)
+            trim(self)
         return self._programs[backward]
 
     def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
@@ -189,42 +190,23 @@ def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
     return planned(tape, nodes, loss)
 
 
-class Kept:
-    """How many recordings are kept: ``number`` of each function, ``bytes`` of all together; see `keep_recordings`."""
+VERSIONS: weakref.WeakSet[Version] = weakref.WeakSet()  # those that have been planned, of all functions
 
-    def __init__(self) -> None:
-        self.number, self.bytes = 32, 256 << 20
-        self.versions: weakref.WeakSet[Version] = weakref.WeakSet()
 
-    def trim(self, newest: Version) -> None:
-        """Drop those of all functions that were not used for longest, until the rest fits; the newest stays."""
-        self.versions.add(newest)
-        sizes = {version: version.nbytes for version in list(self.versions)}
-        total = sum(sizes.values())
-        for version in sorted(sizes, key=lambda v: v.used):
-            if total <= self.bytes:
-                break
+def trim(newest: Version) -> None:
+    """Drop what was not used for longest, of all functions, until the rest is within the limit; the newest stays."""
+    VERSIONS.add(newest)
+    sizes = {version: version.nbytes for version in list(VERSIONS)}
+    total = sum(sizes.values())
+    for version in sorted(sizes, key=lambda v: v.used):
+        if total <= LIMITS.bytes:
+            break
+        if version is not newest:
             owner = version.owner()
-            if version is not newest and (owner is None or owner.drop(version)):
-                total -= sizes[version]
-                self.versions.discard(version)
-
-
-KEPT = Kept()
-
-
-def keep_recordings(number: int | None = None, megabytes: float | None = None) -> tuple[int, float]:
-    """Say how many recordings compiled functions keep: a number for each, megabytes for all together.
-
-    Those that were not used for longest are dropped first, and recorded again when they are wanted. Returns what
-    holds now; 32 and 256 if nobody says otherwise. A function with more shapes than that wants a larger number.
-    """
-    for name, value in (("number", number), ("megabytes", megabytes)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1):
-            raise DataError(f"{name} is at least 1, got {value!r}; write ts.keep_recordings(number=100)")
-    KEPT.number = KEPT.number if number is None else int(number)
-    KEPT.bytes = KEPT.bytes if megabytes is None else int(megabytes * (1 << 20))
-    return KEPT.number, KEPT.bytes / (1 << 20)
+            if owner is not None:
+                owner.drop(version)
+            VERSIONS.discard(version)
+            total -= sizes[version]
 
 
 # -- arguments

@@ -16,6 +16,7 @@ import numpy as np
 from tinyseq.engine.planned import planned, tell_fallback
 from tinyseq.engine.reference import Reference
 from tinyseq.forks import Guard
+from tinyseq.limits import LIMITS
 
 if TYPE_CHECKING:
     from tinyseq.engine.program import Program
@@ -40,10 +41,22 @@ class PlanCache:
             found = self._programs.pop(key, None)
             if found is None:
                 found = planned(tape, outputs, loss)
+                self._trim()
             self._programs[key] = found
-            while len(self._programs) > self.most:
-                self._programs.popitem(last=False)
         return found, lock
+
+    def _trim(self) -> None:
+        """Make room for one more."""
+        while self._programs and (len(self._programs) >= self.most or self.nbytes > LIMITS.bytes):
+            self._programs.popitem(last=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all programs, roughly."""
+        return sum(p.nbytes for p in self._programs.values() if not isinstance(p, str))
+
+    def __len__(self) -> int:
+        return len(self._programs)
 
     def clear(self) -> None:
         """Forget all plans and free their memory."""

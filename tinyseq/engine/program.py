@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ctypes import addressof, c_char
+from functools import cached_property
 
 import numpy as np
 
@@ -172,11 +173,11 @@ class Program:
         bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
         code[places] = constants + bases[storages]
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes that the program and its plan take, roughly: arrays, and what Python keeps beside them."""
         found = self.arena.nbytes + self.grads.nbytes + self.integers.nbytes
-        for code, tables, moves in self._parts + ([self._in_turn] if self._in_turn else []):
+        for code, tables, moves in self._parts:
             found += code.nbytes + tables.nbytes + 2 * sum(part.nbytes for part in moves)
         found += sum(s.data.nbytes for s in self.plan.storages if isinstance(s.data, np.ndarray))
         return found + 2000 * len(self.plan.storages) + 1000 * len(self.plan.graph.classes)
