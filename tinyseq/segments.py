@@ -73,7 +73,8 @@ class Segmented:
         states = [state]
         for part in parts[:-1]:
             states.append(self._plain(*_cut(sequences, part), states[-1])[1])
-        total, final, seeds = 0.0, None, None
+        total, final = 0.0, None
+        seeds: Any = None
         sums: dict[Any, Any] = {}
         for i in range(len(parts) - 1, -1, -1):
             given = _cut(sequences, parts[i])
