@@ -126,10 +126,12 @@ class Planner:
             return Address(layout.storage, layout.offset, (layout.member, ("within", group)) if layout.member else None)
         if layout.ragged >= 0:
             source = self.graph.classes[layout.ragged]
-            if source.group is not cls.group and (shift or not np.array_equal(source.rows, cls.rows)):
+            if source.group is cls.group:
+                return Address(layout.storage, layout.offset, (layout.row, ("rowstart", layout.ragged, shift)))
+            if shift < 0 or not np.array_equal(source.rows[shift : shift + cls.count], cls.rows):
                 raise Unplannable("sequences of different lengths that don't match", cls)
-            key = ("rowstart", cls.index if source.group is not cls.group else layout.ragged, shift)
-            return Address(layout.storage, layout.offset, (layout.row, key))
+            before = int(np.maximum(source.rows[:shift], 1).sum()) * layout.row
+            return Address(layout.storage, layout.offset + before, (layout.row, ("rowstart", cls.index, 0)))
         offset = layout.offset + shift * layout.member
         return Address(layout.storage, offset, (layout.member, ("member", group)) if layout.member else None)
 

@@ -29,6 +29,10 @@ class Views:
     def operand(self, reader: Class, ref: Ref) -> tuple[Layout, int]:
         """Layout of an input and the shift at which the reader's members find it."""
         layout = self.layouts[ref.source]
+        if ref.kind == "shared" and layout.ragged >= 0:
+            rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
+            offset = layout.offset + int(rows[: ref.shift].sum()) * layout.row
+            return replace(layout, offset=offset, member=0, rows=int(rows[ref.shift]), ragged=-1), 0
         if ref.kind == "shared":
             return replace(layout, offset=layout.offset + ref.shift * layout.member, member=0), 0
         return layout, ref.shift
