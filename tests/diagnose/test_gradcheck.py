@@ -149,3 +149,31 @@ def test_what_cannot_be_checked_is_refused(rng: np.random.Generator) -> None:
 def test_the_site_of_a_broken_op_is_untouched_by_other_ops(broken: None) -> None:
     assert OPS["exp"].forward(Site((), 0, ((3,),), (3,)))[0].kernel.name == "exp"
     assert gradcheck(lambda x: ts.tanh(x), np.ones(3))
+
+
+def test_elements_of_all_sizes_in_one_input() -> None:
+    """Each element has a step of its own size; the large ones hide nothing of the small ones."""
+    x = np.array([1e6, 0.5, -0.3, 1e-3, 0.0, -4e9])
+    assert gradcheck(lambda x: ts.tanh(x), x)
+    assert gradcheck(lambda x: ts.sum(x * x), x)
+    for at in (0, 1, 2, 5):
+        keep = np.ones(6)
+        keep[at] = 0.99
+        report = gradcheck(lambda x, keep=keep: x * x * keep + ts.detach(x * x) * (1 - keep), x)
+        assert not report and report.checks[0].elements[0][0] == (at,)
+
+
+def test_elements_close_to_a_pole() -> None:
+    for x in (np.array([1e-7]), np.array([1e-9, 3e-4, 0.2, 5.0, 1e8]), np.array([[1e-12, 1e12]])):
+        assert gradcheck(lambda x: ts.log(x), x)
+        assert gradcheck(lambda x: 1.0 / x, x)
+        assert not gradcheck(lambda x: ts.log(x) * 0.999 + ts.detach(ts.log(x)) * 0.001, x)
+
+
+def test_nothing_to_check_is_no_agreement(rng: np.random.Generator) -> None:
+    x = rng.standard_normal(3)
+    report = gradcheck(lambda x: ts.relu(-1.0 - x * x), x)
+    assert not report and all(c.passed for c in report.checks)
+    assert "NOTHING WAS CHECKED" in str(report) and "agree" not in str(report)
+    report = gradcheck(lambda a, b: a * 2.0 + ts.sum(ts.detach(b) * 0.0), x, x)
+    assert report and str(report).count("nothing to check") == 1

@@ -216,7 +216,7 @@ def test_a_recurrence_of_many_steps() -> None:
     """h(t) = h(t−1)/2 + u x(t) + b ⊙ w, its outputs weighted by 1/10: sums over 50,000 steps of one row."""
     steps = 50_000
     U, b = ts.Parameter(np.ones((1, 2), np.float32), "U"), ts.Parameter(np.ones(2, np.float32), "b")
-    peephole = ts.Parameter(np.ones((1, 2), np.float32), "p")
+    peephole = ts.Parameter(np.ones(2, np.float32), "p")
     x = np.full((steps, 1, 1), 0.1, np.float32)
 
     def step(x: ts.Tensor, h: ts.Tensor) -> tuple[ts.Tensor, ts.Tensor]:

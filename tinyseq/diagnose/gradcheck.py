@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,14 +47,22 @@ class Report:
     checks: tuple[Check, ...]
     tolerance: float
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was checked: inputs have elements, but no gradient and no difference other than 0."""
+        return any(0 not in c.shape for c in self.checks) and all(
+            c.from_tape == 0 and c.from_differences == 0 for c in self.checks
+        )
+
     def __bool__(self) -> bool:
-        return all(check.passed for check in self.checks)
+        return all(check.passed for check in self.checks) and not self.empty
 
     def __str__(self) -> str:
         width = max(len("input"), *(len(f"{c.name} {c.shape}") for c in self.checks))
         lines = [f"{'input':<{width}}  {'tape':>14}  {'differences':>14}  {'error':>8}"]
         for c in self.checks:
-            verdict = "ok" if c.passed else "WRONG"
+            nothing = c.from_tape == 0 and c.from_differences == 0
+            verdict = "WRONG" if not c.passed else "ok" if not nothing else "nothing to check: 0 either way"
             lines.append(
                 f"{f'{c.name} {c.shape}':<{width}}  {c.from_tape:>14.7g}  {c.from_differences:>14.7g}  "
                 f"{c.error:>8.1e}  {verdict}"
@@ -63,6 +71,12 @@ class Report:
                 lines.append("  no gradient reaches it, though the result changes with it: detached?")
             lines += [f"  at {place}: tape {a:.7g}, differences {b:.7g}" for place, a, b in c.elements]
         failed = sum(not c.passed for c in self.checks)
+        if self.empty and not failed:
+            lines.append(
+                "NOTHING WAS CHECKED: every gradient is 0, and so is every difference. Check at a point where the "
+                "result changes with its inputs"
+            )
+            return "\n".join(lines)
         lines.append(
             f"{failed} of {len(self.checks)} inputs have a wrong gradient (tolerance {self.tolerance:g})"
             if failed
@@ -86,7 +100,8 @@ def gradcheck(
 
     Arrays among ``inputs`` become the arguments of ``f``, in their order, as float64. Parameters are not handed
     over, ``f`` reads them itself: ``gradcheck(lambda: net.loss(x, y), *net.parameters())``. The result of ``f`` may
-    have any shape. ``error`` is relative to the larger of both derivatives and the gradient's norm. Values and
+    have any shape. ``error`` is relative to the larger of both derivatives and the gradient's norm, along
+    steps in proportion to each element. Values and
     gradients of parameters are left as they were.
 
     Raises DtypeError for float32 parameters and integer arrays, GradientError where there is nothing to check or
@@ -142,7 +157,6 @@ class _Seeded:
                 "inside f, e.g. rng = np.random.default_rng(0)"
             )
         self.u = rng.standard_normal(first.shape)
-        self.magnitude = float(np.abs(self.u * first).sum())
 
     def result(self) -> Tensor:
         y = self.f(*self.arguments)
@@ -160,16 +174,30 @@ class _Seeded:
             nodes = [tape.node_of(leaf) for leaf in leaves]
             return [None if node is None else tape.executor.grad(node) for node in nodes]
 
-    def slope(self, leaf: Parameter, direction: np.ndarray, epsilon: float) -> float:
-        """Central difference of φ along a direction. Steps are those that floating point really takes."""
+    def change(self, leaf: Parameter, steps: np.ndarray) -> tuple[float, float]:
+        """(φ(x + steps) − φ(x − steps)) / 2, and how large what it is the difference of is: of the results that change,
+        or of all where rounding hides every change. The steps become those that floating point really takes."""
         start = leaf.value.copy()
-        leaf.value[...] = start + epsilon * direction
-        up, above = self.run(), leaf.value.copy()
-        leaf.value[...] = start - epsilon * direction
-        down, below = self.run(), leaf.value.copy()
-        leaf.value[...] = start
-        steps = np.abs(above - below)[direction != 0]
-        return float((self.u * (up - down)).sum() / steps.mean())
+        try:
+            leaf.value[...] = start + steps
+            up, above = self.run(), leaf.value.copy()
+            leaf.value[...] = start - steps
+            down, below = self.run(), leaf.value.copy()
+        finally:
+            leaf.value[...] = start
+        steps[...] = (above - below) / 2
+        terms, changed = self.u * (up - down), up != down
+        sizes = np.abs(self.u * up)
+        return float(terms.sum() / 2), float((sizes[changed] if changed.any() else sizes).sum())
+
+
+class _Compared(NamedTuple):
+    """⟨∇φ, steps⟩ and the change of φ over the steps, both for steps of mean size 1."""
+
+    from_tape: float
+    from_differences: float
+    error: float
+    passed: bool
 
 
 def _check(
@@ -181,31 +209,64 @@ def _check(
     tolerance: float,
     directions: int,
 ) -> Check:
+    """Elements of one size at a time, so that the large ones hide nothing of the small ones."""
     grad = np.zeros(leaf.shape) if gradient is None else gradient
-    step = epsilon * max(1.0, float(np.abs(leaf.value).max(initial=0.0)))
-    noise = 16 * np.finfo(np.float64).eps * function.magnitude / step
-    worst, passed = (0.0, 0.0, 0.0), True
-    for _ in range(directions if leaf.value.size else 0):
-        v = rng.choice([-1.0, 1.0], leaf.shape)
-        ours, theirs = float((grad * v).sum()), function.slope(leaf, v, step)
-        scale = max(abs(ours), abs(theirs), float(np.linalg.norm(grad)), np.finfo(np.float64).tiny)
-        error = abs(ours - theirs) / scale
-        if not error <= worst[2]:
-            worst = (ours, theirs, error)
-        passed = passed and bool(abs(ours - theirs) <= tolerance * scale + noise)
+    size, worst = np.abs(leaf.value), _Compared(0.0, 0.0, 0.0, True)
+
+    def compare(chosen: np.ndarray, steps: np.ndarray, noisy: bool) -> _Compared:
+        found = [_along(function, leaf, grad, chosen, steps, rng, tolerance, noisy) for _ in range(directions)]
+        return max(found, key=lambda c: (not c.passed, np.nan_to_num(c.error, nan=np.inf)))
+
+    for chosen in _of_one_size(np.maximum(size, 1.0)):
+        found = compare(chosen, epsilon * np.maximum(size, 1.0), True)
+        if not found.passed:  # what curves near 0, as a logarithm, wants steps smaller than the elements
+            finer = [compare(part, epsilon * size, False) for part in _of_one_size(np.where(chosen, size, 0.0))]
+            if (size[chosen] > 0).all() and all(c.passed for c in finer):
+                found = max(finer, key=lambda c: c.error)
+        if not found.passed or (worst.passed and found.error >= worst.error):
+            worst = found
     name = leaf.name or "parameter"
-    elements = () if passed else _worst_elements(function, leaf, grad, step)
-    return Check(name, leaf.shape, *worst, passed, elements, gradient is None)
+    elements = () if worst.passed else _worst_elements(function, leaf, grad, epsilon)
+    return Check(name, leaf.shape, *worst, elements, gradient is None)
+
+
+def _of_one_size(size: np.ndarray) -> list[np.ndarray]:
+    """The elements above 0, those within three powers of ten together."""
+    decade = np.floor(np.log10(np.where(size > 0, size, 1.0)) / 3)
+    return [(decade == d) & (size > 0) for d in np.unique(decade[size > 0])]
+
+
+def _along(
+    function: _Seeded,
+    leaf: Parameter,
+    grad: np.ndarray,
+    chosen: np.ndarray,
+    steps: np.ndarray,
+    rng: np.random.Generator,
+    tolerance: float,
+    noisy: bool,
+) -> _Compared:
+    """One direction: a step of its own for each chosen element, of either sign. What rounding may change is allowed for
+    if it is `noisy`, else it must be small beside what is compared."""
+    taken = np.where(chosen, steps * rng.choice([-1.0, 1.0], leaf.shape), 0.0)
+    theirs, magnitude = function.change(leaf, taken)
+    ours, unit = float((grad * taken).sum()), float(np.abs(taken[chosen]).mean()) or 1.0
+    scale = max(abs(ours), abs(theirs), float(np.linalg.norm(grad * taken)), np.finfo(np.float64).tiny)
+    noise = 16 * np.finfo(np.float64).eps * magnitude
+    gap = abs(ours - theirs)
+    passed = bool(gap <= tolerance * scale + noise and (noisy or noise <= tolerance * scale))
+    return _Compared(ours / unit, theirs / unit, gap / scale, passed)
 
 
 def _worst_elements(
-    function: _Seeded, leaf: Parameter, grad: np.ndarray, step: float
+    function: _Seeded, leaf: Parameter, grad: np.ndarray, epsilon: float
 ) -> tuple[tuple[tuple[int, ...], float, float], ...]:
     """The elements that differ most, among the first ones of a large input."""
     found = []
     for place in list(np.ndindex(leaf.shape))[:LOOKED_AT]:
-        v = np.zeros(leaf.shape)
-        v[place] = 1.0
-        found.append((place, float(grad[place]), function.slope(leaf, v, step)))
+        steps = np.zeros(leaf.shape)
+        steps[place] = epsilon * max(1.0, abs(float(leaf.value[place])))
+        change, _ = function.change(leaf, steps)
+        found.append((place, float(grad[place]), change / float(steps[place])))
     found.sort(key=lambda element: -np.nan_to_num(abs(element[1] - element[2]), nan=np.inf))
     return tuple(found[:SHOWN])
