@@ -159,3 +159,31 @@ def test_values_are_those_the_tape_ran_with() -> None:
 def test_what_it_does_not_look_into() -> None:
     with pytest.raises(TinyseqError, match="looks into a tape, a loss or a compiled function, got ndarray"):
         find_nonfinite(np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "f, bad", [(ts.log, 0.0), (ts.sqrt, 0.0), (lambda x: 1.0 / x, 0.0), (lambda x: ts.power(x, -0.5), 0.0)]
+)
+def test_the_branch_that_a_where_leaves_out(f: Any, bad: float) -> None:
+    """The finder says so and shows the safe form, which then works."""
+    x = ts.Parameter(np.array([[1.0, bad], [2.0, 3.0]]), "x")
+    mask = x.value != bad
+    with Tape() as tape:
+        loss = ts.sum(ts.where(mask, f(x * 1.0), 0.0))
+    loss.backward()
+    assert np.isfinite(loss.value) and np.isnan(x.grad[0, 1])
+    found = find_nonfinite(tape)
+    assert found.direction == "backward" and found.left_out
+    assert "0 · ∞ is NaN" in str(found) and "safe = ts.where(mask, x, 1.0)" in str(found)
+    with Tape() as tape:
+        safe = ts.where(mask, x, 1.0)
+        loss = ts.sum(ts.where(mask, f(safe), 0.0))
+    loss.backward()
+    assert find_nonfinite(tape) is None and x.grad[0, 1] == 0 and x.grad[0, 0] != 0
+
+
+def test_an_infinite_slope_that_is_read_is_no_left_out_branch() -> None:
+    x = ts.Parameter(np.array([0.0, 1.0]), "x")
+    with Tape() as tape:
+        ts.sum(ts.sqrt(x)).backward()
+    assert not find_nonfinite(tape).left_out and "left" not in str(find_nonfinite(tape))

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from tinyseq.engine.reference import Reference
 
 
+LEFT_OUT = """  The gradient it gets there is 0: this is what a ts.where, a mask or a product with 0 leaves out, and
+  0 · ∞ is NaN. Make what goes in safe, not only what comes out:
+    safe = ts.where(mask, x, 1.0)          # a number at which f has a slope
+    y = ts.where(mask, f(safe), 0.0)       # instead of ts.where(mask, f(x), 0.0)"""
+
+
 @dataclass(frozen=True)
 class NonFinite:
     """The node where NaN or infinity begins.
@@ -29,6 +35,8 @@ class NonFinite:
     count       how many numbers of ``size`` are bad, the first at ``place``
     given       what it reads, in words, with ranges
     into        backward: the input whose gradient is bad
+    left_out    backward: the gradient it gets is 0 where the bad numbers are, as that of a branch which a ``where``
+                leaves out: 0 · ∞ is NaN
     """
 
     direction: str
@@ -39,6 +47,7 @@ class NonFinite:
     place: tuple[int, ...]
     given: tuple[str, ...]
     into: Node | None = None
+    left_out: bool = False
 
     def __str__(self) -> str:
         node = self.node
@@ -56,6 +65,8 @@ class NonFinite:
         lines = [what, *(f"  {one}" for one in self.given)]
         if number:
             lines.append(f"  {file}:{number}{f': {source}' if source else ''}")
+        if self.left_out:
+            lines.append(LEFT_OUT)
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -150,8 +161,17 @@ def _backward(executor: Reference, loss: int) -> NonFinite | None:
         if bad is not None:
             given = [f"the gradient it gets: {_range(g)}", f"its value: {_range(executor.values[i])}"]
             given += [f"it reads {_called(tape.node(n))}: {_range(executor.values[n])}" for n in inputs]
-            return NonFinite("backward", tape.node(i), *_counted(grads[bad]), tuple(given), tape.node(bad))
+            found = _counted(grads[bad])
+            return NonFinite("backward", tape.node(i), *found, tuple(given), tape.node(bad), _unread(g, grads[bad]))
     return None
+
+
+def _unread(g: np.ndarray, passed: np.ndarray) -> bool:
+    """Whether bad numbers were passed on where nothing came in: at the same elements, or else in rows without any."""
+    bad = ~np.isfinite(passed)
+    if g.shape == passed.shape and not g[bad].any():
+        return True
+    return not g.any()
 
 
 def _counted(value: np.ndarray) -> tuple[str, int, int, tuple[int, ...]]:
