@@ -67,9 +67,13 @@ class Run:
         self.function, self.parameters = program.function(dtype)
         self.fast = ts.compile(self.function)
         _, inputs, _ = program.numbers(0, dtype)
-        self.tape = self.fast.tape(*inputs)
-        self.version = self.fast._version(tuple(inputs))
-        self.nodes, self.loss = self.version.nodes, self.version.nodes[0]
+        with ts.Tape(executor=ts.Reference) as self.tape:
+            entered = [[ts.tensor(a) for a in x] if isinstance(x, list) else ts.tensor(x) for x in inputs]
+            result = self.function(*entered)
+        self.slots = [t.index for t in flat(entered)]
+        self.nodes = [t.index for t in flat([result])]
+        self.loss = self.nodes[0]
+        self.frozen = {i: v for i, v in self.tape.executor.values.items() if i not in self.slots}
         self.where = {p.name: i for p, i in zip(self.tape.parameters, self.tape._parameter_nodes.values(), strict=True)}
 
     def numbers(self, number: int) -> list[Any]:
@@ -79,16 +83,23 @@ class Run:
             p.value = values[name]
         return inputs
 
+    def leaves(self, number: int) -> dict[int, np.ndarray]:
+        """The numbers of all leaves of the tape."""
+        inputs = flat(self.numbers(number))
+        found = self.frozen | dict(zip(self.slots, inputs, strict=True))
+        return found | {i: np.array(self.parameters[name].value) for name, i in self.where.items()}
+
     def reference(self, number: int) -> Arrays:
         """Values and gradients of the reference."""
-        executor, loss = self.fast.reference(*self.numbers(number))
-        executor.differentiate(loss)
+        executor = ts.Reference(self.tape)
+        executor.values.update({i: v.copy() for i, v in self.leaves(number).items()})
+        executor.differentiate(self.loss)
         found: Arrays = {f"result {k}": executor.value(i) for k, i in enumerate(self.nodes)}
         return found | {f"d{name}": executor.grad(i) for name, i in self.where.items()}
 
     def bound(self, made: Any, number: int) -> None:
         """Bind a program of the engine to numbers."""
-        made.bind(self.version.leaves(list(flat(self.numbers(number)))))
+        made.bind(self.leaves(number))
 
     def results(self, made: Any) -> Arrays:
         """What a program of the engine has computed."""
@@ -100,11 +111,11 @@ class Run:
         }
 
 
-def flat(arguments: list[Any]) -> Iterator[np.ndarray]:
-    """The arrays of arguments that may be lists."""
+def flat(arguments: Any) -> Iterator[Any]:
+    """What a list holds, and the lists and tuples in it."""
     for a in arguments:
-        if isinstance(a, list):
-            yield from a
+        if isinstance(a, (list, tuple)):
+            yield from flat(a)
         else:
             yield a
 

@@ -79,7 +79,7 @@ class Cases:
     def __init__(self, folder: Path) -> None:
         self.folder, self.known = folder, set()  # type: ignore[var-annotated]
         folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.glob("*.json"):
+        for path in folder.glob("[0-9]*.json"):
             self.known.add(json.loads(path.read_text())["looks"])
 
     def keep(self, seed: int, choices: list[int], how: dict[str, Any], found: Outcome) -> str:
@@ -200,15 +200,17 @@ class Search:
         ) as p:
             assert p.stdout is not None
             guard = Guard(p)
-            done = -1
+            done, begun = -1, False
             for told in map(json.loads, p.stdout):
                 guard.heard = time.time()
                 if "at" in told:
-                    at = told["at"]
+                    at, begun = told["at"], True
                 else:
                     done = told["seed"]
                     self.count(told)
             code = p.wait()
+        if code and not begun:
+            raise SystemExit("a worker could not begin: see above")
         if code and done != at:
             self.died(at, code)
         return at + 1

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -125,3 +129,11 @@ def test_a_find_is_a_script_that_runs(tmp_path: Any) -> None:
         compile(PLAIN.script("nothing differs").replace("raise SystemExit(wrong > 0)", "assert not wrong"), "", "exec"),
         {},
     )
+
+
+def test_searches_add_up_in_their_folder(tmp_path: Any) -> None:
+    command = [sys.executable, "-m", "tests.engine.search", "--count", "2", "--seed", "5", "--out", str(tmp_path)]
+    for first in (2, 4):
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+        assert done.returncode == 0 and "2 programs in" in done.stdout and "0 finds" in done.stdout, done
+        assert json.loads((tmp_path / "counts.json").read_text())["programs"] == first
