@@ -37,7 +37,7 @@ def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
         plan = plan_tape(tape, outputs, loss)
         program = Program(plan)
     except Unplannable as reason:
-        return f"{reason}{_where(reason, tape)}"
+        return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason, tape)}"
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
