@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,10 @@ class Emission(Views):
         """One elementwise instruction; the first operand is written."""
         flat = cls.count == 1 or all(layout.flat for layout, _ in operands)
         kernel = kernels.moving(kernel, cls.dtype)
+        cols, (coefficient, key) = cls.cols, self.p.rows_of(cls)
+        if not flat and self.member_by_member(cls, operands, inside):
+            flat, cols, coefficient = True, coefficient * cols, 1
+            operands = [(replace(layout, row=layout.member, rows=1, cols=cols), shift) for layout, shift in operands]
         opened = self.open(cls, inside, flat)
         addresses = [self.p.address(layout, cls, shift) for layout, shift in operands]
         strides = [layout.row for layout, _ in operands]
@@ -42,8 +47,6 @@ class Emission(Views):
         if attrs:
             addresses.append(Address(self.floats(cls), 0))
             strides.append(0)
-        cols = cls.cols
-        coefficient, key = self.p.rows_of(cls)
         slot = len(addresses) + 2
         if all(stride == cols for stride in strides[: len(operands)]):
             d = [1, *strides, add, cols]
@@ -53,6 +56,13 @@ class Emission(Views):
             self.p.run(kernel, addresses, [0, *strides, add, cols], {0: (coefficient, key)}, split)
         if opened:
             self.p.end()
+
+    @staticmethod
+    def member_by_member(cls: Class, operands: list[tuple[Layout, int]], inside: set[int]) -> bool:
+        """Whether to run over members as rows, each as long as a member: several at once read what all of them share.
+        In a chain, where a level is one member, its own rows are what threads share."""
+        several = not inside or (cls.group.levels is not None and np.diff(cls.group.levels).max() > 1)
+        return several and not cls.ragged and all(layout.ragged < 0 and layout.dense for layout, _ in operands)
 
     def floats(self, cls: Class):
         """The constants of an op, as a storage."""
