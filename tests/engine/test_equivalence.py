@@ -275,6 +275,13 @@ def test_the_field_adds_and_multiplies_as_numbers_do() -> None:
     a, b = random_numbers((1,), 12).reshape(3, 4), random_numbers((2,), 20).reshape(4, 5)
     exact = a.astype(object) @ b.astype(object) % PRIME
     np.testing.assert_array_equal(matrix_product(a, b).astype(object), exact)
+
+
+def test_a_product_over_very_many_rows_leaves_no_number_of_63_bits() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(1, PRIME, (2, 200_000)), rng.integers(1, PRIME, (200_000, 3))
+    exact = (a.astype(object) @ b.astype(object)) % PRIME
+    np.testing.assert_array_equal(matrix_product(a, b).astype(object), exact)
     np.testing.assert_array_equal(product(a, a).astype(object), a.astype(object) ** 2 % PRIME)
     assert inverse(7) * 7 % PRIME == 1
     halves = of_floats(np.array([0.5, -0.25, 3.0]))

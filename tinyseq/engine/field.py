@@ -12,6 +12,7 @@ from functools import cache
 import numpy as np
 
 PRIME = (1 << 31) - 1
+MOST_TERMS = 1 << 15  # of 16 by 31 bits, in a sum of 63
 Numbers = np.ndarray
 
 
@@ -21,9 +22,13 @@ def product(a: Numbers, b: Numbers) -> Numbers:
 
 
 def matrix_product(a: Numbers, b: Numbers) -> Numbers:
-    """a (…, m, k) · b (…, k, n): the halves of a times b, so that no sum leaves 63 bits."""
-    high, low = a >> 16, a & 0xFFFF
-    return ((high @ b % PRIME << 16) + low @ b) % PRIME
+    """a (…, m, k) · b (…, k, n): the halves of a times b, some k at a time, so that no sum leaves 63 bits."""
+    total = np.zeros((), np.int64)
+    for first in range(0, max(a.shape[-1], 1), MOST_TERMS):
+        part, rows = a[..., first : first + MOST_TERMS], b[..., first : first + MOST_TERMS, :]
+        high, low = part >> 16, part & 0xFFFF
+        total = (total + (high @ rows % PRIME << 16) + low @ rows % PRIME) % PRIME
+    return total
 
 
 def inverse(number: int) -> int:
