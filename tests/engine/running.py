@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from tinyseq.engine.check import verify_plan
 from tinyseq.engine.condense import Unplannable
 from tinyseq.engine.equivalence import verify_meaning
 from tinyseq.engine.plan import plan_tape
-from tinyseq.errors import TinyseqError
+from tinyseq.errors import FallbackWarning, TinyseqError
 
 Arrays = dict[str, "np.ndarray | None"]
 
@@ -130,7 +131,8 @@ def outcome(
 ) -> Outcome:
     """Run a program by plan in so many threads, the last one first; ``twice``: in turn too, and with other numbers;
     ``public``: also as a user would, by ``ts.compile``; ``verify``: by the verifier before all else."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FallbackWarning)  # counted here, told to users
         try:
             run = Run(program, dtype)
             expected = run.reference(0)
