@@ -82,6 +82,7 @@ class Assembler(Shares):
                 of_rows.setdefault(self.rows(block, instruction), []).append((block, instruction))
         for place, (rows, sums) in enumerate(of_rows.items()):
             chunk = chunks.chunk_rows([i for _, i in sums], self.plan.dtype.itemsize)
+            chunk = max(chunk, -(-rows // (self.threads * chunks.MOST_CHUNKS)))
             begun = frozenset(self.own)
             for _ in self.in_turn():
                 self.share_of_chunks(sums, rows, chunk, begun, sync=int(place == len(of_rows) - 1))

@@ -89,10 +89,10 @@ def chunk_rows(instructions: Sequence[Instruction], itemsize: int) -> int:
 
 
 def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """(first row, number of rows) of each of a thread's chunks: all of one size, which is `chunk` at most unless they
-    were too many; one of no rows if there are too few."""
+    """(first row, number of rows) of each of a thread's chunks: all of one size, which is `chunk` at most; one of no
+    rows if there are too few."""
     first, last = rows * thread // threads, rows * (thread + 1) // threads
-    parts = min(max(-(-(last - first) // chunk), 1), MOST_CHUNKS)
+    parts = max(-(-(last - first) // chunk), 1)
     size = -(-(last - first) // parts)
     starts = first + size * np.arange(parts, dtype=np.int64)
     return starts, np.minimum(last - starts, size)
