@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import tinyseq as ts
 from tinyseq.tasks import Corpus, embedded_text
@@ -12,27 +13,30 @@ from tinyseq.tasks import Corpus, embedded_text
 SCRIPT = Path(__file__).parents[2] / "examples" / "vanilla_rnn.py"
 
 
-def load():
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))  # where what all examples share lies
     spec = importlib.util.spec_from_file_location("vanilla_rnn", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_script_trains_measures_and_draws(tmp_path, capsys, monkeypatch):
-    script = load()
-    monkeypatch.setattr(script, "STEPS", 100)
-    script.main(tmp_path)
+def test_the_script_trains_measures_and_draws(script, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["vanilla_rnn.py", "--quick", "-o", str(tmp_path)])
+    script.main()
     printed = capsys.readouterr().out
     zero, ours = (
         float(re.search(rf"{name} +([\d.]+)$", printed, re.MULTILINE).group(1)) for name in ("order 0", "RNN")
     )
     assert ours < zero
-    assert {p.name for p in tmp_path.iterdir()} == {"folded.svg", "unfolded.svg", "gradient_norms.svg"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f"vanilla_rnn_{name}.svg" for name in ("folded", "unfolded", "gradient_norms")
+    }
 
 
-def test_its_cell_is_the_rnn_of_the_library():
-    script, rng = load(), np.random.default_rng(0)
+def test_its_cell_is_the_rnn_of_the_library(script):
+    rng = np.random.default_rng(0)
     corpus = Corpus.of(embedded_text(), "")
     V = len(corpus.vocabulary)
     cell = script.Vanilla(V, script.HIDDEN, rng)

@@ -241,11 +241,12 @@ def test_sizes_that_are_given_hold(run):
 
 
 @pytest.mark.parametrize("command", [("draw", "rnn"), ("step", "rnn"), ("figure", "10.3"), ("bench", "--row", "rnn")])
-def test_files_make_one_folder_at_most_and_none_where_the_command_fails(run, tmp_path, command):
+def test_files_make_folders_below_here_or_one_elsewhere_and_none_where_the_command_fails(run, tmp_path, command):
     ending, option = ("html", "-o") if command[0] == "step" else ("svg", "-o")
     option = "--svg" if command[0] == "bench" else option
-    result = run(*command, option, f"deep/below/x.{ending}")
-    assert result.exit_code == 1 and "there is no folder deep; make it first: mkdir -p deep/below" in result.stderr
+    result = run(*command, option, f"../deep/below/x.{ending}")
+    assert result.exit_code == 1
+    assert "there is no folder ../deep; make it first: mkdir -p ../deep/below" in result.stderr
     result = run(*command, option, f"/nowhere/at/all/x.{ending}")
     assert result.exit_code == 1 and "there is no folder /nowhere/at" in result.stderr
     (tmp_path / "taken").mkdir()
@@ -260,10 +261,10 @@ def test_files_make_one_folder_at_most_and_none_where_the_command_fails(run, tmp
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 
-def test_folders_make_one_level_at_most(run, tmp_path):
+def test_folders_make_one_level_at_most_elsewhere(run, tmp_path):
     for command in (("figures",), ("lesson", 1), ("demo",), ("train",)):
-        result = run(*command, "-o", "deep/below/c")
-        assert result.exit_code == 1 and "there is no folder deep/below" in result.stderr, result.output
+        result = run(*command, "-o", "../deep/below/c")
+        assert result.exit_code == 1 and "there is no folder ../deep/below" in result.stderr, result.output
     assert not list(tmp_path.iterdir())
 
 

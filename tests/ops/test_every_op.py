@@ -15,6 +15,7 @@ from tinyseq.ops.op import Site
 from tinyseq.tape import INT64
 
 pytestmark = pytest.mark.usefixtures("executor")
+WITHOUT_INFLUENCE = {"slice-nothing", "window-none", "constant-number"}  # results that change with no input
 each = pytest.mark.parametrize("sample", SAMPLES, ids=str)
 
 
@@ -84,7 +85,10 @@ def test_gradient_by_the_public_checker(sample: Sample) -> None:
         return sample.f(*given)
 
     report = ts.gradcheck(f, *[arrays[k] for k in places])
-    assert report, report
+    if str(sample) in WITHOUT_INFLUENCE:  # there is nothing to check, and the checker says so
+        assert not report and "NOTHING WAS CHECKED" in str(report)
+    else:
+        assert report, report
 
 
 @each

@@ -70,9 +70,9 @@ def quoted(text: str) -> str:
 
 
 def check_output(path: Path, folder: bool = False) -> Path:
-    """Check, before any work is done, that a file can be written, or a folder: itself, or one more where there is one.
+    """Check, before any work is done, that a file can be written, or a folder: below here, or one more elsewhere.
 
-    Makes nothing. Raises FileError: folders above the last that are not there are more likely a slip than a wish.
+    Makes nothing. Raises FileError: folders elsewhere that are not there are more likely a slip than a wish.
     """
     if not folder and path.is_dir():
         raise FileError(f"{path} is a folder; give the name of a file in it, e.g. {path / 'picture.svg'}")
@@ -82,11 +82,11 @@ def check_output(path: Path, folder: bool = False) -> Path:
         return path
     if place.parent.exists() and not place.parent.is_dir():
         raise FileError(f"cannot write into the folder {place}: {place.parent} is a file, not a folder")
-    if not place.parent.is_dir():
+    if not place.parent.is_dir() and (place.is_absolute() or ".." in place.parts):
         raise FileError(
             f"cannot write into the folder {place}: there is no folder {place.parent}; make it first: mkdir -p {place}"
         )
-    if not os.access(place.parent, os.W_OK | os.X_OK):
+    if place.parent.exists() and not os.access(place.parent, os.W_OK | os.X_OK):
         raise FileError(f"cannot write into the folder {place}: {place.parent} may not be written to")
     return path
 

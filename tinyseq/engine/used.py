@@ -29,21 +29,19 @@ def _mark(pointers, edges, kind, passes, marks):
         if marks[i]:
             first = pointers[i]
             for j in range(first, pointers[i + 1]):
-                goes_on = marks[i] & 2 and passes[kind[i], min(j - first, 3)]
-                marks[edges[j]] |= 3 if goes_on else 1
+                marks[edges[j]] |= 1 | (marks[i] & passes[kind[i], min(j - first, 3)])
 
 
 def marks_of(tape: Tape, outputs: Sequence[int], loss: int) -> np.ndarray:
     """NEEDED and REACHED of each node."""
-    marks = np.zeros(len(tape), np.int64)
+    marks = np.zeros(len(tape), np.uint8)
     marks[list(outputs)] = NEEDED
     if loss >= 0:
         marks[loss] = NEEDED | REACHED
-    passes = np.zeros((len(tape.kinds), _POSITIONS), np.int64)
+    passes = np.zeros((len(tape.kinds), _POSITIONS), np.uint8)
     for i, k in enumerate(tape.kinds):
-        passes[i, list(range(_POSITIONS)) if OPS[k.op].joins else list(OPS[k.op].vjp)] = 1
-    pointers, edges = tape.input_pointers.astype(np.int64), tape.input_indices.astype(np.int64)
-    _mark(pointers, edges, tape.kind.astype(np.int64), passes, marks)
+        passes[i, list(range(_POSITIONS)) if OPS[k.op].joins else list(OPS[k.op].vjp)] = REACHED
+    _mark(tape.input_pointers, tape.input_indices, tape.kind, passes, marks)
     return marks
 
 
@@ -54,7 +52,12 @@ def split_by_use(
 
     What recurs is cut between its steps, so that it stays a chain; what only reads the recurrence, place by place.
     """
-    codes = [marks[inner[starts[instances][:, None] + places]] for instances, places in templates]
+    codes = []
+    for instances, places in templates:  # a place at a time: of a long tape all of them are many
+        begins, code = starts[instances], np.empty((len(instances), len(places)), np.uint8)
+        for column, place in enumerate(places.tolist()):
+            code[:, column] = marks[inner[begins + place]]
+        codes.append(code)
     if all((code == code[0]).all() for code in codes):
         needed = [(instances, places[code[0] > 0]) for (instances, places), code in zip(templates, codes, strict=True)]
         return [template for template in needed if len(template[1])]

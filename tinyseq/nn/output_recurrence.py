@@ -140,5 +140,5 @@ def chosen(z: Tensor) -> Tensor:
     """The largest element of each row as a one-hot row; no gradient passes."""
     hits = 1 - F.greater(F.max(z, axis=-1, keepdims=True), z)
     classes = z.shape[-1]
-    first = hits * tensor(np.arange(classes, 0, -1, dtype=z.dtype), "earlier counts more")
+    first = hits * tensor(np.arange(classes, 0, -1, dtype=z.dtype))  # of equals the earlier counts more
     return 1 - F.greater(F.max(first, axis=-1, keepdims=True), first)

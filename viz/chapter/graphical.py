@@ -6,10 +6,10 @@ import numpy as np
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.nn.output_recurrence import chosen
 from tinyseq.viz import grid
 from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.chapter.panel import Panel, around, counted
+from tinyseq.viz.chapter.symbols import largest
 
 SYMBOLS = 3
 
@@ -25,7 +25,7 @@ def fully_visible() -> ts.Tape:
             o = noise  # the largest of logits plus Gumbel noise is a draw from their softmax
             for V_i, y in zip(V, past, strict=False):
                 o = o + ts.linear(y, V_i)
-            return None, chosen(o).named("y")
+            return None, largest(o).named("y")
 
     with ts.Tape() as tape:
         ys: list[ts.Tensor] = []
@@ -42,7 +42,7 @@ def with_state() -> ts.Tape:
     gumbel = nn.gumbel(rng, (T, 1, SYMBOLS), np.float32)
 
     def sample(noise, h):
-        y = chosen(net.c + ts.linear(h, net.V) + noise).named("y")
+        y = largest(net.c + ts.linear(h, net.V) + noise).named("y")
         h, _ = net.cell.step(y, h)
         return h, y
 

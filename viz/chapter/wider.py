@@ -9,9 +9,9 @@ import numpy as np
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.nn.output_recurrence import chosen
 from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.chapter.panel import Panel, around
+from tinyseq.viz.chapter.symbols import largest
 
 
 def both_directions() -> ts.Tape:
@@ -39,7 +39,7 @@ def sequence_to_sequence() -> ts.Tape:
 
     def write(state):
         inner, o = net.advance(state)
-        y = chosen(o).named("y")  # the likeliest symbol
+        y = largest(o).named("y")  # the likeliest symbol
         return (inner, y, state[2]), y
 
     with ts.Tape() as tape:
