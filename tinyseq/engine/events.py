@@ -123,7 +123,7 @@ class Events:
         begins = int(step.operands[slot].max() - self.space.base[index])
         if storage.space == "grads":  # of one thread or another
             begins %= self.space.flat
-        return max(storage.size - begins, 1)
+        return max(storage.size - begins, 0)
 
     def _operand(self, number: int, step: Step, slot: int, elements: np.ndarray, runs: np.ndarray, kind: int) -> None:
         """The elements of an operand with an address of its own."""

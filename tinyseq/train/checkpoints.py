@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 
@@ -81,14 +81,14 @@ def checkpoint_file(path: str | Path) -> Path:
     return path if path.suffix == Path(FILE).suffix and not path.is_dir() else path / FILE
 
 
-def load(path: str | Path, classes: Sequence[type[Module]] = (), **unknown: Any) -> Checkpoint:
+def load(path: str | Path, classes: Sequence[type[Module]] = (), **other: Never) -> Checkpoint:
     """Read a checkpoint: a folder that ``save`` wrote, or the file in it.
 
     ``classes`` are the user's own that the model is made of; a file is never trusted to import any.
     Raises FileError naming the problem: missing, damaged, of another program, of a newer tinyseq, of another model.
     """
-    if unknown:
-        raise wrong_call(load, (path, classes), unknown, load)
+    if other:
+        raise wrong_call(load, (path, classes), other)
     if not isinstance(path, (str, os.PathLike)):
         raise FileError(f"a model is loaded from the path of its folder or file, got {type(path).__name__}")
     path = Path(path)

@@ -132,8 +132,8 @@ def detaching(run: Run) -> None:
             loss = F.sum(h**2).named("L")
         loss.backward()
         losses[name], gradients[name] = loss.item(), np.array(W.grad)
-        ways = np.array([i for i in range(len(tape)) if tape.executor.grad(i) is not None and tape.step[i] != -1
-                         and not (name == "after" and tape.step[i] < cut)])  # fmt: skip
+        ways = np.array([i for i in range(len(tape)) if tape.executor.grad(i) is not None
+                         and not (name == "after" and 0 <= tape.step[i] < cut)])  # fmt: skip
         held[name] = sum(held_bytes(tape, ways).values())
         what = "the gradient goes all the way" if name == "before" else f"✂ h({cut - 1}) is detached"
         draw(tape, run.file(what, name), overlay="gradient" if name == "before" else "cuts")

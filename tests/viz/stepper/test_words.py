@@ -112,7 +112,7 @@ def check_arrows(page, loss, those="() => [...stepper.runs[0].index.keys()]"):
 
 def test_arrows_are_those_of_the_tape_where_a_page_holds_a_part(browser, tmp_path):
     loss = rnn(T=300, batch=1)
-    with opened(browser, page_of(loss, tmp_path, 260_000)) as page:
+    with opened(browser, page_of(loss, tmp_path, 300_000)) as page:
         held, of = page.evaluate("() => [stepper.runs[0].held, stepper.runs[0].of]")
         assert held < of == len(arrows_by_hand(loss))
         assert f"{held:,} of the {of:,} nodes" in page.text_content("#banner")
