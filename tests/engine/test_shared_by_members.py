@@ -9,6 +9,8 @@ import pytest
 
 import tinyseq as ts
 from tests.engine.users import agree, parameter, plan_of
+from tinyseq.engine.check import verify_plan
+from tinyseq.errors import TapeError
 
 H = 3
 BODIES = {
@@ -54,3 +56,24 @@ def test_beside_a_chain_for_all_steps_at_once(name: str, rng: np.random.Generato
     x = rng.normal(size=(5, 2, H))
     agree(f, x)
     assert all(block.levels == 1 for block in plan_of(f, x).blocks if not block.recurrent)
+
+
+@pytest.mark.parametrize("B", [1, 2])
+@pytest.mark.parametrize("step", [-1, -2, 2])
+def test_a_sequence_read_backwards_beside_the_recurrence(B: int, step: int, rng: np.random.Generator) -> None:
+    """A kernel's rows go forwards: members that lie the other way are run one by one."""
+    W, times = parameter(rng, H, H), range(8)[::step]
+
+    def f(x: Any) -> Any:
+        return ts.sum(ts.stack([ts.tanh(x[t]) @ W for t in [*times, *times, *times]]) ** 2)
+
+    agree(f, rng.normal(size=(8, B, H)))
+
+
+def test_a_kernel_that_steps_backwards_is_refused(rng: np.random.Generator) -> None:
+    W = parameter(rng, H, H)
+    plan = plan_of(lambda x: ts.sum(ts.stack([ts.tanh(x[t] @ W) for t in range(12)])), rng.normal(size=(12, 2, H)))
+    tanh = next(i for block in plan.blocks for i in block.instructions if i.kernel.name == "tanh")
+    tanh.d[2] = -tanh.d[2]
+    with pytest.raises(TapeError, match="steps backwards"):
+        verify_plan(plan)

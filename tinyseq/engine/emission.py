@@ -62,7 +62,11 @@ class Emission(Views):
         """Whether to run over members as rows, each as long as a member: several at once read what all of them share.
         In a chain, where a level is one member, its own rows are what threads share."""
         several = not inside or (cls.group.levels is not None and np.diff(cls.group.levels).max() > 1)
-        return several and not cls.ragged and all(layout.ragged < 0 and layout.dense for layout, _ in operands)
+        layouts = [layout for layout, _ in operands]
+        even = all(
+            layout.ragged < 0 and layout.dense and layout.member >= 0 for layout in layouts
+        )  # kernels go forwards
+        return several and even and not cls.ragged
 
     def floats(self, cls: Class):
         """The constants of an op, as a storage."""

@@ -76,6 +76,10 @@ class Events:
     # -- instructions
     def _step(self, number: int, step: Step) -> None:
         """All runs of one instruction."""
+        strides = step.d[:, 1 : 1 + len(step.operands)]
+        if (strides < 0).any():  # an index below 0 counts from the end
+            slot = int(np.flatnonzero((strides < 0).any(axis=0))[0])
+            self.refuse(number, 0, f"steps backwards through {self.what(step, slot)}")
         same = bool((step.d == step.d[:1]).all())
         for d, runs in [(step.d[0], np.arange(len(step.level)))] if same else self._alike(step):
             touched = self._footprint(step, d)
