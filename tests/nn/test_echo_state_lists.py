@@ -51,7 +51,7 @@ def test_learning_a_list_is_learning_one_after_the_other() -> None:
 def test_lists_that_do_not_fit_and_masked_arrays() -> None:
     xs = sequences()
     net = network().fit(xs, xs)
-    with pytest.raises(ShapeError, match="3 sequences y is a list of as many; got 2"):
+    with pytest.raises(ShapeError, match="3 sequences x, y is a list of as many; got 2"):
         net.run(xs, xs[:2])
     with pytest.raises(ShapeError, match="state is a list"):
         net.predict(xs, state=net.warm_up(xs[0][:, None]))

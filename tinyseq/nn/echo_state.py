@@ -394,7 +394,7 @@ def _each(x: Any, y: Any, state: Any) -> list[tuple[Any, Any, Any]]:
     for name, given in (("x", x), ("y", y), ("state", state)):
         if given is not None and (not isinstance(given, (list, tuple)) or len(given) != count):
             got = f"{len(given)} of them" if isinstance(given, (list, tuple)) else type(given).__name__
-            raise ShapeError(f"for a list of {count} sequences x {name} is a list of as many; got {got}")
+            raise ShapeError(f"for a list of {count} sequences x, {name} is a list of as many; got {got}")
         parts.append([None] * count if given is None else given)
     return [(_alone(a), _alone(b), s) for a, b, s in zip(*parts, strict=True)]
 
