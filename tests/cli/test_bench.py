@@ -94,6 +94,7 @@ def test_ctrl_c_keeps_the_rows_that_are_done(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # tests may run in the background
     )
     for line in process.stderr:
         if line.startswith("2/2"):
