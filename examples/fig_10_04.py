@@ -9,7 +9,7 @@ from common import Clock, options, train
 
 import tinyseq as ts
 from tinyseq import nn, viz
-from tinyseq.diagnose.paths import path_length
+from tinyseq.diagnose.path_length import path_length
 from tinyseq.tasks.bits import delayed_bits, parity
 
 T, B, HIDDEN = 20, 32, 24

@@ -9,7 +9,7 @@ from common import Clock, options, train
 
 import tinyseq as ts
 from tinyseq import nn, viz
-from tinyseq.diagnose.paths import path_length
+from tinyseq.diagnose.path_length import path_length
 from tinyseq.tasks import Corpus, Markov, Windows, embedded_text
 
 T, B, BUDGET = 30, 32, 60_000

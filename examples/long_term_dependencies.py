@@ -147,7 +147,7 @@ def plot(path: Path, lengths: tuple, shares: dict) -> None:
     """Share right against length, one line for each net."""
     from matplotlib.figure import Figure
 
-    from tinyseq.viz.plots import COLOURS, DASHES
+    from tinyseq.viz.plots.plots import COLOURS, DASHES
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()

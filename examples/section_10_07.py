@@ -10,7 +10,7 @@ import tinyseq as ts
 from tinyseq import nn
 from tinyseq.diagnose import gradient_flow
 from tinyseq.viz import gradient_norms
-from tinyseq.viz.chapter_plots import figure_10_15
+from tinyseq.viz.plots.chapter_plots import figure_10_15
 
 
 def linear(W: np.ndarray, steps: int) -> tuple:

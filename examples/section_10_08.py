@@ -7,7 +7,7 @@ import numpy as np
 from common import Clock, options
 
 from tinyseq import nn
-from tinyseq.diagnose.memory import memory_capacity, ring_memory
+from tinyseq.diagnose.memory_capacity import memory_capacity, ring_memory
 from tinyseq.tasks.dynamics import mackey_glass, narma10, nrmse
 
 

@@ -61,7 +61,7 @@ def plot(path, lines: dict) -> None:
     """The products against time, before training and after."""
     from matplotlib.figure import Figure
 
-    from tinyseq.viz.plots import COLOURS, DASHES
+    from tinyseq.viz.plots.plots import COLOURS, DASHES
 
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     for axes, which, title in zip(

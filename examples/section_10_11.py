@@ -11,7 +11,7 @@ import tinyseq as ts
 from tinyseq import nn
 from tinyseq.tasks.memory import temporal_order
 from tinyseq.train import SGD, Diverged, TrainingStep, information_flow
-from tinyseq.viz.chapter_plots import figure_10_17
+from tinyseq.viz.plots.chapter_plots import figure_10_17
 
 B, HIDDEN, RATE, LIMIT, WEIGHT = 20, 50, 0.05, 1.0, 0.2
 WAYS = {

@@ -10,7 +10,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.arrays import plain
+from tinyseq.checks import plain
 from tinyseq.diagnose import gradcheck
 from tinyseq.errors import DataError
 from tinyseq.tape import Tape

@@ -16,137 +16,171 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinyseq"
 
-# A module may import, when it is itself imported, what stands in its row; rows name modules or packages of tinyseq.
-BASE = {"errors", "habits", "arrays"}
-KERNELS = {"fingerprint", "jitcache", "jit"}
-TREES = {"structure", "trees", "brackets", "tree_formats", "tree_order"}
-TAPE = BASE | {"tape"}
-OPS = TAPE | KERNELS | {"ops"}
-TENSOR = OPS | {"operators", "tensor"}
-UNFOLD = TENSOR | TREES | {"functions", "folding", "unfold", "unfold_tree", "unfold_truncated"}
-NN = UNFOLD | {"nn"}
-ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
-    "habits": BASE,
-    "arrays": {"errors"},
-    "fingerprint": set(),
-    "jitcache": {"fingerprint"},
-    "forks": set(),
-    "limits": BASE,
-    "jit": {"jitcache"},
-    "tape": TAPE,
-    "structure": BASE,
-    "trees": BASE | TREES,
-    "brackets": BASE | TREES,
-    "tree_formats": BASE | TREES,
-    "tree_order": BASE | TREES | KERNELS,
-    "ops": OPS,
-    "engine": OPS | {"engine", "verify", "forks", "limits"},
-    "operators": BASE,
-    "tensor": OPS | {"operators"},
-    "functions": TENSOR | {"functions"},
-    "folding": TENSOR | {"functions"},
-    "unfold": UNFOLD,
-    "unfold_tree": UNFOLD,
-    "unfold_truncated": TENSOR | {"structure", "functions", "folding"},
-    "verify": OPS,
-    "watch": TENSOR,
-    "recordings": UNFOLD | {"engine", "forks", "limits", "watch"},
-    "compile": UNFOLD | {"engine", "forks", "limits", "recordings"},
-    "segments": UNFOLD | {"compile", "recordings"},
-    "nn": NN | {"compile"},  # an echo state network replays compiled segments
-    "train": NN | {"train", "tasks", "compile", "segments", "diagnose"},
-    "diagnose": NN | {"diagnose"},
-    "tasks": NN | {"tasks"},
-    "bench": NN | {"bench", "compile", "engine", "train", "tasks", ""},
-    "cli": NN | {"cli", "train", "diagnose", "tasks", "bench", "verify", ""},
-    "__main__": {"cli"},
-    "viz": NN | {"diagnose", "train", "tasks", "viz", ""},
-    "": NN | {"compile", "limits", "diagnose", "engine", "verify"},
+FLOORS = """
+errors jit        -> nothing
+checks            -> errors
+habits            -> errors
+display           -> nothing
+tape              -> errors checks jit habits display
+structure         -> errors checks jit habits display
+ops               -> tape jit errors habits
+tasks             -> structure checks jit errors habits
+tensor            -> ops tape checks display errors habits
+engine            -> ops tape jit display errors habits
+functions         -> tensor ops tape checks errors habits
+unfolding         -> functions tensor structure tape errors habits
+replay            -> unfolding engine functions tensor tape errors habits checks
+nn                -> replay unfolding functions tensor structure tape jit checks display errors habits
+diagnose          -> nn replay unfolding functions tensor engine structure ops tape jit checks display errors habits
+train             -> diagnose tasks nn replay unfolding functions tensor structure ops tape jit checks errors habits
+face              -> diagnose nn replay unfolding functions tensor engine structure ops tape errors habits
+viz               -> face train tasks diagnose nn replay unfolding functions tensor structure ops tape jit errors habits
+bench             -> face train tasks nn engine unfolding functions tensor structure jit errors
+cli               -> viz bench face train tasks diagnose nn unfolding functions tensor engine structure tape ops errors
+__main__          -> cli
+
+engine/forks      -> nothing
+engine/limits     -> nothing
+engine/reference  -> nothing
+engine/kernels    -> nothing
+engine/plan       -> engine/kernels
+engine/machine    -> engine/plan engine/kernels engine/reference engine/forks
+engine/validation -> engine/machine engine/plan engine/kernels engine/reference
+
+viz/look          -> nothing
+viz/diagram       -> viz/look
+viz/placing       -> viz/diagram viz/look
+viz/output        -> viz/diagram viz/look
+viz/excerpt       -> viz/diagram viz/look
+viz/units         -> viz/excerpt viz/diagram viz/look
+viz/views         -> viz/units viz/excerpt viz/diagram viz/look
+"""
+# Rows name modules and packages right below tinyseq; "face" is tinyseq/__init__.py. A row may import what stands right
+# of its arrow and itself, whether at once, inside a function or for types only; of the packages that follow, only what
+# their folders are allowed is told.
+ALLOWED = {
+    name: set() if right.strip() == "nothing" else set(right.split())
+    for line in FLOORS.splitlines()
+    if line
+    for left, _, right in [line.partition("->")]
+    for name in left.split()
 }
-# Imports inside a function run later: operators need the functions, notebooks and the command line need pictures.
-LATER = {
-    "tape": {"viz"},
-    "operators": {"functions"},
-    "tensor": {"viz"},
-    "engine": {"viz"},
-    "nn": {"viz"},
-    "folding": {"viz"},
-    "unfold": {"viz"},
-    "compile": {"segments"},
-    "unfold_tree": {"viz"},
-    "structure": {"viz"},
-    "trees": {"viz"},
-    "diagnose": {"viz"},
-    "train": {"viz"},
-    "cli": {"viz"},
-    "bench": {"viz"},
-}
+LATER = {"display": {"viz"}}  # the one door upwards
 
 
-def sources() -> Iterator[tuple[str, Path]]:
-    """(group, file) of every source: the group is the module or package right below tinyseq, "" for the top."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        yield "" if first == "__init__" else first, path
-    for path in sorted((ROOT / "viz").rglob("*.py")):
-        yield "viz", path
+def module_name(path: Path) -> str:
+    """The dotted name of a source."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = ("tinyseq", *parts) if parts[0] == "viz" else parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for top in (PACKAGE, ROOT / "viz") for path in sorted(top.rglob("*.py"))}
 
 
 def group(module: str) -> str:
-    """The group of an imported module's dotted name."""
-    return [*module.split("."), ""][1]
+    """The row of a module."""
+    return [*module.split("."), ""][1] or "face"
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool, int]]:
-    """(group imported, only when a function runs, line) for every import of tinyseq that is not for types only."""
-
-    def walk(node: ast.AST, later: bool) -> Iterator[tuple[str, bool, int]]:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                continue
-            if isinstance(child, ast.Import):
-                for name in child.names:
-                    if name.name.split(".")[0] == "tinyseq":
-                        yield group(name.name), later, child.lineno
-            elif isinstance(child, ast.ImportFrom):
-                assert child.level == 0, f"{path}:{child.lineno}: write the full name of the module"
-                if child.module == "tinyseq":
-                    for name in child.names:
-                        known = (PACKAGE / name.name).is_dir() or (PACKAGE / f"{name.name}.py").is_file()
-                        yield name.name if known or name.name == "viz" else "", later, child.lineno
-                elif (child.module or "").split(".")[0] == "tinyseq":
-                    yield group(child.module or ""), later, child.lineno
-            yield from walk(child, later or isinstance(child, (ast.FunctionDef, ast.Lambda, ast.AsyncFunctionDef)))
-
-    yield from walk(ast.parse(path.read_text(encoding="utf-8")), False)
+def room(module: str) -> str:
+    """The row of a module among those of folders, "" where it has none."""
+    found = "/".join(module.split(".")[1:3])
+    return found if found in ALLOWED and "/" in found else ""
 
 
-def test_every_module_has_its_place_in_the_design() -> None:
-    assert {name for name, _ in sources()} <= ALLOWED.keys()
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """(module, line) of every import of tinyseq: at once, inside a function, or for types only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.split(".")[0] == "tinyseq":
+                    yield name.name, node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write the full name of the module"
+            if (node.module or "").split(".")[0] == "tinyseq":
+                for name in node.names:
+                    inner = f"{node.module}.{name.name}"
+                    yield inner if inner in SOURCES else str(node.module), node.lineno
 
 
-@pytest.mark.parametrize("name", sorted(ALLOWED))
-def test_imports_run_in_one_direction(name: str) -> None:
+EDGES = [(name, target, line) for name, path in SOURCES.items() for target, line in imports(path)]
+
+
+def told(name: str, target: str, line: int) -> str:
+    return f"{SOURCES[name].relative_to(ROOT)}:{line} imports {target}"
+
+
+def test_every_module_has_its_place_in_the_house() -> None:
+    assert {group(name) for name in SOURCES} <= ALLOWED.keys()
+
+
+def test_a_row_may_import_only_rows_above_it() -> None:
+    rows = list(ALLOWED)
+    for place, row in enumerate(rows):
+        assert ALLOWED[row] <= set(rows[:place]) | set(), row
+
+
+@pytest.mark.parametrize("row", [row for row in ALLOWED if "/" not in row])
+def test_imports_run_in_one_direction(row: str) -> None:
+    may = ALLOWED[row] | {row} | LATER.get(row, set())
+    wrong = [told(*edge) for edge in EDGES if group(edge[0]) == row and group(edge[1]) not in may]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("row", [row for row in ALLOWED if "/" in row])
+def test_imports_inside_a_package_run_in_one_direction(row: str) -> None:
+    package = row.split("/")[0]
     wrong = [
-        f"{path.relative_to(ROOT)}:{line} imports tinyseq.{target}{' inside a function' if later else ''}"
-        for own, path in sources()
-        if own == name
-        for target, later, line in imports(path)
-        if target not in ALLOWED[name] | (LATER.get(name, set()) if later else set())
+        told(*edge)
+        for edge in EDGES
+        if room(edge[0]) == row and group(edge[1]) == package and room(edge[1]) not in ALLOWED[row] | {row}
     ]
     assert not wrong, "\n".join(wrong)
 
 
-def test_the_allowed_edges_have_no_cycle() -> None:
-    """Between groups: a row may name itself, and two rows may not name each other."""
-    pairs = [
-        (a, b)
-        for a in ALLOWED
-        for b in ALLOWED[a]
-        if a < b and a in ALLOWED.get(b, set()) and not {a, b} <= TREES | {"unfold", "unfold_tree"} and "" not in (a, b)
-    ]
-    assert pairs == []
+def circles() -> list[list[str]]:
+    """Files that import each other, in circles of any length; the door upwards left out."""
+    reads: dict[str, set[str]] = {name: set() for name in SOURCES}
+    for name, target, _ in EDGES:
+        if group(target) not in LATER.get(group(name), set()) and target in reads:
+            reads[name].add(target)
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(name: str, graph: dict[str, set[str]], out: list[str]) -> None:
+        stack = [(name, iter(sorted(graph[name])))]
+        seen.add(name)
+        while stack:
+            at, rest = stack[-1]
+            following = next((other for other in rest if other not in seen), None)
+            if following is None:
+                out.append(at)
+                stack.pop()
+            else:
+                seen.add(following)
+                stack.append((following, iter(sorted(graph[following]))))
+
+    for name in reads:
+        if name not in seen:
+            visit(name, reads, order)
+    read_by: dict[str, set[str]] = {name: set() for name in reads}
+    for name, targets in reads.items():
+        for target in targets:
+            read_by[target].add(name)
+    seen.clear()
+    found = []
+    for name in reversed(order):
+        if name not in seen:
+            members: list[str] = []
+            visit(name, read_by, members)
+            if len(members) > 1 or name in reads[name]:
+                found.append(sorted(members))
+    return found
+
+
+def test_there_is_no_circle() -> None:
+    assert circles() == []
 
 
 def run(code: str, folder: Path | None = None) -> str:
@@ -183,7 +217,7 @@ def test_importing_tinyseq_compiles_nothing() -> None:
     assert out.split() == ["0"]
 
 
-ENGINE_OF_THE_REFERENCE = {"__init__.py", "reference.py"}
+ENGINE_OF_THE_REFERENCE = {"__init__.py", "reference.py", "protocol.py", "forks.py", "limits.py"}
 WITHOUT_THE_COMPILED_ENGINE = """
     import numpy as np
     import tinyseq as ts
@@ -206,15 +240,17 @@ WITHOUT_THE_COMPILED_ENGINE = """
 def test_deleting_the_compiled_engine_leaves_the_reference_working(tmp_path: Path) -> None:
     copy = tmp_path / "tinyseq"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (copy / "engine").glob("*.py"):
-        if path.name not in ENGINE_OF_THE_REFERENCE:
+    for path in (copy / "engine").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in ENGINE_OF_THE_REFERENCE:
             path.unlink()
     assert run(WITHOUT_THE_COMPILED_ENGINE.format(folder=str(tmp_path)), tmp_path).split() == ["ran"]
 
 
 def test_no_engine_file_names_a_cell() -> None:
     """No kernel or plan is written for a named cell."""
-    for path in (PACKAGE / "engine").glob("*.py"):
+    for path in (PACKAGE / "engine").rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | {
             str(n.value)

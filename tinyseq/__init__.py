@@ -4,19 +4,21 @@ from importlib.util import find_spec as _find
 from typing import TYPE_CHECKING
 
 from tinyseq import diagnose, errors, functions, nn
-from tinyseq.compile import compile
 from tinyseq.diagnose import contributions, gradcheck, ledger
+from tinyseq.engine.limits import keep_recordings
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
 from tinyseq.habits import module_names
-from tinyseq.limits import keep_recordings
-from tinyseq.structure import Chain, Chunk, Window
+from tinyseq.ops.verify import verify
+from tinyseq.replay.compiling import compile
+from tinyseq.structure.chain import Chain
+from tinyseq.structure.tree import Forest, Tree
+from tinyseq.structure.truncation import Chunk, Window
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, tensor
-from tinyseq.trees import Forest, Tree
-from tinyseq.unfold import unfold
-from tinyseq.verify import verify
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 if _find("tinyseq.engine.compiled"):
     from tinyseq.engine.compiled import Compiled
@@ -28,12 +30,11 @@ Tape.default_executor = Compiled
 LAZY = ("bench", "cli", "tasks", "train", "viz")  # imported when first asked for: ts.train, ts.viz
 
 if TYPE_CHECKING:
-    from tinyseq import bench, cli, tasks, train, viz  # noqa: F401
-    from tinyseq.tensor import Tensor
+    from tinyseq.tensor.handles import Tensor
 else:
     from tinyseq.functions.tensor_class import Tensor
 
-    __getattr__ = module_names(__name__, LAZY)
+__getattr__ = module_names(__name__, LAZY)
 
 
 def __dir__() -> list[str]:

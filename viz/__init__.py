@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tinyseq.habits import module_names
 from tinyseq.viz.picture import Picture, draw
-from tinyseq.viz.plots import gradient_norms
+from tinyseq.viz.plots.plots import gradient_norms
 
 __all__ = ["Picture", "draw", "gradient_norms"]
 

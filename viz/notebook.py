@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
-from tinyseq.viz import labels
+from tinyseq.viz.look import labels
 
 EDGE = 4  # rows and columns shown at each end of a long axis
 OPEN = 14  # lines of a plan's part up to which it is open

@@ -15,19 +15,19 @@ from tinyseq.errors import TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.module import Cell
 from tinyseq.tape import Tape
-from tinyseq.tensor import Tensor
-from tinyseq.viz import heat, overlays
-from tinyseq.viz.dot import dot_text
-from tinyseq.viz.excerpt import ancestors
-from tinyseq.viz.fixed import mark
-from tinyseq.viz.folded import any_batch, folded, relative_time, tape_of
-from tinyseq.viz.json_text import graph, json_text
-from tinyseq.viz.layout import Layout
-from tinyseq.viz.model import Diagram
-from tinyseq.viz.notes import annotate
-from tinyseq.viz.render import format_of, render, write
-from tinyseq.viz.routes import route
-from tinyseq.viz.unfolded import unfolded
+from tinyseq.tensor.handles import Tensor
+from tinyseq.viz.diagram import Diagram
+from tinyseq.viz.excerpt.excerpt import ancestors
+from tinyseq.viz.output.dot import dot_text
+from tinyseq.viz.output.json_text import graph, json_text
+from tinyseq.viz.output.render import format_of, render, write
+from tinyseq.viz.overlays.fixed import mark
+from tinyseq.viz.overlays.overlays import gradient_colours, overlays
+from tinyseq.viz.placing.layout import Layout
+from tinyseq.viz.placing.notes import annotate
+from tinyseq.viz.placing.routes import route
+from tinyseq.viz.views.folded import any_batch, folded, relative_time, tape_of
+from tinyseq.viz.views.unfolded import unfolded
 
 
 class Picture:
@@ -152,7 +152,7 @@ def draw(
     if legend is not None:
         overlays.finish(diagram, legend)
     else:
-        heat.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
+        gradient_colours.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
     picture = Picture(diagram, wanted)
     if path is not None:
         picture.save(path, wanted)

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyseq.bench.peers import variants
-from tinyseq.bench.peers.variant import Gradients
-from tinyseq.bench.problems import ROWS, Data, Problem
+from tinyseq.bench.contestants.peers import variants
+from tinyseq.bench.problems.problems import ROWS, Data, Problem
+from tinyseq.bench.variant import Gradients
 
 
 def small(row: Problem) -> Problem:

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from tests.bench.oracle import small
-from tinyseq.bench import measure, our_trainer, ours, peers
-from tinyseq.bench.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
-from tinyseq.bench.measure import plan_row, problem_row, training_row
-from tinyseq.bench.peers.variant import Gradients, Variant
-from tinyseq.bench.problems import ROWS
-from tinyseq.bench.results import Row, Settings
+from tinyseq.bench.contestants import our_trainer, ours, peers
+from tinyseq.bench.measuring import measure
+from tinyseq.bench.measuring.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
+from tinyseq.bench.measuring.measure import plan_row, problem_row, training_row
+from tinyseq.bench.problems.problems import ROWS
+from tinyseq.bench.problems.training import TRAINING
+from tinyseq.bench.results.results import Row, Settings
 from tinyseq.bench.rows import MEASURES, select
-from tinyseq.bench.training import TRAINING
+from tinyseq.bench.variant import Gradients, Variant
 from tinyseq.errors import DataError
 
 TINY = small(ROWS[0])

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyseq.bench import our_nets
-from tinyseq.bench.agree import BOUND, deviation
-from tinyseq.bench.net_equations import pack, unpack
-from tinyseq.bench.nets import NETS, Net
-from tinyseq.bench.peers import net_variants
+from tinyseq.bench.contestants import our_nets
+from tinyseq.bench.contestants.peers import net_variants
+from tinyseq.bench.measuring.agree import BOUND, deviation
+from tinyseq.bench.problems.net_equations import pack, unpack
+from tinyseq.bench.problems.nets import NETS, Net
 
 
 def small(net: Net) -> Net:

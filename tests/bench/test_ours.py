@@ -9,11 +9,11 @@ import pytest
 
 import tinyseq as ts
 from tests.bench.oracle import assert_like_torch, assert_right, kinds, small
-from tinyseq.bench import our_trainer, ours
-from tinyseq.bench.forest import random_forest
-from tinyseq.bench.peers import trainers
-from tinyseq.bench.problems import ROWS, Problem, problem
-from tinyseq.bench.training import TRAINING
+from tinyseq.bench.contestants import our_trainer, ours
+from tinyseq.bench.contestants.peers import trainers
+from tinyseq.bench.problems.forest import random_forest
+from tinyseq.bench.problems.problems import ROWS, Problem, problem
+from tinyseq.bench.problems.training import TRAINING
 
 TINY_TRAINING = replace(TRAINING, embedding=5, hidden=7, steps=6, batch=3)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.bench.oracle import assert_like_torch, assert_right, kinds, small
-from tinyseq.bench.peers import trainers, variants
-from tinyseq.bench.problems import ROWS, Problem, problem
-from tinyseq.bench.training import TRAINING
+from tinyseq.bench.contestants.peers import trainers, variants
+from tinyseq.bench.problems.problems import ROWS, Problem, problem
+from tinyseq.bench.problems.training import TRAINING
 from tinyseq.errors import DataError
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyseq.bench.cells import CELLS, pack, unpack
-from tinyseq.bench.flops import count
-from tinyseq.bench.forest import levels, random_forest
-from tinyseq.bench.problems import MEMORY_ROWS, ROWS, Problem, packed, problem
+from tinyseq.bench.problems.cells import CELLS, pack, unpack
+from tinyseq.bench.problems.flops import count
+from tinyseq.bench.problems.forest import levels, random_forest
+from tinyseq.bench.problems.problems import MEMORY_ROWS, ROWS, Problem, packed, problem
 from tinyseq.errors import DataError
 
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tinyseq.bench import process_rows
-from tinyseq.bench.peers.variant import Gradients
-from tinyseq.bench.problems import MEMORY_ROWS, problem
-from tinyseq.bench.process_rows import memory_row, startup_row
-from tinyseq.bench.processes import environment, memory, variant
-from tinyseq.bench.results import Settings
-from tinyseq.bench.startup import STARTUP, startup, timed
+from tinyseq.bench.measuring import process_rows
+from tinyseq.bench.measuring.process_rows import memory_row, startup_row
+from tinyseq.bench.measuring.processes import environment, memory, variant
+from tinyseq.bench.measuring.startup import STARTUP, startup, timed
+from tinyseq.bench.problems.problems import MEMORY_ROWS, problem
+from tinyseq.bench.results.results import Settings
+from tinyseq.bench.variant import Gradients
 from tinyseq.errors import DataError
 
 SETTINGS = Settings((), ("torch", "numpy"), 2, 0.0)

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
-from tinyseq.bench.report import INSTALL, figure, render
-from tinyseq.bench.results import Report, Row, Settings, geometric_mean
+from tinyseq.bench.results.report import INSTALL, figure, render
+from tinyseq.bench.results.results import Report, Row, Settings, geometric_mean
 from tinyseq.cli.bench_chart import chart
 from tinyseq.errors import DataError, FileError
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyseq.bench import measure, peers, reservoirs
-from tinyseq.bench.agree import deviation
-from tinyseq.bench.measure import echo_row
-from tinyseq.bench.peers.variant import Variant
-from tinyseq.bench.report import render
-from tinyseq.bench.reservoirs import BOUND, ECHOES, Echo
-from tinyseq.bench.results import Report, Settings
+from tinyseq.bench.contestants import peers, reservoirs
+from tinyseq.bench.contestants.reservoirs import BOUND, ECHOES, Echo
+from tinyseq.bench.measuring import measure
+from tinyseq.bench.measuring.agree import deviation
+from tinyseq.bench.measuring.measure import echo_row
+from tinyseq.bench.results.report import render
+from tinyseq.bench.results.results import Report, Settings
+from tinyseq.bench.variant import Variant
 from tinyseq.nn import Reservoir
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tinyseq.bench import runner, worker
-from tinyseq.bench.results import Row, Settings
+from tinyseq.bench.results.results import Row, Settings
 from tinyseq.errors import TinyseqError
 
 SETTINGS = Settings(("a", "b"), (), 1, 0.0)

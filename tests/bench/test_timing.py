@@ -7,8 +7,8 @@ import gc
 import pytest
 from threadpoolctl import threadpool_info
 
-from tinyseq.bench import machine
-from tinyseq.bench.timing import alternate, fair_environment, threads
+from tinyseq.bench.measuring import machine
+from tinyseq.bench.measuring.timing import alternate, fair_environment, threads
 
 
 def test_runs_alternate_and_are_warmed_up() -> None:

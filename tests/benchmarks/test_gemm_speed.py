@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from tinyseq.engine import blas
-from tinyseq.engine.gemm import gemm
-from tinyseq.engine.panels import pack, packed_size, panel_width
+from tests.engine import blas
+from tinyseq.engine.kernels.gemm import gemm
+from tinyseq.engine.kernels.panels import pack, packed_size, panel_width
 
 pytestmark = pytest.mark.slow
 

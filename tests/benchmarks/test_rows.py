@@ -6,10 +6,10 @@ peers is `tinyseq bench`. No time is asserted.
 
 import pytest
 
-from tinyseq.bench import our_trainer, ours
-from tinyseq.bench.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
-from tinyseq.bench.problems import ROWS
-from tinyseq.bench.training import TRAINING
+from tinyseq.bench.contestants import our_trainer, ours
+from tinyseq.bench.measuring.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
+from tinyseq.bench.problems.problems import ROWS
+from tinyseq.bench.problems.training import TRAINING
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import tinyseq as ts
-from tinyseq.bench import peers
-from tinyseq.bench.results import Report, Row
+from tinyseq.bench.contestants import peers
+from tinyseq.bench.results.results import Report, Row
 from tinyseq.cli import bench as module
 from tinyseq.cli.bench import QUICK_REPEATS, REPEATS
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.cli import text as command
+from tinyseq.cli import train as command
 from tinyseq.train import load, save
 
 ROOT = str(Path(ts.__file__).parent.parent)

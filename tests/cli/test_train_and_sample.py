@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.cli.text import ModelName, OptimiserName
+from tinyseq.cli.train import ModelName, OptimiserName
 from tinyseq.cli.training import MODELS, RATES
 from tinyseq.tasks import Vocabulary
 from tinyseq.train import OPTIMISERS, bits_per_token, load, save

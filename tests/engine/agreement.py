@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import tinyseq as ts
-from tests.engine.schedule import run_last_thread_first
+from tests.engine.machine.schedule import run_last_thread_first
 from tests.engine.strategies import Graph, Recipe
-from tinyseq.engine.check import verify_plan
-from tinyseq.engine.condense import Unplannable
-from tinyseq.engine.plan import Plan, plan_tape
-from tinyseq.engine.program import Program
+from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.fold import Unplannable
+from tinyseq.engine.plan.pipeline import Plan, plan_tape
+from tinyseq.engine.validation.check import verify_plan
 
 
 @dataclass

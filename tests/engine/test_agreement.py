@@ -9,8 +9,8 @@ from tests.engine.agreement import agree, agree_in_single, planned, recorded, re
 from tests.engine.agreement import compare as compare_results
 from tests.engine.found import FOUND, UNPLANNED
 from tests.engine.strategies import STRUCTURES, TREES, Recipe, recipes, seeded
-from tinyseq.engine.accumulate import Accumulation
-from tinyseq.engine.shares import Shares
+from tinyseq.engine.plan.accumulate import Accumulation
+from tinyseq.engine.plan.sharing import Shares
 from tinyseq.errors import TapeError
 
 LARGE = {"sizes": (1, 8, 16, 17, 33, 65), "batches": (1, 4, 7, 8, 9, 16, 17, 33)}

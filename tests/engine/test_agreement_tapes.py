@@ -10,8 +10,8 @@ import pytest
 
 import tinyseq as ts
 from tests.engine.strategies import Graph, seeded
-from tinyseq.engine.compiled import CACHE
-from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.plan.fold import Unplannable
+from tinyseq.engine.plan_cache import CACHE
 from tinyseq.errors import DataError, FallbackWarning, GradientError, ShapeError
 
 

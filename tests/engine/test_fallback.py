@@ -11,7 +11,7 @@ import pytest
 import tinyseq as ts
 from tests.conftest import Planned
 from tinyseq.engine import compiled, planned
-from tinyseq.engine.condense import Unplannable
+from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.errors import FallbackWarning, TapeError, TinyseqWarning
 
 
@@ -67,7 +67,7 @@ def test_a_tape_whose_planning_fails(refusal: Exception) -> None:
 
 
 def test_the_refusal_names_op_cell_and_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinyseq.engine.plan import plan_tape
+    from tinyseq.engine.plan.pipeline import plan_tape
 
     def refuse(tape: ts.Tape, outputs: list[int], loss: int) -> Any:
         cls = next(c for c in plan_tape(tape, outputs, loss).graph.classes if c.op == "tanh")

@@ -9,7 +9,7 @@ import numpy as np
 
 import tinyseq as ts
 from tests.engine.agreement import planned, reference
-from tinyseq.engine.plan import Plan, plan_tape
+from tinyseq.engine.plan.pipeline import Plan, plan_tape
 
 
 def recorded(f: Callable[..., Any], *arrays: np.ndarray) -> tuple[ts.Tape, int]:

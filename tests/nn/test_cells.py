@@ -11,7 +11,7 @@ import pytest
 import tinyseq as ts
 from tests.nn import twins
 from tinyseq import nn
-from tinyseq.nn.cells import make_cell
+from tinyseq.nn.kinds import make_cell
 from tinyseq.tape import Tape
 
 pytestmark = pytest.mark.usefixtures("executor")

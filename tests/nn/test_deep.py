@@ -10,7 +10,7 @@ import pytest
 import tinyseq as ts
 from tests.nn import twins
 from tinyseq import nn
-from tinyseq.diagnose.paths import path_length
+from tinyseq.diagnose.path_length import path_length
 from tinyseq.tape import Tape
 
 pytestmark = pytest.mark.usefixtures("executor")

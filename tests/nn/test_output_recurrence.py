@@ -7,7 +7,7 @@ import pytest
 
 import tinyseq as ts
 from tests.nn import twins
-from tinyseq.diagnose.paths import path_length
+from tinyseq.diagnose.path_length import path_length
 from tinyseq.nn import OutputRecurrence
 from tinyseq.nn.output_recurrence import chosen
 from tinyseq.tape import Tape

@@ -11,7 +11,7 @@ import scipy.special as special
 
 import tinyseq as ts
 from tinyseq import functions as F
-from tinyseq.tensor import as_tensor
+from tinyseq.tensor.leaves import as_tensor
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 import tinyseq as ts
 from tests import naive
 from tests.ops.samples import SAMPLES
-from tinyseq.engine import kernels as engine_kernels
+from tinyseq.engine.kernels import batched as engine_kernels
 from tinyseq.ops import OPS
 from tinyseq.ops.op import Call, Kernel, Site, size
 from tinyseq.tape import INT64, Tape

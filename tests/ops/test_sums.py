@@ -11,7 +11,7 @@ import pytest
 
 import tinyseq as ts
 from tests import naive
-from tinyseq.engine import kernels
+from tinyseq.engine.kernels import batched
 from tinyseq.tape import Tape
 
 both = pytest.mark.usefixtures("executor")
@@ -81,7 +81,7 @@ def test_every_row_length_and_column_number_near_the_borders() -> None:
             d = np.array([n, 0, columns + 3, 1, columns, 0], np.int64)
             padded = np.concatenate([x, np.full((n, 3), np.nan, np.float32)], axis=1)
             y = np.ones(columns, np.float32)
-            kernels.COLUMN_SUM(d, y, padded.reshape(-1))
+            batched.COLUMN_SUM(d, y, padded.reshape(-1))
             assert np.array_equal(y, x.sum(0) + 1)
 
 

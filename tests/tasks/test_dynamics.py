@@ -7,7 +7,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.diagnose.memory import linear_memory, memory_capacity, ring_memory
+from tinyseq.diagnose.memory_capacity import linear_memory, memory_capacity, ring_memory
 from tinyseq.tasks.dynamics import mackey_glass, narma10, nrmse
 
 

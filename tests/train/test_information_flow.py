@@ -120,8 +120,8 @@ def test_against_differences_with_the_gradients_frozen(kind: Any) -> None:
 
 def frozen(loss: ts.Tensor, net: Any) -> list[tuple[np.ndarray, ...]]:
     """∇ of each state as numbers, its tensors taken as independent."""
+    from tinyseq.diagnose.cuts import states_of
     from tinyseq.diagnose.pullback import pullback
-    from tinyseq.diagnose.states import states_of
 
     return [tuple(parts) for parts in pullback(loss.tape, {loss.index: np.ones(())}, states_of(net).cuts)]
 

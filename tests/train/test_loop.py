@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.compile import CompiledFunction
 from tinyseq.errors import DataError, GradientError, TinyseqError
+from tinyseq.replay.function import CompiledFunction
 from tinyseq.tasks import Markov, Windows
 from tinyseq.train import SGD, Adam, bits_per_token, cosine, fit, global_norm
 from tinyseq.train.loop import window_loss

@@ -9,7 +9,7 @@ import tinyseq as ts
 from tests.viz.pictures import edges, rng, rnn_tape
 from tinyseq.errors import TinyseqError
 from tinyseq.viz import draw
-from tinyseq.viz.levels import heights
+from tinyseq.viz.views.levels import heights
 
 
 def lstm_tape(steps=12):

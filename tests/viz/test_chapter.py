@@ -14,7 +14,7 @@ import pytest
 from tinyseq.errors import TinyseqError
 from tinyseq.viz import chapter
 from tinyseq.viz.chapter.gallery import equation_html
-from tinyseq.viz.render import fingerprint
+from tinyseq.viz.output.render import fingerprint
 
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWN = [n for n, f in chapter.FIGURES.items() if isinstance(f, chapter.Figure)]

@@ -11,7 +11,7 @@ import pytest
 
 from tinyseq.diagnose.chapter import OneUnit, compositions, descend
 from tinyseq.errors import TinyseqError
-from tinyseq.viz.chapter_plots import figure_10_15, figure_10_17
+from tinyseq.viz.plots.chapter_plots import figure_10_15, figure_10_17
 
 
 def texts(path: Path) -> str:

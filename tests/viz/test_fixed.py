@@ -7,7 +7,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import nn, viz
-from tinyseq.viz import style
+from tinyseq.viz.look import style
 
 RNG = np.random.default_rng(0)
 each_density = pytest.mark.parametrize("density", [1.0, 0.1], ids=["dense", "sparse"])

@@ -9,7 +9,8 @@ import pytest
 
 from tests.viz.pictures import rnn_tape
 from tinyseq.engine.reference import Reference
-from tinyseq.viz import draw, style
+from tinyseq.viz import draw
+from tinyseq.viz.look import style
 
 
 class Told(Reference):

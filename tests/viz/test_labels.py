@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.viz import draw, labels
-from tinyseq.viz.labels import ITALIC, SUB, UPRIGHT, Run
+from tinyseq.viz import draw
+from tinyseq.viz.look import labels
+from tinyseq.viz.look.labels import ITALIC, SUB, UPRIGHT, Run
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = [

@@ -8,7 +8,8 @@ import numpy as np
 
 import tinyseq as ts
 from tests.viz.pictures import loop_tape, rnn_tape
-from tinyseq.viz import draw, template
+from tinyseq.viz import draw
+from tinyseq.viz.placing import template
 
 
 def calls(function):

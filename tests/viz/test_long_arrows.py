@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.viz import curves, draw, labelling
+from tinyseq.viz import draw
+from tinyseq.viz.placing import arrow_names, curves
 
 
 def picture(T, delays=(1, 10)):
@@ -45,7 +46,7 @@ def test_no_arrow_runs_through_a_node(T, delays):
 @pytest.mark.parametrize(("T", "delays"), LENGTHS)
 def test_names_of_arrows_overlap_neither_each_other_nor_nodes(T, delays):
     diagram = picture(T, delays)
-    named = [(e.label, labelling._box(e.label_at, labelling.width(e))) for e in diagram.links if e.label_at]
+    named = [(e.label, arrow_names._box(e.label_at, arrow_names.width(e))) for e in diagram.links if e.label_at]
     assert len(named) > 4
     assert not [(a, b) for (a, one), (b, two) in combinations(named, 2) if overlap(one, two)]
     assert not [(a, v.text) for a, one in named for v in diagram.vertices if overlap(one, box(v))]

@@ -8,7 +8,8 @@ import pytest
 import tinyseq as ts
 from tests.viz.pictures import rng, rnn
 from tinyseq.errors import GradientError, TinyseqError
-from tinyseq.viz import draw, style
+from tinyseq.viz import draw
+from tinyseq.viz.look import style
 
 T = 6
 

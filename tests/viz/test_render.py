@@ -15,7 +15,7 @@ import tinyseq as ts
 from tests.viz.pictures import rnn, rnn_tape
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.viz import Picture, draw
-from tinyseq.viz.render import without_font_warnings
+from tinyseq.viz.output.render import without_font_warnings
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEAVY = ("graphviz", "pygraphviz", "matplotlib")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import tinyseq as ts
 from tinyseq.ops import OPS
-from tinyseq.viz import draw, style
-from tinyseq.viz.overlays import held_bytes
+from tinyseq.viz import draw
+from tinyseq.viz.look import style
+from tinyseq.viz.overlays.overlays import held_bytes
 
 
 def words(picture):

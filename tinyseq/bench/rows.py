@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from tinyseq.bench.measure import echo_row, net_row, plan_row, problem_row, training_row
-from tinyseq.bench.nets import NETS
-from tinyseq.bench.problems import MEMORY_ROWS, ROWS, Problem
-from tinyseq.bench.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
-from tinyseq.bench.reservoirs import ECHOES
-from tinyseq.bench.results import Row, Settings
-from tinyseq.bench.startup import STARTUP_ROW
-from tinyseq.bench.training import TRAINING
+from tinyseq.bench.contestants.reservoirs import ECHOES
+from tinyseq.bench.measuring.measure import echo_row, net_row, plan_row, problem_row, training_row
+from tinyseq.bench.measuring.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
+from tinyseq.bench.measuring.startup import STARTUP_ROW
+from tinyseq.bench.problems.nets import NETS
+from tinyseq.bench.problems.problems import MEMORY_ROWS, ROWS, Problem
+from tinyseq.bench.problems.training import TRAINING
+from tinyseq.bench.results.results import Row, Settings
 from tinyseq.errors import DataError
 
 PLAN_ROWS = tuple(Problem(f"plan rnn 8,32,{steps},1", "rnn", 8, 32, steps) for steps in (1_000, 10_000, 100_000))

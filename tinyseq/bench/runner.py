@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from tinyseq.bench.processes import environment
-from tinyseq.bench.results import Report, Row, Settings
+from tinyseq.bench.measuring.processes import environment
+from tinyseq.bench.results.results import Report, Row, Settings
 from tinyseq.errors import TinyseqError
 
 Listener = Callable[[dict[str, Any]], object]

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from tinyseq.bench import machine
-from tinyseq.bench.results import Row, Settings
+from tinyseq.bench.measuring import machine
+from tinyseq.bench.results.results import Row, Settings
 from tinyseq.bench.rows import MEASURES
 
 Emit = Callable[..., None]

@@ -11,10 +11,10 @@ import typer
 from tinyseq.cli.bench import bench
 from tinyseq.cli.demo import demo
 from tinyseq.cli.figures import figure, figures
-from tinyseq.cli.inspect import draw, gradcheck
 from tinyseq.cli.lesson import lesson
-from tinyseq.cli.step import step
-from tinyseq.cli.text import sample, train
+from tinyseq.cli.look import draw, gradcheck
+from tinyseq.cli.stepper import step
+from tinyseq.cli.train import sample, train
 
 app = typer.Typer(
     name="tinyseq",

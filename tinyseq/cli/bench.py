@@ -44,8 +44,8 @@ def bench(
     """
     from rich.console import Console
 
-    from tinyseq.bench.report import render
-    from tinyseq.bench.results import Settings
+    from tinyseq.bench.results.report import render
+    from tinyseq.bench.results.results import Settings
     from tinyseq.bench.rows import select
     from tinyseq.bench.runner import measure
 
@@ -82,7 +82,7 @@ def bench(
 
 def _peers(given: str | None) -> tuple[tuple[str, ...], list[str]]:
     """The peers to compare with, and those wanted that are not installed."""
-    from tinyseq.bench.peers import PEERS, installed
+    from tinyseq.bench.contestants.peers import PEERS, installed
 
     wanted = list(PEERS) if given is None else [name.strip().lower() for name in given.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in PEERS]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tinyseq.bench.report import figure
-from tinyseq.bench.results import OURS, TIMES, Report, Row, write_whole
+from tinyseq.bench.results.report import figure
+from tinyseq.bench.results.results import OURS, TIMES, Report, Row, write_whole
 from tinyseq.errors import DataError
 
 SETTINGS: Any = {
@@ -38,8 +38,8 @@ def chart(report: Report, path: Path) -> Path:
 def _figure(report: Report, rows: list[Row]) -> Any:
     from matplotlib.figure import Figure
 
-    from tinyseq.viz import style
-    from tinyseq.viz.plots import COLOURS
+    from tinyseq.viz.look import style
+    from tinyseq.viz.plots.plots import COLOURS
 
     peers = [peer for peer in report.settings.peers if any(peer in row.libraries for row in rows)]
     colours = dict(zip(peers, COLOURS, strict=False))

@@ -106,7 +106,7 @@ def _compare(model: Any, corpus: Corpus) -> float:
 
 def _look_inside(model: Any, corpus: Corpus, out: Path) -> list[tuple[Path, str]]:
     from tinyseq.viz import draw
-    from tinyseq.viz.plots import gradient_norms
+    from tinyseq.viz.plots.plots import gradient_norms
 
     text = np.concatenate([corpus.train[-1:], corpus.held_out])[: LOOK + 1]
     with Tape() as tape:

@@ -21,7 +21,7 @@ def figure(
 ) -> None:
     """Draw a figure of chapter 10 from the net itself."""
     from tinyseq.viz import chapter
-    from tinyseq.viz.render import format_of
+    from tinyseq.viz.output.render import format_of
 
     found = chapter.figure(number)
     if json:

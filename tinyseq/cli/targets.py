@@ -19,13 +19,15 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
-from tinyseq.folding import flatten
 from tinyseq.nn.module import Cell, Module, modules
-from tinyseq.structure import Chain
+from tinyseq.structure.chain import Chain
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor, tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.nesting import flatten
+from tinyseq.tensor.parameter import Parameter
 from tinyseq.train.checkpoints import load
-from tinyseq.unfold import unfold
+from tinyseq.unfolding.unfold import unfold
 
 
 def _from_sizes(made: Any) -> bool:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.nn.module import generator
-from tinyseq.structure import Chain
+from tinyseq.checks import generator
+from tinyseq.structure.chain import Chain
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 
 @dataclass(frozen=True)

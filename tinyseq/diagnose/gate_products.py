@@ -11,7 +11,8 @@ from tinyseq.nn.cells import RNNCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.time_scales import LeakyCell
 from tinyseq.tape import Tape
-from tinyseq.tensor import Tensor, tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
 
 
 def forget_products(cell: Any, x: Any, state: Any = None) -> np.ndarray:

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyseq.arrays import plain
+from tinyseq.checks import plain
 from tinyseq.errors import DtypeError, GradientError
 from tinyseq.habits import advised
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 SHOWN = 5
 LOOKED_AT = 2_000

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.diagnose.factors import Weight, between, slopes, weights
+from tinyseq import display
+from tinyseq.diagnose.cuts import States, states_of
 from tinyseq.diagnose.pullback import jacobians, pullback
-from tinyseq.diagnose.states import States, states_of
+from tinyseq.diagnose.step_factors import Weight, between, slopes, weights
 from tinyseq.diagnose.table import as_html, as_text, elided
 from tinyseq.errors import DataError, GradientError, TapeError
 from tinyseq.habits import advised
-from tinyseq.tensor import Tensor
+from tinyseq.tensor.handles import Tensor
 
 VANISHED, EXPLODED = 0.1, 10.0  # what is left after the whole way: below, above
 
@@ -168,9 +169,7 @@ class GradientFlow:
 
     def plot(self, path: str | os.PathLike[str], *, title: str = "") -> Path:
         """Draw the norms on a log axis over t, and below them the factors of each step; returns the path."""
-        from tinyseq.viz.flow_plots import gradient_flow_plot
-
-        return gradient_flow_plot(self, path, title=title)
+        return display.plot("flow_plots.gradient_flow_plot", self, path, title=title)
 
 
 @advised

@@ -15,7 +15,8 @@ from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.table import as_html, as_text, elided
 from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.habits import advised
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 
 @advised

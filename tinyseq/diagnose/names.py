@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyseq.tensor import Parameter
+from tinyseq.tape.kinds import Parameter
 
 
 def name_of(tape: Any, parameter: Parameter) -> str:

@@ -12,7 +12,7 @@ from tinyseq.diagnose.pullback import reference, through
 from tinyseq.errors import TinyseqError
 from tinyseq.habits import advised
 from tinyseq.tape import INT64, Node, Tape
-from tinyseq.tensor import Tensor
+from tinyseq.tensor.handles import Tensor
 
 if TYPE_CHECKING:
     from tinyseq.engine.reference import Reference

@@ -10,13 +10,14 @@ import numpy as np
 
 from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
-from tinyseq.folding import flatten
 from tinyseq.habits import advised
 from tinyseq.ops import OPS
-from tinyseq.structure import Chunk, Truncation, Window
+from tinyseq.structure.truncation import Chunk, Truncation, Window
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor
-from tinyseq.unfold import Unfolded
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.nesting import flatten
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.chain import Unfolded
 
 
 def passes(op: str, position: int) -> bool:

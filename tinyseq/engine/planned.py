@@ -6,13 +6,13 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
-from tinyseq.engine.check import verify_plan
-from tinyseq.engine.classes import Class, Unplannable
-from tinyseq.engine.equivalence import verify_meaning
-from tinyseq.engine.plan import plan_tape
-from tinyseq.engine.program import Program
+from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.folded import Class, Unplannable
+from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.engine.validation.check import verify_plan
+from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.errors import FallbackWarning, warn
-from tinyseq.verify import verify
+from tinyseq.ops.verify import verify
 
 if TYPE_CHECKING:
     from tinyseq.tape import Tape

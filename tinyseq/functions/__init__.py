@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-import tinyseq.functions.operators  # noqa: F401
-from tinyseq.functions.arithmetic import (
+from tinyseq.functions import operators
+from tinyseq.functions.comparisons import equal, greater_equal, not_equal
+from tinyseq.functions.elementwise import (
     Number,
     abs,
     add,
@@ -30,10 +31,9 @@ from tinyseq.functions.arithmetic import (
     tanh,
     where,
 )
-from tinyseq.functions.comparisons import equal, greater_equal, not_equal
 from tinyseq.functions.gradients import gradients
-from tinyseq.functions.integers import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.losses import cross_entropy, layer_norm
+from tinyseq.functions.picks import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.products import linear, matmul, transposed
 from tinyseq.functions.reductions import max, mean, norm, sum
 from tinyseq.functions.shapes import (
@@ -52,7 +52,7 @@ from tinyseq.functions.shapes import (
 from tinyseq.functions.sparse import Sparsity, sparse_linear
 from tinyseq.functions.transposed import Transposed
 from tinyseq.habits import calls, module_names
-from tinyseq.tensor import internal
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 internal(calls.__file__)
@@ -117,6 +117,8 @@ __all__ = [
     "window",
     "zeros",
 ]
+
+operators.RECORDED.update(__all__)
 
 if not TYPE_CHECKING:
     __getattr__ = module_names(__name__)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tinyseq.errors import DtypeError, TinyseqError
-from tinyseq.functions.again import two
-from tinyseq.functions.arithmetic import greater
+from tinyseq.functions.call_sites import two
+from tinyseq.functions.elementwise import greater
 from tinyseq.tape import INT64
-from tinyseq.tensor import Tensor, internal
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

@@ -15,14 +15,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyseq.errors import GradientError, TapeError
-from tinyseq.functions import arithmetic as A
-from tinyseq.functions.integers import one_hot
+from tinyseq.functions import elementwise as A
+from tinyseq.functions.picks import one_hot
 from tinyseq.functions.reductions import sum
 from tinyseq.functions.shapes import concatenate, expand, index, reshape, slice_axis, transpose, zeros
 from tinyseq.habits import advised
 from tinyseq.ops import OPS
 from tinyseq.tape import Node, Tape
-from tinyseq.tensor import Tensor, here, internal, record
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import here
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

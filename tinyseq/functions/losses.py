@@ -8,12 +8,15 @@ from typing import Any, Never
 import numpy as np
 
 from tinyseq.errors import DataError, ShapeError, TinyseqError
-from tinyseq.functions.again import first, many
-from tinyseq.functions.arithmetic import sqrt, where
-from tinyseq.functions.integers import check_range, in_range, indices
+from tinyseq.functions.call_sites import first, many
+from tinyseq.functions.elementwise import sqrt, where
+from tinyseq.functions.picks import check_range, in_range, indices
 from tinyseq.functions.reductions import mean, sum
 from tinyseq.habits import strict, wrong_call
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

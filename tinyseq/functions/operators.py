@@ -9,8 +9,16 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
-from tinyseq.functions.again import again
-from tinyseq.functions.arithmetic import (
+from tinyseq.functions.call_sites import again
+from tinyseq.functions.comparisons import (
+    _equal,
+    _greater_equal,
+    _not_equal,
+    equal,
+    greater_equal,
+    not_equal,
+)
+from tinyseq.functions.elementwise import (
     _add,
     _div,
     _greater,
@@ -32,22 +40,19 @@ from tinyseq.functions.arithmetic import (
     sub,
     tanh,
 )
-from tinyseq.functions.comparisons import (
-    _equal,
-    _greater_equal,
-    _not_equal,
-    equal,
-    greater_equal,
-    not_equal,
-)
-from tinyseq.functions.integers import getitem
-from tinyseq.functions.products import _matmul, matmul
+from tinyseq.functions.picks import getitem
+from tinyseq.functions.products import _matmul, matmul, transposed
 from tinyseq.functions.reductions import max, mean, sum
+from tinyseq.functions.shapes import reshape
 from tinyseq.habits import give_habits
-from tinyseq.operators import ROUNDED, Operators
-from tinyseq.tensor import Parameter, as_tensor, internal
+from tinyseq.tensor.handles import Operators
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.tensor.refusals import ROUNDED
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
+RECORDED: set[str] = set()  # the names of all functions, filled in by the package
 
 
 def _reflected(key: str, long: Any) -> Any:
@@ -110,10 +115,8 @@ def _ufunc(self: Any, ufunc: np.ufunc, method: str, *operands: Any, **options: A
 
 def _instead(name: str) -> str:
     """What to write for a function of NumPy's."""
-    from tinyseq import functions
-
     known = {"concat": "concatenate", "take_along_axis": "gather", "linalg_norm": "norm"}.get(name, name)
-    here = f"write ts.{known}(...) to record it, or" if known in functions.__all__ else "there is no such op; write"
+    here = f"write ts.{known}(...) to record it, or" if known in RECORDED else "there is no such op; write"
     return f"{here} np.{name}(x.value) for the numbers alone"
 
 
@@ -156,6 +159,8 @@ for _name, _function in {
     "mean": mean,
     "max": max,
     "detach": detach,
+    "reshape": reshape,
+    "T": property(transposed),
 }.items():
     setattr(Operators, _name, _function)
 

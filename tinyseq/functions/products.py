@@ -6,10 +6,13 @@ from math import prod
 from typing import Any
 
 from tinyseq.errors import ShapeError
-from tinyseq.functions.again import two
+from tinyseq.functions.call_sites import two
 from tinyseq.functions.shapes import reshape
 from tinyseq.functions.transposed import Transposed
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

@@ -7,10 +7,13 @@ from sys import _getframe
 from typing import Any, Never
 
 from tinyseq.errors import ShapeError
-from tinyseq.functions.again import called, first
+from tinyseq.functions.call_sites import called, first
 from tinyseq.functions.shapes import axis_number
 from tinyseq.habits import strict, wrong_call
-from tinyseq.tensor import Tensor, as_tensor, internal, record
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

@@ -10,10 +10,13 @@ from typing import Any, Never
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.functions.again import first, many, pick
+from tinyseq.functions.call_sites import first, many, pick
 from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import FLOAT32, FLOAT64
-from tinyseq.tensor import Tensor, as_tensor, constant, internal, record
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor, constant
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

@@ -9,7 +9,10 @@ import numpy as np
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor, as_tensor, handle, internal, record
+from tinyseq.tensor.handles import Tensor, handle
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

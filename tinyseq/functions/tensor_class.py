@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from tinyseq.errors import CallError
-from tinyseq.tensor import Tensor as Recorded
+from tinyseq.tensor.handles import Tensor as Recorded
 
 
 class _OfTensors(type):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tinyseq.tensor import Tensor, internal, record
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

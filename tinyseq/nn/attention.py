@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.errors import ShapeError
-from tinyseq.nn.module import Module, generator, positive, uniform
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.nn.module import Module, uniform
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 NEVER = -1e30  # a score whose softmax weight is exactly 0
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.errors import ShapeError, TinyseqError
-from tinyseq.nn.module import Cell, Module, generator, positive, uniform
+from tinyseq.nn.module import Cell, Module, uniform
 from tinyseq.nn.sequences import Encoded, encode
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 
 class Affine(Module):
@@ -169,21 +170,6 @@ class InContext(Cell):
         inner, terms = state
         inner, h = self.cell_within.step(x, inner, terms)
         return (inner, terms), h
-
-
-CellMaker = str | Callable[..., Any]
-
-
-def make_cell(kind: CellMaker, input_size: int, hidden_size: int, **options: Any) -> Any:
-    """A cell by its name, "rnn", "lstm" or "gru", or by a class or function that makes one."""
-    if callable(kind):
-        return kind(input_size, hidden_size, **options)
-    from tinyseq.nn.gates import GRUCell, LSTMCell
-
-    kinds: dict[str, Any] = {"rnn": RNNCell, "lstm": LSTMCell, "gru": GRUCell}
-    if kind not in kinds:
-        raise TinyseqError(f"unknown cell {kind!r}; known are {', '.join(kinds)}, or give a class such as nn.LSTMCell")
-    return kinds[kind](input_size, hidden_size, **options)
 
 
 def check_context(c: Tensor, batch: int, size: int) -> Tensor:

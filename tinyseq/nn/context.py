@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.errors import ShapeError
-from tinyseq.nn.cells import CellMaker, make_cell
 from tinyseq.nn.decoding import gumbel, state_tensors, state_values
-from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.kinds import CellMaker, make_cell
+from tinyseq.nn.module import Module, uniform
 from tinyseq.nn.sequences import Step, Steps, check_features, like, mean_over_batch, prepare, total_over_time
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 
 class FeedbackRNN(Module):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyseq.errors import DataError, TinyseqError
-from tinyseq.folding import flatten, rebuild
 from tinyseq.habits import advised
 from tinyseq.tape import Tape
-from tinyseq.tensor import tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.nesting import flatten, rebuild
 
 # (state, symbols of the step before or None at the start) → (log-probabilities of the next symbol (N, V), new state)
 Advance = Callable[[Any, np.ndarray | None], tuple[np.ndarray, Any]]

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import positive
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.cells import RecurrentCell
 from tinyseq.nn.dropout import dropout, dropout_mask
-from tinyseq.nn.module import Cell, Module, positive, uniform
+from tinyseq.nn.module import Cell, Module, uniform
 from tinyseq.nn.sequences import Encoded, Steps, encode, prepare
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 
 class StackedCells(Cell):

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.habits import advised
-from tinyseq.nn.module import generator
-from tinyseq.tensor import Tensor, as_tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor
 
 
 @advised

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import check_plain
-from tinyseq.compile import compile as compiled
+from tinyseq.checks import check_plain, generator, positive
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
-from tinyseq.nn.module import Module, generator, positive
+from tinyseq.nn.module import Module
 from tinyseq.nn.reservoir import Reservoir
 from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
-from tinyseq.structure import Chain
-from tinyseq.tensor import Parameter, Tensor
-from tinyseq.unfold import Unfolded, unfold
+from tinyseq.replay.compiling import compile as compiled
+from tinyseq.structure.chain import Chain
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.chain import Unfolded
+from tinyseq.unfolding.unfold import unfold
 
 LONGEST = 512  # steps of the segments that a long sequence is run in; shorter ones are powers of two
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
+from tinyseq.checks import generator, plain, positive
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.attention import Attention
-from tinyseq.nn.cells import CellMaker, make_cell
 from tinyseq.nn.decoding import (
     Decoded,
     beam_search,
@@ -21,7 +20,8 @@ from tinyseq.nn.decoding import (
     state_values,
     whole,
 )
-from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.kinds import CellMaker, make_cell
+from tinyseq.nn.module import Module, uniform
 from tinyseq.nn.sequences import (
     Encoded,
     Packed,
@@ -34,8 +34,10 @@ from tinyseq.nn.sequences import (
     total_over_time,
 )
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor, as_tensor
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 
 class EncoderDecoder(Module):

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.errors import ShapeError
-from tinyseq.nn.module import Cell, Module, generator, positive, uniform
+from tinyseq.nn.module import Cell, Module, uniform
 from tinyseq.nn.sequences import Encoded, encode
-from tinyseq.tensor import Parameter, Tensor, tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.parameter import Parameter
 
 START = 1e-3  # what memory cells hold at first
 

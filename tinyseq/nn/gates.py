@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import positive
 from tinyseq.errors import TinyseqError
 from tinyseq.nn.cells import Affine, RecurrentCell, one_of_squashes
-from tinyseq.nn.module import positive, uniform
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.nn.module import uniform
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 Terms = dict[str, Tensor] | None
 

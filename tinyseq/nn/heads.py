@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.errors import ShapeError
-from tinyseq.functions.integers import one_hot_rows
+from tinyseq.functions.picks import one_hot_rows
 from tinyseq.habits import users_level
-from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.module import Module, uniform
 from tinyseq.nn.sequences import Encoded, Step, Steps, checked_encoder, like, mean_over_batch, total_over_time
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor, here
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import here
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 
 class Head(Module):

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.checks import generator
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.cells import RNNCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
-from tinyseq.nn.module import generator
 from tinyseq.nn.time_scales import LeakyCell
-from tinyseq.tensor import Parameter
+from tinyseq.tensor.parameter import Parameter
 
 
 @advised

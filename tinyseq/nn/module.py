@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.arrays import plain
+from tinyseq import display
+from tinyseq.checks import plain
 from tinyseq.errors import CallError, DtypeError, TinyseqError
 from tinyseq.habits import advised, at_the_call, give_habits, shown
 from tinyseq.nn.summary import summary, title
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, as_tensor
+from tinyseq.tensor.leaves import as_tensor
+from tinyseq.tensor.parameter import Parameter
 
 
 class Module:
@@ -201,9 +203,7 @@ class Cell(Module):
         raise NotImplementedError(f"{type(self).__name__} must define step(x_t, state) -> state, output")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from tinyseq.viz.notebook import cell_bundle
-
-        return cell_bundle(self)
+        return display.bundle("cell", self)
 
     def __call__(self, *inputs_and_state: Any, at: int | None = None) -> tuple[Any, Any]:
         tape = Tape.current()
@@ -235,17 +235,3 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int, dtype
     """U(−1/√n, 1/√n) with n the number of inputs of a unit."""
     bound = 1.0 / np.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape).astype(dtype)
-
-
-def generator(rng: Any) -> np.random.Generator:
-    """Check that randomness is explicit."""
-    if isinstance(rng, np.random.Generator):
-        return rng
-    raise TinyseqError(f"rng must be a numpy Generator, got {rng!r}; write rng=np.random.default_rng(0)")
-
-
-def positive(**sizes: int) -> None:
-    """Check that sizes are whole numbers of at least 1."""
-    for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise TinyseqError(f"{name} must be a whole number of at least 1, got {size!r}")

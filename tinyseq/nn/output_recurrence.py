@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
+from tinyseq.checks import generator, plain, positive
 from tinyseq.errors import ShapeError
 from tinyseq.nn.decoding import gumbel
-from tinyseq.nn.module import Cell, generator, positive, uniform
+from tinyseq.nn.module import Cell, uniform
 from tinyseq.nn.sequences import Step, Steps, check_features, like, mean_over_batch, prepare, total_over_time
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Parameter, Tensor, as_tensor, here, tensor
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor, here, tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 
 class OutputRecurrence(Cell):

@@ -8,12 +8,14 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.folding import entering, flatten, matched, rebuild
 from tinyseq.nn.module import Cell
-from tinyseq.structure import Chain
+from tinyseq.structure.chain import Chain
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor, here
-from tinyseq.unfold import Unfolded, unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import here
+from tinyseq.tensor.nesting import entering, flatten, matched, rebuild
+from tinyseq.unfolding.chain import Unfolded
+from tinyseq.unfolding.unfold import unfold
 
 
 class RecurrentNet(Cell):

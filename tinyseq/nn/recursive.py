@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError, ShapeError
-from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.module import Module, uniform
+from tinyseq.structure.tree import Forest
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Parameter, Tensor, as_tensor, here
-from tinyseq.trees import Forest
-from tinyseq.unfold_tree import UnfoldedTree, unfold_tree
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor, here
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.tree import UnfoldedTree, unfold_tree
 
 
 class TreeCell(Module):

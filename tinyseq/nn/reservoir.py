@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
+from tinyseq.checks import generator, plain, positive
 from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.functions.sparse import Sparsity
 from tinyseq.habits import advised
-from tinyseq.nn.module import Cell, generator, positive
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.nn.module import Cell
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 SPARSE_UP_TO = 0.2
 """Share of nonzero weights up to which a sparse product was the faster one (float64, 100 to 1000 units)."""

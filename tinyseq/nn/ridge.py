@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.arrays import plain
+from tinyseq.checks import plain, positive
 from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.habits import advised
-from tinyseq.jit import kernel
-from tinyseq.nn.module import positive
+from tinyseq.jit.decorators import kernel
 
 METHODS = ("normal", "qr")
 LIMIT = 1e9  # of a weight's variance in recursive least squares: beside it float64 keeps seven digits of the others

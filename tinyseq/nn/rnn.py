@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import generator, positive
 from tinyseq.nn.cells import RecurrentCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
-from tinyseq.nn.module import generator, positive, uniform
+from tinyseq.nn.module import uniform
 from tinyseq.nn.recurrent_net import RecurrentNet
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.parameter import Parameter
 
 
 class RNN(RecurrentNet):

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
+from tinyseq.checks import positive
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.nn.decoding import check_length, gumbel, state_rows, state_tensors, state_values
-from tinyseq.nn.module import positive
 from tinyseq.tape import Tape
-from tinyseq.tensor import as_tensor
+from tinyseq.tensor.leaves import as_tensor
 
 
 def sample_sequences(

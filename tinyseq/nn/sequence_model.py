@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
+from tinyseq.checks import generator, plain, positive
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
-from tinyseq.nn.cells import CellMaker, InContext, check_context, make_cell
-from tinyseq.nn.module import Module, generator, positive, uniform
+from tinyseq.nn.cells import InContext, check_context
+from tinyseq.nn.kinds import CellMaker, make_cell
+from tinyseq.nn.module import Module, uniform
 from tinyseq.nn.sampling import sample_sequences
 from tinyseq.nn.sequences import Packed, Step, Steps, mean_over_batch, pack, prepare, total_over_time
 from tinyseq.tape import INT64
-from tinyseq.tensor import Parameter, Tensor, as_tensor, here
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import as_tensor, here
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 
 LENGTHS = (None, "end", "halt", "count")
 CONTEXTS = ("input", "state", "both")

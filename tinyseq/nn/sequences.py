@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
+from tinyseq.checks import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.module import Module
-from tinyseq.structure import Chain
+from tinyseq.structure.chain import Chain
 from tinyseq.tape import INT64
-from tinyseq.tensor import Tensor, here
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import here
+from tinyseq.unfolding.unfold import unfold
 
 
 class Packed(tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tinyseq.tensor import Parameter
+from tinyseq.tensor.parameter import Parameter
 
 
 def title(module: Any) -> str:

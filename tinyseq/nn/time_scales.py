@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
+from tinyseq.checks import plain
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.cells import Affine, RecurrentCell
 from tinyseq.nn.module import uniform
-from tinyseq.tensor import Parameter, Tensor, tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.parameter import Parameter
 
 Terms = dict[str, Tensor] | None
 

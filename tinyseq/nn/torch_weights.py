@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.arrays import plain
+from tinyseq.checks import plain
 from tinyseq.errors import DtypeError, TinyseqError
 from tinyseq.nn.bidirectional import Bidirectional
 from tinyseq.nn.cells import RecurrentCell, RNNCell

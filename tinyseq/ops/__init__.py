@@ -1,6 +1,6 @@
 """The table of primitive ops: importing this package fills ``OPS``."""
 
-from tinyseq.ops import elementwise, index, leaves, linalg, loss, reduce, shape, slices, sparse
+from tinyseq.ops import elementwise, leaves, losses, picks, products, reductions, shapes, slices, sparse
 from tinyseq.ops.op import OPS, Call, Kernel, Op, Site
 
 __all__ = [
@@ -10,12 +10,12 @@ __all__ = [
     "Op",
     "Site",
     "elementwise",
-    "index",
     "leaves",
-    "linalg",
-    "loss",
-    "reduce",
-    "shape",
+    "losses",
+    "picks",
+    "products",
+    "reductions",
+    "shapes",
     "slices",
     "sparse",
 ]

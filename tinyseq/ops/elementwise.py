@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.ops import maths
+from tinyseq.ops import elementary
 from tinyseq.ops.op import Call, Kernel, Op, Site, call, each, map_kernel, register, size
 from tinyseq.tape import INT64
 
-FUNCTIONS = {name: getattr(maths, name) for name in ("exp", "log", "sqrt", "power", "tanh", "sigmoid", "softplus")}
+FUNCTIONS = {name: getattr(elementary, name) for name in ("exp", "log", "sqrt", "power", "tanh", "sigmoid", "softplus")}
 
 
 def same_shape(name: str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinyseq.errors import ShapeError
-from tinyseq.jit import kernel
+from tinyseq.jit.decorators import kernel
 from tinyseq.ops.op import Kernel, Op, call, register, size
 
 

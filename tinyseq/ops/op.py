@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.jit import kernel_from_source
+from tinyseq.jit.decorators import kernel_from_source
 
 
 class Site(NamedTuple):

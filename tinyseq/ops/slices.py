@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.ops.copies import block
+from tinyseq.ops.block_copies import block
 from tinyseq.ops.op import ALL, EACH, Call, Op, Site, each, register, size
 
 

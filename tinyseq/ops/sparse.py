@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.jit import kernel
+from tinyseq.jit.decorators import kernel
 from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
 from tinyseq.tape import INT64
 

@@ -4,7 +4,7 @@ three of their seven digits. Sums of float64 go the same way.
 
 from __future__ import annotations
 
-from tinyseq.jit import inlined, kernel
+from tinyseq.jit.decorators import inlined, kernel
 
 PART = 1024  # elements of a part: in vector registers a handful of additions one after the other
 SHORT = 128  # elements up to which a row is one part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,6 +42,27 @@ class Node(NamedTuple):
 def shape_of(rows: int, tail: Sequence[int]) -> tuple[int, ...]:
     """Shape from the two columns that hold it."""
     return () if rows < 0 else (rows, *tail)
+
+
+class Parameter(Protocol):
+    """What a tape asks of the parameters whose leaves it holds."""
+
+    name: str
+    trainable: bool
+    grad: Any
+    _grad: np.ndarray | None
+
+    @property
+    def value(self) -> Any:
+        """The array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> Any:
+        """Its dtype."""
 
 
 class Numbered:

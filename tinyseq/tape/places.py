@@ -3,7 +3,7 @@
 A tape has a ``Places`` of its own while it lives. When it is gone, and with it every tensor that knew it, the next
 tape goes on with what was learnt: a loop that records the same cells again and again takes the long way through
 every check once, not once for each tape. It holds no nodes and no values, only what is alike wherever a call comes
-again: kinds, forms, and sites (see ``tinyseq.functions.again``).
+again: kinds, forms, and sites (see ``tinyseq.functions.call_sites``).
 """
 
 from __future__ import annotations

@@ -10,17 +10,14 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from struct import pack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import TapeError
 from tinyseq.tape.columns import Columns
-from tinyseq.tape.kinds import DTYPES, Kind, Numbered
+from tinyseq.tape.kinds import DTYPES, Kind, Numbered, Parameter
 from tinyseq.tape.places import Form, Places, Recording, give_back, take
-
-if TYPE_CHECKING:
-    from tinyseq.tensor import Parameter
 
 
 def set_gradients(parameters: Iterable[Parameter], grads: Iterable[np.ndarray | None]) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.arrays import plain
+from tinyseq import display
+from tinyseq.checks import plain
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.habits import advised, give_habits, retold
 from tinyseq.tape.recorder import Recorder
@@ -119,14 +120,10 @@ class Tape(Recorder):
         ``options`` are ``loss`` (the tensor or its name), ``title``, ``compare`` ({title: another loss}) and
         ``learning_rate``; see ``tinyseq.viz.stepper.to_html``. Sets gradients; returns the path.
         """
-        from tinyseq.viz.stepper import to_html
-
-        return to_html(self, path, **options)
+        return display.page(self, path, **options)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from tinyseq.viz.notebook import tape_bundle
-
-        return tape_bundle(self)
+        return display.bundle("tape", self)
 
     def __repr__(self) -> str:
         cells = sorted({kind.cell for kind in self.kinds if kind.cell})

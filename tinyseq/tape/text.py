@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from tinyseq.tape.tape import Tape
+from tinyseq.tape.recorder import Recorder
 
 
-def dump(tape: Tape, limit: int | None) -> str:
+def dump(tape: Recorder, limit: int | None) -> str:
     """One line a node, up to a limit."""
     shown = len(tape) if limit is None else min(limit, len(tape))
     lines = []
@@ -31,7 +28,7 @@ def dump(tape: Tape, limit: int | None) -> str:
     return "\n".join(lines)
 
 
-def canonical(tape: Tape) -> tuple:
+def canonical(tape: Recorder) -> tuple:
     """What two tapes with the same graph have in common: source lines and places of parameters aside."""
     leaf = tape.column("op") == "parameter"
     number = np.cumsum(~leaf) - 1

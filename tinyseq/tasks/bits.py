@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError
-from tinyseq.nn.module import generator, positive
 
 
 def delayed_bits(rng: np.random.Generator, steps: int, batch: int, delay: int = 1) -> tuple[np.ndarray, np.ndarray]:

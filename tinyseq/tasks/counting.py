@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError
-from tinyseq.nn.module import generator, positive
 
 SYMBOLS = "abcS"  # S begins and ends a string
 END = 3

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError
-from tinyseq.jit import kernel
-from tinyseq.nn.module import generator, positive
+from tinyseq.jit.decorators import kernel
 
 EULER_STEP = 0.1
 UNBOUNDED = 10.0  # a NARMA output beyond this is on its way to infinity

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.checks import generator
 from tinyseq.errors import DataError
-from tinyseq.nn.module import generator
-from tinyseq.trees import Tree
+from tinyseq.structure.tree import Tree
 
 VARIABLES = ("a", "b", "c", "d", "e", "f")
 RELATIONS = ("≡", "⊏", "⊐", "^", "|", "⌣", "#")

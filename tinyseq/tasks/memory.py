@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError
-from tinyseq.nn.module import generator, positive
 
 ORDER_SYMBOLS = "ABcdef"  # of temporal_order: A and B count, the others distract
 ORDER_SYMBOLS_1997 = "EBXYabcd"  # E begins, B ends, X and Y count

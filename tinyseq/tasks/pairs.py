@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError
-from tinyseq.nn.module import generator, positive
 
 DIGITS = "0123456789+ "
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError
-from tinyseq.nn.module import generator, positive
 
 SYMBOLS = "BTSXPVE"
 # state → its two ways out, each taken with probability ½: (symbol, next state); 6 leads to E and the end

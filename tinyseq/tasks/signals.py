@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import ShapeError
-from tinyseq.nn.module import generator, positive
 
 ADDING_BASELINE = 1 / 6  # mean squared error of always answering 1: the variance of the sum of two uniform numbers
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError, TinyseqError
-from tinyseq.nn.module import generator, positive
 
 
 class Table:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyseq.arrays import plain
+from tinyseq.checks import plain
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.habits import advised
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.brackets import read_treebank
+from tinyseq.checks import generator
 from tinyseq.errors import DataError
 from tinyseq.habits import advised
-from tinyseq.nn.module import generator
+from tinyseq.structure.brackets import read_treebank
+from tinyseq.structure.tree import Tree
+from tinyseq.structure.tree_formats import read_ast
 from tinyseq.tasks.text_files import read_text
-from tinyseq.tree_formats import read_ast
-from tinyseq.trees import Tree
 
 # -- ListOps ------------------------------------------------------------------------------------------------------
 OPERATORS = ("MIN", "MAX", "MED", "SM")

@@ -9,8 +9,8 @@ from tinyseq.train.information_flow import information_flow
 from tinyseq.train.loop import History, bits_per_token, cosine, fit
 from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, Optimiser, RMSprop
 from tinyseq.train.rtrl import RTRL
-from tinyseq.train.sampling import sample_text
-from tinyseq.train.step import Diverged, TrainingStep
+from tinyseq.train.text_sampling import sample_text
+from tinyseq.train.training_step import Diverged, TrainingStep
 
 __all__ = [
     "OPTIMISERS",

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyseq.errors import TinyseqError
 from tinyseq.nn.module import Module
-from tinyseq.tensor import Parameter
+from tinyseq.tensor.parameter import Parameter
 from tinyseq.train.recipes import PLAIN
 
 

@@ -12,9 +12,9 @@ from math import isfinite, sqrt
 import numpy as np
 
 from tinyseq.habits import advised
-from tinyseq.tensor import Parameter
-from tinyseq.train.kernels import square_sum
+from tinyseq.tensor.parameter import Parameter
 from tinyseq.train.optimisers import positive_number
+from tinyseq.train.update_kernels import square_sum
 
 SAFE = 1e-280  # sums of squares between it and its inverse have lost nothing to underflow or overflow
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyseq import functions as F
-from tinyseq.arrays import plain
-from tinyseq.diagnose.states import States, states_of
+from tinyseq.checks import plain
+from tinyseq.diagnose.cuts import States, states_of
 from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.functions.gradients import recorded_pullback
 from tinyseq.habits import advised
-from tinyseq.tensor import Tensor, internal, tensor
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
 

@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.arrays import plain
-from tinyseq.compile import CompiledFunction, compile
+from tinyseq.checks import plain
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.functions import mul
 from tinyseq.habits import advised
+from tinyseq.replay.compiling import compile
+from tinyseq.replay.function import CompiledFunction
 from tinyseq.tasks.text import Windows
 from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.optimisers import Optimiser, number_from_0
 from tinyseq.train.place import Place
 from tinyseq.train.progress import Progress
-from tinyseq.train.step import TrainingStep
+from tinyseq.train.training_step import TrainingStep
 
 
 @dataclass

@@ -15,9 +15,9 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, GradientError, ShapeError, TinyseqError
 from tinyseq.habits import advised, give_habits
-from tinyseq.tensor import Parameter
-from tinyseq.train import kernels
-from tinyseq.train.flat import Flat
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.train import update_kernels
+from tinyseq.train.flat_parameters import Flat
 from tinyseq.train.place import PREFIX, Place
 
 
@@ -149,7 +149,7 @@ class SGD(Optimiser):
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
         """v ← αv − εg, w ← w + v."""
-        kernels.sgd(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.momentum)
+        update_kernels.sgd(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.momentum)
 
 
 @advised
@@ -167,7 +167,7 @@ class RMSprop(Optimiser):
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
         """r ← ρr + (1−ρ) g⊙g, w ← w − ε g / √(δ + r)."""
-        kernels.rmsprop(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.decay, self.delta)
+        update_kernels.rmsprop(*[a.reshape(-1) for a in (w, g, *state)], self.rate, self.decay, self.delta)
 
 
 @advised
@@ -195,7 +195,7 @@ class Adam(Optimiser):
         """One step of algorithm 8.7."""
         unbias1, unbias2 = 1 - self.decay1**self.steps, sqrt(1 - self.decay2**self.steps)
         flat = [a.reshape(-1) for a in (w, g, *state)]
-        kernels.adam(*flat, self.rate / unbias1, self.decay1, self.decay2, unbias2, self.delta)
+        update_kernels.adam(*flat, self.rate / unbias1, self.decay1, self.decay2, unbias2, self.delta)
 
 
 OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.compile import compile
 from tinyseq.errors import TinyseqError
-from tinyseq.folding import flatten, matched, rebuild
 from tinyseq.functions import sum as total_of
 from tinyseq.habits import advised
-from tinyseq.segments import leaves, links
-from tinyseq.tensor import Parameter
+from tinyseq.replay.compiling import compile
+from tinyseq.replay.segments import leaves, links
+from tinyseq.tensor.nesting import flatten, matched, rebuild
+from tinyseq.tensor.parameter import Parameter
 
 
 @advised

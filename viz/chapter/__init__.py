@@ -9,7 +9,7 @@ from tinyseq.errors import TinyseqError
 from tinyseq.viz.chapter import deep, gated, graphical, memory, plotted, recurrent, recursive, unfolding, wider
 from tinyseq.viz.chapter.figure import Figure, file_name
 from tinyseq.viz.chapter.gallery import ending, page
-from tinyseq.viz.render import write
+from tinyseq.viz.output.render import write
 
 _modules = (unfolding, recurrent, graphical, wider, deep, recursive, gated, memory, plotted)
 FIGURES: dict[str, Any] = {

@@ -6,9 +6,9 @@ import numpy as np
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.viz import grid
 from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.chapter.panel import Panel
+from tinyseq.viz.placing import grid
 
 
 def three_ways() -> list[ts.Tape]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyseq.viz.chapter.panel import Panel, side_by_side
-from tinyseq.viz.model import Diagram
+from tinyseq.viz.diagram import Diagram
+from tinyseq.viz.output.source import program
 from tinyseq.viz.picture import Picture
-from tinyseq.viz.source import program
 
 LISTED = 40  # arrows read aloud
 

@@ -6,10 +6,10 @@ import numpy as np
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.viz import grid
 from tinyseq.viz.chapter.figure import Figure
 from tinyseq.viz.chapter.panel import Panel, around, counted
 from tinyseq.viz.chapter.symbols import largest
+from tinyseq.viz.placing import grid
 
 SYMBOLS = 3
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tinyseq.tape import Tape
-from tinyseq.viz import curves, grid, labelling, labels, style
-from tinyseq.viz.folded import folded
-from tinyseq.viz.labels import Run
-from tinyseq.viz.model import Diagram, Frame, Link, Note, Point, Vertex
-from tinyseq.viz.unfolded import unfolded
-from tinyseq.viz.units import symbol
+from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
+from tinyseq.viz.look import labels, style
+from tinyseq.viz.look.labels import Run
+from tinyseq.viz.placing import arrow_names, curves, grid
+from tinyseq.viz.units.gates import symbol
+from tinyseq.viz.views.folded import folded
+from tinyseq.viz.views.unfolded import unfolded
 
 Places = Mapping[str, Point]
 GAP = 44.0  # between two graphs, and half as much around the word between them
@@ -165,7 +166,7 @@ class Panel:
             found.frames.append(frame)
 
     def _caption(self, found: Diagram) -> None:
-        taken = labelling.Taken(found.links, found.vertices)
+        taken = arrow_names.Taken(found.links, found.vertices)
         for v in found.vertices:
             words = self.captions.get(v.text, self.captions.get(v.name))
             if words:

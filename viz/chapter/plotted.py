@@ -1,4 +1,4 @@
-"""Figures 10.15 and 10.17: plots of real runs. Functions of tinyseq.viz.chapter_plots run and plot them."""
+"""Figures 10.15 and 10.17: plots of real runs. Functions of tinyseq.viz.plots.chapter_plots run and plot them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 
 from tinyseq.errors import TinyseqError
 from tinyseq.viz.chapter.figure import file_name
-from tinyseq.viz.plots import FORMATS
-from tinyseq.viz.render import format_of, write
-from tinyseq.viz.source import program
+from tinyseq.viz.output.render import format_of, write
+from tinyseq.viz.output.source import program
+from tinyseq.viz.plots.plots import FORMATS
 
-MODULE = "tinyseq.viz.chapter_plots"
+MODULE = "tinyseq.viz.plots.chapter_plots"
 
 
 class Plot:

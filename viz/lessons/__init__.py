@@ -9,7 +9,7 @@ from tinyseq.viz.lessons import cuts, flow, graphs, terms
 from tinyseq.viz.lessons.lesson import Answer, Lesson
 from tinyseq.viz.lessons.notebook import notebook
 from tinyseq.viz.lessons.page import page
-from tinyseq.viz.render import write
+from tinyseq.viz.output.render import write
 
 LESSONS: dict[int, Lesson] = {
     one.number: one

@@ -10,10 +10,12 @@ from tinyseq import functions as F
 from tinyseq.errors import TapeError
 from tinyseq.nn import RNNCell
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor, tensor
-from tinyseq.viz import style
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.parameter import Parameter
 from tinyseq.viz.lessons.lesson import Lesson, Run, percent
-from tinyseq.viz.overlays import held_bytes, memory
+from tinyseq.viz.look import style
+from tinyseq.viz.overlays.overlays import held_bytes, memory
 from tinyseq.viz.picture import draw
 
 

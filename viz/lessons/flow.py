@@ -10,11 +10,11 @@ from tinyseq import functions as F
 from tinyseq.diagnose import gradient_flow, ledger
 from tinyseq.diagnose.gate_products import forget_products, jacobian_norms
 from tinyseq.nn import LSTMCell, RNNCell
-from tinyseq.structure import Chain
+from tinyseq.structure.chain import Chain
 from tinyseq.tape import Tape
-from tinyseq.unfold import unfold
+from tinyseq.unfolding.unfold import unfold
 from tinyseq.viz.lessons.lesson import Lesson, Run, percent
-from tinyseq.viz.plots import COLOURS, DASHES
+from tinyseq.viz.plots.plots import COLOURS, DASHES
 
 
 def vanishing(run: Run) -> None:

@@ -11,17 +11,17 @@ import numpy as np
 import tinyseq as ts
 from tinyseq import functions as F
 from tinyseq.nn import LSTMCell, OutputRecurrence, RecursiveNet
-from tinyseq.structure import Chain
+from tinyseq.structure.chain import Chain
+from tinyseq.structure.tree import Tree
 from tinyseq.tape import Tape
 from tinyseq.tasks.bits import parity
-from tinyseq.tensor import Tensor
+from tinyseq.tensor.handles import Tensor
 from tinyseq.train import Adam
-from tinyseq.trees import Tree
-from tinyseq.unfold import unfold
+from tinyseq.unfolding.unfold import unfold
 from tinyseq.viz.lessons.lesson import Lesson, Run, percent
-from tinyseq.viz.overlays import held_bytes, memory
+from tinyseq.viz.overlays.overlays import held_bytes, memory
 from tinyseq.viz.picture import draw
-from tinyseq.viz.plots import COLOURS, DASHES
+from tinyseq.viz.plots.plots import COLOURS, DASHES
 from tinyseq.viz.stepper.memory import live_bytes
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyseq.diagnose.table import as_text
 from tinyseq.viz.chapter.gallery import inline
-from tinyseq.viz.source import program
+from tinyseq.viz.output.source import program
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Run:
 
     def plot(self, what: str, size: tuple[float, float], draw: Callable[[Any], None], word: str = "") -> None:
         """A plot in the style of all others: ``draw`` is given a matplotlib figure."""
-        from tinyseq.viz.chapter_plots import save
+        from tinyseq.viz.plots.chapter_plots import save
 
         save(self.file(what, word), draw, size)
 

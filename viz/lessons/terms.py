@@ -7,10 +7,12 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.diagnose import contributions, gradient_flow, ledger
 from tinyseq.nn import RNNCell
-from tinyseq.structure import Chain
+from tinyseq.structure.chain import Chain
 from tinyseq.tape import Tape
-from tinyseq.tensor import Parameter, Tensor, tensor
-from tinyseq.unfold import unfold
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.parameter import Parameter
+from tinyseq.unfolding.unfold import unfold
 from tinyseq.viz.lessons.lesson import Lesson, Run, percent
 from tinyseq.viz.picture import draw
 

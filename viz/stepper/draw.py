@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
-from tinyseq.viz import labels, style
-from tinyseq.viz.labels import ITALIC, SUB, SUPER, UPRIGHT, Label
-from tinyseq.viz.model import Diagram, Link, Point, Vertex
+from tinyseq.viz.diagram import Diagram, Link, Point, Vertex
+from tinyseq.viz.look import labels, style
+from tinyseq.viz.look.labels import ITALIC, SUB, SUPER, UPRIGHT, Label
 
 PAD = 14.0
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from tinyseq.ops import OPS
 from tinyseq.tape import Node, Tape
-from tinyseq.viz import labels
-from tinyseq.viz.fixed import is_fixed
-from tinyseq.viz.labels import SUPER, Label, Run
-from tinyseq.viz.layout import Layout
-from tinyseq.viz.model import Diagram, Link, Vertex
-from tinyseq.viz.routes import route
+from tinyseq.viz.diagram import Diagram, Link, Vertex
+from tinyseq.viz.look import labels
+from tinyseq.viz.look.labels import SUPER, Label, Run
+from tinyseq.viz.overlays.fixed import is_fixed
+from tinyseq.viz.placing.layout import Layout
+from tinyseq.viz.placing.routes import route
 from tinyseq.viz.stepper.draw import svg
 from tinyseq.viz.stepper.order import LEAVES, Order
 

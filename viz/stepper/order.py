@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyseq.tape import Tape
-from tinyseq.viz.excerpt import NONE, Excerpt
+from tinyseq.viz.excerpt.excerpt import NONE, Excerpt
 
 BEFORE, AFTER = -1, -2  # groups of what belongs to no step: sources, totals over all steps
 LEAVES = ("parameter", "input", "constant")

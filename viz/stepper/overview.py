@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyseq.tape import Tape
-from tinyseq.viz.fixed import mark
-from tinyseq.viz.folded import folded
-from tinyseq.viz.layout import Layout
-from tinyseq.viz.model import Diagram, Link
-from tinyseq.viz.routes import route
+from tinyseq.viz.diagram import Diagram, Link
+from tinyseq.viz.overlays.fixed import mark
+from tinyseq.viz.placing.layout import Layout
+from tinyseq.viz.placing.routes import route
 from tinyseq.viz.stepper.draw import svg
 from tinyseq.viz.stepper.order import LEAVES, Order
-from tinyseq.viz.unfolded import unfolded
+from tinyseq.viz.views.folded import folded
+from tinyseq.viz.views.unfolded import unfolded
 
 MOST_COLUMNS = 240
 WIDE = 3  # units in one step beyond which those inside are contracted
@@ -78,7 +78,7 @@ def overview(tape: Tape, order: Order, keep: np.ndarray) -> Overview:
 
 
 def _left_of(diagram: Diagram, texts: list[tuple[float, float, str]]) -> float:
-    from tinyseq.viz import labels, style
+    from tinyseq.viz.look import labels, style
     from tinyseq.viz.stepper.draw import PAD
 
     xs = [v.x - v.width / 2 for v in diagram.vertices]

@@ -13,9 +13,9 @@ import numpy as np
 
 from tinyseq.errors import GradientError, TapeError, TinyseqError
 from tinyseq.tape import INT64, Tape
-from tinyseq.tensor import Tensor
-from tinyseq.viz import labels, style
-from tinyseq.viz.render import write
+from tinyseq.tensor.handles import Tensor
+from tinyseq.viz.look import labels, style
+from tinyseq.viz.output.render import write
 from tinyseq.viz.stepper.order import MOST_NODES
 from tinyseq.viz.stepper.pool import script_json
 from tinyseq.viz.stepper.run import Run

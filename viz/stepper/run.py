@@ -15,10 +15,10 @@ from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
 from tinyseq.ops import OPS
 from tinyseq.tape import Tape
-from tinyseq.tensor import Tensor
-from tinyseq.viz import labels
-from tinyseq.viz.excerpt import ancestors
-from tinyseq.viz.fixed import is_fixed
+from tinyseq.tensor.handles import Tensor
+from tinyseq.viz.excerpt.excerpt import ancestors
+from tinyseq.viz.look import labels
+from tinyseq.viz.overlays.fixed import is_fixed
 from tinyseq.viz.stepper.counts import count_arrows, loss_steps
 from tinyseq.viz.stepper.edges import FORMS, Edges
 from tinyseq.viz.stepper.inside import Inside, inside, symbol

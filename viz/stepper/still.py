@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyseq.diagnose.names import name_of
-from tinyseq.viz import labels
+from tinyseq.viz.look import labels
 
 if TYPE_CHECKING:
     from tinyseq.viz.stepper.run import Run

@@ -10,7 +10,7 @@ import pytest
 import tinyseq as ts
 from tests.viz.stepper.pages import gated, opened, rnn
 from tinyseq.ops import OPS
-from tinyseq.viz import style
+from tinyseq.viz.look import style
 from tinyseq.viz.stepper.page import step_page
 
 INSPECT = """(n) => { stepper.go(stepper.runs[0].end); stepper.state.pinned = n; stepper.render();

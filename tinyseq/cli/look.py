@@ -1,0 +1,140 @@
+"""``tinyseq draw`` and ``tinyseq gradcheck``: look into a cell, built in, saved, or the user's own."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from tinyseq import diagnose
+from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.targets import Example, find, users_code
+from tinyseq.tape import Tape
+from tinyseq.train.checkpoints import writable_folder
+
+
+class View(StrEnum):
+    """How a net is drawn."""
+
+    folded = "folded"
+    unfolded = "unfolded"
+
+
+class Detail(StrEnum):
+    """What becomes a node of the picture."""
+
+    box = "box"
+    cell = "cell"
+    units = "units"
+    ops = "ops"
+
+
+class Overlay(StrEnum):
+    """What is measured and laid over the picture."""
+
+    value = "value"
+    gradient = "gradient"
+    share = "share"
+    saturation = "saturation"
+    bytes = "bytes"
+    nonfinite = "nonfinite"
+    cuts = "cuts"
+    levels = "levels"
+
+
+BACKWARD = (Overlay.gradient, Overlay.share, Overlay.nonfinite, Overlay.cuts)
+
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="A built-in cell (rnn), a saved model's folder, or a cell of yours as file.py:Class.", metavar="TARGET"
+    ),
+]
+Inputs = Annotated[
+    int | None, typer.Option("--inputs", help="Input features of a cell that is built for this (default: 4).", min=1)
+]
+Hidden = Annotated[
+    int | None, typer.Option("--hidden", help="Its hidden units (default: 3, or a unit for each group).", min=1)
+]
+Outputs = Annotated[int | None, typer.Option("--outputs", help="Its outputs (default: 4).", min=1)]
+Batch = Annotated[int, typer.Option(help="Sequences side by side.", min=1)]
+Seed = Annotated[int, typer.Option(help="Seed of weights and inputs.", min=0)]
+
+
+@friendly
+def draw(
+    target: Target,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File: .svg, .png, .pdf or .dot (default: VIEW.svg).")
+    ] = None,
+    view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
+    detail: Annotated[
+        Detail,
+        typer.Option(
+            help="The cell as one box; its named nodes (cell); with gates and sums between them (units); or every "
+            "primitive (ops).",
+            metavar="box|cell|units|ops",
+        ),
+    ] = Detail.cell,
+    steps: Annotated[int, typer.Option(help="Time steps; the middle of many is left out.", min=1)] = 5,
+    gradients: Annotated[bool, typer.Option(help="Run backward, and colour by the gradients.")] = False,
+    overlay: Annotated[
+        Overlay | None,
+        typer.Option(help=f"Colour and number the nodes by what is measured: {', '.join(Overlay)}.", metavar="WHAT"),
+    ] = None,
+    inputs: Inputs = None,
+    hidden: Hidden = None,
+    outputs: Outputs = None,
+    batch: Batch = 1,
+    seed: Seed = 0,
+) -> None:
+    """Draw a net's graph, folded or unfolded in time."""
+    from tinyseq import viz
+    from tinyseq.viz.output.render import format_of
+    from tinyseq.viz.views.folded import own_delays
+
+    path = check_output(out or Path(f"{view}.svg"))
+    format_of(path, None)
+    rng = np.random.default_rng(seed)
+    found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
+    longest = max(own_delays(found.module))
+    if view == View.folded and longest > 1:  # the step shown reads each of its delayed values from an earlier step
+        steps = max(steps, 2 * longest + 3)
+    example = Example(found, steps, batch, rng)
+    backward = gradients or overlay in BACKWARD
+    if backward:
+        found.learned()
+    with Tape() as tape, users_code(target):
+        if backward:
+            example.loss().backward()
+        else:
+            example.unfold()
+    writable_folder(path.parent)
+    viz.draw(tape, path, view=view.value, detail=detail.value, overlay=overlay and overlay.value)
+    what = f"{found.title}, {view}" + (f", {steps} steps" if view == View.unfolded else "")
+    files([(path, what + (f", {overlay}" if overlay else f", gradients of {example.what}" if gradients else ""))])
+
+
+@friendly
+def gradcheck(
+    target: Target,
+    steps: Annotated[int, typer.Option(help="Time steps.", min=1)] = 4,
+    inputs: Inputs = None,
+    hidden: Hidden = None,
+    outputs: Outputs = None,
+    batch: Batch = 2,
+    seed: Seed = 0,
+) -> None:
+    """Check a net's gradients against central differences in float64. Exit code 1 if one is wrong."""
+    rng = np.random.default_rng(seed)
+    found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float64)
+    example = Example(found, steps, batch, rng)
+    with users_code(target):
+        report = diagnose.gradcheck(example.loss, *found.learned(), rng=rng)
+    say(f"{found.title}, {steps} steps, batch {batch}, {example.what}")
+    say(str(report))
+    if not report:
+        raise typer.Exit(1)

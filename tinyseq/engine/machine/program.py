@@ -1,0 +1,296 @@
+"""A plan bound to memory: one array of integers, one arena, and the arrays of the user's where they lie."""
+
+from __future__ import annotations
+
+from ctypes import addressof, c_char
+from functools import cached_property
+
+import numpy as np
+
+from tinyseq.engine.forks import owned
+from tinyseq.engine.machine.assemble import Assembler, Part, flat_places
+from tinyseq.engine.machine.lookups import Lookup, check_lookups, lookups
+from tinyseq.engine.machine.pacing import Pace
+from tinyseq.engine.machine.workers import WORKERS
+from tinyseq.engine.plan.pipeline import Plan
+from tinyseq.engine.plan.sharing import wanted_threads
+from tinyseq.ops import OPS
+from tinyseq.ops.picks import in_range
+from tinyseq.tape import Tape
+
+
+def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
+    """Uninitialised memory that begins at a multiple of ``alignment`` bytes."""
+    raw = np.empty(count * dtype.itemsize + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + count * dtype.itemsize].view(dtype)
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where an array's elements lie; ``array.ctypes.data`` alone takes three times as long."""
+    if array.flags.carray and array.size:
+        return addressof(c_char.from_buffer(array))  # type: ignore[arg-type]
+    return array.ctypes.data
+
+
+class Program:
+    """Runs a plan. ``bind`` says where the leaves lie, ``run`` computes, ``value`` and ``gradients`` show results."""
+
+    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+        self.plan, self.dtype = plan, plan.dtype
+        self.arena = aligned(max(plan.arena, 1), plan.dtype)
+        self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
+        self._limits = index_limits(plan)
+        self._lookups: list[Lookup] | None = None
+        self.threads = threads if threads is not None else wanted_threads(plan)
+        self._place_integers()
+        self._place_grads()
+        self._pace = Pace() if threads is None and self.threads > 1 else None
+        self.flags = np.zeros(16, np.int64)
+        self._addresses = address_of(self.arena), address_of(self.integers)
+        memory = self.arena, self.integers, self.grads
+        self._written = [(start, start + m.nbytes) for start, m in zip(map(address_of, memory), memory, strict=True)]
+        self._in_turn: Part | None = None
+        self._parts = [Assembler(plan, (k,), self.threads).assemble() for k in range(self.threads)]
+        self._together = self._for_machine(self._parts)
+        self._unbind()
+        self._values: dict[int, np.ndarray] = {}
+        self._gradients: dict[int, np.ndarray] = {}
+        for storage in plan.storages:
+            if storage.space == "arena" and storage.data is not None and storage.last >= 0:
+                self.arena[storage.base : storage.base + len(storage.data)] = storage.data
+        owned.add(self)
+
+    def _unbind(self) -> None:
+        """Nothing is bound: the next `bind` writes down everything anew."""
+        self._settled = False  # whether the last bind came to its end
+        self._keep: dict[int, np.ndarray] = {}  # what is bound: the same array again lies where it lay
+        self._bound: dict[int, int] = {}
+        self._moving: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._placed = False
+
+    def after_fork(self) -> None:
+        """In a forked process: another thread may have been binding."""
+        self._settled = False
+
+    def _place_integers(self) -> None:
+        wanted = [s for s in self.plan.storages if s.space == "integers" and s.last >= 0]
+        total = 0
+        for storage in wanted:
+            storage.base = total + storage.lead
+            total += len(storage.data)
+        self.integers = np.zeros(max(total, 1), np.int64)
+
+    def _place_grads(self) -> None:
+        self._grads = [s for s in self.plan.storages if s.space == "grads"]
+        places, self._grads_size = flat_places(self.plan)
+        self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
+        # the gradients, then those of other threads
+        self.grads = aligned(max(self._grads_size * self.threads, 1), self.dtype)
+        self.grads[:] = 0
+        origin = (address_of(self.grads) - address_of(self.arena)) // self.dtype.itemsize
+        for storage in self._grads:
+            storage.base = origin + self._grad_places[storage.node]
+
+    def bind(self, arrays: dict[int, np.ndarray], tape: Tape | None = None) -> None:
+        """Say where leaves lie (tape index → contiguous array of the planned dtype). Nothing is copied but what lies in
+        the program's own memory, such as gradients of the last run: it would be read while it is overwritten.
+
+        Raises DataError where an index is out of range: the kernels trust them. With the tape, or one recorded alike,
+        only integers that an op looks up by count; without it all of a leaf do. After an exception in the middle,
+        Ctrl-C say, the next call binds everything anew.
+        """
+        for node, (limit, op) in self._limits.items():
+            array = arrays[node]
+            # a negative number read without its sign is larger than any limit
+            if array.size and array.view(np.uint64).max() >= limit:
+                if self._lookups is None and tape is not None:
+                    self._lookups = lookups(tape, self.plan)
+                if self._lookups is None:
+                    in_range(f"{op}: input %{node}", limit, array)
+                else:  # it may be padding that nobody reads, or meant for another table
+                    check_lookups(self._lookups, arrays)
+        if not self._settled:
+            self._unbind()
+        self._settled = False
+        moved, keep, bound = not self._placed, self._keep, self._bound
+        for storage in self._leaves:
+            node = storage.node
+            array = arrays[node]
+            if keep.get(node) is array:
+                continue
+            address = address_of(array)
+            if self._owns(address, array):
+                array = array.copy()
+                address = address_of(array)
+            keep[node] = array
+            if bound.get(node) != address:
+                moved = True
+                bound[node] = address
+                storage.base = (address - self._addresses[array.dtype.kind == "i"]) // array.itemsize
+        if moved:
+            self._relocate()
+        self._settled = True
+
+    def _owns(self, address: int, array: np.ndarray) -> bool:
+        """Whether an array lies in memory that a run writes."""
+        return any(start - array.nbytes < address < end for start, end in self._written)
+
+    def _relocate(self) -> None:
+        """Write down where storages lie now: all of them the first time, and then the leaves, as only they move."""
+        first = not self._placed
+        if first:
+            self._placed = True
+            for part in self._parts:
+                self._move(part)
+            is_leaf = np.array([s.space == "leaf" for s in self.plan.storages] + [False, False])
+            for code, _, (places, storages, constants) in self._parts:
+                moves = is_leaf[storages]
+                self._moving.append((code, places[moves], storages[moves], constants[moves]))
+        else:
+            bases = np.array([s.base for s in self.plan.storages], np.int64)
+            for code, places, storages, constants in self._moving:
+                code[places] = constants + bases[storages]
+        if self._in_turn:
+            self._move(self._in_turn)
+        for _, where, ref, layouts in self.plan.pointers:
+            if where.last < 0:
+                continue
+            assert ref.classes is not None
+            index = self.integers[where.base : where.base + len(where.data)]
+            for c, layout in layouts.items():
+                if first or layout.storage.space == "leaf":
+                    chosen = ref.classes == c
+                    index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
+
+    def _move(self, part: Part) -> None:
+        """Write into a program where its storages lie now."""
+        code, _, (places, storages, constants) = part
+        origin = (address_of(self.grads) - self._addresses[0]) // self.dtype.itemsize
+        bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
+        code[places] = constants + bases[storages]
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes that the program and its plan take, roughly: arrays, and what Python keeps beside them."""
+        found = self.arena.nbytes + self.grads.nbytes + self.integers.nbytes
+        for code, tables, moves in self._parts:
+            found += code.nbytes + tables.nbytes + 2 * sum(part.nbytes for part in moves)
+        found += sum(s.data.nbytes for s in self.plan.storages if isinstance(s.data, np.ndarray))
+        return found + 2000 * len(self.plan.storages) + 1000 * len(self.plan.graph.classes)
+
+    def run(self) -> None:
+        """Run the program from its first block to its last."""
+        if self._pace is None:
+            self.run_together()
+        else:
+            self._pace.run(self.run_together, self.run_in_turn)
+
+    def run_together(self) -> None:
+        """Run each thread's part in a thread of its own."""
+        self.flags[0] = 0
+        WORKERS.run(self._together[0])
+
+    def run_in_turn(self) -> None:
+        """Run the same in one thread that does the work of all in turn, for times when processors are busy with others.
+
+        The bits are those of `run_together`.
+        """
+        if self._in_turn is None:
+            part = Assembler(self.plan, range(self.threads), self.threads).assemble()
+            self._alone = self._for_machine([part])
+            self._move(part)
+            self._in_turn = part  # last: an exception before leaves none
+        WORKERS.run(self._alone[0])
+
+    def _for_machine(self, parts: list[Part]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The addresses of the parts as the virtual machine reads them, and what lies there."""
+        rows = [
+            np.array(
+                [
+                    address_of(code),
+                    code.size,
+                    address_of(tables),
+                    *self._addresses,
+                    k,
+                    len(parts),
+                    address_of(self.flags),
+                ],
+                np.int64,
+            )
+            for k, (code, tables, _) in enumerate(parts)
+        ]
+        return np.array([address_of(row) for row in rows], np.int64), rows
+
+    def value(self, node: int) -> np.ndarray:
+        """A view of a wanted value, until the next run."""
+        found = self._values.get(node)
+        if found is None:
+            found, stays = self._view(node)
+            if stays:
+                self._values[node] = found
+        return found
+
+    def _view(self, node: int) -> tuple[np.ndarray, bool]:
+        """A view of a wanted value, and whether it stays where it is."""
+        state = self.plan.graph.state
+        place, number = state.place(node)
+        cls = state.classes[place]
+        layout = self.plan.values[cls.index]
+        shape = cls.shape(number)
+        stays = layout.storage.space != "leaf"
+        if not stays:
+            source = self._keep[layout.storage.node].reshape(-1)
+            start = layout.offset + number * layout.member
+        else:
+            source = self.integers if cls.dtype.kind == "i" else self.arena
+            start = layout.storage.base + layout.offset + number * layout.member
+        if layout.ragged >= 0:
+            start += int(state.classes[layout.ragged].rows[:number].sum()) * layout.row
+        rows, cols = (shape[0] if shape else 1), cls.cols
+        if layout.dense:
+            return source[start : start + rows * cols].reshape(shape), stays
+        strides = (layout.row * source.itemsize, source.itemsize)
+        return np.lib.stride_tricks.as_strided(source[start:], (rows, cols), strides).reshape(shape), stays
+
+    def gradients(self) -> dict[int, np.ndarray]:
+        """Views of the parameters' gradients by tape index, until the next run."""
+        if not self._gradients:
+            self._gradients = self._parts_of(self.grads)
+        return self._gradients
+
+    def kept_gradients(self) -> dict[int, np.ndarray]:
+        """The parameters' gradients by tape index, in memory that no run writes."""
+        return self._parts_of(self.grads[: self._grads_size].copy())
+
+    def _parts_of(self, flat: np.ndarray) -> dict[int, np.ndarray]:
+        places = self._grad_places
+        return {s.node: flat[places[s.node] : places[s.node] + s.size] for s in self._grads}
+
+
+def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
+    """For each integer leaf (tape index), the number below which its elements must lie, and the op that says so."""
+    limits: dict[int, tuple[int, str]] = {}
+    graph = plan.graph
+    for i in sorted(graph.needed):
+        cls = graph.classes[i]
+        if cls.op not in OPS or OPS[cls.op].check is None:
+            continue
+        position = len(cls.refs) - 1
+        if cls.op == "one_hot":
+            limit = cls.tail[-1] if cls.tail else int(cls.rows[0])
+        else:
+            shape = graph.classes[cls.refs[0].sources()[0]].shape()
+            limit = shape[1 if dict(cls.attrs).get("axis") else 0] if cls.op == "take" else shape[-1]
+        stack, seen = list(cls.refs[position].sources()), set()
+        while stack:
+            source = graph.classes[stack.pop()]
+            if source.index in seen:
+                continue
+            seen.add(source.index)
+            if source.op == "input":
+                node = int(source.nodes[0])
+                limits[node] = min(limits.get(node, (limit, cls.op)), (limit, cls.op))
+            stack += [s for ref in source.refs for s in ref.sources()]
+            stack += graph.state.joined(source.index)
+    return limits

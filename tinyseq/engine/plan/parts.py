@@ -1,0 +1,31 @@
+"""What a plan is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyseq.engine.plan.fold import Ref
+from tinyseq.engine.plan.graph import Graph
+from tinyseq.engine.plan.layout import Block, Layout, Storage
+
+# (storages, the list of addresses, what it picks, layout of each class picked from)
+Pointers = tuple[list[Storage], Storage, Ref, dict[int, Layout]]
+
+
+@dataclass
+class Parts:
+    """A program before it is bound to arrays."""
+
+    graph: Graph
+    dtype: np.dtype
+    blocks: list[Block]
+    storages: list[Storage]
+    values: dict[int, Layout]
+    gradients: dict[int, Layout]
+    parameter_nodes: list[int]
+    arena: int = 0
+    without_reuse: int = 0
+    grads_size: int = 0
+    pointers: list[Pointers] = field(default_factory=list)

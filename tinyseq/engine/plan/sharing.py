@@ -1,0 +1,210 @@
+"""How threads share a block: which rows or members of each level are whose."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from tinyseq.engine.kernels.batched import MATMUL_TILED, SCATTER_ROWS
+from tinyseq.engine.plan.layout import Block, Instruction, Layout
+from tinyseq.engine.plan.parts import Parts
+
+THREADED_WORK = 2e7
+
+
+class Shares:
+    """The share of one of several threads in a plan's blocks."""
+
+    def __init__(self, plan: Parts, thread: int, threads: int) -> None:
+        self.plan, self.threads = plan, threads
+        self.thread = thread  # whose share is being written
+        self._starts: dict[int, np.ndarray] = {}
+
+    def share(self, total: int) -> tuple[int, int]:
+        """This thread's part of 0 … total, in steps that keep tiles whole where there are enough rows."""
+        step = 8 if total >= 16 * self.threads else 1
+        parts = -(-total // step)
+        low, high = parts * self.thread // self.threads * step, parts * (self.thread + 1) // self.threads * step
+        return min(low, total), min(high, total)
+
+    def mode(self, block: Block) -> str:
+        """How threads share a block by itself: "rows", "members" or not at all ("single")."""
+        return self.way(block)[0]
+
+    def way(self, block: Block) -> tuple[str, np.ndarray | None]:
+        """The mode, and where rows are shared how many each level has."""
+        if self.threads == 1:
+            return "single", None
+        if block.recurrent and block.by_members:
+            return "members" if self.writes_members(block) else "single", None
+        rows = self.row_counts(block)
+        if rows is not None and rows.max(initial=0) >= 2 * self.threads:
+            return "rows", rows
+        apart = block.levels == 1 and block.bounds and self.writes_members(block)
+        if apart and min(int(b[-1]) for b in block.bounds.values()) >= 2 * self.threads:
+            return "members", None
+        return "single", None
+
+    def row_counts(self, block: Block) -> np.ndarray | None:
+        """Rows at each level, if all instructions have the same and none reads rows of which others write some."""
+        counts: np.ndarray | None = None
+        written: dict[int, int] = {}  # how far apart the rows of each storage lie, as its first writer has it
+        for instruction in block.instructions:
+            split = instruction.split
+            if split is None or not split.strides[0]:
+                return None
+            number, key = instruction.vary.get(split.slot, (instruction.d[split.slot], None))
+            rows = np.full(block.levels, number) if key is None else number * self.column(block, key)
+            rows = rows // split.unit
+            if counts is not None and (rows != counts).any():
+                return None
+            counts = rows
+            written.setdefault(instruction.operands[0].storage.index, split.strides[0])
+        for instruction in block.instructions:
+            assert instruction.split is not None
+            strides = instruction.split.strides
+            for slot, address in enumerate(instruction.operands):
+                stride = strides[slot] if slot < len(strides) else 0
+                if written.get(address.storage.index, stride) != stride:
+                    return None
+        return counts
+
+    def share_of_rows(self, counts: np.ndarray) -> tuple[int, np.ndarray]:
+        """The first of this thread's rows, and how many of them each level has: the same rows at all levels, so many
+        that each thread has as much to do, though there may be fewer rows from level to level."""
+        most = int(counts.max(initial=0))
+        if (counts == most).all():
+            low, high = self.share(most)
+        else:
+            levels = np.array([0, *np.cumsum([np.count_nonzero(counts > r) for r in range(most)])])
+            step = 4 if most >= 8 * self.threads else 1
+            cuts = [np.searchsorted(levels, levels[-1] * k / self.threads) for k in (self.thread, self.thread + 1)]
+            low, high = (min(int(-(-cut // step)) * step, most) for cut in cuts)
+        return low, np.clip(counts - low, 0, high - low)
+
+    def writes_members(self, block: Block) -> bool:
+        """Whether threads that each take some members of a level write places of their own: not where a member adds to
+        others, to those some steps before it or to those that a list names, and another one of its level does so too.
+        """
+        written: dict[int, set[tuple[int, int, int]]] = {}
+        for instruction in block.instructions:
+            if instruction.kernel is SCATTER_ROWS:
+                for layout in self.scattered(instruction)[1].values():
+                    written.setdefault(layout.storage.index, set()).add((-1, 0, 0))
+                continue
+            target = instruction.operands[0]
+            if target.vary is None or not target.vary[0] or target.vary[1][0] == "rowstart":
+                return False
+            size, key = target.vary
+            if key[0] == "member":
+                written.setdefault(target.storage.index, set()).add((key[1], size, target.offset // size))
+        shared = {index for index, ways in written.items() if len(ways) > 1 or ways & {(-1, 0, 0)}}
+        shared |= {index for index, ways in written.items() if any(shift for _, _, shift in ways)}
+        return all(self.writes_apart(block, index) for index in shared)
+
+    def scattered(self, instruction: Instruction) -> tuple[np.ndarray, dict[int, Layout], np.ndarray]:
+        """Where a list's members go: (class of each, the classes' layouts, place of each in its layout)."""
+        where = instruction.operands[2].storage
+        _, _, ref, layouts = next(p for p in self.plan.pointers if p[1] is where)
+        assert ref.classes is not None
+        return ref.classes, {c: layout for c, layout in layouts.items() if c in self.plan.graph.wants}, where.data
+
+    def writes_apart(self, block: Block, index: int) -> bool:
+        """Whether no two members of a level write one place of a storage."""
+        found: list[tuple[np.ndarray, np.ndarray, int, int]] = []  # places, members, group, elements of each
+        for instruction in block.instructions:
+            target = instruction.operands[0]
+            if instruction.kernel is SCATTER_ROWS:
+                classes, layouts, places = self.scattered(instruction)
+                each, key = instruction.vary[0]
+                for c, layout in layouts.items():
+                    if layout.storage.index == index:
+                        if key[0] != "members" or each != 1:  # a list of rows, several for each member
+                            return False
+                        members = np.flatnonzero(classes == c)
+                        found.append((layout.offset + places[members], members, key[1], instruction.d[2]))
+            elif target.storage.index == index and target.vary is not None:
+                size, key = target.vary
+                if key[0] == "member":
+                    members = np.arange(*block.bounds[key[1]][[0, -1]])
+                    found.append((size * (target.offset // size + members), members, key[1], size))
+        if len({size for *_, size in found}) > 1:
+            return False
+        rows = [
+            np.stack([members, np.full(len(members), group), places, self.levels(block, group)[members]])
+            for places, members, group, _ in found
+        ]
+        writes = np.concatenate(rows, axis=1)
+        writes = writes[:, np.lexsort(writes)]
+        step = np.diff(writes)
+        near = (step[3] == 0) & (step[2] < found[0][3])
+        return not (near & (step[:2] != 0).any(axis=0)).any()
+
+    @staticmethod
+    def levels(block: Block, group: int) -> np.ndarray:
+        """The level of each member of a group."""
+        bounds = block.bounds[group]
+        return np.searchsorted(bounds, np.arange(bounds[-1]), side="right")
+
+    def starts(self, c: int) -> np.ndarray:
+        """Rows before each member of a class."""
+        if c not in self._starts:
+            rows = np.maximum(self.plan.graph.classes[c].rows, 1)
+            self._starts[c] = np.concatenate([[0], np.cumsum(rows)])
+        return self._starts[c]
+
+    def column(self, block: Block, key: Any, mode: str = "single") -> np.ndarray:
+        """A table: one number for each level."""
+        cls = self.plan.graph.classes[key[1]] if key[0] in ("rows", "rowstart") else None
+        bounds = block.bounds[cls.group.index if cls else key[1]]
+        first, last = bounds[:-1], bounds[1:]
+        if mode == "members":
+            count = last - first
+            first, last = first + count * self.thread // self.threads, first + count * (self.thread + 1) // self.threads
+        if key[0] == "member":
+            return first
+        if key[0] == "members":
+            return last - first
+        if key[0] == "within":
+            return first - bounds[:-1]
+        assert cls is not None
+        starts = self.starts(key[1])
+        if key[0] == "rows":
+            return starts[last] - starts[first]
+        place = first + key[2]
+        beyond = np.minimum(place, 0) + np.maximum(place - cls.count, 0)
+        return starts[np.clip(place, 0, cls.count)] + beyond * int(cls.rows.max())
+
+
+def available() -> int:
+    """Number of processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wanted_threads(plan: Parts) -> int:
+    """As many threads as there are processors, for work that outweighs waking them."""
+    return available() if work(plan) > THREADED_WORK else 1
+
+
+def work(plan: Parts) -> float:
+    """Multiplications, roughly: products count in full, all else by its rows and columns."""
+    total = 0.0
+    for block in plan.blocks:
+        for instruction in block.instructions:
+            d = [float(n) for n in instruction.d]
+            levels = float(block.levels)
+            for slot, (coefficient, key) in instruction.vary.items():
+                if key[0] == "rows":  # of members that differ in their rows
+                    cls = plan.graph.classes[key[1]]
+                    first, last = block.bounds[cls.group.index][[0, -1]]
+                    count = float(np.maximum(cls.rows, 1)[first:last].sum())
+                else:
+                    count = float(block.bounds[key[1]][-1])
+                d[slot] = coefficient * count / levels
+            sizes = d[1 + len(instruction.operands) + 1 :]
+            sizes = sizes[: 3 if instruction.kernel is MATMUL_TILED else 2]
+            each = float(np.prod([max(n, 1.0) for n in sizes])) if sizes else 1.0
+            total += levels * max(d[0], 1.0) * each
+    return total

@@ -1,0 +1,112 @@
+"""Which nodes a plan needs, and which the loss's gradient reaches: the others are neither run nor differentiated.
+
+The reference executor visits only these. A plan runs all members of a class alike, so members that differ in this must
+be of different classes: a step that nobody reads may hold NaN, and 0 · NaN is not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyseq.engine.plan.members import components
+from tinyseq.jit.decorators import kernel
+from tinyseq.ops import OPS
+from tinyseq.tape import Tape
+
+NEEDED, REACHED = 1, 2
+_POSITIONS = 4  # of inputs; further ones are like the last
+
+Template = tuple[np.ndarray, np.ndarray]  # (instances, places in each)
+
+
+@kernel
+def _mark(pointers, edges, kind, passes, marks):
+    """Backwards over the tape: what a needed node reads is needed; a gradient goes on where a vjp passes it."""
+    for i in range(marks.size - 1, -1, -1):
+        if marks[i]:
+            first = pointers[i]
+            for j in range(first, pointers[i + 1]):
+                marks[edges[j]] |= 1 | (marks[i] & passes[kind[i], min(j - first, 3)])
+
+
+def marks_of(tape: Tape, outputs: Sequence[int], loss: int) -> np.ndarray:
+    """NEEDED and REACHED of each node."""
+    marks = np.zeros(len(tape), np.uint8)
+    marks[list(outputs)] = NEEDED
+    if loss >= 0:
+        marks[loss] = NEEDED | REACHED
+    passes = np.zeros((len(tape.kinds), _POSITIONS), np.uint8)
+    for i, k in enumerate(tape.kinds):
+        passes[i, list(range(_POSITIONS)) if OPS[k.op].joins else list(OPS[k.op].vjp)] = REACHED
+    _mark(tape.input_pointers, tape.input_indices, tape.kind, passes, marks)
+    return marks
+
+
+def split_by_use(
+    tape: Tape, inner: np.ndarray, starts: np.ndarray, templates: Sequence[Template], marks: np.ndarray
+) -> list[Template]:
+    """The templates, cut so that members of a class are marked alike, without what nobody needs.
+
+    What recurs is cut between its steps, so that it stays a chain; what only reads the recurrence, place by place.
+    """
+    codes = []
+    for instances, places in templates:  # a place at a time: of a long tape all of them are many
+        begins, code = starts[instances], np.empty((len(instances), len(places)), np.uint8)
+        for column, place in enumerate(places.tolist()):
+            code[:, column] = marks[inner[begins + place]]
+        codes.append(code)
+    if all((code == code[0]).all() for code in codes):
+        needed = [(instances, places[code[0] > 0]) for (instances, places), code in zip(templates, codes, strict=True)]
+        return [template for template in needed if len(template[1])]
+    recurs = _recurring(tape, inner, starts, templates, marks)
+    found: list[Template] = []
+    for (instances, places), code, core in zip(templates, codes, recurs, strict=True):
+        found += _cut(instances, places, code, core)
+    return found
+
+
+def _cut(instances: np.ndarray, places: np.ndarray, code: np.ndarray, core: np.ndarray) -> list[Template]:
+    """The parts of one template; ``code`` marks (instances, places), ``core`` the places that recur."""
+    _, way = np.unique(code[:, core], axis=0, return_inverse=True)
+    way = np.asarray(way).reshape(-1) if core.any() else np.zeros(len(instances), np.int64)
+    parts: dict[bytes, tuple[np.ndarray, list[int]]] = {}
+    for w in dict.fromkeys(way.tolist()):
+        rows = np.flatnonzero(way == w)
+        for column in range(len(places)):
+            marked = code[rows, column]
+            for value in np.unique(marked[marked > 0]).tolist():
+                members = rows[marked == value]
+                parts.setdefault(members.tobytes(), (members, []))[1].append(column)
+    return [(instances[members], places[columns]) for members, columns in parts.values()]
+
+
+def _recurring(
+    tape: Tape, inner: np.ndarray, starts: np.ndarray, templates: Sequence[Template], marks: np.ndarray
+) -> list[np.ndarray]:
+    """For each template the places whose nodes depend on earlier ones of the same place."""
+    place_of = np.full(len(tape), -1, np.int64)
+    first = 0
+    firsts: list[int] = []
+    for instances, places in templates:
+        place_of[inner[starts[instances][:, None] + places]] = first + np.arange(len(places))
+        firsts.append(first)
+        first += len(places)
+    pointers = tape.input_pointers.astype(np.int64)
+    readers = np.repeat(place_of, np.diff(pointers)[: len(tape)])
+    sources = place_of[tape.input_indices]
+    used = np.repeat(marks > 0, np.diff(pointers)[: len(tape)]) & (readers >= 0) & (sources >= 0)
+    pairs = np.unique(readers[used] * first + sources[used])
+    successors: list[set[int]] = [set() for _ in range(first)]
+    for pair in pairs.tolist():
+        successors[pair // first].add(pair % first)
+    recurs = np.zeros(first, bool)
+    for members in components(successors):
+        if len(members) > 1 or members[0] in successors[members[0]]:
+            recurs[members] = True
+    return [recurs[at : at + len(places)] for at, (_, places) in zip(firsts, templates, strict=True)]
+
+
+__all__: list[Any] = ["NEEDED", "REACHED", "marks_of", "split_by_use"]

@@ -1,0 +1,34 @@
+"""Which values the way back reads."""
+
+from __future__ import annotations
+
+from tinyseq.engine.plan.graph import VIEWS, Graph
+from tinyseq.ops import OPS
+
+
+def values_read(graph: Graph) -> set[int]:
+    """Classes whose values some vjp reads, and what those are views of."""
+    found: set[int] = set()
+    for i in graph.wants:
+        cls = graph.classes[i]
+        if cls.op in ("pick", "input", "parameter") or i in graph.inside:
+            continue
+        for term in graph.sums.get(i, []):
+            if term.kind == "matmul" and any(s in graph.wants for s in term.cls.refs[1].sources()):
+                found.update(term.cls.refs[0].sources())
+        if i in graph.sums:
+            continue
+        for j, ref in enumerate(cls.refs):
+            if not any(s in graph.wants for s in ref.sources()):
+                continue
+            for role in OPS[cls.op].reads.get(j, ()):
+                found.update([i] if role == "y" else cls.refs[int(role[1:])].sources())
+    stack = list(found)
+    while stack:
+        cls = graph.classes[stack.pop()]
+        if cls.op in VIEWS:
+            sources = [s for ref in cls.refs for s in ref.sources()]
+            sources += graph.state.joined(cls.index)
+            stack += [s for s in sources if s not in found]
+            found.update(sources)
+    return found

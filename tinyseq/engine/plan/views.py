@@ -1,0 +1,188 @@
+"""Views: nodes whose values already lie somewhere, so that nothing needs to be computed or copied."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinyseq.engine.plan.fold import Class, Ref
+from tinyseq.engine.plan.graph import Graph, repeated_row
+from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.maps import MAPS
+from tinyseq.engine.plan.planner import Planner
+from tinyseq.ops.op import size
+
+
+class Views:
+    """Finds layouts for nodes that only show other nodes' values. ``layouts`` are those of values, or of gradients."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.p = planner
+        self.graph: Graph = planner.graph
+        self.layouts = planner.values
+        self.views: set[int] = set()
+
+    def operand(self, reader: Class, ref: Ref) -> tuple[Layout, int]:
+        """Layout of an input and the shift at which the reader's members find it."""
+        layout = self.layouts[ref.source]
+        if ref.kind == "shared" and layout.ragged >= 0:
+            rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
+            offset = layout.offset + int(rows[: ref.shift].sum()) * layout.row
+            return replace(layout, offset=offset, member=0, rows=int(rows[ref.shift]), ragged=-1), 0
+        if ref.kind == "shared":
+            return replace(layout, offset=layout.offset + ref.shift * layout.member, member=0), 0
+        return layout, ref.shift
+
+    def row_operand(self, cls: Class) -> tuple[Layout, int]:
+        """The row that an expand repeats, as rows of stride 0."""
+        ref = cls.refs[0]
+        source, shift = self.operand(cls, ref)
+        member = 0 if ref.kind == "shared" or cls.count == 1 else source.member
+        rows = 1 if cls.scalar else int(cls.rows[0])
+        return replace(source, member=member, row=0, rows=rows, cols=cls.cols), shift
+
+    def input_shape(self, cls: Class, ref: Ref) -> tuple[int, ...]:
+        """Shape of an input at the first member."""
+        source = self.graph.classes[ref.source]
+        if ref.start and ref.shift < 0:
+            return self.graph.classes[ref.start[0]].shape(ref.start[1])
+        return source.shape(ref.shift if ref.kind == "shared" else max(ref.shift, 0))
+
+    def view(self, cls: Class) -> Layout | None:
+        """A layout that shows a node's values where they already lie, or None where they must be made."""
+        maker = getattr(self, f"view_{cls.op}", None)
+        if maker is None or cls.index in self.p.leads:
+            return None
+        layout = maker(cls)
+        if layout is None or (not layout.dense and not self.takes_strides(cls)):
+            return None
+        return layout
+
+    def takes_strides(self, cls: Class) -> bool:
+        """Whether all readers can read rows that lie apart."""
+        for reader, j in self.graph.consumers.get(cls.index, []):
+            other = self.graph.classes[reader]
+            if other.op in MAPS or other.op == "detach":
+                continue
+            if other.op == "matmul" and j == 0 and (reader in self.graph.sums or reader in self.graph.inside):
+                continue
+            if other.op == "add" or reader in self.graph.inside:
+                continue
+            return False
+        return not any(int(self.graph.state.node_class[node]) == cls.index for node in self.graph.outputs)
+
+    def source_of(self, cls: Class) -> tuple[Layout, int] | None:
+        """The input of a view, if it has a fixed place."""
+        ref = cls.refs[0]
+        if ref.source not in self.layouts:
+            return None
+        layout, shift = self.operand(cls, ref)
+        if layout.ragged >= 0:
+            return None
+        return replace(layout, offset=layout.offset + shift * layout.member), 0
+
+    def view_index(self, cls: Class) -> Layout | None:
+        """x[t] with t in equal steps."""
+        found = self.source_of(cls)
+        if found is None or not found[0].dense or found[0].level:
+            return None
+        source = found[0]
+        steps = np.diff(cls.args)
+        if len(steps) and (steps != steps[0]).any():
+            return None
+        slab = size(self.input_shape(cls, cls.refs[0])[1:])
+        step = int(steps[0]) if len(steps) else 0
+        rows = 1 if cls.scalar else int(cls.rows[0])
+        return Layout(
+            source.storage,
+            source.offset + int(cls.args[0]) * slab,
+            source.member + step * slab,
+            cls.cols,
+            rows,
+            cls.cols,
+        )
+
+    def view_window(self, cls: Class) -> Layout | None:
+        """Rows of x: consecutive runs that cover it, or equal steps."""
+        found = self.source_of(cls)
+        if found is None or found[0].level:
+            return None
+        source = found[0]
+        if cls.ragged:
+            starts = np.cumsum(cls.rows) - cls.rows
+            if source.member != 0 or not source.dense or (cls.args != starts + cls.args[0]).any():
+                return None
+            offset = source.offset + int(cls.args[0]) * cls.cols
+            return Layout(source.storage, offset, 0, cls.cols, int(cls.rows[0]), cls.cols, ragged=cls.index)
+        steps = np.diff(cls.args)
+        if len(steps) and (steps != steps[0]).any():
+            return None
+        step = int(steps[0]) if len(steps) else 0
+        offset = source.offset + int(cls.args[0]) * source.row
+        return Layout(source.storage, offset, source.member + step * source.row, source.row, int(cls.rows[0]), cls.cols)
+
+    def view_reshape(self, cls: Class) -> Layout | None:
+        """The same numbers under another shape."""
+        ref = cls.refs[0]
+        given = self.layouts.get(ref.source)
+        if given is not None and given.ragged >= 0:  # rows of different numbers keep their first axis
+            alike = given.dense and given.cols == cls.cols and ref.kind == "same"
+            rows_alike = alike and np.array_equal(cls.rows, self.graph.classes[ref.source].rows)
+            return replace(given, rows=int(cls.rows[0]), cols=cls.cols) if rows_alike else None
+        found = self.source_of(cls)
+        if found is None or not found[0].dense:
+            return None
+        source = found[0]
+        rows = 1 if cls.scalar else int(cls.rows[0])
+        return replace(source, row=cls.cols, rows=rows, cols=cls.cols)
+
+    def view_detach(self, cls: Class) -> Layout | None:
+        """The same numbers."""
+        found = self.source_of(cls)
+        return found[0] if found else None
+
+    def view_slice(self, cls: Class) -> Layout | None:
+        """Some rows, or some columns of a matrix."""
+        found = self.source_of(cls)
+        flags = dict(cls.attrs)
+        if found is None:
+            return None
+        source = found[0]
+        rows = int(cls.rows[0])
+        if flags["axis"] == 0:
+            return replace(source, offset=source.offset + flags["start"] * source.row, rows=rows, cols=cls.cols)
+        if len(cls.tail) != 1:
+            return None
+        return replace(source, offset=source.offset + flags["start"], rows=rows, cols=cls.cols)
+
+    def view_expand(self, cls: Class) -> Layout | None:
+        """A repeated row."""
+        if not repeated_row(self.graph, cls) or self.source_of(cls) is None:
+            return None
+        layout, shift = self.row_operand(cls)
+        if cls.ragged and layout.member:
+            return None
+        return replace(layout, offset=layout.offset + shift * layout.member)
+
+    def view_stack(self, cls: Class) -> Layout | None:
+        """All members of a class in their order."""
+        nodes = self.graph.state.joins.get(cls.index)
+        if nodes is None:
+            return None
+        sources = self.graph.state.node_class[nodes]
+        source = self.graph.classes[int(sources[0])]
+        numbers = self.graph.state.node_number[nodes]
+        layout = self.layouts.get(source.index)
+        if (sources != source.index).any() or layout is None or layout.level or not layout.packed:
+            return None
+        if (np.diff(numbers) != 1).any() or (layout.ragged >= 0 and (numbers[0] != 0 or len(nodes) != source.count)):
+            return None
+        rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
+        return Layout(layout.storage, layout.offset + int(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
+
+    def view_concatenate(self, cls: Class) -> Layout | None:
+        """Members joined along the first axis are their stack with its first two axes as one."""
+        if cls.index not in self.graph.state.joins or dict(cls.attrs)["axis"] != 0:
+            return None
+        return self.view_stack(cls)

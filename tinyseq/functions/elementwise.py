@@ -1,0 +1,207 @@
+"""Elementwise arithmetic; operands of different shapes are brought to one by an explicit ``expand``."""
+
+from __future__ import annotations
+
+from sys import _getframe
+from typing import Any, Never
+
+import numpy as np
+
+from tinyseq.errors import DtypeError, ShapeError, TinyseqError
+from tinyseq.functions.call_sites import Number, called, first, many, one, two
+from tinyseq.functions.shapes import axis_number, expand, transpose
+from tinyseq.habits import advised, strict, wrong_call
+from tinyseq.tape import DTYPES, INT64
+from tinyseq.tensor.handles import Operators, Tensor
+from tinyseq.tensor.leaves import as_tensor, constant
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal, source_line
+
+internal(__file__)
+
+
+@advised
+def broadcast(*operands: Any) -> list[Tensor]:
+    """Bring operands to one shape, each by an explicit ``expand`` node; numbers become constants."""
+    tensors = [x if isinstance(x, Number) else as_tensor(x) for x in operands]
+    first = next((x for x in tensors if isinstance(x, Tensor)), None)
+    if first is None:
+        raise TinyseqError(f"needs a tensor among its operands, got the numbers {operands}; write ts.tensor(number)")
+    try:
+        shape = np.broadcast_shapes(*[x.shape for x in tensors if isinstance(x, Tensor)])
+    except ValueError:
+        shapes = " and ".join(str(x.shape) for x in tensors if isinstance(x, Tensor))
+        file, line = source_line()
+        raise ShapeError(
+            f"shapes {shapes} do not broadcast: counted from the right each axis must be equal or 1\n  at {file}:{line}"
+        ) from None
+    return [
+        constant(float(x), shape, first.dtype_code)
+        if isinstance(x, Number)
+        else (x if x.shape == shape else expand(x, shape))
+        for x in tensors
+    ]
+
+
+def _affine(x: Any, k: float, c: float) -> Tensor:
+    x = as_tensor(x)
+    if x.dtype_code == INT64:
+        raise DtypeError("arithmetic needs floating point, got integers; convert with array.astype('float32')")
+    return record("affine", [x], (("k", float(k)), ("c", float(c))))
+
+
+def _binary(op: str, a: Any, b: Any) -> Tensor:
+    if isinstance(a, Operators) and isinstance(b, Operators):
+        a, b = as_tensor(a), as_tensor(b)
+        if a.shape == b.shape:
+            return record(op, (a, b))
+        if a.shape == b.shape[-len(a.shape) :] and a.shape:
+            return record(op, (expand(a, b.shape), b))
+        if b.shape == a.shape[-len(b.shape) :] and b.shape:
+            return record(op, (a, expand(b, a.shape)))
+    return record(op, broadcast(a, b))
+
+
+def _add(a: Any, b: Any) -> Tensor:
+    if isinstance(b, Number):
+        return _affine(a, 1.0, float(b))
+    if isinstance(a, Number):
+        return _affine(b, 1.0, float(a))
+    return _binary("add", a, b)
+
+
+def _sub(a: Any, b: Any) -> Tensor:
+    if isinstance(b, Number):
+        return _affine(a, 1.0, -float(b))
+    if isinstance(a, Number):
+        return _affine(b, -1.0, float(a))
+    return _binary("sub", a, b)
+
+
+def _mul(a: Any, b: Any) -> Tensor:
+    if isinstance(b, Number):
+        return _affine(a, float(b), 0.0)
+    if isinstance(a, Number):
+        return _affine(b, float(a), 0.0)
+    return _binary("mul", a, b)
+
+
+def _div(a: Any, b: Any) -> Tensor:
+    if isinstance(b, Number):
+        if b == 0:
+            raise TinyseqError("division by the constant 0")
+        return _affine(a, 1.0 / float(b), 0.0)
+    return _binary("div", a, b)
+
+
+def _power(a: Any, b: Any) -> Tensor:
+    if isinstance(b, Number) and not isinstance(a, Number):
+        if b == 2:
+            a = as_tensor(a)
+            return record("mul", (a, a))
+        if b == 0.5:
+            return sqrt(a)
+    return _binary("power", a, b)
+
+
+def _maximum(a: Any, b: Any) -> Tensor:
+    return _binary("maximum", a, b)
+
+
+def _greater(a: Any, b: Any) -> Tensor:
+    return _binary("greater", a, b)
+
+
+def _squared_error(y: Any, target: Any) -> Tensor:
+    return _binary("squared_error", y, target)
+
+
+def _bernoulli_cross_entropy(logits: Any, target: Any) -> Tensor:
+    return _binary("bernoulli_cross_entropy", logits, target)
+
+
+def _minimum(a: Any, b: Any) -> Tensor:
+    return neg(maximum(-a, -b))
+
+
+add = two("add", _add, "a + b.")
+sub = two("sub", _sub, "a − b.")
+mul = two("mul", _mul, "a ⊙ b.")
+div = two("div", _div, "a / b.")
+power = two("power", _power, "aᵇ; the exponents 2 and ½ become a ⊙ a and √a.")
+maximum = two("maximum", _maximum, "The larger of a and b; a tie shares the gradient.")
+minimum = two("minimum", _minimum, "The smaller of a and b, as −max(−a, −b).")
+greater = two("greater", _greater, "1 where a > b, else 0; no gradient.")
+squared_error = two("squared_error", _squared_error, "(y − target)² for each element.", ("y", "target"))
+bernoulli_cross_entropy = two(
+    "bernoulli_cross_entropy",
+    _bernoulli_cross_entropy,
+    "−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1].",
+    ("logits", "target"),
+)
+
+
+@strict
+def where(mask: Any, a: Any, b: Any, *extra: Never, **other: Never) -> Tensor:
+    """a where the mask is not 0, else b. The mask is an array or tensor of the operands' dtype, or boolean."""
+    if extra or other:
+        raise wrong_call(where, (mask, a, b, *extra), other)
+    if isinstance(mask, np.ndarray) and mask.dtype.kind in "bui":
+        code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
+        mask = mask.astype(DTYPES[code])
+    if type(mask) is Tensor and type(a) is Tensor and type(b) is Tensor:
+        return many(("where",), _where, (mask, a, b), _getframe(1))
+    return _where(mask, a, b)
+
+
+def _where(mask: Any, a: Any, b: Any) -> Tensor:
+    return record("where", broadcast(mask, a, b))
+
+
+def _unary(name: str, doc: str) -> Any:
+    def long(x: Any) -> Tensor:
+        return record(name, (x,))
+
+    return one(name, long, doc)
+
+
+def _over_an_axis(name: str, doc: str) -> Any:
+    def long(x: Any) -> Tensor:
+        return record(name, (x,))
+
+    def along(x: Any, axis: int) -> Tensor:
+        x = as_tensor(x)
+        place = axis_number(axis, x.ndim, name)
+        order = list(range(x.ndim))
+        order[place], order[-1] = order[-1], order[place]
+        return long(x) if place == x.ndim - 1 else transpose(long(transpose(x, order)), order)
+
+    def function(x: Any, axis: int = -1, *extra: Never, **other: Never) -> Tensor:
+        if extra or other:
+            raise wrong_call(made, (x, axis, *extra), other)
+        if type(x) is not Tensor or axis != -1:
+            return along(x, axis)
+        frame = _getframe(1)
+        tape = x.tape
+        place = (name, id(frame.f_code), frame.f_lasti, x.form)
+        site = tape.sites.get(place)
+        if site is not None:
+            return site(tape, x.index)
+        return first(place, frame, tape, (x.index,), long, (x,))
+
+    made = strict(called(function, name, doc))
+    return made
+
+
+neg = _unary("neg", "−a.")
+exp = _unary("exp", "eᵃ.")
+log = _unary("log", "log a.")
+sqrt = _unary("sqrt", "√a.")
+abs = _unary("abs", "|a|, slope 0 at 0.")
+tanh = _unary("tanh", "tanh a.")
+sigmoid = _unary("sigmoid", "σ(a) = 1/(1 + e⁻ᵃ).")
+relu = _unary("relu", "max(a, 0).")
+softplus = _unary("softplus", "log(1 + eᵃ).")
+detach = _unary("detach", "The same value; no gradient passes.")
+softmax = _over_an_axis("softmax", "softmax over an axis, by default the last.")
+log_softmax = _over_an_axis("log_softmax", "log softmax over an axis, by default the last.")

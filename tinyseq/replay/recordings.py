@@ -1,0 +1,260 @@
+"""Recordings of compiled functions: what one is made of, when it still holds, and how many are kept."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyseq.checks import check_plain
+from tinyseq.engine.forks import Guard
+from tinyseq.engine.limits import LIMITS
+from tinyseq.engine.reference import Reference
+from tinyseq.errors import GradientError, TapeError
+from tinyseq.replay.watch import Watch, global_states
+from tinyseq.tape import DTYPES, Tape, set_gradients
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.nesting import entering, rebuild
+from tinyseq.tensor.source_lines import internal
+
+if TYPE_CHECKING:
+    from tinyseq.engine.machine.program import Program
+
+internal(__file__)
+NOT_INSTALLED = "the compiled executor is not part of this installation"
+
+
+class _Recording(Reference):
+    """The executor while a function is being recorded: leaves have values, nothing else has."""
+
+    def value(self, index: int) -> np.ndarray:
+        raise TapeError(
+            "a function given to ts.compile cannot read values while it is recorded: the next call would not "
+            "read them again. Return the tensor instead; its value comes back from the call"
+        )
+
+
+class Recorded:
+    """A function recorded once: its tape, where its arguments are, what was constant."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple, keywords: dict[str, Any]) -> None:
+        self.slots: list[int] = []
+        with Tape(executor=_Recording) as tape:
+            given = [self._enter(a) for a in arguments]
+            result = function(*given, **{key: self._enter(keywords[key]) for key in sorted(keywords)})
+            self.nodes = [t.index for t in entering(result, "the result of a compiled function")]
+        if not self.nodes:
+            raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
+        self.tape = tape
+        self.nesting = rebuild(result, self.nodes)
+        self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
+        tape.settle()
+
+    def _enter(self, argument: Any) -> Any:
+        if isinstance(argument, np.ndarray):
+            made = tensor(argument)
+            self.slots.append(made.index)
+            return made
+        if isinstance(argument, (tuple, list)) and any(True for _ in arrays_in(argument)):
+            entered = [self._enter(a) for a in argument]
+            return type(argument)(*entered) if hasattr(argument, "_fields") else type(argument)(entered)
+        if isinstance(argument, dict):
+            return {key: self._enter(a) for key, a in argument.items()}
+        return argument
+
+    def same(self, other: Recorded) -> bool:
+        """Whether two recordings are one graph with the same constants."""
+        if self.frozen.keys() != other.frozen.keys() or not self.tape.same_graph(other.tape):
+            return False
+        pairs = [(array, other.frozen[i]) for i, array in self.frozen.items()]
+        return all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def record(
+    function: Callable[..., Any], roots: tuple, arguments: tuple, keywords: dict[str, Any]
+) -> tuple[Recorded, Watch, str]:
+    """Record a function; ``roots`` are what it reads from beside its arguments.
+
+    Returns the recording, what watches all that it depends on, and, of a function that no replay can stand for, why:
+    it draws random numbers, or is not the same when it is recorded once more, which is tried where that is in doubt.
+    """
+    roots = (*roots, *(a for a in (*arguments, *keywords.values()) if not isinstance(a, np.ndarray)))
+    watch, states = Watch(roots), global_states()
+    made = Recorded(function, arguments, keywords)
+    drew = _drew(watch, states)
+    if drew:
+        return made, watch, f"it draws random numbers ({drew})"
+    if watch.holds() and not made.frozen and not watch.unseeded:
+        return made, watch, ""
+    again, changed = Recorded(function, arguments, keywords), watch.changed
+    if made.same(again):
+        return made, watch if watch.holds() else Watch(roots), ""
+    what = f"it changes what it reads, {changed}" if changed else "it computes with numbers that are new each time"
+    return again, watch, what
+
+
+def _drew(watch: Watch, states: tuple[Any, Any]) -> str:
+    now = global_states()
+    return watch.drew() or ("np.random" if now[0] != states[0] else "random" if now[1] != states[1] else "")
+
+
+class Version(Recorded):
+    """One recording of the function with its programs."""
+
+    clock = itertools.count()
+
+    def __init__(self, made: Recorded, watch: Watch, owner: Any, key: Any, fresh: str = "") -> None:
+        self.__dict__.update(vars(made))
+        self.watch, self.key = watch, key
+        self.fresh = fresh  # why each call has to record anew, '' where replays will do
+        self.owner = weakref.ref(owner)
+        tape = self.tape
+        self.dtypes = [DTYPES[tape.kind_of(slot).dtype] for slot in self.slots]
+        self.parameters = [(node, p) for p in tape.parameters if (node := tape.node_of(p)) is not None]
+        self.fixed = [p for node, p in self.parameters if tape.kind_of(node).attrs]
+        self.keep: list[Any] = []  # what the key knows by identity
+        self.guard = Guard()  # a program has one memory
+        self.earlier: tuple[Version, ...] = ()  # of the same key, for other states of what is watched
+        self.used = next(self.clock)
+        self._programs: dict[bool, Program | str] = {}
+
+    def anew(self, made: Recorded) -> Version:
+        """The version of another recording; of the same graph it runs the same programs with other constants."""
+        version = Version(made, self.watch, self.owner(), self.key, self.fresh)
+        version.keep, version.earlier = self.keep, ()
+        if version.slots == self.slots and version.nodes == self.nodes and version.tape.same_graph(self.tape):
+            version.guard, version._programs = self.guard, self._programs
+        return version
+
+    def holds(self) -> bool:
+        """Whether a replay does what recording anew would do."""
+        if self.fresh:
+            return False
+        for p in self.fixed:
+            if p.trainable:
+                return False
+        return self.watch.holds()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that this takes, roughly."""
+        tape = self.tape
+        own = 24 * len(tape) + 8 * len(tape.input_indices) + sum(v.nbytes for v in self.frozen.values())
+        return own + sum(p.nbytes for p in self._programs.values() if not isinstance(p, str))
+
+    def program(self, backward: bool) -> Program | str:
+        """The program, planned when first wanted; or the reason why there is none."""
+        if backward not in self._programs:
+            loss = self.nodes[0] if backward else -1
+            if backward and self.tape.shape(loss) != ():
+                raise GradientError(
+                    "backward needs a scalar loss first among the results, "
+                    f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
+                )
+            self._programs[backward] = _planned(self.tape, self.nodes, loss)
+            trim(self)
+        return self._programs[backward]
+
+    def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
+        """Arrays of all leaves for a run."""
+        found = dict(self.frozen)
+        for slot, array, dtype in zip(self.slots, arrays, self.dtypes, strict=True):
+            fits = array.dtype is dtype and array.flags.carray
+            found[slot] = array if fits else np.require(array, dtype, ["C", "ALIGNED"])
+        for node, parameter in self.parameters:
+            found[node] = parameter.value
+        return found
+
+    def publish(self, program: Program) -> None:
+        """Hand the gradients of a program that has run to the parameters, in memory that no later run writes."""
+        found = program.kept_gradients()
+        if not found:
+            raise GradientError(
+                "backward: the first result depends on no parameter, so there is nothing to differentiate"
+            )
+        grads = [
+            None if (grad := found.get(node)) is None or not parameter.trainable else grad.reshape(parameter.shape)
+            for node, parameter in self.parameters
+        ]
+        set_gradients([parameter for _, parameter in self.parameters], grads)
+
+
+def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
+    if find_spec("tinyseq.engine.plan_cache") is None:
+        return NOT_INSTALLED
+    from tinyseq.engine.planned import planned
+
+    return planned(tape, nodes, loss)
+
+
+VERSIONS: weakref.WeakSet[Version] = weakref.WeakSet()  # those that have been planned, of all functions
+
+
+def trim(newest: Version) -> None:
+    """Drop what was not used for longest, of all functions, until the rest is within the limit; the newest stays."""
+    VERSIONS.add(newest)
+    sizes = {version: version.nbytes for version in list(VERSIONS)}
+    total = sum(sizes.values())
+    for version in sorted(sizes, key=lambda v: v.used):
+        if total <= LIMITS.bytes:
+            break
+        if version is not newest:
+            owner = version.owner()
+            if owner is not None:
+                owner.drop(version)
+            VERSIONS.discard(version)
+            total -= sizes[version]
+
+
+# -- arguments
+def arrays_in(argument: Any) -> Any:
+    """The arrays of an argument, in the order in which they are entered."""
+    if isinstance(argument, np.ndarray):
+        yield argument
+    elif isinstance(argument, (tuple, list)):
+        for a in argument:
+            yield from arrays_in(a)
+    elif isinstance(argument, dict):
+        for a in argument.values():
+            yield from arrays_in(a)
+
+
+def signature(argument: Any) -> Any:
+    """What a recording depends on: shapes and dtypes of arrays, type and value of numbers and texts, the identity of
+    anything else."""
+    kind = type(argument)
+    if kind is np.ndarray:
+        return argument.shape, argument.dtype
+    if isinstance(argument, np.ndarray):
+        check_plain(argument, "an argument of a compiled function")
+        return kind, argument.shape, argument.dtype
+    if isinstance(argument, Tensor):
+        raise TapeError("a compiled function takes arrays, not tensors of another tape: give it tensor.value")
+    if isinstance(argument, (tuple, list)):
+        return kind, tuple([signature(a) for a in argument])
+    if isinstance(argument, dict):
+        return kind, tuple([(type(key), key, signature(a)) for key, a in argument.items()])
+    if argument is None or isinstance(argument, (int, str, bool, bytes)):
+        return kind, argument
+    if isinstance(argument, (float, complex)):
+        return kind, repr(argument)  # which tells 0.0 from -0.0, and takes one NaN for another
+    if isinstance(argument, np.generic):
+        return argument.dtype.str, argument.tobytes()
+    if hasattr(argument, "signature"):
+        return argument.signature()
+    return id(argument)
+
+
+def known_by_identity(argument: Any) -> list[Any]:
+    """What `signature` knows by its identity, which has to live as long."""
+    if isinstance(argument, np.ndarray):
+        return []
+    if isinstance(argument, (tuple, list, dict)):
+        items = argument.values() if isinstance(argument, dict) else argument
+        return [found for item in items for found in known_by_identity(item)]
+    return [argument]

@@ -1,0 +1,303 @@
+"""Unfolding a cell over a chain: the folded graph, stamped for every time step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
+from tinyseq.functions import concatenate, stack, take, window
+from tinyseq.habits import at_the_call, give_habits
+from tinyseq.structure.chain import Chain
+from tinyseq.structure.truncation import Truncation
+from tinyseq.tape import DTYPES, INT64, Tape
+from tinyseq.tensor.handles import Tensor
+from tinyseq.tensor.leaves import here
+from tinyseq.tensor.nesting import matched, rebuild
+from tinyseq.tensor.record import record
+from tinyseq.tensor.source_lines import internal
+from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, Folded, fold, handles
+from tinyseq.unfolding.stamping import stamp
+from tinyseq.unfolding.truncated import Recorded, stamp_truncated
+
+internal(__file__)
+
+_NO_STATE: Any = object()
+
+
+class Unfolded:
+    """A cell unfolded over a chain.
+
+    ``outputs``  what the step returned, stacked over time: (T, B, …), or packed (Σ lengths, …) where lengths differ
+    ``final``    the state after the last step run (for each sequence, where lengths differ)
+    ``output(t)``  what the step at time t returned
+    """
+
+    def __init__(
+        self, chain: Chain, folded: Folded, tape: Tape, outputs: list[np.ndarray], states: list[np.ndarray]
+    ) -> None:
+        self.chain, self.folded, self.tape = chain, folded, tape
+        self._outputs, self._states = outputs, states
+        self._stacked: Any = None
+        self._final: Any = None
+
+    def _in_time(self, nodes: np.ndarray) -> np.ndarray:
+        return nodes[::-1] if self.chain.backwards and self.chain.lengths is None else nodes
+
+    def _at(self, t: int, columns: list[np.ndarray]) -> list[Tensor]:
+        if not -self.chain.T <= t < self.chain.T:
+            raise ShapeError(f"step {t} asked for, {self.chain!r} has steps 0 to {self.chain.T - 1}")
+        return handles(self.tape, [int(self._in_time(nodes)[t]) for nodes in columns])
+
+    def output(self, t: int) -> Any:
+        """What the step at time t returned."""
+        return rebuild(self.folded.output_tree, self._at(t, self._outputs))
+
+    def state(self, t: int) -> Any:
+        """The state after the step at time t."""
+        return rebuild(self.folded.state_tree, self._at(t, self._states))
+
+    def _together(self, nodes: np.ndarray) -> Tensor:
+        parts = handles(self.tape, self._in_time(nodes))
+        if self.chain.lengths is None:
+            return stack(parts)
+        packed = concatenate(parts, 0)
+        with self.tape:
+            return take(packed, self._unreversed()) if self.chain.backwards else packed
+
+    def _unreversed(self) -> np.ndarray:
+        """For each packed row in time order, the packed row of the reversed chain."""
+        forwards = self.chain.reversed()
+        return self.chain.unpack_rows()[np.argsort(forwards.unpack_rows())]
+
+    def __repr__(self) -> str:
+        cell = self.tape.node(int(self._states[0][-1])).cell if self._states else ""
+        shapes = {
+            "outputs": rebuild(self.folded.output_tree, [self._shape(nodes) for nodes in self._outputs]),
+            "states": rebuild(self.folded.state_tree, [self._shape(nodes) for nodes in self._states]),
+        }
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape is not None and shape != ())
+        return f"Unfolded({cell or 'a step'} over {self.chain!r}: {told})"
+
+    def _shape(self, nodes: np.ndarray) -> tuple[int, ...]:
+        """The shape over all time steps; asking for the tensor would record it."""
+        once = self.tape.shape(int(nodes[0]))
+        lengths = self.chain.lengths
+        return (self.chain.T, *once) if lengths is None else (int(lengths.sum()), *once[1:])
+
+    def __iter__(self) -> Any:
+        raise TinyseqError("an unfolded net is not a pair: write unfolded.outputs and unfolded.final")
+
+    def __getitem__(self, t: Any) -> Any:
+        raise TinyseqError(f"write unfolded.output({t}) for the step at time {t}, or unfolded.outputs[{t}]")
+
+    @property
+    def outputs(self) -> Any:
+        """All outputs over time."""
+        if self._stacked is None:
+            self._stacked = rebuild(self.folded.output_tree, [self._together(nodes) for nodes in self._outputs])
+        return self._stacked
+
+    @property
+    def states(self) -> Any:
+        """All states over time."""
+        return rebuild(self.folded.state_tree, [self._together(nodes) for nodes in self._states])
+
+    @property
+    def final(self) -> Any:
+        """The state after the last step run."""
+        if self._final is None:
+            if self.chain.lengths is None:
+                last = handles(self.tape, [int(nodes[-1]) for nodes in self._states])
+            else:
+                packed = [concatenate(handles(self.tape, nodes), 0) for nodes in self._states]
+                with self.tape:
+                    last = [take(p, self.chain.last_rows()) for p in packed]
+            self._final = rebuild(self.folded.state_tree, last)
+        return self._final
+
+
+give_habits(Unfolded, "Unfolded")
+
+
+def _sequence(x: Any, chain: Chain) -> Tensor:
+    x = here(x, "unfold: an input")
+    if chain.lengths is None:
+        if x.ndim < 1 or x.shape[0] != chain.T:
+            hint = ""
+            if x.ndim > 1 and x.shape[1] == chain.T:
+                hint = "; yours looks batch-first, (B, T, F): write x.transpose(1, 0, 2)"
+            raise ShapeError(f"sequences are (T, B, F) with T = {chain.T} first, got shape {x.shape}{hint}")
+        return x
+    total, batch = int(chain.lengths.sum()), len(chain.lengths)
+    if x.ndim >= 2 and x.dtype_code == INT64 and x.shape[0] != total:
+        raise DtypeError("integer sequences of different lengths are given packed: chain.pack(list of arrays)")
+    if x.ndim >= 3 and x.shape[:2] == (chain.T, batch):
+        where = chain.packed_rows()
+        flat = x.reshape((chain.T * batch, *x.shape[2:]))
+        return take(flat, where[:, 1] * batch + where[:, 0])
+    if x.ndim < 1 or x.shape[0] != total:
+        raise ShapeError(
+            f"a chain of {batch} sequences with {total} steps in all needs packed rows ({total}, …) from "
+            f"chain.pack(list), or padded (T, B, F) = ({chain.T}, {batch}, …); got {x.shape}"
+        )
+    if chain.backwards:
+        order = chain.unpack_rows()
+        forwards = chain.reversed().unpack_rows()
+        rows = np.empty_like(order)
+        rows[order] = forwards
+        return _rows_of_integers(x, rows) if x.dtype_code == INT64 else take(x, rows)
+    return x
+
+
+def _rows_of_integers(x: Tensor, rows: np.ndarray) -> Tensor:
+    """Rows of packed tokens in another order: ``take`` is for tables of numbers, so they are joined, run by run."""
+    starts = np.flatnonzero(np.r_[True, np.diff(rows) != 1]).tolist()
+    ends = [*starts[1:], len(rows)]
+    return concatenate([window(x, int(rows[a]), b - a) for a, b in zip(starts, ends, strict=True)], 0)
+
+
+def _unfold_chain(
+    tape: Tape,
+    cell: Callable[..., Any],
+    scope: str,
+    chain: Chain,
+    sequences: list[Tensor],
+    state: Any,
+    initial: list[Tensor],
+    delays: tuple[int, ...],
+    truncate: Truncation | None,
+) -> Unfolded:
+    ragged = chain.lengths is not None
+    sizes = chain.batch_sizes if ragged else np.zeros(chain.T, np.int64)
+
+    def recorded(batch: int) -> Folded:
+        def run(places: list[Tensor]) -> tuple[Any, Any]:
+            inner, tape.scope = tape.scope, ("", -1)
+            xs = [record("window", (x,), (), 0, batch) if ragged else record("index", (x,)) for x in sequences]
+            tape.scope = inner
+            if ragged:
+                places = [record("window", (h,), (), 0, batch) for h in places]
+            n = len(initial)
+            states = [rebuild(state, places[i * n : (i + 1) * n]) for i in range(len(delays))]
+            result = _stepped(cell, xs, states[0] if len(delays) == 1 else tuple(states))
+            if not isinstance(result, tuple) or len(result) != 2:
+                raise ShapeError(f"a step returns (state, output), got {type(result).__name__}; write return h, h")
+            return matched(result[0], state, "the state a step returns"), result[1]
+
+        slots = [((batch, *h.shape[1:]) if ragged else h.shape, h.dtype_code) for _ in delays for h in initial]
+        return fold(tape, run, slots, scope)
+
+    folded = recorded(int(sizes[0]))
+    _check_state(folded, initial, ragged)
+    rows = _ragged_rows(folded, recorded(int(sizes[0]) + 1), sizes) if ragged else None
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if ragged else chain.positions
+    if truncate is not None and initial:
+        steps = chain.positions + tape.next_step(scope, chain.T)
+        once = Recorded(folded, initial, delays, steps, first, len(sequences), sizes if ragged else None, rows)
+        return Unfolded(chain, folded, tape, *stamp_truncated(tape, once, truncate))
+    args = {(0, i): first for i in range(len(sequences))}
+    state_nodes: list[np.ndarray] = []
+
+    def slots(group: int, slot: int, instances: np.ndarray, bases: np.ndarray) -> np.ndarray:
+        if not state_nodes:
+            state_nodes.extend(_trace(folded, bases, initial, delays))
+        which, delay = slot % len(initial), delays[slot // len(initial)]
+        return _delayed(state_nodes[which], initial[which].index, delay)
+
+    steps = chain.positions + tape.next_step(scope, chain.T)
+    bases = stamp(
+        tape,
+        [(folded, np.arange(chain.T))],
+        slots,
+        steps,
+        args,
+        {0: rows} if rows is not None else None,
+    )
+    if not state_nodes:
+        state_nodes.extend(_trace(folded, bases, initial, delays))
+    outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
+    return Unfolded(chain, folded, tape, outputs, state_nodes)
+
+
+def _stepped(cell: Callable[..., Any], xs: list[Tensor], state: Any) -> Any:
+    """One step; a TinyseqError where the step takes other arguments."""
+    try:
+        return cell(*xs, state)
+    except TypeError as error:
+        if not at_the_call(error):
+            raise
+        given = ["x_t"] if len(xs) == 1 else [f"x{i + 1}_t" for i in range(len(xs))]
+        raise CallError(
+            f"a step gets its inputs and then its state: with {len(xs)} input sequences it is called as "
+            f"step({', '.join([*given, 'state'])}), but {error}"
+        ) from None
+
+
+def _delayed(nodes: np.ndarray, initial: int, delay: int) -> np.ndarray:
+    return np.concatenate([np.full(min(delay, len(nodes)), initial), nodes[:-delay]])
+
+
+def _resolve(
+    ref: tuple[int, int],
+    folded: Folded,
+    bases: np.ndarray,
+    states: list[np.ndarray],
+    initial: list[Tensor],
+    delays: tuple[int, ...],
+) -> np.ndarray:
+    code, number = ref
+    if code == LOCAL:
+        return bases + number
+    if code == FIXED:
+        return np.full(len(bases), number)
+    which = number % len(initial)
+    return _delayed(states[which], initial[which].index, delays[number // len(initial)])
+
+
+def _trace(folded: Folded, bases: np.ndarray, initial: list[Tensor], delays: tuple[int, ...]) -> list[np.ndarray]:
+    """The node of each state after each step. A state may be handed on from another (a delay line)."""
+    states: list[np.ndarray | None] = [None] * len(initial)
+    waiting = []
+    for i, (code, number) in enumerate(folded.state):
+        if code == SLOT:
+            waiting.append(i)
+        else:
+            states[i] = bases + number if code == LOCAL else np.full(len(bases), number)
+    for i in waiting:
+        states[i] = np.empty(len(bases), np.int64)
+    for t in range(len(bases) if waiting else 0):
+        for i in waiting:
+            number = folded.state[i][1]
+            which, delay = number % len(initial), delays[number // len(initial)]
+            source = states[which]
+            assert source is not None
+            states[i][t] = source[t - delay] if t >= delay else initial[which].index  # type: ignore[index]
+    return states  # type: ignore[return-value]
+
+
+def _check_state(folded: Folded, initial: list[Tensor], ragged: bool) -> None:
+    given = [h.shape[1:] if ragged else h.shape for h in initial]
+    made = [s[1:] if ragged else s for s in folded.state_shapes]
+    if given != made:
+        raise ShapeError(
+            f"the state a step returns must have the shapes of the state it gets: initial {given}, returned {made}"
+        )
+    if [h.dtype_code for h in initial] != folded.state_dtypes:
+        raise DtypeError(
+            "the state a step returns must have the dtypes of the state it gets: initial "
+            f"{[str(h.dtype) for h in initial]}, returned {[str(DTYPES[code]) for code in folded.state_dtypes]}"
+        )
+
+
+def _ragged_rows(folded: Folded, other: Folded, sizes: np.ndarray) -> np.ndarray:
+    """First axes of all nodes in all instances, from two recordings with batches of b and b + 1."""
+    same = len(folded.table) == len(other.table) and (folded.codes == other.codes).all()
+    if not same or (folded.table[:, 0] != other.table[:, 0]).any():
+        raise ShapeError(
+            "this step records other nodes for other batch sizes, so it cannot run over sequences of different lengths"
+        )
+    slope = other.table[:, 1] - folded.table[:, 1]
+    return folded.table[:, 1] + slope * (sizes - sizes[0])[:, None]

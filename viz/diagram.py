@@ -1,0 +1,145 @@
+"""The neutral picture: what is drawn, before anything is known of where or in which format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinyseq.viz.look.labels import Label, text_of
+
+Point = tuple[float, float]
+
+
+@dataclass(eq=False)
+class Vertex:
+    """Something drawn as a node.
+
+    key     the same for the same place in every step; vertices of one key stand in one row
+    column  place on the time axis, None for what belongs to no step
+    role    data, state, initial, unit, loss, op, parameter, constant, ellipsis
+    node    index on the tape, -1 if it stands for several or none
+    base    the label without its time step, and ``time`` that step where it has one
+    measure what an overlay measured on it, ``badge`` the number as it stands beside it
+    panel   which of several graphs side by side it belongs to
+    cells   (rows, columns) of a unit that is drawn as the grid of cells it holds
+    """
+
+    id: str
+    key: tuple
+    column: int | None
+    role: str
+    label: Label
+    node: int = -1
+    shape: tuple[int, ...] | None = None
+    note: str = ""
+    tooltip: str = ""
+    dashed: bool = False
+    round: bool = True
+    gradient: float | None = None
+    fill: str = ""
+    measure: float | None = None
+    badge: str = ""
+    base: Label = ()
+    time: int | None = None
+    panel: str = ""
+    cells: tuple[int, int] | None = None
+    x: float = 0.0
+    y: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The label as plain text."""
+        return text_of(self.label)
+
+    @property
+    def name(self) -> str:
+        """The label without its time step, as plain text."""
+        return text_of(self.base or self.label)
+
+
+@dataclass(eq=False)
+class Link:
+    """An arrow. ``delay`` > 0 is drawn with the black square: the target reads its source so many steps later."""
+
+    source: str
+    target: str
+    label: tuple[str, ...] = ()
+    delay: int = 0
+    dashed: bool = False
+    recurrent: bool = False
+    cut: bool = False
+    fixed: bool = False  # its parameters are not learned
+    badge: str = ""
+    path: list[Point] = field(default_factory=list)  # Bézier points up to the foot of the arrow's head
+    tip: Point | None = None
+    label_at: Point | None = None
+    square: Point | None = None
+    path_in: list[Point] = field(default_factory=list)  # from the source to the square
+
+
+@dataclass
+class Column:
+    """One place on the time axis: a time step, or a gap that stands for ``elided`` steps left out."""
+
+    step: int | None
+    elided: int = 0
+    first: int = 0
+    last: int = 0
+    x: float = 0.0
+
+
+@dataclass
+class Note:
+    """Text beside the graph."""
+
+    text: Label
+    x: float = 0.0
+    y: float = 0.0
+    align: str = "center"
+    size: float = 9.0
+    box: tuple[float, float, str] | None = None  # width, height and fill of a swatch
+
+
+@dataclass
+class Frame:
+    """A box around a part of the graph: middle, size, and a title over its upper left corner."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: Label = ()
+
+
+@dataclass
+class Diagram:
+    """A picture: vertices, links, the time axis, and how it is to be read aloud.
+
+    repeats  of how many time steps a folded graph shows one
+    counts   nodes of the tape that are shown (alone or as part of another), and all there are
+    """
+
+    view: str
+    detail: str
+    vertices: list[Vertex] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    ordered: bool = False  # inputs stand from left to right, as the children of a tree
+    parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    fixed: frozenset[str] = frozenset()  # names of parameters that are not learned
+    notes: list[Note] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    repeats: int = 0
+    counts: tuple[int, int] | None = None
+    title: str = ""
+    description: str = ""
+
+    def vertex(self, id: str) -> Vertex:
+        """A vertex by its id."""
+        return next(v for v in self.vertices if v.id == id)
+
+    def edges(self) -> set[tuple[str, str, str, int]]:
+        """(source text, target text, label, delay) of every link."""
+        text = {v.id: v.text for v in self.vertices}
+        return {(text[e.source], text[e.target], ", ".join(e.label), e.delay) for e in self.links}

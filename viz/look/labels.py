@@ -1,0 +1,142 @@
+"""Labels: names set as the book sets them (h with superscript (t), W with subscript), safe in DOT and in SVG."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from tinyseq.viz.look import style
+
+ITALIC, UPRIGHT, SUPER, SUB = "italic", "upright", "super", "sub"
+LONGEST = 28
+_SYMBOL = re.compile(r"([^\W\d_])(?:_?([0-9]{1,4})|_([^\W_]{1,12}))?['′]?")
+
+
+class Run(NamedTuple):
+    """A piece of text in one style."""
+
+    text: str
+    style: str = UPRIGHT
+
+
+Label = tuple[Run, ...]
+
+
+def clean(text: str) -> str:
+    """Text that every format can hold: line ends become ↵, control characters their pictures, long text is cut."""
+    text = text.replace("\r\n", "\n")
+    out = []
+    for c in text:
+        code = ord(c)
+        if c == "\n":
+            out.append("↵")
+        elif code < 0x20 or code == 0x7F:
+            out.append(chr(0x2400 + code) if code < 0x20 else "␡")
+        elif 0xD800 <= code < 0xE000 or code in (0xFFFE, 0xFFFF) or 0x80 <= code < 0xA0:
+            out.append("\N{REPLACEMENT CHARACTER}")
+        else:
+            out.append(c)
+    return "".join(out)
+
+
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """Text cut to a length that fits a node."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def name(text: str) -> Label:
+    """A name: one letter is a symbol in italics, its number or word a subscript; other names stay as they are."""
+    match = _SYMBOL.fullmatch(text)
+    if match is None:
+        return (Run(shorten(clean(text))),)
+    sub = match.group(2) or match.group(3)
+    prime = (Run("′"),) if text.endswith(("'", "′")) else ()
+    return (Run(match.group(1), ITALIC), *((Run(sub, SUB),) if sub else ()), *prime)
+
+
+def at_time(label: Label, time: str) -> Label:
+    """The label with a time step as superscript."""
+    return (*label, Run(f"({time})", SUPER))
+
+
+def names(texts: tuple[str, ...]) -> Label:
+    """Several names in a row; of more than three the first two."""
+    runs: list[Run] = []
+    shown = texts if len(texts) <= 3 else texts[:2]
+    for place, text in enumerate(shown):
+        runs.extend([Run(", ")] if place else [])
+        runs.extend(name(text))
+    if len(texts) > len(shown):
+        runs.append(Run(f" +{len(texts) - len(shown)}"))
+    return tuple(runs)
+
+
+def text_of(label: Label) -> str:
+    """A label as plain text."""
+    return "".join(run.text for run in label)
+
+
+def width(label: Label, size: float = style.LABEL_SIZE) -> float:
+    """Rough width of a label in points."""
+    small = script_size(size)
+    return sum(style.text_width(run.text, small if run.style in (SUPER, SUB) else size) for run in label)
+
+
+def script_size(size: float) -> float:
+    """Size of super- and subscripts; never too small to read."""
+    return max(size * style.SCRIPT_SIZE / style.LABEL_SIZE, 7.0)
+
+
+def shape(sizes: tuple[int, ...]) -> str:
+    """A shape as 32×128."""
+    return "×".join(map(str, sizes)) if sizes else "scalar"
+
+
+# -- escaping ---------------------------------------------------------------------------------------------------------
+def html(text: str) -> str:
+    """Text inside an HTML-like label. A backslash is doubled: Graphviz expands \\N and \\G there too."""
+    text = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace('"', "&quot;").replace("\\", "\\\\")
+
+
+def plain(text: str) -> str:
+    """Text of a plain attribute, before the quoting that the graphviz package does."""
+    return clean(text).replace("\\", "\\\\")
+
+
+def html_label(
+    label: Label, note: str = "", size: float = style.LABEL_SIZE, colour: str = style.INK, muted: str = style.MUTED
+) -> str:
+    """An HTML-like label for DOT: the runs, and under them a small note."""
+    small = script_size(size)
+    math = any(run.style != UPRIGHT for run in label)
+    pieces = [_html_run(run, small) for run in label]
+    out = ""
+    if label:
+        face = style.MATH_FONT if math else style.TEXT_FONT
+        out = f'<FONT FACE="{face}" POINT-SIZE="{size:g}" COLOR="{colour}">{"".join(pieces)}</FONT>'
+    if note:
+        space = 4.5 if any(run.style == SUB for run in label) else 2
+        out += f'<BR/><FONT POINT-SIZE="{space:g}"> <BR/></FONT>' if out else ""
+        out += f'<FONT FACE="{style.TEXT_FONT}" POINT-SIZE="{style.NOTE_SIZE:g}" COLOR="{muted}">{html(note)}</FONT>'
+    return f"<{out}>" if out else ""
+
+
+def grid_label(label: str, rows: int, columns: int) -> str:
+    """An HTML-like label over a grid of empty cells."""
+    size = f'WIDTH="{style.GRID_CELL:g}" HEIGHT="{style.GRID_CELL:g}"'
+    cell = f'<TD BORDER="1" BGCOLOR="{style.PAPER}" {size} FIXEDSIZE="TRUE"></TD>'
+    head = f'<TR><TD COLSPAN="{columns}">{label[1:-1]}</TD></TR>'
+    lines = f"<TR>{cell * columns}</TR>" * rows
+    return f'<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="{style.GRID_GAP:g}">{head}{lines}</TABLE>>'
+
+
+def _html_run(run: Run, small: float) -> str:
+    text = html(run.text)
+    if run.style == ITALIC:
+        return f"<I>{text}</I>"
+    if run.style in (SUPER, SUB):
+        tag = "SUP" if run.style == SUPER else "SUB"
+        hair = "\N{HAIR SPACE}" if run.style == SUPER else ""
+        return f'<{tag}><FONT POINT-SIZE="{small:g}">{hair}{text}</FONT></{tag}>'
+    return text

@@ -1,0 +1,127 @@
+"""DOT text of a placed diagram, built with the graphviz package; every label escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
+from tinyseq.viz.look import labels, style
+
+
+def dot_text(diagram: Diagram) -> str:
+    """The diagram as DOT; draw it with ``neato -n2``."""
+    from graphviz import Digraph
+
+    graph = Digraph("tinyseq")
+    graph.attr("graph", bgcolor=style.PAPER, pad=f"{style.MARGIN / 72:.3f}", splines="true", outputorder="edgesfirst",
+               comment=_plain(diagram.description), fontname=style.TEXT_FONT, **{"class": "tinyseq"})  # fmt: skip
+    graph.attr("node", shape="circle", fixedsize="shape", style="filled", fontname=style.MATH_FONT, penwidth="1.1",
+               margin="0")  # fmt: skip
+    graph.attr("edge", arrowsize="0.7", penwidth="1.0", color=style.INK, fontname=style.MATH_FONT)
+    for number, frame in enumerate(diagram.frames):
+        _frame(graph, frame, number)
+    for v in diagram.vertices:
+        _vertex(graph, v)
+    for number, link in enumerate(diagram.links):
+        _link(graph, link, number, diagram.detail == "ops")
+    for number, note in enumerate(diagram.notes):
+        _note(graph, note, f"note{number}")
+    return graph.source
+
+
+def _frame(graph, frame: Frame, number: int) -> None:
+    graph.node(f"frame{number}", label="", shape="box", style="rounded", color=style.MUTED, penwidth="0.9",
+               pos=f"{frame.x:.2f},{frame.y:.2f}", width=f"{frame.width / 72:.4f}", height=f"{frame.height / 72:.4f}",
+               tooltip=" ", **{"class": "frame"})  # fmt: skip
+    if frame.title:
+        left, top = frame.x - frame.width / 2 + 10, frame.y + frame.height / 2 - 12
+        _note(graph, Note(frame.title, left, top, "left", 12.0), f"frame{number}title")
+
+
+def _vertex(graph, v: Vertex) -> None:
+    if v.role == "anchor":  # the ends of an arrow between two graphs
+        graph.node(v.id, label="", shape="point", style="invis", pos=f"{v.x:.2f},{v.y:.2f}", width="0.01")
+        return
+    fill = v.fill or style.FILLS[v.role]
+    ink = style.ink_on(fill)
+    line = style.STROKES.get(v.role, style.INK)
+    label = labels.html_label(
+        v.label, v.note, style.LABEL_SIZE if v.round or not v.note else 13.0, ink, ink if v.fill else style.MUTED
+    )
+    graph.node(
+        v.id,
+        label=labels.grid_label(label, *v.cells) if v.cells else label,
+        tooltip=_plain(v.tooltip or v.text),
+        pos=f"{v.x:.2f},{v.y:.2f}",
+        width=f"{v.width / 72:.4f}",
+        height=f"{v.height / 72:.4f}",
+        shape=("circle" if v.width == v.height else "ellipse") if v.round else "box",
+        style=("filled" if v.round else "rounded,filled") + (",dashed" if v.dashed else ""),
+        fillcolor=fill,
+        color=line,
+        **{"class": f"{v.role}{' heat' if v.fill else ' ink'}"},
+    )  # fmt: skip
+
+
+def _spline(path: Sequence[Point], tip: Point | None) -> str:
+    points = " ".join(f"{x:.2f},{y:.2f}" for x, y in path)
+    return f"e,{tip[0]:.2f},{tip[1]:.2f} {points}" if tip else points
+
+
+def _link(graph, link: Link, number: int, ops: bool) -> None:
+    attrs = {"class": "edge ink"}
+    if link.dashed:
+        attrs["style"] = "dashed"
+    if link.fixed:
+        attrs.update({"class": "edge ink fixed", "color": style.FIXED, "style": "dashed"})
+    if link.recurrent and ops:
+        attrs.update({"class": "edge ink recurrent", "color": style.RECURRENT})
+    if link.cut:
+        attrs.update({"class": "edge ink cut", "color": style.CUT, "style": "dashed"})
+    source = link.source
+    if link.square:
+        source = f"delay{number}"
+        text = str(link.delay).replace("-", "−") if link.delay != 1 else ""
+        side = style.DELAY_SQUARE + (3.0 * len(text) if text else 0.0)
+        label = labels.html_label((labels.Run(text),), "", 8.5, style.PAPER) if text else ""
+        graph.node(
+            source, label=label, pos=_spline([link.square], None), shape="box", style="filled", fillcolor=style.INK,
+            width=f"{side / 72:.4f}", height=f"{side / 72:.4f}", tooltip=_delay_text(link.delay), color=style.INK,
+            **{"class": "delay"},
+        )  # fmt: skip
+        graph.edge(link.source, source, pos=_spline(link.path_in, None), dir="none", **attrs)
+    name = labels.names(link.label) if link.label else ()
+    if link.cut or link.badge:
+        name = (*name, labels.Run((" ✂" if link.cut else "") + (f" {link.badge}" if link.badge else "")))
+    if name and link.label_at:
+        attrs["label"] = labels.html_label(name, "", 14.0)
+        attrs["lp"] = f"{link.label_at[0]:.2f},{link.label_at[1]:.2f}"
+    graph.edge(source, link.target, pos=_spline(link.path, link.tip), tooltip=_plain(", ".join(link.label)), **attrs)
+
+
+def _plain(text: str) -> str:
+    from graphviz import nohtml
+
+    return nohtml(labels.plain(text))
+
+
+def _delay_text(delay: int) -> str:
+    return f"delay of {delay} time step{'s' if abs(delay) != 1 else ''}"
+
+
+def _note(graph, note: Note, name: str) -> None:
+    if note.box:
+        width, height, fill = note.box
+        graph.node(name, label="", shape="box", style="filled", fillcolor=fill, color=fill,
+                   pos=f"{note.x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height=f"{height / 72:.4f}",
+                   tooltip=" ", **{"class": "swatch"})  # fmt: skip
+        return
+    width = (
+        labels.width(note.text, note.size)
+        if note.size != style.NOTE_SIZE
+        else style.text_width(labels.text_of(note.text), note.size)
+    )
+    x = note.x - width / 2 if note.align == "right" else note.x + width / 2 if note.align == "left" else note.x
+    graph.node(name, label=labels.html_label(note.text, "", note.size, style.MUTED), shape="plaintext",
+               style="", pos=f"{x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height="0.2", tooltip=" ",
+               **{"class": "note"})  # fmt: skip

@@ -1,0 +1,100 @@
+"""Text beside the graph: shapes of rows, steps left out, names and shapes of the parameters."""
+
+from __future__ import annotations
+
+from tinyseq.viz.diagram import Note
+from tinyseq.viz.look import labels, style
+from tinyseq.viz.look.labels import Run
+from tinyseq.viz.placing.layout import Layout
+
+
+def annotate(layout: Layout) -> None:
+    """Add the notes of a placed diagram."""
+    _Notes(layout)
+
+
+class _Notes:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        notes = self.layout.diagram.notes
+        bottom = min(v.y - v.height / 2 for v in self.layout.diagram.vertices)
+        lines = [(link.path_in, link.path) for link in self.layout.diagram.links if link.square]
+        bottom = min([bottom, *[y + 6 for both in lines for path in both for _, y in path]])
+        texts = [
+            (c.x, self.layout.gap_text_width(i) / 2) for i, c in enumerate(self.layout.diagram.columns) if c.elided
+        ]
+        left = min([v.x - v.width / 2 for v in self.layout.diagram.vertices] + [x - half for x, half in texts])
+        for link in self.layout.diagram.links:
+            if link.square and link.label_at:
+                left = min(left, link.label_at[0] - labels.width(labels.names(link.label)) / 2)
+        right = max([v.x + v.width / 2 for v in self.layout.diagram.vertices] + [x + half for x, half in texts])
+        lowest = min(self.layout.template.at[v.key][1] for v in self.layout.timed)
+        for place in range(len(self.layout.diagram.columns)):
+            text = self.layout.gap_text(place)
+            if text:
+                taken = any(abs(v.y - lowest) < v.height for v in self.layout.columns.get(place, []))
+                y = lowest - (style.CIRCLE if taken else 0)
+                notes.append(Note((Run(text),), self.layout.diagram.columns[place].x, y, size=style.NOTE_SIZE + 1))
+        if not self.layout.ops:
+            self._row_shapes(left - 12)
+        self._parameters(left, right, bottom - 22)
+        self._banner(left, right)
+
+    def _banner(self, left: float, right: float) -> None:
+        """Over the graph: how many steps a folded one stands for, and how much of a tape is left out."""
+        diagram = self.layout.diagram
+        words = [f"×{diagram.repeats:,} time steps"] if diagram.repeats > 1 else []
+        if diagram.counts and diagram.counts[0] < diagram.counts[1] and not diagram.repeats:
+            shown, there = diagram.counts
+            words.append(f"{shown:,} of the tape's {there:,} nodes are in this picture, {there - shown:,} are left out")
+        if not words:
+            return
+        tops = [v.y + v.height / 2 for v in diagram.vertices]
+        tops += [y for e in diagram.links for _, y in e.path] + [n.y for n in diagram.notes]
+        y = max(tops) + 22
+        diagram.notes += [
+            Note((Run(line),), (left + right) / 2, y + 14 * i, size=10.5) for i, line in enumerate(words[::-1])
+        ]
+
+    def _row_shapes(self, x: float) -> None:
+        rows: dict[int, dict[str, list[tuple[int, ...]]]] = {}
+        for v in self.layout.timed:
+            if v.shape is not None and v.role not in ("ellipsis", "initial"):
+                name = labels.text_of(tuple(r for r in v.label if r.style != labels.SUPER))
+                rows.setdefault(round(v.y), {}).setdefault(name, []).append(v.shape)
+        if not self.layout.diagram.columns and self.layout.diagram.view == "unfolded":
+            return
+        for y, units in rows.items():
+            texts = {name: _span(shapes) for name, shapes in units.items()}
+            same = len(set(texts.values())) == 1
+            text = next(iter(texts.values())) if same else ", ".join(f"{n} {t}" for n, t in texts.items())
+            self.layout.diagram.notes.append(Note((Run(labels.shorten(labels.clean(text), 48)),), x, y, "right"))
+
+    def _parameters(self, left: float, right: float, y: float) -> None:
+        """Names and shapes of the parameters, in lines under the graph."""
+        shown = self.layout.diagram.parameters[:12]
+        more = len(self.layout.diagram.parameters) - len(shown)
+        fixed = self.layout.diagram.fixed
+        texts = [(name, " " + labels.shape(shape) + " fixed" * (name in fixed)) for name, shape in shown]
+        pieces = [(*labels.name(name), Run(text)) for name, text in texts]
+        if more:
+            pieces.append((Run(f"and {more} more parameters"),))
+        line: list[Run] = []
+        for piece in pieces:
+            if line and labels.width((*line, *piece), 10.5) > max(right - left + 40, 170):
+                self._caption(line, (left + right) / 2, y)
+                line, y = [], y - 15
+            line += [Run("    ")] * bool(line) + list(piece)
+        if line:
+            self._caption(line, (left + right) / 2, y)
+
+    def _caption(self, line: list[Run], x: float, y: float) -> None:
+        self.layout.diagram.notes.append(Note(tuple(line), x, y, size=10.5))
+
+
+def _span(shapes: list[tuple[int, ...]]) -> str:
+    """One shape, or the range of the first axis where sequences end one after the other."""
+    if len(set(shapes)) == 1 or any(not s or s[1:] != shapes[0][1:] for s in shapes):
+        return labels.shape(shapes[0])
+    rows = [s[0] for s in shapes]
+    return "×".join([f"{min(rows)}–{max(rows)}", *map(str, shapes[0][1:])])

@@ -1,0 +1,107 @@
+"""Graphs that are no chain of time steps: trees, and tapes without cells. Drawn in layers, sources at the foot."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from tinyseq.tape import Tape
+from tinyseq.viz.diagram import Diagram, Link, Vertex
+from tinyseq.viz.excerpt.excerpt import Bare, Excerpt, choose_steps
+from tinyseq.viz.look import labels
+from tinyseq.viz.look.labels import Run
+from tinyseq.viz.units.boxes import boxes
+from tinyseq.viz.units.gates import units
+from tinyseq.viz.units.named import roles
+from tinyseq.viz.units.primitives import Reduced, Unit, primitives
+
+BARE_NODES = 300
+POSITIONS = {"box": 63, "cell": 63, "units": 31, "ops": 15}  # positions of a tree shown by default
+
+
+def vertex(unit: Unit, column: int | None, label: labels.Label) -> Vertex:
+    """A unit as a vertex."""
+    return Vertex(
+        unit.id, unit.key, column, unit.role, label, unit.node, unit.shape, unit.note, unit.tooltip,
+        round=unit.note == "", base=unit.name or unit.label, time=unit.time,
+    )  # fmt: skip
+
+
+def reduce(
+    excerpt: Excerpt,
+    detail: str,
+    through: Collection[str] = (),
+    timeless: bool = False,
+    opened: Collection[str] = (),
+) -> Reduced:
+    """The units of an excerpt: cells ("box"), named nodes ("cell"), gates and sums too ("units"), all ("ops")."""
+    if detail == "ops":
+        return primitives(excerpt, timeless)
+    if detail == "box":
+        return boxes(excerpt, roles(excerpt, through), opened)
+    return units(excerpt, through) if detail == "units" else roles(excerpt, through)
+
+
+def parameters(excerpt: Excerpt) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and shape of each parameter in an excerpt."""
+    leaves = [i for i in sorted(excerpt.found) if excerpt.node(i).op == "parameter"]
+    return [(excerpt.node(i).name or "parameter", excerpt.node(i).shape) for i in leaves]
+
+
+def _has_position(tape: Tape, unit: Unit) -> bool:
+    return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op == "index"
+
+
+def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:
+    """A tape unfolded over trees: children under their parents; of large ones the positions nearest the root."""
+    count = POSITIONS[detail] if steps is None else steps
+    shown = range(max(0, total - count), total) if isinstance(count, int) else choose_steps(total, count, 0)
+    excerpt = Excerpt(tape, list(shown), keep, chained=False)
+    reduced = reduce(excerpt, detail)
+    diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
+    for unit in reduced.units.values():
+        timed = detail != "ops" and unit.time is not None and _has_position(tape, unit)
+        label = labels.at_time(unit.label, "…" if unit.ghost else str(unit.time)) if timed else unit.label
+        v = vertex(unit, None, label)
+        v.key = (unit.id,)
+        v.dashed = unit.ghost
+        if unit.ghost:
+            v.role, v.node, v.shape = "ellipsis", -1, None
+        diagram.vertices.append(v)
+    diagram.links = [
+        Link(w.source, w.target, w.names, dashed=reduced.units[w.source].ghost, cut=w.cut) for w in reduced.wires
+    ]
+    diagram.ordered, diagram.counts = True, excerpt.counts
+    diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
+    return diagram
+
+
+def bare(tape: Tape, limit: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:
+    """A tape without cells: its graph as it is; of a long tape the first and last nodes."""
+    count = len(choose_steps(len(tape), limit, BARE_NODES))
+    excerpt = Bare(tape, count, keep)
+    reduced = reduce(excerpt, detail)
+    diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
+    diagram.vertices = [vertex(u, None, u.label) for u in reduced.units.values()]
+    diagram.links = [Link(w.source, w.target, w.names, cut=w.cut) for w in reduced.wires]
+    diagram.counts = excerpt.counts
+    if excerpt.elided:
+        _bridge(diagram, excerpt)
+    diagram.description = f"Graph of {len(tape):,} nodes; {len(diagram.vertices)} shown."
+    return diagram
+
+
+def _bridge(diagram: Diagram, excerpt: Bare) -> None:
+    """One dashed node for all that was left out of the middle."""
+    text = f"… {excerpt.elided:,} nodes …"
+    gap = Vertex("gap", ("gap",), None, "ellipsis", (Run(text),), dashed=True, round=False)
+    order = sorted(excerpt.found)
+    half = order[(len(order) - 1) // 2]
+    drawn = {v.node for v in diagram.vertices}
+    cut = [i for i in order if i in drawn and i > half and any(j not in excerpt.found for j in excerpt.inputs(i))]
+    read = {j for i in order for j in excerpt.inputs(i)}
+    open_ends = [i for i in order if i in drawn and i <= half and i not in read]
+    diagram.vertices.append(gap)
+    diagram.links += [Link(f"n{i}", gap.id, dashed=True) for i in open_ends]
+    diagram.links += [Link(gap.id, f"n{i}", dashed=True) for i in cut]
