@@ -21,8 +21,9 @@ from tinyseq.viz.excerpt.excerpt import ancestors
 from tinyseq.viz.output.dot import dot_text
 from tinyseq.viz.output.json_text import graph, json_text
 from tinyseq.viz.output.render import format_of, render, write
+from tinyseq.viz.overlays import overlays
 from tinyseq.viz.overlays.fixed import mark
-from tinyseq.viz.overlays.overlays import gradient_colours, overlays
+from tinyseq.viz.overlays.overlays import gradient_colours
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.notes import annotate
 from tinyseq.viz.placing.routes import route

@@ -16,7 +16,7 @@ import pytest
 import tinyseq.jit.decorators
 from tinyseq.jit.decorators import FASTMATH, kernel, kernel_from_source
 
-INFRASTRUCTURE = ("jit.py", "jitcache.py", "fingerprint.py")
+INFRASTRUCTURE = ("__init__.py", "decorators.py", "cache.py", "fingerprint.py")
 
 CALLEE = """
 from numba.extending import overload
@@ -80,13 +80,20 @@ class Copy:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cache = root / "cache"
-        for folder in ("tinyseq", "tinyseq/ops", "tinyseq/engine"):
+        for folder in (
+            "tinyseq",
+            "tinyseq/jit",
+            "tinyseq/ops",
+            "tinyseq/engine",
+            "tinyseq/engine/machine",
+            "tinyseq/engine/plan",
+        ):
             (root / folder).mkdir()
             (root / folder / "__init__.py").touch()
         for name in INFRASTRUCTURE:
-            shutil.copy(Path(tinyseq.jit.decorators.__file__).with_name(name), root / "tinyseq" / name)
+            shutil.copy(Path(tinyseq.jit.decorators.__file__).with_name(name), root / "tinyseq" / "jit" / name)
         self.write("tinyseq/ops/callee.py", CALLEE)
-        self.write("tinyseq/engine/vm.py", CALLER)
+        self.write("tinyseq/engine/machine/vm.py", CALLER)
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).write_text(text)
@@ -118,9 +125,9 @@ def copy(tmp_path: Path) -> Copy:
 
 
 def test_an_edit_of_what_plans_recompiles_nothing(copy: Copy):
-    copy.write("tinyseq/engine/plan.py", "SIZE = 1\n")
+    copy.write("tinyseq/engine/plan/pipeline.py", "SIZE = 1\n")
     before = copy.run()
-    copy.edit("tinyseq/engine/plan.py", "SIZE = 1", "SIZE = 2")
+    copy.edit("tinyseq/engine/plan/pipeline.py", "SIZE = 1", "SIZE = 2")
     after = copy.run()
     assert after["folder"] == before["folder"]
     assert [after[name][2] for name in ("written", "generated", "closed")] == [0, 0, 0]
@@ -138,8 +145,8 @@ def test_second_process_loads_every_kernel_from_disk(copy: Copy):
 EDITS = [
     ("tinyseq/ops/callee.py", "return x + 1.0", "return x + 2.0", (26.0, 9.0, 45.0)),
     ("tinyseq/ops/callee.py", "return lambda x: x + 10.0", "return lambda x: x + 20.0", (46.0, 9.0, 45.0)),
-    ("tinyseq/engine/vm.py", "SCALE = 2.0", "SCALE = 4.0", (92.0, 9.0, 45.0)),
-    ("tinyseq/engine/vm.py", '"factor": 3.0', '"factor": 7.0', (92.0, 21.0, 105.0)),
+    ("tinyseq/engine/machine/vm.py", "SCALE = 2.0", "SCALE = 4.0", (92.0, 9.0, 45.0)),
+    ("tinyseq/engine/machine/vm.py", '"factor": 3.0', '"factor": 7.0', (92.0, 21.0, 105.0)),
 ]
 
 

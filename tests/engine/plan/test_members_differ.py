@@ -9,9 +9,9 @@ import pytest
 
 import tinyseq as ts
 from tests.engine.users import agree, parameter, plan_of
+from tinyseq.engine.plan import fold as condensing
+from tinyseq.engine.plan import repeats
 from tinyseq.engine.plan.fold import Unplannable
-from tinyseq.engine.plan.pipeline import fold as condensing
-from tinyseq.engine.plan.pipeline import repeats
 
 F64 = np.float64
 H = 3

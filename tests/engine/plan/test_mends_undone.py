@@ -11,9 +11,9 @@ import tinyseq as ts
 from tests.engine.agreement import recorded
 from tests.engine.strategies import seeded
 from tests.engine.users import parameter, plan_of
-from tinyseq.engine.machine import sharing
+from tinyseq.engine.plan import backward, members, pipeline, sharing
 from tinyseq.engine.plan.layout import Instruction
-from tinyseq.engine.plan.pipeline import backward, forward, graph, members, pipeline, plan_tape
+from tinyseq.engine.plan.pipeline import forward, graph, plan_tape
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.errors import TapeError
 

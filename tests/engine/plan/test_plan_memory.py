@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq import folding
 from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan import repeats
 from tinyseq.engine.plan.fold import condense
-from tinyseq.engine.plan.pipeline import plan_tape, repeats
+from tinyseq.engine.plan.pipeline import plan_tape
 
 LENGTHS = [7, 3, 5, 5]
 

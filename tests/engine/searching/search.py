@@ -1,6 +1,6 @@
 """A search for wrong plans: random programs on both executors, in one, two and three threads.
 
-    python -m tests.engine.search --minutes 10 --seed 0 --out found
+    python -m tests.engine.searching.search --minutes 10 --seed 0 --out found
 
 Programs are those of ``tests.engine.writer_nets`` from seed on; they run in a worker process, so that one that dies or
 hangs is only one more find. What fails is made small and written to ``OUT/<seed>.py``, a script that says in its first
@@ -192,7 +192,7 @@ class Search:
 
     def worker(self, first: int, last: int, until: float) -> int:
         """One process; the number after the last program that it was at."""
-        command = [sys.executable, "-m", "tests.engine.search", "--worker", str(first), str(last), str(until)]
+        command = [sys.executable, "-m", "tests.engine.searching.search", "--worker", str(first), str(last), str(until)]
         command += ["--threads", self.options.threads, "--out", str(self.folder)]
         at = first
         with subprocess.Popen(
@@ -235,7 +235,15 @@ class Search:
         """A program took its process with it: another makes it small."""
         what = "hangs" if code == -9 else f"the process dies with {code}"
         self.kinds["died"] += 1
-        command = [sys.executable, "-m", "tests.engine.search", "--died", str(seed), "--threads", self.options.threads]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.engine.searching.search",
+            "--died",
+            str(seed),
+            "--threads",
+            self.options.threads,
+        ]
         done = subprocess.run([*command, "--out", str(self.folder)], capture_output=True, text=True)
         told = done.stdout.strip()
         if not told:  # alone it lives: what it read or wrote beside its own lay elsewhere

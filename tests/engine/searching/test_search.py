@@ -28,7 +28,7 @@ def searched(seeds: range, **how: Any) -> dict[str, int]:
         seen = tried(program_of(seed)[0], **{**ways(seed, (1, 2, 3)), "dtype": np.float64, **how})
         kinds[seen.kind] = kinds.get(seen.kind, 0) + 1
         if seen.kind not in ("same", "no plan", "not recorded"):
-            wrong.append(f"python -m tests.engine.search --one {seed}: {seen.kind}, {seen.what}")
+            wrong.append(f"python -m tests.engine.searching.search --one {seed}: {seen.kind}, {seen.what}")
     assert not wrong, "\n".join(wrong)
     return kinds
 
@@ -132,7 +132,17 @@ def test_a_find_is_a_script_that_runs(tmp_path: Any) -> None:
 
 
 def test_searches_add_up_in_their_folder(tmp_path: Any) -> None:
-    command = [sys.executable, "-m", "tests.engine.search", "--count", "2", "--seed", "5", "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.engine.searching.search",
+        "--count",
+        "2",
+        "--seed",
+        "5",
+        "--out",
+        str(tmp_path),
+    ]
     for first in (2, 4):
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
         assert done.returncode == 0 and "2 programs in" in done.stdout and "0 finds" in done.stdout, done

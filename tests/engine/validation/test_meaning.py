@@ -13,9 +13,10 @@ from tests.engine.found import FOUND
 from tests.engine.strategies import STRUCTURES, seeded
 from tests.engine.test_agreement_nets import NETS, Named
 from tests.engine.validation.test_elements import RECORDS, find
+from tinyseq.engine.plan import accumulate, chunks
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.engine.plan.layout import Address, Block
-from tinyseq.engine.plan.pipeline import Plan, accumulate, chunks, plan_tape
+from tinyseq.engine.plan.pipeline import Plan, plan_tape
 from tinyseq.engine.plan.sums import Sums
 from tinyseq.engine.validation.elements import verify_elements
 from tinyseq.engine.validation.field import (
