@@ -12,6 +12,7 @@ from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan import repeats
 from tinyseq.engine.plan.fold import condense
 from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.unfolding import stamping
 
 LENGTHS = [7, 3, 5, 5]
 
@@ -69,7 +70,7 @@ def described(loss: ts.Tensor) -> list:
 def test_pieces_of_any_size_give_the_same_tape_and_classes(record, piece: int, monkeypatch) -> None:
     whole = record()
     expected = described(whole)
-    monkeypatch.setattr(folding, "PIECE", piece)
+    monkeypatch.setattr(stamping, "PIECE", piece)
     monkeypatch.setattr(repeats, "PIECE", piece)
     pieces = record()
     assert pieces.tape.same_graph(whole.tape)
