@@ -115,10 +115,17 @@ def text(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    for s in plan.storages:
+    number: dict[int, int] = {-1: -1}  # storages by their first use
+    for block in plan.blocks:
+        for storage in block.storages():
+            number.setdefault(storage.index, len(number) - 1)
+    for s in sorted((s for s in plan.storages if s.index in number), key=lambda s: number[s.index]):
         size = "-" if s.what == "packed weights" else s.size
         data = "" if s.data is None else " data " + hashlib.sha1(np.asarray(s.data).tobytes()).hexdigest()[:10]
-        yield f"s{s.index} {s.space} {s.what!r} size {size} lead {s.lead} alive {s.first}-{s.last} node {s.node}{data}"
+        yield (
+            f"s{number[s.index]} {s.space} {s.what!r} size {size} lead {s.lead} alive {s.first}-{s.last} "
+            f"node {s.node}{data}"
+        )
     for k, block in enumerate(plan.blocks):
         bounds = {g: np.asarray(b).tolist() for g, b in block.bounds.items()}
         shown = {g: b if len(b) < 12 else hashlib.sha1(repr(b).encode()).hexdigest()[:10] for g, b in bounds.items()}
@@ -126,7 +133,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"b{k} {block.phase} {block.note!r} levels {block.levels}{flags} bounds {shown}"
         for i in block.instructions:
             where = ", ".join(
-                f"s{a.storage.index}+{a.offset}{'' if a.vary is None else f'+{a.vary}'}" for a in i.operands
+                f"s{number[a.storage.index]}+{a.offset}{'' if a.vary is None else f'+{a.vary}'}" for a in i.operands
             )
             split = "" if i.split is None else f" split {i.split.slot}/{i.split.unit}/{i.split.strides}"
             sums = f" sums {i.sums}" if i.sums else ""
@@ -134,7 +141,9 @@ def _lines(plan: Plan) -> Iterator[str]:
     for threads in (1, 2):
         for k in range(threads):
             code, tables, moves = _Named(plan, (k,), threads).assemble()
-            digest = hashlib.sha1(b"".join(a.tobytes() for a in (code, tables, *moves))).hexdigest()[:12]
+            where = np.array([number.get(int(i), -2) for i in moves[1]] if len(moves[1]) else [], np.int64)
+            parts = (code, tables, moves[0], where, moves[2])
+            digest = hashlib.sha1(b"".join(np.ascontiguousarray(a).tobytes() for a in parts)).hexdigest()[:12]
             yield f"thread {k} of {threads}: {len(code)} {len(tables)} {digest}"
 
 
