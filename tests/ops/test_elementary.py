@@ -177,7 +177,7 @@ def test_an_integer_argument_is_an_error_that_says_what_to_do():
 def test_without_the_jit_the_same_names_evaluate_with_numpy():
     script = """
 import numpy as np
-from tinyseq.ops import maths
+from tinyseq.ops import elementary as maths
 for real in (np.float32, np.float64):
     x = real(-0.75)
     for name in ("exp", "expm1", "log1p", "tanh", "sigmoid", "softplus"):

@@ -350,28 +350,6 @@ def test_a_cached_kernel_belongs_to_its_tile(tmp_path):
             assert printed == f"{width_of(name, np.float64)} {hits}"
 
 
-CACHED_BLAS = """
-import numpy as np
-from tinyseq.jit import kernel
-from tinyseq.engine import blas
-
-@kernel
-def product(A, B, C):
-    blas.gemm(3, 2, 4, A, 0, 4, 0, B, 0, 2, 0, C, 0, 2, 0.0)
-
-A, B, C = np.arange(12.0), np.arange(8.0), np.empty(6)
-product(A, B, C)
-np.testing.assert_array_equal(C.reshape(3, 2), A.reshape(3, 4) @ B.reshape(4, 2))
-print(sum(product.stats.cache_hits.values()))
-"""
-
-
-def test_a_kernel_that_calls_blas_is_cached(tmp_path):
-    script = tmp_path / "cached_blas.py"
-    script.write_text(CACHED_BLAS)
-    assert [run(script, TINYSEQ_CACHE_DIR=str(tmp_path / "kernels")) for _ in range(2)] == ["0", "1"]
-
-
 # The operands end where the readable memory ends: one element more, read or written, kills the process.
 AT_THE_EDGE = """
 import ctypes, mmap, sys

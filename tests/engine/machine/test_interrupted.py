@@ -167,7 +167,7 @@ def test_signals_at_any_moment_of_a_process() -> None:
         import signal, sys
         import numpy as np
         import tinyseq as ts
-        from tests.engine.test_interrupted import Net
+        from tests.engine.machine.test_interrupted import Net
         net = Net()
         run = ts.compile(net.loss)
         net.right(run, 0)

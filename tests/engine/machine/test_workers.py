@@ -78,7 +78,7 @@ def test_several_python_threads_may_run_programs() -> None:
 FORKS = """
 import multiprocessing
 import numpy as np
-from tests.engine.test_workers import program, result
+from tests.engine.machine.test_workers import program, result
 
 def in_child(results):
     results.put(result(*program()))

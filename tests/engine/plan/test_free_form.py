@@ -13,7 +13,7 @@ import pytest
 
 import tinyseq as ts
 from tests.engine.test_agreement_tapes import Planned
-from tinyseq.engine import compiled
+from tinyseq.engine import compiled, plan_cache
 
 B, F, H, V = 2, 3, 4, 5
 Weights = dict[str, ts.Parameter]
@@ -273,7 +273,7 @@ def test_a_tape_goes_when_its_last_tensor_goes(executor: Any) -> None:
 
 
 def test_plans_kept_are_few_and_hold_no_tape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "CACHE", compiled.PlanCache(3))
+    monkeypatch.setattr(compiled, "CACHE", plan_cache.PlanCache(3))
     p = weights()
     for T in (2, 3, 4, 5, 6, 4, 5, 6):
         with ts.Tape(Planned):

@@ -11,9 +11,9 @@ import tinyseq as ts
 from tests.engine.agreement import recorded
 from tests.engine.strategies import seeded
 from tests.engine.users import parameter, plan_of
-from tinyseq.engine.plan import backward, members, pipeline, sharing
+from tinyseq.engine.plan import backward, forward, graph, members, planner, sharing
 from tinyseq.engine.plan.layout import Instruction
-from tinyseq.engine.plan.pipeline import forward, graph, plan_tape
+from tinyseq.engine.plan.pipeline import plan_tape
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.errors import TapeError
 
@@ -41,7 +41,7 @@ def test_lifetimes_by_single_blocks(rng: np.random.Generator, monkeypatch: pytes
 
     x = rng.normal(size=(4, 8, 64))
     verify_plan(plan_of(f, x))
-    monkeypatch.setattr(pipeline, "grouped", lambda blocks, chunked: [("alone", [block]) for block in blocks])
+    monkeypatch.setattr(planner, "grouped", lambda blocks, chunked: [("alone", [block]) for block in blocks])
     refused(plan_of(f, x), "no barrier between|share memory|written last")
 
 
@@ -111,12 +111,12 @@ def row_net(rng: np.random.Generator) -> tuple[Any, np.ndarray]:
 def test_a_sum_over_rows_at_levels_without_members(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     f, x = row_net(rng)
     verify_plan(plan_of(f, x))
-    run = pipeline.Planner.run
+    run = planner.Planner.run
 
     def without_flag(self: Any, kernel: Any, operands: Any, d: list[int], *rest: Any) -> None:
         run(self, kernel, operands, [*d[:-1], 0] if kernel.name == "column_sum" else d, *rest)
 
-    monkeypatch.setattr(pipeline.Planner, "run", without_flag)
+    monkeypatch.setattr(planner.Planner, "run", without_flag)
     refused(plan_of(f, x), "column_sum.*at a level without members")
 
 
@@ -155,7 +155,7 @@ def test_integers_moved_as_floats(rng: np.random.Generator, monkeypatch: pytest.
 
     tokens = rng.integers(0, 5, (4, 2))
     verify_plan(plan_of(f, tokens))
-    monkeypatch.setattr(forward.kernels, "moving", lambda kernel, dtype: kernel)
+    monkeypatch.setattr(forward.batched, "moving", lambda kernel, dtype: kernel)
     refused(plan_of(f, tokens), "integers|numbers")
 
 

@@ -13,7 +13,7 @@ from tests.engine.found import FOUND
 from tests.engine.strategies import STRUCTURES, seeded
 from tests.engine.test_agreement_nets import NETS, Named
 from tests.engine.validation.test_elements import RECORDS, find
-from tinyseq.engine.plan import accumulate, chunks
+from tinyseq.engine.plan import chunks, planner
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.engine.plan.layout import Address, Block
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
@@ -183,7 +183,7 @@ def test_values_that_the_way_back_reads_are_not_kept(monkeypatch: pytest.MonkeyP
         loss = net.loss(ts.tensor(rng.normal(size=(6, 3, 4))), rng.integers(0, 3, (6, 3)))
     good = plan_tape(tape, [loss.index], loss.index)
     verify_meaning(good, tape)
-    monkeypatch.setattr(accumulate, "values_read", lambda graph: set())
+    monkeypatch.setattr(planner, "values_read", lambda graph: set())
     refused(plan_tape(tape, [loss.index], loss.index), tape, "∂L/∂.* is not what the tape says")
 
 
