@@ -14,14 +14,13 @@ import numpy as np
 
 from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.ops import OPS
-from tinyseq.ops.op import Call, Op, Site
+from tinyseq.ops.groups import ARRANGING
+from tinyseq.ops.op import DATA, PARAMETER, Call, Op, Site
+from tinyseq.ops.picks import in_range
 from tinyseq.tape import DTYPES, INT64, set_gradients, shape_of
 
 if TYPE_CHECKING:
     from tinyseq.tape import Tape
-
-
-ARRANGES = {"index", "window", "slice", "reshape", "transpose", "stack", "concatenate", "take"}  # no arithmetic
 
 
 class Reference:
@@ -47,14 +46,14 @@ class Reference:
         """Compute a node and all it needs that has no value yet."""
         for i in self._missing(index):
             place, inputs = self.place(i), self.tape.inputs(i)
-            if place.op.name == "parameter":
+            if place.op.leaf == PARAMETER:
                 self.values[i] = self.tape.parameters[place.site.arg].value.copy()
                 continue
-            if place.op.name == "input":
+            if place.op.leaf == DATA:
                 raise TapeError(f"input %{i} has no value: inside a cell being folded there are none yet")
             x = [self.values[j] for j in inputs]
-            if place.op.check:
-                place.op.check(place.site, x)
+            if place.op.limit:
+                in_range(place.op.indices or place.op.name, place.op.limit(place.site), x[-1])
             y = self.values[i] = np.empty(place.site.shape, place.dtype)
             roles = {"y": y, "attr": place.floats, **{f"x{k}": v for k, v in enumerate(x)}}
             for call in place.forward:
@@ -148,7 +147,7 @@ class Reference:
                 continue
             seen.add(i)
             place = self.place(i)
-            if place.op.name == "parameter" and not place.site.attrs:
+            if place.op.leaf == PARAMETER and not place.site.attrs:
                 return True
             inputs = self.tape.inputs(i)
             stack.extend(inputs[k] for k, _ in place.vjps)
@@ -211,7 +210,7 @@ class Reference:
         wanted, stack = set(), [index]
         while stack:
             i = stack.pop()
-            if i not in wanted and i not in self.grads and self.tape.kind_of(i).op in ARRANGES:
+            if i not in wanted and i not in self.grads and self.tape.kind_of(i).op in ARRANGING:
                 wanted.add(i)
                 stack.extend(self.tape.inputs(i))
         found: dict[int, np.ndarray] = {}
@@ -288,7 +287,7 @@ class Place:
         self.forward = op.forward(site)
         self._vjps: list[tuple[int, list[Call]]] | None = None
         numbers = [dict(site.attrs)[key] for key in op.floats]
-        self.floats = np.array([*numbers, 0.0, 0.0][:2], dtype if dtype != np.int64 else np.float64)
+        self.floats = np.array([*numbers, 0.0, 0.0][: max(2, len(numbers))], dtype if dtype != np.int64 else np.float64)
 
     @property
     def vjps(self) -> list[tuple[int, list[Call]]]:

@@ -13,11 +13,13 @@ from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.call_sites import many, pick
 from tinyseq.functions.shapes import float_code, index, reshape, slice_at
 from tinyseq.habits import advised, strict, wrong_call
+from tinyseq.ops import OPS
+from tinyseq.ops.op import DATA
 from tinyseq.tape import INT64, Integers
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor
 from tinyseq.tensor.parameter import Parameter
-from tinyseq.tensor.record import SAME_INTEGERS, record
+from tinyseq.tensor.record import record
 from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
@@ -191,6 +193,6 @@ def _stamped(i: Tensor) -> Integers | None:
     tape, at = i.tape, i.index
     if at >= tape._n_flushed:
         return None
-    while (op := tape.kind_of(at).op) in SAME_INTEGERS:
+    while OPS[op := tape.kind_of(at).op].keeps_integers:
         at = tape.inputs(at)[0]
-    return (tape.origin.get(at) or Integers(at)) if op == "input" else None
+    return (tape.origin.get(at) or Integers(at)) if OPS[op].leaf == DATA else None

@@ -10,7 +10,7 @@ import re
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops import elementary
-from tinyseq.ops.op import Call, Kernel, Op, Site, call, each, map_kernel, register, size
+from tinyseq.ops.op import SAME, Call, Kernel, Map, Op, Site, call, each, map_kernel, register, size
 from tinyseq.tape import INT64
 
 FUNCTIONS = {name: getattr(elementary, name) for name in ("exp", "log", "sqrt", "power", "tanh", "sigmoid", "softplus")}
@@ -32,7 +32,9 @@ def same_shape(name: str):
 
 
 def _used(expression: str) -> tuple[str, ...]:
-    return tuple(sorted(set(re.findall(r"\b(x\d|y|attr)\d?\b", re.sub(r"attr\d", "attr", expression)))))
+    """What an expression reads: inputs, the output, the constants last."""
+    found = set(re.findall(r"\b(x\d|y|attr)\b", re.sub(r"attr\d", "attr", expression)))
+    return tuple(sorted(found, key=lambda role: (role == "attr", role)))
 
 
 def elementwise(
@@ -43,6 +45,7 @@ def elementwise(
     equation: str,
     floats: tuple[str, ...] = (),
     masked: bool = False,
+    view: str = "",
 ) -> Op:
     """Register an elementwise op from its expression and one gradient expression per input (None: no gradient).
 
@@ -66,12 +69,13 @@ def elementwise(
 
         return vjp
 
-    vjps, reads = {}, {}
+    vjps, reads, kernels = {}, {}, dict[int, Kernel]()
     for i, gradient in enumerate(gradients):
         if gradient is not None:
             reads[i] = _used(gradient)
             computed = f"(zero if g == zero else {gradient})" if masked else gradient
-            vjps[i] = rule(i, map_kernel(f"{name}_vjp{i}", ("gx", "g", *reads[i]), computed, FUNCTIONS))
+            kernels[i] = map_kernel(f"{name}_vjp{i}", ("gx", "g", *reads[i]), computed, FUNCTIONS)
+            vjps[i] = rule(i, kernels[i])
     return register(
         Op(
             name,
@@ -83,7 +87,9 @@ def elementwise(
             vjps,
             {i: tuple(r for r in v if r != "attr") for i, v in reads.items()},
             floats,
+            elementwise=Map(forward_kernel, tuple(kernels.get(i) for i in range(arity))),
             slopes=gradients,
+            view=view,
             rows=each,
         )
     )
@@ -125,5 +131,9 @@ elementwise("bernoulli_cross_entropy",
             "g * (sigmoid(x0) - x1)", "-g * x0",
             symbol="−log σ", equation="y = −t log σ(a) − (1 − t) log(1 − σ(a)) = log(1 + eᵃ) − t a",
             masked=True)
-elementwise("detach", "x0", None, symbol="✂", equation="y = a; no gradient passes")
+DETACH = elementwise("detach", "x0", None, symbol="✂", equation="y = a; no gradient passes", view=SAME)
 # fmt: on
+
+assert DETACH.elementwise is not None
+COPY = DETACH.elementwise.forward
+"""The kernel that copies rows as they are."""

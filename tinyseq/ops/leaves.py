@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinyseq.errors import ShapeError
 from tinyseq.jit.decorators import kernel
-from tinyseq.ops.op import Kernel, Op, call, register, size
+from tinyseq.ops.op import CONSTANT, DATA, PARAMETER, Kernel, Op, call, register, size
 
 
 @kernel
@@ -25,10 +25,11 @@ def _leaf_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, 
     return flags["shape"], flags.get("dtype", 0)
 
 
-for _name, _symbol in (("input", "x"), ("parameter", "θ")):
-    register(Op(_name, 0, _symbol, "given", _leaf_shape, lambda site: [], shaped=True))
-
-register(
+INPUT = register(Op("input", 0, "x", "given", _leaf_shape, lambda site: [], shaped=True, leaf=DATA)).name
+PARAMETER_OP = register(
+    Op("parameter", 0, "θ", "given", _leaf_shape, lambda site: [], shaped=True, leaf=PARAMETER)
+).name
+CONSTANT_OP = register(
     Op(
         "constant",
         0,
@@ -38,5 +39,6 @@ register(
         lambda site: [call(FILL, 1, {"y": size(site.shape), "attr": 0}, (size(site.shape),))],
         floats=("value",),
         shaped=True,
+        leaf=CONSTANT,
     )
-)
+).name

@@ -9,7 +9,7 @@ from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
 from tinyseq.ops import elementary, float_bits
 from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
-from tinyseq.ops.picks import in_range, integers
+from tinyseq.ops.picks import integers
 from tinyseq.ops.totals import PART, product_total, row_total
 from tinyseq.tape import INT64
 
@@ -251,6 +251,7 @@ register(
         {0: _cross_entropy_backward},
         {0: ("x0", "x1")},
         rows=lambda attrs, tail: (WIDER, EACH),
-        check=lambda site, arrays: in_range("cross_entropy targets", site.shapes[0][-1], arrays[1]),
+        limit=lambda site: site.shapes[0][-1],
+        indices="cross_entropy targets",
     )
 )

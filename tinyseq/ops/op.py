@@ -12,7 +12,8 @@ operand shared by all of them has stride 0. ``accumulate`` 0 overwrites x0, 1 ad
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
@@ -104,19 +105,52 @@ def each(*_: Any) -> tuple[int, ...]:
     return (EACH,)
 
 
+# How the values of an op's result may lie where its input's lie already, so that nothing is computed or copied.
+SAME, RESHAPED, ROW, ROWS, PART, REPEATED, JOINED = VIEWS = (
+    "same",  # as the input has them, in the input's shape
+    "reshaped",  # as the input has them, in another shape
+    "row",  # row ``arg`` of the input
+    "rows",  # the rows of the input from row ``arg`` on
+    "part",  # what lies between ``start`` and ``stop`` on the axis ``axis`` of the input
+    "repeated",  # the input once more along new or single axes
+    "joined",  # all inputs behind each other, along the axis ``axis`` or (without one) a new first axis
+)
+
+# What stands on a leaf: an array given to the tape, a parameter, a number that is part of the program.
+DATA, PARAMETER, CONSTANT = LEAVES = ("data", "parameter", "constant")
+
+
+class Map(NamedTuple):
+    """The kernels of an elementwise op: one forward, and one vjp for each input (None: no gradient).
+
+    Each has d = [rows, stride of each operand …, accumulate, columns], its operands' roles for names (y or gx first, g,
+    x0, x1 …, y) and, where it reads constants, the role "attr" last.
+    """
+
+    forward: Kernel
+    vjps: tuple[Kernel | None, ...]
+
+
 @dataclass(frozen=True)
 class Op:
-    """One primitive.
+    """One primitive: all that executors, pictures and pages know of it.
 
     shape     (attrs, shapes, dtypes) → (shape, dtype code); raises ShapeError or DtypeError
     forward   site → calls that write y
     vjp       input position → (site → calls that add g·∂y/∂x_i to gx_i); inputs missing here get no gradient
     reads     input position → roles that its vjp reads besides g ("x0", "y", ...)
     floats    names of attributes passed to kernels as an array of floats in the role "attr"
-    check     (site, integer inputs) → None, raises DataError on values out of range
+    limit     site → the number below which the integers of the last input, which the op looks up by, must lie
+    indices   what messages call these integers; the op's name, if nothing is said
     joins     any number of inputs, all alike; the vjp gives one call for each
     shaped    the result's shape is the caller's wish, checked by the shape rule, not stored among the attributes
+    elementwise  the kernels of an op that computes each element of the result from the same elements of its inputs,
+             all of one shape: any number of rows and columns can then be given to them
     slopes   elementwise ops: the vjp of each input as an expression, from which it can be recorded as ops
+    view     how the result's values may lie where the input's lie already, one of ``VIEWS``; "" where they can't
+    arranges    the result holds numbers of the inputs in another arrangement, each at most once: no arithmetic
+    keeps_integers  the result's integers are some of the input's, so that what is known of those holds of these
+    leaf     "data", "parameter" or "constant" of an op without inputs, whose values stand there from the start
     rows     (attrs, axes of the result behind the first) → for each input (the last for all further ones) how its rows
              go with the result's, one of
 
@@ -135,11 +169,22 @@ class Op:
     vjp: dict[int, Callable[[Site], list[Call]]] = field(default_factory=dict)
     reads: dict[int, tuple[str, ...]] = field(default_factory=dict)
     floats: tuple[str, ...] = ()
-    check: Callable[..., None] | None = None
+    limit: Callable[[Site], int] | None = None
+    indices: str = ""
     joins: bool = False
     shaped: bool = False
+    elementwise: Map | None = None
     slopes: tuple[str | None, ...] = ()
+    view: str = ""
+    arranges: bool = False
+    keeps_integers: bool = False
+    leaf: str = ""
     rows: Callable[[tuple, tuple[int, ...]], tuple[int, ...]] = lambda attrs, tail: (ALL,)
+
+    @property
+    def passes_gradient_on(self) -> tuple[int, ...]:
+        """Positions of the inputs whose gradient is the result's, as it is."""
+        return tuple(i for i, slope in enumerate(self.slopes) if slope == "g")
 
     def vjps(self, site: Site) -> list[tuple[int, list[Call]]]:
         """(input position, calls) for each input that gets a gradient."""
@@ -157,6 +202,23 @@ def register(op: Op) -> Op:
         raise TapeError(f"two ops are called {op.name!r}")
     OPS[op.name] = op
     return op
+
+
+class those(Set):
+    """The names of the ops of which something holds: a set that follows the table as ops are registered."""
+
+    def __init__(self, holds: Callable[[Op], object]) -> None:
+        self._holds = holds
+
+    def __contains__(self, name: object) -> bool:
+        op = OPS.get(name)  # type: ignore[call-overload]
+        return op is not None and bool(self._holds(op))
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, op in OPS.items() if self._holds(op))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def size(shape: tuple[int, ...]) -> int:
@@ -181,8 +243,8 @@ def map_kernel(name: str, operands: tuple[str, ...], expression: str, namespace:
         "    half = number(0.5)",
         "    two = number(2)",
     ]
-    if "attr" in sources:
-        lines += ["    attr0 = _attr[0]", "    attr1 = _attr[1]"]
+    for place in sorted(set(re.findall(r"\battr(\d+)\b", expression))):
+        lines += [f"    attr{place} = _attr[{place}]"]
     columns = len(operands) + 2
     lines += [f"    columns = d[{columns}]", f"    if d[{columns - 1}]:"]
     for operator in ("+=", "="):

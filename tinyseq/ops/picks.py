@@ -188,7 +188,8 @@ register(
         {0: lambda site: _take_calls(("gx0", "g"), site, False)},
         {0: ("x1",)},
         rows=lambda attrs, tail: (ALL, EACH),
-        check=lambda site, arrays: in_range("take", _take_limit(site), arrays[1]),
+        limit=_take_limit,
+        arranges=True,
     )
 )
 
@@ -222,7 +223,7 @@ register(
         {0: _gather_backward},
         {0: ("x1",)},
         rows=lambda attrs, tail: (WIDER, EACH),
-        check=lambda site, arrays: in_range("gather", site.shapes[0][-1], arrays[1]),
+        limit=lambda site: site.shapes[0][-1],
     )
 )
 
@@ -244,6 +245,6 @@ register(
         _one_hot_shape,
         lambda site: [call(ONE_HOT, size(site.shapes[0]), {"y": site.shape[-1], "x0": 1}, (site.shape[-1],))],
         rows=lambda attrs, tail: (EACH if tail else ALL,),
-        check=lambda site, arrays: in_range("one_hot", site.shape[-1], arrays[0]),
+        limit=lambda site: site.shape[-1],
     )
 )

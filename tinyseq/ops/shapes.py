@@ -7,7 +7,7 @@ import numpy as np
 from tinyseq.errors import ShapeError
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops.block_copies import block
-from tinyseq.ops.op import ALL, EACH, KEPT, WIDER, Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import ALL, EACH, KEPT, REPEATED, RESHAPED, WIDER, Call, Kernel, Op, Site, call, register, size
 from tinyseq.ops.reductions import SPREAD, SUM
 from tinyseq.ops.totals import row_total
 
@@ -91,6 +91,9 @@ register(
         {0: ()},
         shaped=True,
         rows=lambda attrs, tail: (KEPT,),
+        view=RESHAPED,
+        arranges=True,
+        keeps_integers=True,
     )
 )
 
@@ -134,6 +137,7 @@ register(
         {0: lambda site: _transposed("gx0", "g", site.shape, tuple(int(i) for i in np.argsort(site.attr("axes"))))},
         {0: ()},
         rows=lambda attrs, tail: (EACH if dict(attrs)["axes"][:1] == (0,) else ALL,),
+        arranges=True,
     )
 )
 
@@ -199,5 +203,6 @@ register(
         {0: ()},
         shaped=True,
         rows=lambda attrs, tail: (WIDER,),
+        view=REPEATED,
     )
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops.block_copies import block
-from tinyseq.ops.op import ALL, EACH, Call, Op, Site, each, register, size
+from tinyseq.ops.op import ALL, EACH, JOINED, PART, ROW, ROWS, Call, Op, Site, each, register, size
 
 
 def _slice_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
@@ -42,6 +42,9 @@ register(
         {0: lambda site: _slice_blocks(site, True)},
         {0: ()},
         rows=_beside,
+        view=PART,
+        arranges=True,
+        keeps_integers=True,
     )
 )
 
@@ -69,6 +72,9 @@ register(
         lambda site: _rows_call("y", "x0", site, size(site.shape), False),
         {0: lambda site: _rows_call("gx0", "g", site, size(site.shape), True)},
         {0: ()},
+        view=ROW,
+        arranges=True,
+        keeps_integers=True,
     )
 )
 
@@ -91,6 +97,9 @@ register(
         {0: lambda site: _rows_call("gx0", "g", site, size(site.shape[1:]), True)},
         {0: ()},
         rows=each,  # from row ``arg`` of the input on
+        view=ROWS,
+        arranges=True,
+        keeps_integers=True,
     )
 )
 
@@ -146,6 +155,8 @@ register(
         {0: ()},
         joins=True,
         rows=_beside,
+        view=JOINED,
+        arranges=True,
     )
 )
 
@@ -158,4 +169,18 @@ def _stack_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int,
     return (len(shapes), *shapes[0]), dtype
 
 
-register(Op("stack", -1, "stack", "y[t] = a_t", _stack_shape, _join_forward, {0: _join_vjp}, {0: ()}, joins=True))
+register(
+    Op(
+        "stack",
+        -1,
+        "stack",
+        "y[t] = a_t",
+        _stack_shape,
+        _join_forward,
+        {0: _join_vjp},
+        {0: ()},
+        joins=True,
+        view=JOINED,
+        arranges=True,
+    )
+)

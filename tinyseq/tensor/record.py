@@ -43,14 +43,11 @@ def record(
     if rows is not None or arg:
         sort = tape.places.sort(kind, form.shape[0] if form.shape else -1, arg != 0)
     index = tape.push(sort, arg, tuple([t.index for t in tensors]))
-    if form.dtype_code == INT64 and op in SAME_INTEGERS:
+    if form.dtype_code == INT64 and OPS[op].keeps_integers:
         known = tape.origin.get(tensors[0].index)
         if known is not None:
             tape.origin[index] = known
     return handle(tape, index, form)
-
-
-SAME_INTEGERS = ("index", "window", "slice", "reshape")  # ops whose numbers are those of their input
 
 
 def signed_zero(attrs: tuple) -> bool:

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyseq.engine.plan.pipeline import Plan
-from tinyseq.engine.reference import ARRANGES, Reference
+from tinyseq.engine.reference import Reference
 from tinyseq.ops import OPS
-from tinyseq.ops.op import Site
+from tinyseq.ops.groups import INPUTS
+from tinyseq.ops.op import those
 from tinyseq.ops.picks import in_range
 from tinyseq.tape import INT64, Tape
+
+ARRANGED = those(lambda op: op.arranges and not op.limit)
 
 
 class Lookup(NamedTuple):
@@ -36,7 +39,7 @@ def lookups(tape: Tape, plan: Plan) -> list[Lookup] | None:
         starts.append((total, leaf))
         total += size
     found: dict[tuple[str, int], list[np.ndarray]] = {}
-    checked = [OPS[kind.op].check is not None for kind in kinds]
+    checked = [OPS[kind.op].limit for kind in kinds]
     needed, waiting = set(plan.graph.outputs), list(plan.graph.outputs)
     while waiting:
         node = waiting.pop()
@@ -46,11 +49,13 @@ def lookups(tape: Tape, plan: Plan) -> list[Lookup] | None:
         waiting += new
         if not checked[int(tape.kind[node])]:
             continue
-        if not all(kinds[int(tape.kind[i])].op in ARRANGES - {"take"} for i in executor._missing(inputs[-1])):
+        if not all(kinds[int(tape.kind[i])].op in ARRANGED for i in executor._missing(inputs[-1])):
             return None
         op = kinds[int(tape.kind[node])].op
         places = executor.value(inputs[-1]).ravel()
-        found.setdefault((op, _limit(op, executor.place(node).site)), []).append(places)
+        below = OPS[op].limit
+        assert below is not None
+        found.setdefault((op, below(executor.place(node).site)), []).append(places)
     made = []
     for (op, limit), parts in found.items():
         places = np.unique(np.concatenate(parts))
@@ -73,12 +78,4 @@ def check_lookups(wanted: list[Lookup], arrays: dict[int, np.ndarray]) -> None:
 
 
 def _is_leaf(kind) -> bool:
-    return kind.op == "input" and kind.dtype == INT64
-
-
-def _limit(op: str, site: Site) -> int:
-    if op == "one_hot":
-        return site.shape[-1]
-    if op == "take":
-        return site.shapes[0][1 if dict(site.attrs).get("axis") else 0]
-    return site.shapes[0][-1]
+    return kind.op in INPUTS and kind.dtype == INT64

@@ -15,6 +15,8 @@ from tinyseq.engine.machine.workers import WORKERS
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.sharing import wanted_threads
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import INPUTS
+from tinyseq.ops.op import Site
 from tinyseq.ops.picks import in_range
 from tinyseq.tape import Tape
 
@@ -274,21 +276,19 @@ def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
     graph = plan.graph
     for i in sorted(graph.needed):
         cls = graph.classes[i]
-        if cls.op not in OPS or OPS[cls.op].check is None:
+        of = OPS[cls.op].limit if cls.op in OPS else None
+        if of is None:
             continue
         position = len(cls.refs) - 1
-        if cls.op == "one_hot":
-            limit = cls.tail[-1] if cls.tail else int(cls.rows[0])
-        else:
-            shape = graph.classes[cls.refs[0].sources()[0]].shape()
-            limit = shape[1 if dict(cls.attrs).get("axis") else 0] if cls.op == "take" else shape[-1]
+        shapes = tuple(graph.classes[ref.sources()[0]].shape() for ref in cls.refs)
+        limit = of(Site(cls.attrs, int(cls.args[0]), shapes, cls.shape()))
         stack, seen = list(cls.refs[position].sources()), set()
         while stack:
             source = graph.classes[stack.pop()]
             if source.index in seen:
                 continue
             seen.add(source.index)
-            if source.op == "input":
+            if source.op in INPUTS:
                 node = int(source.nodes[0])
                 limits[node] = min(limits.get(node, (limit, cls.op)), (limit, cls.op))
             stack += [s for ref in source.refs for s in ref.sources()]

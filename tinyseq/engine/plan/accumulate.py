@@ -13,9 +13,10 @@ from tinyseq.engine.plan.fold import Class, Ref, Unplannable
 from tinyseq.engine.plan.forward import Forward
 from tinyseq.engine.plan.graph import differentiable
 from tinyseq.engine.plan.layout import Address, Layout, Split
-from tinyseq.engine.plan.maps import MAPS
+from tinyseq.engine.plan.maps import MAPS, MIRRORED, passed_on
 from tinyseq.engine.plan.planner import Planner
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import NUMBERED, PARAMETERS
 
 
 class Gradients(dict):
@@ -57,13 +58,13 @@ class Accumulation:
         root = self.graph.inside.get(cls.index, self.same_gradient(cls))
         if root >= 0:
             return self.layouts[root]
-        if cls.op == "parameter":
+        if cls.op in PARAMETERS:
             value = self.p.values[cls.index]
             storage = self.p.storage(value.storage.size, f"∂L/∂{cls.name}", space="grads")
             storage.node = int(cls.nodes[0])
             return Layout(storage, 0, value.member, value.row, value.rows, value.cols)
-        if cls.index in self.f.views and cls.op not in ("expand", "detach", "constant"):
-            layout = getattr(self.mirror, f"view_{cls.op}")(cls)
+        if cls.index in self.f.views and cls.op in MIRRORED:
+            layout = self.mirror.shown(cls)
             if layout is None:
                 raise Unplannable(f"the gradient of a view by {cls.op}", cls)
             return layout
@@ -72,12 +73,12 @@ class Accumulation:
     def same_gradient(self, cls: Class) -> int:
         """The sum that is the only reader of a class: its gradient is the class's too. −1 where there is none."""
         readers = self.graph.consumers.get(cls.index, [])
-        if len(readers) != 1 or cls.index in self.p.leads or cls.op == "parameter" or cls.index in self.f.views:
+        if len(readers) != 1 or cls.index in self.p.leads or cls.op in PARAMETERS or cls.index in self.f.views:
             return -1
         reader, j = readers[0]
         ref, root = self.graph.classes[reader].refs, self.graph.inside.get(reader, reader)
         sums = cls.index != int(self.graph.state.node_class[self.graph.loss]) and root in self.graph.wants
-        if not sums or (self.graph.classes[reader].op, j) not in {("add", 0), ("add", 1), ("sub", 0)}:
+        if not sums or j not in passed_on(self.graph.classes[reader].op):
             return -1
         alike = ref[j].kind == "same" and cls.group is self.graph.classes[root].group and not cls.ragged
         return root if alike and cls.index not in self.graph.inside else -1
@@ -146,7 +147,7 @@ class Accumulation:
                         plain[source] = plain.get(source, True) and (ok and source == root)
         stays: dict[int, bool] = {}
         for cls in wanted:
-            if cls.index not in self.f.views or cls.op in ("expand", "detach"):
+            if cls.index not in self.f.views or cls.op not in MIRRORED:
                 owner = self.owner(cls)
                 stays[owner] = stays.get(owner, True) and self.one_level(cls, inside, plain)
         self.level |= {owner for owner, stay in stays.items() if stay and owner in inside}
@@ -217,7 +218,7 @@ class Accumulation:
     def roots(self, target: int) -> list[int]:
         """The class that a view, however deep, lies in."""
         found = []
-        while target in self.f.views and self.graph.classes[target].op not in ("expand", "detach"):
+        while target in self.f.views and self.graph.classes[target].op in MIRRORED:
             cls = self.graph.classes[target]
             nodes = self.graph.state.joins.get(target)
             target = int(self.graph.state.node_class[nodes[0]]) if nodes is not None else cls.refs[0].source
@@ -238,7 +239,7 @@ class Accumulation:
                         found.append((ref.source, ref, not (term.kind == "matmul" and j == 1)))
             return found
         for j, ref in enumerate(self.f.refs(cls) if cls.index in self.graph.state.joins else cls.refs):
-            if not differentiable(cls, j) or (cls.index in self.f.views and cls.op != "expand"):
+            if not differentiable(cls, j) or (cls.index in self.f.views and cls.op in MIRRORED):
                 continue
             for source in ref.sources():
                 if source in self.graph.wants:
@@ -255,7 +256,7 @@ class Accumulation:
         """Whether what a node passes to an input is one write of all of it."""
         if cls.op in MAPS:
             return True
-        if cls.op in ("pick", "index", "window") or cls.index in self.f.views:
+        if cls.op == "pick" or cls.op in NUMBERED or cls.index in self.f.views:
             return False
         calls = dict(OPS[cls.op].vjps(self.f.site(cls))).get(j, [])
         return len(calls) == 1 and not calls[0].partial

@@ -15,11 +15,10 @@ from tinyseq.engine.plan.accumulate import Accumulation
 from tinyseq.engine.plan.fold import Class, Ref
 from tinyseq.engine.plan.graph import Unit, differentiable, repeated_row
 from tinyseq.engine.plan.layout import Address, Layout, Split
-from tinyseq.engine.plan.maps import COPY, MAPS
+from tinyseq.engine.plan.maps import COPY, MAPS, MIRRORED, kernels_of
 from tinyseq.ops import OPS
-from tinyseq.ops.op import Kernel
-
-FILL = Kernel.registry["fill"]
+from tinyseq.ops.groups import JOINS, NUMBERED, RANGES
+from tinyseq.ops.leaves import FILL
 
 
 class Backward(Accumulation):
@@ -54,7 +53,7 @@ class Backward(Accumulation):
             cls = unit.classes[0]
             if cls.index in self.p.leads:
                 self.starts(unit)
-            if cls.op not in ("input", "parameter", "constant", "detach"):
+            if cls.op == "pick" or OPS[cls.op].vjp:
                 self.node(cls, set())
             return
         inside = {cls.index for cls in unit.classes}
@@ -110,7 +109,7 @@ class Backward(Accumulation):
             for term in self.graph.sums[cls.index]:
                 self.term(cls, term, inside)
             return
-        if cls.index in self.f.views and cls.op != "expand":
+        if cls.index in self.f.views and cls.op in MIRRORED:
             return
         if cls.op == "pick":
             self.scatter(cls, inside)
@@ -124,7 +123,7 @@ class Backward(Accumulation):
                 if j in OPS[cls.op].vjp and ref.source in self.graph.wants and not self.passes_on(cls, ref):
                     self.send(cls, ref, inside, self.map, j)
             return
-        if cls.op in ("index", "window"):
+        if cls.op in NUMBERED:
             if cls.refs[0].source in self.graph.wants:
                 self.send(cls, cls.refs[0], inside, self.copy_back)
             return
@@ -135,7 +134,8 @@ class Backward(Accumulation):
 
     def map(self, cls: Class, j: int, inside: set[int]) -> None:
         """An elementwise vjp."""
-        kernel = Kernel.registry[f"{cls.op}_vjp{j}"]
+        kernel = kernels_of(cls.op).vjps[j]
+        assert kernel is not None
         ref = cls.refs[j]
         target = self.graph.classes[ref.source]
         operands = [self.operand(cls, ref), (self.layouts[cls.index], 0)]
@@ -175,8 +175,8 @@ class Backward(Accumulation):
         """The gradient of rows that were copied."""
         ref = cls.refs[0]
         target = self.graph.classes[ref.source]
-        view = getattr(self.mirror, f"view_{cls.op}")(cls)
-        by_rows = cls.op == "window" and cls.ragged and not cls.args.any()
+        view = self.mirror.shown(cls)
+        by_rows = cls.op in RANGES and cls.ragged and not cls.args.any()
         if (view is None or (cls.ragged and view.ragged != cls.index)) and not by_rows:
             self.scatter_now(cls, inside)
             return
@@ -294,7 +294,7 @@ class Backward(Accumulation):
         those of the ones that want a gradient."""
         flags, consumers = dict(target.attrs), self.graph.consumers.get(target.index, [])
         whole = 0, target.cols
-        if target.op != "concatenate" or flags["axis"] != 1 or len(target.tail) != 1:
+        if target.op not in JOINS or flags.get("axis") != 1 or len(target.tail) != 1:
             return whole
         if target.index in self.p.leads or any(self.graph.classes[i].op != "matmul" or j for i, j in consumers):
             return whole

@@ -12,6 +12,7 @@ from tinyseq.engine.plan.fold import Class, Ref, Unplannable
 from tinyseq.engine.plan.layout import Address, Layout, Split, Storage
 from tinyseq.engine.plan.views import Views
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import NUMBERED, TAKEN
 from tinyseq.ops.op import Call, Kernel, Site, row_by_row, size
 from tinyseq.ops.products import MATMUL
 
@@ -43,8 +44,7 @@ class Emission(Views):
         opened = self.open(cls, inside, flat)
         addresses = [self.p.address(layout, cls, shift) for layout, shift in operands]
         strides = [layout.row for layout, _ in operands]
-        attrs = OPS[cls.op].floats if cls.op in OPS and kernel.name.split("_vjp")[0] == cls.op else ()
-        if attrs:
+        if "attr" in kernel.operands:
             addresses.append(Address(self.floats(cls), 0))
             strides.append(0)
         slot = len(addresses) + 2
@@ -71,7 +71,9 @@ class Emission(Views):
     def floats(self, cls: Class):
         """The constants of an op, as a storage."""
         numbers = [dict(cls.attrs)[key] for key in OPS[cls.op].floats]
-        return self.p.constant(np.array([*numbers, 0.0, 0.0][:2], self.p.dtype), "arena", "constants")
+        return self.p.constant(
+            np.array([*numbers, 0.0, 0.0][: max(2, len(numbers))], self.p.dtype), "arena", "constants"
+        )
 
     def refs(self, cls: Class) -> list[Ref]:
         """Inputs of a node; those of a join are listed apart."""
@@ -195,7 +197,7 @@ class Emission(Views):
         chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
         if any(not layout.dense or layout.level for layout in chosen.values()):
             raise Unplannable("rows picked from a value without a place of its own", cls)
-        within = cls.args.astype(np.int64) if cls.op in ("index", "window") else np.zeros(cls.count, np.int64)
+        within = cls.args.astype(np.int64) if cls.op in NUMBERED else np.zeros(cls.count, np.int64)
         if self.picks_rows(cls):
             counts = np.maximum(cls.rows, 1)
             classes, numbers, within = (np.repeat(each, counts) for each in (classes, numbers, within))
@@ -214,7 +216,7 @@ class Emission(Views):
 
     def picks_rows(self, cls: Class) -> bool:
         """Whether what a list names is picked row by row: its members have different numbers of rows."""
-        return cls.op != "index" and (cls.ragged or any(self.graph.classes[c].ragged for c in cls.refs[0].sources()))
+        return cls.op not in TAKEN and (cls.ragged or any(self.graph.classes[c].ragged for c in cls.refs[0].sources()))
 
     def picking(self, cls: Class, where: Storage) -> tuple[Address, tuple[int, Any]]:
         """Where the addresses of a level begin, and how many there are."""

@@ -12,6 +12,7 @@ from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sentences import Words
 from tinyseq.engine.plan.sharing import Shares, wanted_threads
+from tinyseq.ops.groups import GIVEN
 
 MOST = 12
 
@@ -167,7 +168,7 @@ class Explanation(Words):
         seen: Counter[str] = Counter()
         for i, layout in sorted(self.plan.values.items()):
             cls = self.graph.classes[i]
-            if cls.op not in ("input", "parameter") and self.owners.get(layout.storage.index) is not cls:
+            if cls.op not in GIVEN and self.owners.get(layout.storage.index) is not cls:
                 seen[f"{self.named(cls)} of {layout.storage.what}"] += cls.count
         lines += [f"  {what}: {plural(count, 'node')}" for what, count in seen.items()]
         leaves = [s.what for s in self.plan.storages if s.space == "leaf" and s.last >= 0]

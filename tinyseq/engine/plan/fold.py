@@ -26,6 +26,7 @@ from tinyseq.engine.plan.members import components, orient
 from tinyseq.engine.plan.repeats import instances as repeated_instances
 from tinyseq.engine.plan.used import marks_of, split_by_use
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import GIVEN, JOINS, RANGES
 from tinyseq.ops.op import row_by_row
 from tinyseq.tape import DTYPES, Tape
 
@@ -36,7 +37,7 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
     """Group the nodes of a tape that are needed for some outputs (without any, all) into classes."""
     kind, n = tape.kind, len(tape)
     kinds = tape.kinds
-    leaf_kind = np.array([k.op in ("input", "parameter") for k in kinds])
+    leaf_kind = np.array([k.op in GIVEN for k in kinds])
     integers = index_type(n)
     inner = np.flatnonzero(~leaf_kind[kind]).astype(integers)
     pointers, edges = tape.input_pointers, tape.input_indices
@@ -93,7 +94,7 @@ def _add_class(tape: Tape, state: Condensed, nodes: np.ndarray, group: Group) ->
 
 def _read(state: Condensed, cls: Class, pointers: np.ndarray, edges: np.ndarray) -> None:
     arity = int(pointers[cls.nodes[0] + 1] - pointers[cls.nodes[0]])
-    if cls.op in ("stack", "concatenate") and cls.count == 1:
+    if cls.op in JOINS and cls.count == 1:
         state.joins[cls.index] = edges[pointers[cls.nodes[0]] : pointers[cls.nodes[0] + 1]]
         return
     for j in range(arity):
@@ -105,7 +106,7 @@ def _read(state: Condensed, cls: Class, pointers: np.ndarray, edges: np.ndarray)
 def _check_alike(state: Condensed, cls: Class) -> None:
     """Members run by the site of the first, so what they read must be alike: all axes but the first, and that too
     unless each row of it goes with one of theirs. Raises Unplannable."""
-    if cls.count == 1 or cls.op == "window":  # which says itself how many rows it takes
+    if cls.count == 1 or cls.op in RANGES:  # which says itself how many rows it takes
         return
     for j, ref in enumerate(cls.refs):
         assert ref.classes is not None and ref.numbers is not None

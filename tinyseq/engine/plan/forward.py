@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.fold import Class, Unplannable
-from tinyseq.engine.plan.graph import VIEWS, Unit
+from tinyseq.engine.plan.graph import Unit
 from tinyseq.engine.plan.layout import Address, Layout, Split
-from tinyseq.engine.plan.maps import COPY, MAPS
+from tinyseq.engine.plan.maps import COPY, MAPS, VIEWS, kernels_of
 from tinyseq.engine.plan.sums import Sums
 from tinyseq.ops import OPS
-from tinyseq.ops.op import Kernel, size
+from tinyseq.ops.groups import GIVEN, NUMBERED, RANGES
+from tinyseq.ops.op import size
 
 
 class Forward(Sums):
@@ -55,7 +56,7 @@ class Forward(Sums):
 
     def single(self, cls: Class) -> None:
         """A node outside every recurrence."""
-        if cls.op in ("input", "parameter"):
+        if cls.op in GIVEN:
             self.leaf(cls)
             return
         view = self.view(cls)
@@ -156,25 +157,25 @@ class Forward(Sums):
             return
         if cls.op == "pick":
             self.gather(cls, inside)
-        elif cls.op in MAPS or cls.op == "detach":
+        elif cls.op in MAPS:
             self.map(cls, inside)
-        elif cls.op in ("index", "window"):
+        elif cls.op in NUMBERED:
             self.copy(cls, inside)
         else:
             self.generic(cls, inside)
 
     def map(self, cls: Class, inside: set[int]) -> None:
         """Elementwise: rows × columns with a stride for each operand."""
-        kernel = Kernel.registry[cls.op]
+        kernel = kernels_of(cls.op).forward
         out = self.p.values[cls.index]
         operands = [self.operand(cls, ref) for ref in cls.refs]
         self.emit_map(kernel, cls, [(out, 0), *operands], inside, 0)
 
     def copy(self, cls: Class, inside: set[int]) -> None:
         """Copy rows chosen by index or window into a place of their own."""
-        view = getattr(self, f"view_{cls.op}")(cls)
+        view = self.shown(cls)
         if view is None or (cls.ragged and view.ragged != cls.index):
-            if cls.op == "window" and cls.ragged and not cls.args.any() and cls.refs[0].kind != "gather":
+            if cls.op in RANGES and cls.ragged and not cls.args.any() and cls.refs[0].kind != "gather":
                 self.ragged_window(cls, inside)
             else:
                 self.gather(cls, inside)

@@ -12,8 +12,7 @@ import numpy as np
 
 from tinyseq.engine.plan.fold import Class, Condensed, Ref, Unplannable, components
 from tinyseq.ops import OPS
-
-VIEWS = frozenset({"index", "window", "reshape", "detach", "slice", "expand", "stack", "concatenate", "constant"})
+from tinyseq.ops.groups import PARAMETERS
 
 
 @dataclass
@@ -160,7 +159,7 @@ def _gradients(graph: Graph) -> None:
     if graph.loss < 0:
         return
     below: set[int] = set()
-    stack = [i for i in graph.needed if graph.classes[i].op == "parameter" and not graph.classes[i].attrs]
+    stack = [i for i in graph.needed if graph.classes[i].op in PARAMETERS and not graph.classes[i].attrs]
     while stack:
         i = stack.pop()
         if i in below:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable, distinct
 from tinyseq.jit.decorators import kernel
+from tinyseq.ops.groups import NUMBERED
 
 
 def simplify(ref: Ref, classes_: list[Class]) -> Ref:
@@ -185,7 +186,7 @@ def _order(state: Condensed, groups: list[Group], classes: list[Class], done: se
 def _runs_backwards(state: Condensed, classes: list[Class], done: set[int]) -> bool:
     votes = 0
     for cls in classes:
-        if cls.op in ("index", "window"):
+        if cls.op in NUMBERED:
             votes += int((np.diff(cls.args) == 1).all()) - int((np.diff(cls.args) == -1).all())
         for ref in cls.refs:
             assert ref.classes is not None and ref.numbers is not None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import JOINS, NUMBERED, PARAMETERS, RANGES
 from tinyseq.ops.op import EACH, KEPT, WIDER
 from tinyseq.tape import Kind, Tape
 
@@ -54,12 +55,12 @@ class _Kinds:
 
         names = {name: i for i, name in enumerate(dict.fromkeys(["", *(k.cell for k in kinds)]))}
         self.cell = np.array([names[k.cell] for k in kinds], np.int32)
-        self.loose = table(lambda k: not k.cell and k.op != "window")
-        self.join = table(lambda k: k.op in ("stack", "concatenate") and not k.cell)
-        self.stack = table(lambda k: k.op == "stack")
-        self.parameter = table(lambda k: k.op == "parameter")
-        self.loose_pick = table(lambda k: not k.cell and k.op in ("index", "window"))
-        self.free = table(lambda k: not k.cell and k.op not in ("index", "window"))
+        self.loose = table(lambda k: not k.cell and k.op not in RANGES)
+        self.join = table(lambda k: k.op in JOINS and not k.cell)
+        self.stack = table(lambda k: k.op in JOINS and not k.attrs)
+        self.parameter = table(lambda k: k.op in PARAMETERS)
+        self.loose_pick = table(lambda k: not k.cell and k.op in NUMBERED)
+        self.free = table(lambda k: not k.cell and k.op not in NUMBERED)
         tails = {tail: i for i, tail in enumerate(dict.fromkeys(k.tail for k in kinds))}
         shapes = {shape: i for i, shape in enumerate(dict.fromkeys((k.tail, k.dtype) for k in kinds))}
         self.tail = np.array([tails[k.tail] for k in kinds], np.int64)

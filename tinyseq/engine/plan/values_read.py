@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tinyseq.engine.plan.graph import VIEWS, Graph
+from tinyseq.engine.plan.graph import Graph
+from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import LEAVES
 
 
 def values_read(graph: Graph) -> set[int]:
@@ -11,7 +13,7 @@ def values_read(graph: Graph) -> set[int]:
     found: set[int] = set()
     for i in graph.wants:
         cls = graph.classes[i]
-        if cls.op in ("pick", "input", "parameter") or i in graph.inside:
+        if cls.op == "pick" or cls.op in LEAVES or i in graph.inside:
             continue
         for term in graph.sums.get(i, []):
             if term.kind == "matmul" and any(s in graph.wants for s in term.cls.refs[1].sources()):

@@ -9,8 +9,9 @@ import numpy as np
 from tinyseq.engine.plan.fold import Class, Ref
 from tinyseq.engine.plan.graph import Graph, repeated_row
 from tinyseq.engine.plan.layout import Layout
-from tinyseq.engine.plan.maps import MAPS
+from tinyseq.engine.plan.maps import MAPS, VIEWS
 from tinyseq.engine.plan.planner import Planner
+from tinyseq.ops import OPS
 from tinyseq.ops.op import size
 
 
@@ -51,19 +52,22 @@ class Views:
 
     def view(self, cls: Class) -> Layout | None:
         """A layout that shows a node's values where they already lie, or None where they must be made."""
-        maker = getattr(self, f"view_{cls.op}", None)
-        if maker is None or cls.index in self.p.leads:
+        if cls.op not in VIEWS or cls.index in self.p.leads:
             return None
-        layout = maker(cls)
+        layout = self.shown(cls)
         if layout is None or (not layout.dense and not self.takes_strides(cls)):
             return None
         return layout
+
+    def shown(self, cls: Class) -> Layout | None:
+        """A layout that shows a view's values, as its op says how."""
+        return getattr(self, f"view_{OPS[cls.op].view}")(cls)
 
     def takes_strides(self, cls: Class) -> bool:
         """Whether all readers can read rows that lie apart."""
         for reader, j in self.graph.consumers.get(cls.index, []):
             other = self.graph.classes[reader]
-            if other.op in MAPS or other.op == "detach":
+            if other.op in MAPS:
                 continue
             if other.op == "matmul" and j == 0 and (reader in self.graph.sums or reader in self.graph.inside):
                 continue
@@ -82,7 +86,7 @@ class Views:
             return None
         return replace(layout, offset=layout.offset + shift * layout.member), 0
 
-    def view_index(self, cls: Class) -> Layout | None:
+    def view_row(self, cls: Class) -> Layout | None:
         """x[t] with t in equal steps."""
         found = self.source_of(cls)
         if found is None or not found[0].dense or found[0].level:
@@ -103,7 +107,7 @@ class Views:
             cls.cols,
         )
 
-    def view_window(self, cls: Class) -> Layout | None:
+    def view_rows(self, cls: Class) -> Layout | None:
         """Rows of x: consecutive runs that cover it, or equal steps."""
         found = self.source_of(cls)
         if found is None or found[0].level:
@@ -122,7 +126,7 @@ class Views:
         offset = source.offset + int(cls.args[0]) * source.row
         return Layout(source.storage, offset, source.member + step * source.row, source.row, int(cls.rows[0]), cls.cols)
 
-    def view_reshape(self, cls: Class) -> Layout | None:
+    def view_reshaped(self, cls: Class) -> Layout | None:
         """The same numbers under another shape."""
         ref = cls.refs[0]
         given = self.layouts.get(ref.source)
@@ -137,12 +141,12 @@ class Views:
         rows = 1 if cls.scalar else int(cls.rows[0])
         return replace(source, row=cls.cols, rows=rows, cols=cls.cols)
 
-    def view_detach(self, cls: Class) -> Layout | None:
+    def view_same(self, cls: Class) -> Layout | None:
         """The same numbers."""
         found = self.source_of(cls)
         return found[0] if found else None
 
-    def view_slice(self, cls: Class) -> Layout | None:
+    def view_part(self, cls: Class) -> Layout | None:
         """Some rows, or some columns of a matrix."""
         found = self.source_of(cls)
         flags = dict(cls.attrs)
@@ -156,7 +160,7 @@ class Views:
             return None
         return replace(source, offset=source.offset + flags["start"], rows=rows, cols=cls.cols)
 
-    def view_expand(self, cls: Class) -> Layout | None:
+    def view_repeated(self, cls: Class) -> Layout | None:
         """A repeated row."""
         if not repeated_row(self.graph, cls) or self.source_of(cls) is None:
             return None
@@ -165,10 +169,10 @@ class Views:
             return None
         return replace(layout, offset=layout.offset + shift * layout.member)
 
-    def view_stack(self, cls: Class) -> Layout | None:
-        """All members of a class in their order."""
+    def view_joined(self, cls: Class) -> Layout | None:
+        """All members of a class in their order; along the first axis they are their stack, its first two axes one."""
         nodes = self.graph.state.joins.get(cls.index)
-        if nodes is None:
+        if nodes is None or dict(cls.attrs).get("axis"):
             return None
         sources = self.graph.state.node_class[nodes]
         source = self.graph.classes[int(sources[0])]
@@ -180,9 +184,3 @@ class Views:
             return None
         rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
         return Layout(layout.storage, layout.offset + int(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
-
-    def view_concatenate(self, cls: Class) -> Layout | None:
-        """Members joined along the first axis are their stack with its first two axes as one."""
-        if cls.index not in self.graph.state.joins or dict(cls.attrs)["axis"] != 0:
-            return None
-        return self.view_stack(cls)

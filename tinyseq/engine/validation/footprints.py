@@ -67,11 +67,10 @@ def rule_of(kernel: Kernel) -> Rule:
     return RULES.get(name) or (_map if name in elementwise_kernels() else _by_contract)
 
 
-@cache
 def elementwise_kernels() -> frozenset[str]:
     """Names of kernels that compute each element from those at the same place."""
-    slopes = [(op.name, i) for op in OPS.values() for i in range(len(op.slopes))]
-    return frozenset({name for name, _ in slopes} | {f"{name}_vjp{i}" for name, i in slopes} | {"add_to"})
+    maps = [op.elementwise for op in OPS.values() if op.elementwise]
+    return frozenset({k.name for made in maps for k in (made.forward, *made.vjps) if k} | {"add_to"})
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:

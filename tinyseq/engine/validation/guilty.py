@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.engine.plan.fold import condense
-from tinyseq.engine.plan.graph import VIEWS
 from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.validation.following import Followed, Told, differ
 

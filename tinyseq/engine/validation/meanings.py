@@ -72,15 +72,20 @@ SLOPES: dict[str, Callable[..., Numbers]] = {
 
 
 @cache
-def _slopes() -> dict[str, str | None]:
-    return {f"{op.name}_vjp{i}": slope for op in OPS.values() for i, slope in enumerate(op.slopes)}
+def _slope_of(kernel: Kernel) -> str | None:
+    """The expression of an elementwise vjp; "" where none is known, None for a kernel that is no vjp."""
+    for op in OPS.values():
+        if op.elementwise and kernel in op.elementwise.vjps:
+            return (op.slopes[op.elementwise.vjps.index(kernel)] or "") if op.slopes else ""
+    return None
 
 
 def _map(kernel: Kernel, d: list[int], operands: Sequence[Numbers]) -> Numbers:
-    function = LINEAR.get(kernel.name) or SLOPES.get(_slopes().get(kernel.name) or "")
+    slope = _slope_of(kernel)
+    function = LINEAR.get(kernel.name) or SLOPES.get(slope or "")
     if function is not None:
         return function(*operands) % PRIME
-    if "_vjp" in kernel.name:
+    if slope is not None:
         return product(operands[0], hashed(kernel.name, *operands[1:]))
     return hashed(kernel.name, *operands)
 
