@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tinyseq.bench.contestants.reservoirs import ECHOES
-from tinyseq.bench.measuring.measure import echo_row, net_row, plan_row, problem_row, training_row
+from tinyseq.bench.measuring.measure import echo_row, fresh_row, net_row, plan_row, problem_row, training_row
 from tinyseq.bench.measuring.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
 from tinyseq.bench.measuring.startup import STARTUP_ROW
+from tinyseq.bench.problems.fresh import FRESH
 from tinyseq.bench.problems.nets import NETS
 from tinyseq.bench.problems.problems import MEMORY_ROWS, ROWS, Problem
 from tinyseq.bench.problems.training import TRAINING
@@ -27,6 +28,7 @@ def _with(measure: Callable[..., Row], given: object) -> Measure:
 MEASURES: dict[str, Measure] = {
     **{problem.row: _with(problem_row, problem) for problem in ROWS},
     **{net.row: _with(net_row, net) for net in NETS},
+    **{fresh.row: _with(fresh_row, fresh) for fresh in FRESH},
     **{echo.row: _with(echo_row, echo) for echo in ECHOES},
     TRAINING.row: _with(training_row, TRAINING),
     STARTUP_ROW: startup_row,

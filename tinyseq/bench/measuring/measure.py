@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from tinyseq.bench.contestants import our_nets, our_trainer, ours, peers, reservoirs
+from tinyseq.bench.contestants import our_fresh, our_nets, our_trainer, ours, peers, reservoirs
 from tinyseq.bench.measuring.agree import BOUND, TRAINED_BOUND, deviation, trained_deviation
-from tinyseq.bench.measuring.timing import alternate, threads
+from tinyseq.bench.measuring.timing import alternate, seconds, threads
 from tinyseq.bench.problems.flops import count, count_training
+from tinyseq.bench.problems.fresh import Fresh
 from tinyseq.bench.problems.nets import Net
 from tinyseq.bench.problems.problems import Problem
 from tinyseq.bench.problems.training import Training
@@ -69,6 +70,19 @@ def net_row(net: Net, settings: Settings, tell: Tell) -> Row:
     else:
         name, expected = "tinyseq reference executor", our_nets.reference(net)
     _time(row, candidates, Standard(name, lambda found: deviation(found, expected), BOUND), settings, tell)
+    return row
+
+
+def fresh_row(fresh: Fresh, settings: Settings, tell: Tell) -> Row:
+    """Times of forward and backward of batches of which none is like one before."""
+    row = Row(fresh.row, "library")
+    candidates = _ours(our_fresh.variants(fresh)) | _peers(
+        row, settings, lambda peer: peers.fresh_variants(fresh, [peer])
+    )
+    tell("the reference executor, the standard")
+    expected = our_fresh.reference(fresh)
+    standard = Standard("tinyseq reference executor", lambda found: deviation(found, expected), BOUND)
+    _time(row, candidates, standard, settings, tell)
     return row
 
 
@@ -139,6 +153,7 @@ def _time(row: Row, candidates: Mapping[str, Variant], standard: Standard, setti
         settings.rounds,
         settings.sample_seconds,
         tell,
+        {name: way.before for name, way in kept.items()},
     )
 
 
@@ -169,23 +184,21 @@ def _no_figures(row: Row, standard: Standard) -> str:
 
 def _screened(row: Row, right: Mapping[str, Variant], tell: Tell) -> dict[str, Variant]:
     """The variants that may be their library's best; the others' seconds are noted."""
-    seconds: dict[str, float] = {}
+    calls: dict[str, float] = {}
     best: dict[str, float] = {}
     for name, way in right.items():
         tell(f"{name}, screened")
         with threads(way.threads):
-            seconds[name] = _best_call(way)
-        best[of(name)] = min(seconds[name], best.get(of(name), seconds[name]))
-    row.screened = {name: taken for name, taken in seconds.items() if taken > SLOW * best[of(name)]}
+            calls[name] = _best_call(way)
+        best[of(name)] = min(calls[name], best.get(of(name), calls[name]))
+    row.screened = {name: taken for name, taken in calls.items() if taken > SLOW * best[of(name)]}
     return {name: way for name, way in right.items() if name not in row.screened}
 
 
 def _best_call(way: Variant) -> float:
     taken: list[float] = []
     while len(taken) < SCREENED_CALLS and sum(taken) < SCREENED_SECONDS:
-        start = time.perf_counter()
-        way.run()
-        taken.append(time.perf_counter() - start)
+        taken.append(seconds(way.run, 1, way.before))
     return min(taken)
 
 

@@ -36,17 +36,24 @@ def threads(count: int | None) -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def _seconds(run: Callable[[], object], repeats: int) -> float:
+def seconds(run: Callable[[], object], repeats: int = 1, before: Callable[[], object] | None = None) -> float:
+    """Seconds of a call, of so many in a row; `before` is called before each and not timed."""
+    if before is not None:
+        total = 0.0
+        for _ in range(repeats):
+            before()
+            total += seconds(run)
+        return total / repeats
     start = time.perf_counter()
     for _ in range(repeats):
         run()
     return (time.perf_counter() - start) / repeats
 
 
-def _repeats(run: Callable[[], object], sample_seconds: float) -> int:
+def _repeats(run: Callable[[], object], sample_seconds: float, before: Callable[[], object] | None) -> int:
     """Calls that fill one sample, after a first call for what is done once (compiling, growing pools)."""
-    run()
-    once = min(_seconds(run, 1) for _ in range(2))
+    seconds(run, 1, before)
+    once = min(seconds(run, 1, before) for _ in range(2))
     return max(1, round(sample_seconds / max(once, 1e-9) + 0.5))
 
 
@@ -56,14 +63,16 @@ def alternate(
     rounds: int = ROUNDS,
     sample_seconds: float = SAMPLE_SECONDS,
     progress: Callable[[str], object] | None = None,
+    before: Mapping[str, Callable[[], object] | None] | None = None,
 ) -> dict[str, list[float]]:
     """Seconds per call of each run in each round; their median is the figure to show.
 
     In each of `rounds` rounds every run is sampled once, in turn, so that a disturbance falls on all of them. A
     sample is as many calls as last `sample_seconds`, after one call that is not timed. The garbage collector is
-    off meanwhile. `thread_counts` gives the threads of a run (see `threads`); `progress` is told each name.
+    off meanwhile. `thread_counts` gives the threads of a run (see `threads`); `progress` is told each name;
+    what `before` gives of a run is called before each of its calls and not timed.
     """
-    counts = thread_counts or {}
+    counts, first = thread_counts or {}, before or {}
     repeats: dict[str, int] = {}
     samples: dict[str, list[float]] = {name: [] for name in runs}
     collecting = gc.isenabled()
@@ -72,15 +81,15 @@ def alternate(
     try:
         for name, run in runs.items():
             with threads(counts.get(name)):
-                repeats[name] = _repeats(run, sample_seconds)
+                repeats[name] = _repeats(run, sample_seconds, first.get(name))
         for _ in range(rounds):
             for name, run in runs.items():
                 if progress is not None:
                     progress(name)
                 time.sleep(PAUSE_SECONDS)
                 with threads(counts.get(name)):
-                    run()
-                    samples[name].append(_seconds(run, repeats[name]))
+                    seconds(run, 1, first.get(name))
+                    samples[name].append(seconds(run, repeats[name], first.get(name)))
             # a recorder may leave cycles behind; freed here, between rounds, they cost nobody's sample
             gc.collect()
     finally:

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from tinyseq.bench.contestants.reservoirs import Echo
+from tinyseq.bench.problems.fresh import Fresh
 from tinyseq.bench.problems.nets import Net
 from tinyseq.bench.problems.problems import Problem
 from tinyseq.bench.problems.training import Training
@@ -16,6 +17,7 @@ PEERS = ("torch", "jax", "autograd", "mygrad", "numpy", "reservoirpy")
 TRAINERS = ("torch", "jax")
 NET_PEERS = ("torch", "jax")
 ECHO_PEERS = ("reservoirpy",)
+FRESH_PEERS = ("torch", "jax")
 
 
 def installed() -> list[str]:
@@ -48,6 +50,16 @@ def net_variants(net: Net, peers: Sequence[str] | None = None) -> dict[str, Vari
         if peer in NET_PEERS:
             module = import_module(f"tinyseq.bench.contestants.peers.{peer}_nets")
             found |= {f"{peer} {name}": variant for name, variant in module.variants(net, weights).items()}
+    return found
+
+
+def fresh_variants(fresh: Fresh, peers: Sequence[str] | None = None) -> dict[str, Variant]:
+    """The same for a row in which every batch is new."""
+    found: dict[str, Variant] = {}
+    for peer in installed() if peers is None else peers:
+        if peer in FRESH_PEERS:
+            module = import_module(f"tinyseq.bench.contestants.peers.{peer}_fresh")
+            found |= {f"{peer} {name}": variant for name, variant in module.variants(fresh).items()}
     return found
 
 

@@ -97,7 +97,7 @@ def _packed_loss(problem: Problem) -> Callable[..., Any]:
     return loss
 
 
-def _hoisted_sum(problem: Problem, q: Params, x: Any, targets: Any, unroll: int) -> Any:
+def hoisted_sum(problem: Problem, q: Params, x: Any, targets: Any, unroll: int) -> Any:
     """Any stack, with only the recurrence inside the scan; loss summed, not yet divided."""
     cell = CELLS[problem.cell]
     hs = x
@@ -143,13 +143,13 @@ def _chains(problem: Problem, data: Data) -> dict[str, Variant]:
     for label, unroll in (("jit hoisted scan", 1), (f"jit hoisted scan unroll {UNROLL}", UNROLL)):
 
         def loss(p: Params, x: Any, targets: Any, unroll: int = unroll) -> Any:
-            return _hoisted_sum(problem, p, x, targets, unroll) / problem.batch
+            return hoisted_sum(problem, p, x, targets, unroll) / problem.batch
 
         found[label] = variant(loss, q, inputs, names)
     if data.lengths is not None:
 
         def bucketed(p: Params, *groups: Any) -> Any:
-            return sum(_hoisted_sum(problem, p, x, y, 1) for x, y in groups) / problem.batch
+            return sum(hoisted_sum(problem, p, x, y, 1) for x, y in groups) / problem.batch
 
         found[f"jit hoisted scan, {BUCKETS} buckets"] = variant(bucketed, q, _buckets(data), names)
     return found

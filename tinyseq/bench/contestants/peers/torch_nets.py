@@ -24,13 +24,18 @@ def _scan(body: Callable[..., Any], state: Any, xs: torch.Tensor) -> torch.Tenso
     return torch.stack(outputs)
 
 
-def _ops() -> NetOps:
+def _kept_take() -> Callable[[torch.Tensor, np.ndarray], torch.Tensor]:
     indices: dict[int, tuple[np.ndarray, torch.Tensor]] = {}  # kept, as a careful author would
 
     def take(x: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
         kept = indices.setdefault(id(rows), (rows, torch.tensor(rows)))
         return x.index_select(0, kept[1])
 
+    return take
+
+
+def net_ops(take: Callable[[torch.Tensor, np.ndarray], torch.Tensor]) -> NetOps:
+    """The operators, with what picks rows."""
     return NetOps(
         tanh=torch.tanh,
         sigmoid=torch.sigmoid,
@@ -62,7 +67,8 @@ def variants(net: Net, weights: dict[str, np.ndarray]) -> dict[str, Variant]:
     """The equations, recurrences in Python loops or by levels; LSTM layers through the kernel of nn.LSTM too."""
     data = net.data()
     x, y = torch.tensor(data.x), torch.tensor(targets(net, data))
-    ways = {"by level": _ops()} if data.trees else {"loop": _ops(), "nn": replace(_ops(), layer=_layer)}
+    ops = net_ops(_kept_take())
+    ways = {"by level": ops} if data.trees else {"loop": ops, "nn": replace(ops, layer=_layer)}
     found: dict[str, Variant] = {}
     for name, ops in ways.items():
         found |= _timed(name, net, leaves(pack(net, weights)), loss(ops, net, data), x, y)
