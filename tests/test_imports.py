@@ -35,8 +35,10 @@ diagnose          -> nn replay unfolding functions tensor engine structure ops t
 train             -> diagnose tasks nn replay unfolding functions tensor structure ops tape jit checks errors habits
 face              -> diagnose nn replay unfolding functions tensor engine structure ops tape errors habits
 viz               -> face train tasks diagnose nn replay unfolding functions tensor structure ops tape jit errors habits
+checking          -> face engine checks errors
 bench             -> face train tasks nn engine unfolding functions tensor structure jit errors
-cli               -> viz bench face train tasks diagnose nn unfolding functions tensor engine structure tape ops errors
+cli               -> viz bench checking face train tasks diagnose nn unfolding functions tensor engine structure \
+    tape ops errors
 __main__          -> cli
 
 engine/forks      -> nothing

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 import tinyseq as ts
-from tests.engine.machine.schedule import run_last_thread_first
 from tests.engine.strategies import Graph, Recipe
+from tinyseq.checking.schedule import poison, run_last_thread_first
 from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
@@ -34,15 +34,6 @@ def reference(tape: ts.Tape, wanted: list[int], loss: int) -> Results:
         executor.differentiate(loss)
     nodes = tape._parameter_nodes.values()
     return Results({i: executor.value(i) for i in wanted}, {i: executor.grad(i) for i in nodes} if loss >= 0 else {})
-
-
-def poison(program: Program) -> None:
-    """NaN wherever the program may write, so that reading what it did not write shows."""
-    program.arena[:] = np.nan
-    program.grads[:] = np.nan
-    for storage in program.plan.storages:
-        if storage.space == "arena" and storage.data is not None and storage.last >= 0:
-            program.arena[storage.base : storage.base + len(storage.data)] = storage.data
 
 
 def results_of(program: Program, wanted: list[int], loss: int, tape: ts.Tape) -> Results:

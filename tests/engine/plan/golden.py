@@ -20,11 +20,11 @@ import tinyseq as ts
 from tests.engine.agreement import recorded
 from tests.engine.found import FOUND, UNPLANNED
 from tests.engine.searching.found_programs import FOUND as FOUND_PROGRAMS
-from tests.engine.searching.running import Run
 from tests.engine.test_agreement_nets import NETS, H, Named, O, V
 from tinyseq.bench.contestants import our_nets, ours
 from tinyseq.bench.problems.nets import NETS as USERS_NETS
 from tinyseq.bench.problems.problems import ROWS
+from tinyseq.checking.running import Run
 from tinyseq.engine.machine.assemble import Assembler
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.engine.searching.programs import Array, Program
+from tinyseq.checking.programs import Array, Program
 
 FOUND: dict[str, Program] = {
     # One class for calls at several sizes: all members ran with the first one's.

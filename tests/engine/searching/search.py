@@ -2,11 +2,11 @@
 
     python -m tests.engine.searching.search --minutes 10 --seed 0 --out found
 
-Programs are those of ``tests.engine.writer_nets`` from seed on; they run in a worker process, so that one that dies or
-hangs is only one more find. What fails is made small and written to ``OUT/<seed>.py``, a script that says in its first
-line what differs; of finds that look alike only the first is kept. At the end come the number of programs by how they
-went, by why there was no plan (with an example of each in ``OUT/refusals.md``), and by feature; ``OUT/counts.json``
-adds them up over searches.
+Programs are those of ``tinyseq.checking.writer_nets`` from seed on; they run in a worker process, so that one that
+dies or hangs is only one more find. What fails is made small and written to ``OUT/<seed>.py``, a script that says in
+its first line what differs; of finds that look alike only the first is kept. At the end come the number of programs
+by how they went, by why there was no plan (with an example of each in ``OUT/refusals.md``), and by feature;
+``OUT/counts.json`` adds them up over searches.
 
 --minutes M    how long (default 1)          --count N   how many programs at most
 --seed S       the first program's number    --threads   1, 2, 3 or a list such as 1,2,3 (default 1,2,3)
@@ -31,41 +31,14 @@ from typing import Any
 
 import numpy as np
 
-from tests.engine.searching.programs import Program
-from tests.engine.searching.running import Outcome, outcome
-from tests.engine.searching.shrinking import Choices, seeded, shrink, simplify
-from tests.engine.searching.writer_nets import whole
+from tinyseq.checking.numbered import kind_of, program_of, tried, ways, without_numbers
+from tinyseq.checking.programs import Program
+from tinyseq.checking.running import Outcome
+from tinyseq.checking.shrinking import Choices, shrink, simplify
+from tinyseq.checking.writer_nets import whole
 
 FINDS = ("differs", "verifier", "error", "died")
 STUCK = 900  # seconds after which a program hangs
-
-
-def program_of(seed: int) -> tuple[Program, list[int]]:
-    """The program of a number, and its choices."""
-    pick = seeded(seed)
-    return whole(pick), pick.taken  # type: ignore[attr-defined]
-
-
-def ways(seed: int, threads: tuple[int, ...]) -> dict[str, Any]:
-    """How a program is run: in as many threads as its number says; some in float32, some as a user would."""
-    single = seed % 64 == 15
-    return {
-        "threads": (threads[seed % len(threads)],), "dtype": np.float32 if single else np.float64,
-        "public": seed % 16 == 3, "twice": seed % 4 == 1, "verify": seed % 16 == 5,
-    }  # fmt: skip
-
-
-def tried(program: Program, **how: Any) -> Outcome:
-    """How a program went; an exception that is none of the library's is a find."""
-    try:
-        return outcome(program, **how)
-    except Exception as error:
-        return Outcome("error", f"{type(error).__name__}: {error}", max(how.get("threads", (1,))))
-
-
-def without_numbers(text: str) -> str:
-    """A text in which numbers don't count."""
-    return re.sub(r"\s+", " ", re.sub(r"[-+]?\d[\d.e+-]*", "#", text))
 
 
 def ops(program: Program) -> str:
@@ -126,11 +99,6 @@ def in_a_child(program: Program, **how: Any) -> Outcome:
         time.sleep(0.005)
     code = os.waitstatus_to_exitcode(status)
     return Outcome("died", f"the process dies with {code}", max(how["threads"])) if code else Outcome("same")
-
-
-def kind_of(what: str) -> str:
-    """What a difference is, without its numbers and names."""
-    return without_numbers(re.sub(r"dW\d+|result \d+", "x", what)).split("(")[0][:60]
 
 
 def work(first: int, last: int, threads: tuple[int, ...], folder: Path, until: float) -> None:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from tests.engine.searching.found_programs import FOUND
-from tests.engine.searching.programs import Array, Program
-from tests.engine.searching.running import Outcome, difference, outcome
-from tests.engine.searching.search import program_of, tried, ways
-from tests.engine.searching.shrinking import Choices, seeded, shrink, simplify
-from tests.engine.searching.writer_nets import whole
+from tinyseq.checking.numbered import program_of, tried, ways
+from tinyseq.checking.programs import Array, Program
+from tinyseq.checking.running import Outcome, difference, outcome
+from tinyseq.checking.shrinking import Choices, seeded, shrink, simplify
+from tinyseq.checking.writer_nets import whole
 from tinyseq.engine.plan.forward import Forward
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.engine.searching.programs import Program
+from tinyseq.checking.programs import Program
 
 
 class Choices:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.engine.searching.programs import Program
-from tests.engine.searching.writer import Size, Sizes, Value, Writer, fixed, written
-from tests.engine.searching.writer_ops import grow, near
+from tinyseq.checking.programs import Program
+from tinyseq.checking.writer import Size, Sizes, Value, Writer, fixed, written
+from tinyseq.checking.writer_ops import grow, near
 
 
 @dataclass
@@ -151,8 +151,8 @@ def step(
     for d in range(delays):
         texts += cell.parts("state" if delays == 1 else f"state[{d}]")
     olds = [w.name("h") for _ in texts]
-    for old, text in zip(olds, texts, strict=True):
-        w.line(f"{old} = {text}")
+    for name_of_old, text in zip(olds, texts, strict=True):
+        w.line(f"{name_of_old} = {text}")
     shapes = renamed(w, [*[v.shape for v in inputs], *(list(states) * delays)], [*names, *olds])
     given = [Value(n, s, v.below) for n, s, v in zip(names, shapes[: len(inputs)], inputs, strict=True)]
     old = [Value(n, s) for n, s in zip(olds, shapes[len(inputs) :], strict=True)]
@@ -171,8 +171,8 @@ def step(
         w.indent -= 1
         w.line(f"{name} = {name.title()}()")
     back = {}
-    for seen, whole in zip(shapes, [*[v.shape for v in inputs], *(list(states) * delays)], strict=True):
-        back.update(dict(zip(seen, whole, strict=True)))
+    for seen, outside in zip(shapes, [*[v.shape for v in inputs], *(list(states) * delays)], strict=True):
+        back.update(dict(zip(seen, outside, strict=True)))
     cell.output = tuple(back.get(n, n) if isinstance(n, str) else n for n in out.shape)
     if delays == 1 and not two and not any(v.below for v in inputs):
         w.cells.append(cell)
@@ -324,7 +324,7 @@ class Loop:
             w.note("a batch that shrinks in a loop")
             self.B = self.sizes[0]
             rows = w.name("b")
-        shapes = [(rows, small(w))] if self.shrinks else [state_shape(w, rows)]
+        shapes: list[Sizes] = [(rows, small(w))] if self.shrinks else [state_shape(w, rows)]
         if w.pick(3) == 2:
             w.note("several states")
             shapes.append((rows, small(w)) if self.shrinks else state_shape(w, rows))
@@ -562,7 +562,8 @@ def tree(w: Writer) -> None:
 
 def rows_for_leaves(w: Writer, count: int, shared: int) -> Value:
     """The inputs of a tree: an array, tokens, or the outputs of what came before."""
-    found = [v for v in w.outside if len(v.shape) == (3 if shared else 2) and fixed(v.shape) and v.shape[0] >= count]
+    found = [v for v in w.outside if len(v.shape) == (3 if shared else 2) and fixed(v.shape)]
+    found = [v for v in found if isinstance(v.shape[0], int) and v.shape[0] >= count]
     found = [v for v in found if not shared or v.shape[1] == shared]
     if found and w.pick(2):
         w.note("tree over values from before")

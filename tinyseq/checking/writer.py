@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tests.engine.searching.programs import Array
+from tinyseq.checking.programs import Array
 
 Size = int | str
 Sizes = tuple[Size, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.engine.searching.writer import LARGEST, Value, Writer, broadcasts, fixed, written
+from tinyseq.checking.writer import LARGEST, Value, Writer, broadcasts, fixed, written
 
 Maker = Callable[[Writer, list[Value]], Value | None]
 OPERATIONS: list[Maker] = []

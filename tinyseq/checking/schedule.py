@@ -16,6 +16,15 @@ from tinyseq.engine.machine.workers import WORKERS
 Piece = tuple[int, int, int]  # a block's place, its end, and the level to run (-1: all)
 
 
+def poison(program: Program) -> None:
+    """NaN wherever the program may write, so that reading what it did not write shows."""
+    program.arena[:] = np.nan
+    program.grads[:] = np.nan
+    for storage in program.plan.storages:
+        if storage.space == "arena" and storage.data is not None and storage.last >= 0:
+            program.arena[storage.base : storage.base + len(storage.data)] = storage.data
+
+
 def between_barriers(code: np.ndarray) -> Iterator[list[Piece]]:
     """A thread's program in pieces, a list for what lies between two barriers."""
     pieces: list[Piece] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 import tinyseq as ts
-from tests.engine.agreement import poison
-from tests.engine.machine.schedule import run_last_thread_first
-from tests.engine.searching.programs import Program
+from tinyseq.checking.programs import Program
+from tinyseq.checking.schedule import poison, run_last_thread_first
 from tinyseq.engine.machine import program as bound
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.engine.plan.pipeline import plan_tape
@@ -165,7 +164,7 @@ def outcome(
 def by_plan(run: Run, plan: Any, threads: int, expected: Arrays, again: Arrays) -> str:
     """Run a plan over poisoned memory, its threads in two orders, then with other numbers."""
     made = bound.Program(plan, threads)
-    ways = [made.run] if threads == 1 else [partial(run_last_thread_first, made)]
+    ways: list[Callable[[], None]] = [made.run] if threads == 1 else [partial(run_last_thread_first, made)]
     if again and threads > 1:
         ways.insert(0, made.run_in_turn)
     most = tolerance(run.dtype)

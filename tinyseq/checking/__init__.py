@@ -1,0 +1,1 @@
+"""Random programs as a user writes them, run by every executor and held against each other: ``tinyseq check``."""
