@@ -80,7 +80,7 @@ class Compiled:
         if isinstance(program, str):
             self._tell(program)
             return None
-        with lock:
+        with lock, program.alone():
             program.bind(self.values, tape)
             program.run()
             self._ends[index] = program.value(index).copy()

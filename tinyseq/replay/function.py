@@ -190,11 +190,12 @@ class CompiledFunction:
             if isinstance(program, str):
                 self._tell_fallback(program)
                 return self._plain(version, leaves, backward)
-            program.bind(leaves, version.tape)
-            program.run()
-            if backward:
-                version.publish(program)
-            values = [program.value(i).copy() for i in version.nodes]
+            with program.alone():
+                program.bind(leaves, version.tape)
+                program.run()
+                if backward:
+                    version.publish(program)
+                values = [program.value(i).copy() for i in version.nodes]
             return rebuild(version.nesting, _handed_back(values, leaves, version.slots))
 
     def _plain(self, version: Version, leaves: dict[int, np.ndarray], backward: bool) -> Any:

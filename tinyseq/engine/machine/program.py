@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes import addressof, c_char
 from functools import cached_property
 
@@ -10,6 +12,7 @@ import numpy as np
 from tinyseq.engine.forks import owned
 from tinyseq.engine.machine.assemble import Assembler, Part, flat_places
 from tinyseq.engine.machine.lookups import Lookup, check_lookups, lookups
+from tinyseq.engine.machine.memory import LENT, LINE, Memory, held
 from tinyseq.engine.machine.pacing import Pace
 from tinyseq.engine.machine.workers import WORKERS
 from tinyseq.engine.plan.pipeline import Plan
@@ -21,13 +24,6 @@ from tinyseq.ops.picks import in_range
 from tinyseq.tape import Tape
 
 
-def aligned(count: int, dtype: np.dtype, alignment: int = 64) -> np.ndarray:
-    """Uninitialised memory that begins at a multiple of ``alignment`` bytes."""
-    raw = np.empty(count * dtype.itemsize + alignment, np.uint8)
-    start = -raw.ctypes.data % alignment
-    return raw[start : start + count * dtype.itemsize].view(dtype)
-
-
 def address_of(array: np.ndarray) -> int:
     """Where an array's elements lie; ``array.ctypes.data`` alone takes three times as long."""
     if array.flags.carray and array.size:
@@ -36,32 +32,78 @@ def address_of(array: np.ndarray) -> int:
 
 
 class Program:
-    """Runs a plan. ``bind`` says where the leaves lie, ``run`` computes, ``value`` and ``gradients`` show results."""
+    """Runs a plan. ``bind`` says where the leaves lie, ``run`` computes, ``value`` and ``gradients`` show results.
 
-    def __init__(self, plan: Plan, threads: int | None = None) -> None:
+    A program that ``shares`` its memory runs ``with program.alone()`` and copies its results there: the next run may be
+    another program's.
+    """
+
+    def __init__(self, plan: Plan, threads: int | None = None, shares: bool = False) -> None:
         self.plan, self.dtype = plan, plan.dtype
-        self.arena = aligned(max(plan.arena, 1), plan.dtype)
         self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
         self._limits = index_limits(plan)
         self._lookups: list[Lookup] | None = None
         self.threads = threads if threads is not None else wanted_threads(plan)
-        self._place_integers()
-        self._place_grads()
         self._pace = Pace() if threads is None and self.threads > 1 else None
         self.flags = np.zeros(16, np.int64)
-        self._addresses = address_of(self.arena), address_of(self.integers)
-        memory = self.arena, self.integers, self.grads
-        self._written = [(start, start + m.nbytes) for start, m in zip(map(address_of, memory), memory, strict=True)]
-        self._in_turn: Part | None = None
+        self._place_integers()
+        self._grads = [s for s in plan.storages if s.space == "grads"]
+        places, self._grads_size = flat_places(plan)
+        self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
         self._parts = [Assembler(plan, (k,), self.threads).assemble() for k in range(self.threads)]
+        self._in_turn: Part | None = None
+        self._move_in(LENT.memory(self._room()) if shares else Memory(self._room()))
+        if not shares:
+            self._begin()
+        owned.add(self)
+
+    def _room(self) -> int:
+        """Bytes of memory that runs write: the arena, the gradients, then those of other threads."""
+        return self._before_grads() + max(self._grads_size * self.threads, 1) * self.dtype.itemsize
+
+    def _before_grads(self) -> int:
+        return -(-max(self.plan.arena, 1) * self.dtype.itemsize // LINE) * LINE
+
+    def _move_in(self, memory: Memory) -> None:
+        """Run in this memory from now on."""
+        self.memory = memory
+        size, start, end = self.dtype.itemsize, self._before_grads(), self._room()
+        self.arena = memory.bytes[: max(self.plan.arena, 1) * size].view(self.dtype)
+        self.grads = memory.bytes[start:end].view(self.dtype)
+        self._addresses = address_of(self.arena), address_of(self.integers)
+        for storage in self._grads:
+            storage.base = start // size + self._grad_places[storage.node]
+        written = memory.bytes, self.integers
+        self._written = [(first, first + m.nbytes) for first, m in zip(map(address_of, written), written, strict=True)]
         self._together = self._for_machine(self._parts)
+        if self._in_turn is not None:
+            self._alone = self._for_machine([self._in_turn])
         self._unbind()
         self._values: dict[int, np.ndarray] = {}
         self._gradients: dict[int, np.ndarray] = {}
-        for storage in plan.storages:
+
+    def _begin(self) -> None:
+        """Write what runs expect to find in the memory, which may have been another program's."""
+        self.memory.tenant = None  # an exception in the middle leaves nobody's
+        self.grads[:] = 0
+        for storage in self.plan.storages:
             if storage.space == "arena" and storage.data is not None and storage.last >= 0:
                 self.arena[storage.base : storage.base + len(storage.data)] = storage.data
-        owned.add(self)
+        self.memory.tenant = self._parts
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While the program is bound, runs and its results are copied: nobody else runs in its memory.
+
+        Where somebody does, in another thread, the program moves to a memory of its own.
+        """
+        with held(self.memory) as mine:
+            if mine:
+                yield
+                return
+        self._move_in(Memory(self._room()))
+        with held(self.memory):
+            yield
 
     def _unbind(self) -> None:
         """Nothing is bound: the next `bind` writes down everything anew."""
@@ -82,17 +124,6 @@ class Program:
             storage.base = total + storage.lead
             total += len(storage.data)
         self.integers = np.zeros(max(total, 1), np.int64)
-
-    def _place_grads(self) -> None:
-        self._grads = [s for s in self.plan.storages if s.space == "grads"]
-        places, self._grads_size = flat_places(self.plan)
-        self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
-        # the gradients, then those of other threads
-        self.grads = aligned(max(self._grads_size * self.threads, 1), self.dtype)
-        self.grads[:] = 0
-        origin = (address_of(self.grads) - address_of(self.arena)) // self.dtype.itemsize
-        for storage in self._grads:
-            storage.base = origin + self._grad_places[storage.node]
 
     def bind(self, arrays: dict[int, np.ndarray], tape: Tape | None = None) -> None:
         """Say where leaves lie (tape index → contiguous array of the planned dtype). Nothing is copied but what lies in
@@ -183,6 +214,8 @@ class Program:
 
     def run(self) -> None:
         """Run the program from its first block to its last."""
+        if self.memory.tenant is not self._parts:
+            self._begin()
         if self._pace is None:
             self.run_together()
         else:
