@@ -87,19 +87,51 @@ class Program:
         exec(compile(self.source, "<program>", "exec"), namespace)
         return namespace["program"], parameters
 
-    def script(self, what: str, threads: int = 1) -> str:
-        """A file that runs both executors, prints what differs and exits 1 if anything does."""
+    def script(self, what: str, threads: int = 1, oracle: str = "compiled", dtype: str = "float64") -> str:
+        """A file that exits 1 if anything differs, and prints what: both executors, or the reference and an oracle
+        ("differences", "torch")."""
+        if oracle == "torch":
+            return f'"""{what}"""\n{BESIDE_TORCH.replace("PROGRAM", repr(self))}'
         values, inputs, constants = self.numbers(0)
         check = ["import os", "", 'os.environ["TINYSEQ_CHECK"] = "1"'] if what.startswith("verifier") else []
-        lines = [f'"""{what}"""', *check, "import numpy as np", "import tinyseq as ts", "", "DTYPE = np.float64"]
-        lines += [f"{name} = ts.Parameter({literal(v)}, {name!r})" for name, v in values.items()]
-        lines += [f"{name} = {literal(v)}" for name, v in constants.items()]
-        lines += [f"{name} = {literal(v)}" for name, v in zip(self.inputs, inputs, strict=True)]
+        strict = ["import warnings", "", 'warnings.simplefilter("error")'] if what.startswith("error") else []
+        lines = [f'"""{what}"""', *check, *strict, "import numpy as np", "import tinyseq as ts", ""]
+        lines.append(f"DTYPE = np.{dtype}")
+        cast = ".astype(DTYPE)" if dtype != "float64" else ""
+        lines += [f"{name} = ts.Parameter({literal(v)}{cast}, {name!r})" for name, v in values.items()]
+        lines += [f"{name} = {literal(v, cast)}" for name, v in constants.items()]
+        lines += [f"{name} = {literal(v, cast)}" for name, v in zip(self.inputs, inputs, strict=True)]
         names = ", ".join(self.inputs)
-        end = END.replace("ARGS", names).replace("PARAMETERS", ", ".join(self.parameters))
+        end = (BESIDE_DIFFERENCES if oracle == "differences" else END).replace("ARGS", names)
+        end = end.replace("PARAMETERS", ", ".join(self.parameters)).replace("1e-9", "3e-4" if cast else "1e-9")
         end = end.replace("THREADS", str(threads)).replace("CHECKPOINT", str(self.checkpoint or False))
         return "\n".join([*lines, "", self.source, end])
 
+
+BESIDE_DIFFERENCES = """
+
+def loss():
+    result = program(*[[ts.tensor(part) for part in a] if isinstance(a, list) else ts.tensor(a) for a in [ARGS]])
+    return result[0] if isinstance(result, tuple) else result
+
+
+report = ts.gradcheck(loss, PARAMETERS)
+print(report)
+raise SystemExit(not report)
+"""
+
+BESIDE_TORCH = """
+from tinyseq.checking.oracles import beside_torch
+from tinyseq.checking.programs import Array, Program
+from tinyseq.checking.running import Run
+
+program = PROGRAM
+print(program.source)
+run = Run(program)
+error = beside_torch(run, run.reference(0))
+print("differs from PyTorch by", error)
+raise SystemExit(not error < 1e-8)
+"""
 
 END = """
 PARAMS = [PARAMETERS]
@@ -134,12 +166,12 @@ raise SystemExit(wrong > 0)
 """
 
 
-def literal(value: Any) -> str:
-    """An array, or a list of arrays, as Python text."""
+def literal(value: Any, cast: str = "") -> str:
+    """An array, or a list of arrays, as Python text; ``cast`` follows each array of floating point."""
     if isinstance(value, list):
-        return "[" + ", ".join(literal(v) for v in value) + "]"
+        return "[" + ", ".join(literal(v, cast) for v in value) + "]"
     if value.dtype.kind == "i":
         return f"np.array({value.tolist()!r}, np.int64).reshape({value.shape})"
     text = repr([float(f"{v:.3g}") for v in value.reshape(-1).tolist()])
     text = text.replace("nan", "np.nan").replace("inf", "np.inf")
-    return f"np.array({text}).reshape({value.shape})"
+    return f"np.array({text}).reshape({value.shape}){cast}"

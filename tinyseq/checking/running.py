@@ -59,6 +59,29 @@ def difference(found: Arrays, expected: Arrays, most: float) -> str:
     return ""
 
 
+def gap(found: Arrays, expected: Arrays) -> float:
+    """The largest difference of finite numbers, relative to 1 + the largest of its array; infinite where NaN, infinity
+    or a shape stands in one and not in the other."""
+    worst = 0.0
+    for name, want in expected.items():
+        got = found.get(name)
+        if want is None and got is None:
+            continue
+        want = np.zeros(() if got is None else got.shape) if want is None else np.asarray(want)
+        got = np.zeros(want.shape) if got is None else np.asarray(got)
+        if got.shape != want.shape and got.size != want.size:
+            return float("inf")
+        got = got.reshape(want.shape)
+        with np.errstate(invalid="ignore"):
+            same = (got == want) | (np.isnan(got) & np.isnan(want))
+            finite = np.isfinite(want) & np.isfinite(got)
+            if (~finite & ~same).any():
+                return float("inf")
+            scale = 1 + np.abs(want[finite]).max(initial=0)
+            worst = max(worst, float(np.abs(got[finite] - want[finite]).max(initial=0) / scale))
+    return worst
+
+
 class Run:
     """A program recorded once, to be run by the reference and by plan on several sets of numbers."""
 
@@ -127,9 +150,11 @@ def outcome(
     public: bool = False,
     twice: bool = True,
     verify: bool = True,
+    errors: dict[str, float] | None = None,
 ) -> Outcome:
     """Run a program by plan in so many threads, the last one first; ``twice``: in turn too, and with other numbers;
-    ``public``: also as a user would, by ``ts.compile``; ``verify``: by the verifier before all else."""
+    ``public``: also as a user would, by ``ts.compile``; ``verify``: by the verifier before all else. The largest
+    difference from the reference goes into ``errors``."""
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", FallbackWarning)  # counted here, told to users
         try:
@@ -151,7 +176,7 @@ def outcome(
                 return Outcome("verifier", str(error))
         again = run.reference(1) if twice or public else {}
         for count in threads:
-            what = by_plan(run, plan, count, expected, again if twice else {})
+            what = by_plan(run, plan, count, expected, again if twice else {}, errors)
             if what:
                 return Outcome("differs", f"{what} ({count} threads)", count)
         if public:
@@ -161,7 +186,7 @@ def outcome(
     return Outcome("same")
 
 
-def by_plan(run: Run, plan: Any, threads: int, expected: Arrays, again: Arrays) -> str:
+def by_plan(run: Run, plan: Any, threads: int, expected: Arrays, again: Arrays, errors: dict[str, float] | None) -> str:
     """Run a plan over poisoned memory, its threads in two orders, then with other numbers."""
     made = bound.Program(plan, threads)
     ways: list[Callable[[], None]] = [made.run] if threads == 1 else [partial(run_last_thread_first, made)]
@@ -172,8 +197,11 @@ def by_plan(run: Run, plan: Any, threads: int, expected: Arrays, again: Arrays) 
         run.bound(made, 0)
         poison(made)
         way()
-        if what := difference(run.results(made), expected, most):
+        if what := difference(found := run.results(made), expected, most):
             return what + (", last thread first" if place == len(ways) - 1 and threads > 1 else "")
+        if errors is not None:
+            what = f"the reference, {np.dtype(run.dtype).name}"
+            errors[what] = max(errors.get(what, 0.0), gap(found, expected))
     if not again:
         return ""
     run.bound(made, 1)

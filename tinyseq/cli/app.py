@@ -9,6 +9,7 @@ import sys
 import typer
 
 from tinyseq.cli.bench import bench
+from tinyseq.cli.check import check
 from tinyseq.cli.demo import demo
 from tinyseq.cli.figures import figure, figures
 from tinyseq.cli.lesson import lesson
@@ -47,7 +48,7 @@ def _paragraphs(docstring: str | None) -> str:
     return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n"))
 
 
-for command in (demo, train, sample, draw, step, lesson, figure, figures, gradcheck, bench):
+for command in (demo, train, sample, draw, step, lesson, figure, figures, gradcheck, check, bench):
     app.command(help=_paragraphs(command.__doc__))(command)
 
 

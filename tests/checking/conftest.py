@@ -1,0 +1,5 @@
+"""Commands run in a folder of their own."""
+
+from tests.cli.conftest import run
+
+__all__ = ["run"]
