@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -245,16 +246,76 @@ def test_sources_edited_under_a_running_process_are_not_cached(copy: Copy):
     assert copy.run()["written"] == [26.0, 0, 1]
 
 
-def test_old_folders_are_pruned_and_nothing_else(copy: Copy):
+def test_old_folders_go_when_all_take_too_much_and_nothing_else(copy: Copy):
+    """Six old folders of 100 MB (files with a hole): with the new one at most five fit into 512 MB."""
     copy.cache.mkdir()
     for age in range(6):
         folder = copy.cache / f"kernels-{age:024x}"
         folder.mkdir()
+        with open(folder / "code.nbc", "wb") as file:
+            file.truncate(100 << 20)
         os.utime(folder, (1e9 - age, 1e9 - age))
     (copy.cache / "letters").mkdir()
     current = Path(copy.run()["folder"])
     kept = {folder.name for folder in copy.cache.iterdir()}
-    assert kept == {current.name, *(f"kernels-{age:024x}" for age in range(3)), "letters"}
+    assert kept == {current.name, *(f"kernels-{age:024x}" for age in range(5)), "letters"}
+
+
+def test_many_checkouts_live_side_by_side(copy: Copy):
+    """Five other checkouts make folders after this one's, and it still finds its own code."""
+    before = copy.run()
+    for other in range(4):
+        (copy.cache / f"kernels-{other:024x}").mkdir()
+    copy.edit("tinyseq/engine/machine/vm.py", "SCALE = 2.0", "SCALE = 3.0")
+    assert copy.run()["written"] == [36.0, 0, 1]
+    copy.edit("tinyseq/engine/machine/vm.py", "SCALE = 3.0", "SCALE = 2.0")
+    after = copy.run()
+    assert after["written"] == [24.0, 1, 0] and after["folder"] == before["folder"]
+    assert len(list(copy.cache.iterdir())) == 6
+
+
+def test_two_checkouts_with_the_same_kernels_share_them(tmp_path: Path):
+    reports = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        copy = Copy(tmp_path / name)
+        copy.cache = tmp_path / "cache"
+        reports.append(copy.run())
+    assert reports[0]["folder"] == reports[1]["folder"]
+    assert reports[0]["written"] == [24.0, 0, 1] and reports[1]["written"] == [24.0, 1, 0]
+
+
+def test_processes_that_compile_at_once_do_not_harm_each_other(copy: Copy):
+    """Four start with nothing compiled, and write the same files; what they leave is whole."""
+    with ThreadPoolExecutor(4) as pool:
+        reports = [task.result() for task in [pool.submit(copy.run) for _ in range(4)]]
+    for report in reports:
+        assert [report[name][0] for name in ("written", "generated", "closed")] == [24.0, 6.0, 30.0]
+        assert report["warnings"] == []
+    assert copy.run()["written"] == [24.0, 1, 0] and copy.run()["closed"] == [30.0, 1, 0]
+    assert not list(copy.cache.rglob("*.tmp"))
+
+
+def test_a_folder_that_another_process_removes_is_made_anew(copy: Copy):
+    script = """
+    import shutil
+    from tinyseq.engine.machine.vm import generated
+    generated(np.array([1.0]))
+    shutil.rmtree(generated.stats.cache_path)
+    """
+    report = copy.run("import numpy as np\n" + textwrap.dedent(script) + RUN)
+    assert report["written"] == [24.0, 0, 1] and report["warnings"] == []
+    assert copy.run()["written"] == [24.0, 1, 0]
+
+
+def test_what_a_process_that_died_left_half_written_goes(copy: Copy):
+    old, young = (copy.cache / f"kernels-{1:024x}" / f"{name}.tmp" for name in ("old", "young"))
+    old.parent.mkdir(parents=True)
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (1e9, 1e9))
+    copy.run()
+    assert not old.exists() and young.exists()
 
 
 def test_an_unwritable_folder_falls_back_to_a_private_temporary_one(copy: Copy):

@@ -7,7 +7,9 @@ in another. Here an entry is found only under the exact content it was compiled 
 - the file is a hash of the function's bytecode, constants, compiler flags and signature, and of every
   global, closure variable and kernel it reaches (`tinyseq.jit.fingerprint`).
 
-Files are written once and renamed into place, one for each entry, so processes need no lock between them.
+Files are written once and renamed into place, one for each entry, so processes need no lock between them. Folders of
+several checkouts and versions lie side by side; when a new one is made, those not used for longest go until the rest
+takes no more than `LARGEST` bytes. A process whose folder goes compiles again, and makes it anew.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ from numba.core.serialize import dumps
 
 from tinyseq.jit.fingerprint import STAMPED, UnknownContentError, fingerprint, is_stamped
 
-KEPT_FOLDERS = 4
+LARGEST = 512 << 20  # a folder with the kernels of many nets in both precisions takes 20 to 30 MB
+ABANDONED = 3600  # seconds after which a file that was never renamed belongs to a process that died
 # Settings of Numba (environment variables NUMBA_...) that change the code it makes.
 _SWITCHES = ("OPT", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
 _FOLDER = re.compile(r"kernels-[0-9a-f]{24}")
@@ -204,15 +207,31 @@ def _make_folder(base: Path, stamp: str) -> Path:
 
 
 def _prune(base: Path) -> None:
+    """Remove what processes that died left half-written, then the folders not used for longest."""
     aged = []
     for folder in base.iterdir():
         if _FOLDER.fullmatch(folder.name):
             try:
-                aged.append((folder.stat().st_mtime, folder))
+                aged.append((folder.stat().st_mtime, folder, _size(folder)))
             except OSError:  # another process is pruning too
                 continue
-    for _, folder in sorted(aged, reverse=True)[KEPT_FOLDERS:]:
-        shutil.rmtree(folder, ignore_errors=True)
+    total = 0
+    for _, folder, size in sorted(aged, reverse=True):
+        total += size
+        if total > LARGEST:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _size(folder: Path) -> int:
+    """Bytes in a folder, without the files that were abandoned, which go."""
+    total = 0
+    for entry in os.scandir(folder):
+        status = entry.stat()
+        if entry.name.endswith(".tmp") and status.st_mtime < time.time() - ABANDONED:
+            Path(entry.path).unlink(missing_ok=True)
+        else:
+            total += status.st_size
+    return total
 
 
 def _user_cache() -> str:
