@@ -104,6 +104,14 @@ def _take(table: Any, i: Any, axis: int) -> Tensor:
     return record("take", (table, i), (("axis", 1),) if axis else ())
 
 
+def take_structural(table: Any, rows: np.ndarray) -> Tensor:
+    """``take``, by numbers that follow from the structure being unfolded: whoever has the same structure again has the
+    same numbers."""
+    i = indices(rows)
+    i.tape.structural.add(i.index)
+    return _take(table, i, 0)
+
+
 @advised
 def gather(x: Any, i: Any) -> Tensor:
     """One element of each row: x (B, C), index (B) → (B)."""

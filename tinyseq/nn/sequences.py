@@ -15,6 +15,7 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.checks import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
+from tinyseq.functions.picks import take_structural
 from tinyseq.habits import advised
 from tinyseq.nn.module import Module
 from tinyseq.structure.chain import Chain
@@ -140,7 +141,7 @@ def _of_list(sequences: Any, what: str) -> Steps:
         if s.shape[1:] != tensors[0].shape[1:]:
             raise DataError(f"sequence {i} has features {s.shape[1:]}, sequence 0 has {tensors[0].shape[1:]}")
     chain = Chain([len(s) for s in tensors])
-    rows = F.take(F.concatenate(tensors, 0), np.argsort(chain.unpack_rows()))
+    rows = take_structural(F.concatenate(tensors, 0), np.argsort(chain.unpack_rows()))
     return Steps(_named(rows, what), chain, len(tensors))
 
 
@@ -156,7 +157,7 @@ def _of_padded(x: Any, lengths: Any, what: str) -> Steps:
     chain = Chain(list(checked_lengths(lengths, x.shape)))
     where = chain.packed_rows()
     flat = x.reshape((x.shape[0] * x.shape[1], *x.shape[2:]))
-    return Steps(_named(F.take(flat, where[:, 1] * x.shape[1] + where[:, 0]), what), chain, x.shape[1])
+    return Steps(_named(take_structural(flat, where[:, 1] * x.shape[1] + where[:, 0]), what), chain, x.shape[1])
 
 
 def _named(x: Tensor, name: str) -> Tensor:
@@ -248,7 +249,7 @@ class Encoded:
         mask = np.arange(T) < self.chain.lengths[:, None]
         rows = np.zeros((B, T), np.int64)
         rows[mask] = self.chain.unpack_rows()
-        return F.take(self.outputs, rows), mask
+        return take_structural(self.outputs, rows), mask
 
     def unpacked(self) -> list[np.ndarray]:
         """The values of the outputs, one array (length, H) for each sequence."""

@@ -89,7 +89,7 @@ def record(
     drew = _drew(watch, states)
     if drew:
         return made, watch, f"it draws random numbers ({drew})"
-    if watch.holds() and not made.frozen and not watch.unseeded:
+    if watch.holds() and made.frozen.keys() <= made.tape.structural and not watch.unseeded:
         return made, watch, ""
     again, changed = Recorded(function, arguments, keywords), watch.changed
     if made.same(again):

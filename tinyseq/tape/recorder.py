@@ -71,6 +71,7 @@ class Recorder(Columns):
         "recording_known",
         "renamed",
         "sites",
+        "structural",
     )
 
     def __init__(self) -> None:
@@ -87,6 +88,7 @@ class Recorder(Columns):
         self.sites: dict[tuple, Any] = self.places.sites[""]  # those of the cell being recorded
         self.leaves: dict[Parameter, Leaf] = {}  # of parameters met since this tape became the current one
         self.origin: dict[int, Integers] = {}  # of nodes that hold the integers of a leaf
+        self.structural: set[int] = set()  # leaves whose integers follow from the structure that is unfolded
         self.args: list[int] = []  # of nodes in the stream whose sort says that they have one
         self.renamed: list[tuple[int, str]] = []
         self._new_names: dict[tuple[int, str], int] = {}
@@ -174,6 +176,7 @@ class Recorder(Columns):
             self.recording_known = None
             self.cut(length)
             self._turns = [length, -1]
+            self.structural = {i for i in self.structural if i < length}
             self.origin = {i: known for i, known in self.origin.items() if i < length}
             for parameter in [p for p, node in self._parameter_nodes.items() if node >= length]:
                 self._parameter_nodes[parameter] = -1  # the caller gives it a new place

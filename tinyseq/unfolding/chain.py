@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
-from tinyseq.functions import concatenate, stack, take, window
+from tinyseq.functions import concatenate, stack, window
+from tinyseq.functions.picks import take_structural
 from tinyseq.habits import at_the_call, give_habits
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.truncation import Truncation
@@ -65,7 +66,7 @@ class Unfolded:
             return stack(parts)
         packed = concatenate(parts, 0)
         with self.tape:
-            return take(packed, self._unreversed()) if self.chain.backwards else packed
+            return take_structural(packed, self._unreversed()) if self.chain.backwards else packed
 
     def _unreversed(self) -> np.ndarray:
         """For each packed row in time order, the packed row of the reversed chain."""
@@ -114,7 +115,7 @@ class Unfolded:
             else:
                 packed = [concatenate(handles(self.tape, nodes), 0) for nodes in self._states]
                 with self.tape:
-                    last = [take(p, self.chain.last_rows()) for p in packed]
+                    last = [take_structural(p, self.chain.last_rows()) for p in packed]
             self._final = rebuild(self.folded.state_tree, last)
         return self._final
 
@@ -137,7 +138,7 @@ def _sequence(x: Any, chain: Chain) -> Tensor:
     if x.ndim >= 3 and x.shape[:2] == (chain.T, batch):
         where = chain.packed_rows()
         flat = x.reshape((chain.T * batch, *x.shape[2:]))
-        return take(flat, where[:, 1] * batch + where[:, 0])
+        return take_structural(flat, where[:, 1] * batch + where[:, 0])
     if x.ndim < 1 or x.shape[0] != total:
         raise ShapeError(
             f"a chain of {batch} sequences with {total} steps in all needs packed rows ({total}, …) from "
@@ -148,7 +149,7 @@ def _sequence(x: Any, chain: Chain) -> Tensor:
         forwards = chain.reversed().unpack_rows()
         rows = np.empty_like(order)
         rows[order] = forwards
-        return _rows_of_integers(x, rows) if x.dtype_code == INT64 else take(x, rows)
+        return _rows_of_integers(x, rows) if x.dtype_code == INT64 else take_structural(x, rows)
     return x
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from tinyseq.errors import ShapeError, TinyseqError
-from tinyseq.functions import take
+from tinyseq.functions.picks import take_structural
 from tinyseq.habits import advised
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.tree import Forest
@@ -87,5 +87,5 @@ def unfold(
         if any(h.shape[:1] != (count,) for h in initial):
             shapes = ", ".join(str(h.shape) for h in initial)
             raise ShapeError(f"a chain of {count} sequences needs initial states of {count} rows, got {shapes}")
-        initial = [take(h, structure.order) for h in initial]
+        initial = [take_structural(h, structure.order) for h in initial]
     return _unfold_chain(tape, cell, scope_name, structure, sequences, state, initial, tuple(delays), truncate)

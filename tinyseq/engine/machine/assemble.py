@@ -14,6 +14,7 @@ from tinyseq.engine.plan.layout import ALIGN, Address, Block, Instruction, Stora
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.sharing import Shares
 
+NOWHERE = -9  # in place of a storage: a number that moves with none
 SHARE = ("share",)  # table key: a thread's rows at each level
 Part = tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]
 
@@ -31,6 +32,22 @@ def flat_places(plan: Plan) -> tuple[dict[int, range], int]:
     return places, total
 
 
+class Common:
+    """What all threads' programs have in common, found once: kinds of blocks, places of gradients, tables."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
+        self.groups = list(chunks.grouped(plan.blocks, self.chunked))
+        self.flat_places, self.flat_size = flat_places(plan)
+        self.columns: dict[Any, np.ndarray] = {}  # by block, key, mode, and thread where each has its own
+        self.alike: dict[Any, int | None] = {}  # the number that a column has at all levels, if it is one
+        self.ways: dict[int, tuple[str, np.ndarray | None]] = {}  # how threads share a block
+
+
+def _only(column: np.ndarray) -> int | None:
+    return int(column[0]) if (column == column[0]).all() else None
+
+
 class Assembler(Shares):
     """Turns blocks into the integers of one thread's program.
 
@@ -42,20 +59,23 @@ class Assembler(Shares):
     bit, as when each thread does its own.
     """
 
-    def __init__(self, plan: Plan, shares: Sequence[int] = (0,), threads: int = 1) -> None:
+    def __init__(
+        self, plan: Plan, shares: Sequence[int] = (0,), threads: int = 1, common: Common | None = None
+    ) -> None:
         super().__init__(plan, shares[0], threads)
         self.shares = shares
         self.code: list[int] = []
         self.tables: list[np.ndarray] = []
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
-        self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
-        self.flat_places, self.flat_size = flat_places(plan)
+        self.common = common or Common(plan)
+        self.chunked = self.common.chunked
+        self.flat_places, self.flat_size = self.common.flat_places, self.common.flat_size
         self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(code, tables, (places, storages, constants) of what depends on where storages lie)."""
-        for kind, blocks in chunks.grouped(self.plan.blocks, self.chunked):
+        for kind, blocks in self.common.groups:
             if kind == "chunks":
                 self.chunks(blocks)
             elif kind == "dealt":
@@ -67,6 +87,34 @@ class Assembler(Shares):
         moves = np.array(self.moves, np.int64).reshape(-1, 3).T.copy()
         tables = np.concatenate(self.tables) if self.tables else np.zeros(1, np.int64)
         return np.array(self.code, np.int64), tables.astype(np.int64), (moves[0], moves[1], moves[2])
+
+    def column(self, block: Block, key: Any, mode: str = "single") -> np.ndarray:
+        """A table: one number for each level."""
+        known = self.known(block, key, mode)
+        found = self.common.columns.get(known)
+        if found is None:
+            found = self.common.columns[known] = super().column(block, key, mode)
+        return found
+
+    def known(self, block: Block, key: Any, mode: str) -> tuple:
+        """What a table is known by."""
+        return id(block), key, mode, self.thread if mode == "members" else -1
+
+    def same_everywhere(self, block: Block, key: Any, mode: str, column: np.ndarray) -> int | None:
+        """The number that a table has at all levels, if it is one."""
+        known = self.known(block, key, mode)
+        if key == SHARE:
+            return _only(column)
+        if known not in self.common.alike:
+            self.common.alike[known] = _only(column)
+        return self.common.alike[known]
+
+    def way(self, block: Block) -> tuple[str, np.ndarray | None]:
+        """How threads share a block by itself."""
+        found = self.common.ways.get(id(block))
+        if found is None:
+            found = self.common.ways[id(block)] = super().way(block)
+        return found
 
     def in_turn(self) -> Iterator[int]:
         """Write the shares one after the other."""
@@ -183,8 +231,9 @@ class Assembler(Shares):
                         tables[key] = self.column(block, key, mode)
             columns: dict[Any, tuple[int, int | None]] = {}
             for key, column in tables.items():
-                if (column == column[0]).all():
-                    columns[key] = (-1, int(column[0]))
+                fixed = self.same_everywhere(block, key, mode, column)
+                if fixed is not None:
+                    columns[key] = (-1, fixed)
                 else:
                     columns[key] = (size, None)
                     self.tables.append(column)
@@ -208,38 +257,36 @@ class Assembler(Shares):
         self, instruction: Instruction, columns: dict[Any, tuple[int, int | None]], mode: str, first_row: int = 0
     ) -> None:
         """One instruction: header, varying numbers, payload."""
-        varying: list[tuple[int, int, int, int, Storage | None]] = []
-        payload: list[tuple[int, Storage | None]] = []
+        varying: list[tuple[int, int, int, int, int]] = []
         split = instruction.split if mode == "rows" else None
         strides: tuple[int, ...] = split.strides if split else ()
         vary = {**instruction.vary, split.slot: (split.unit, SHARE)} if split else instruction.vary
-        for slot, address in enumerate(instruction.operands):
-            constant = address.offset + (first_row * strides[slot] if slot < len(strides) else 0)
+        operands = instruction.operands
+        payload = [address.offset for address in operands]
+        for slot, stride in enumerate(strides[: len(operands)]):
+            payload[slot] += first_row * stride
+        for slot, address in enumerate(operands):
             if address.vary:
                 coefficient, key = address.vary
                 place, fixed = columns[key]
                 if fixed is not None:
-                    constant += coefficient * fixed
+                    payload[slot] += coefficient * fixed
                 else:
-                    varying.append((slot, constant, coefficient, place, address.storage))
-            payload.append((constant, address.storage))
-        first = len(instruction.operands)
-        for slot, number in enumerate(instruction.d):
-            if slot in vary:
-                coefficient, key = vary[slot]
-                place, fixed = columns[key]
-                if fixed is not None:
-                    number = coefficient * fixed
-                else:
-                    varying.append((first + slot, 0, coefficient, place, None))
-            payload.append((int(number), None))
-        self.code += [self.kernel_number(instruction), len(varying), len(payload), 0]
+                    varying.append((slot, payload[slot], coefficient, place, address.storage.index))
+        payload += instruction.d
+        for slot, (coefficient, key) in vary.items():
+            place, fixed = columns[key]
+            if fixed is not None:
+                payload[len(operands) + slot] = coefficient * fixed
+            else:
+                varying.append((len(operands) + slot, 0, coefficient, place, NOWHERE))
+        code, moves = self.code, self.moves
+        code += [self.kernel_number(instruction), len(varying), len(payload), 0]
         assert HEADER == 4
         for slot, base, coefficient, place, storage in varying:
-            if storage is not None:
-                self.moves.append((len(self.code) + 1, storage.index, base))
-            self.code += [slot, base, coefficient, place]
-        for number, storage in payload:
-            if storage is not None:
-                self.moves.append((len(self.code), storage.index, number))
-            self.code.append(number)
+            if storage != NOWHERE:
+                moves.append((len(code) + 1, storage, base))
+            code += (slot, base, coefficient, place)
+        first = len(code)
+        moves += [(first + slot, address.storage.index, payload[slot]) for slot, address in enumerate(operands)]
+        code += payload

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from tinyseq.engine.forks import owned
-from tinyseq.engine.machine.assemble import Assembler, Part, flat_places
+from tinyseq.engine.machine.assemble import Assembler, Common, Part
 from tinyseq.engine.machine.lookups import Lookup, check_lookups, lookups
 from tinyseq.engine.machine.memory import LENT, LINE, Memory, held
 from tinyseq.engine.machine.pacing import Pace
@@ -48,9 +48,10 @@ class Program:
         self.flags = np.zeros(16, np.int64)
         self._place_integers()
         self._grads = [s for s in plan.storages if s.space == "grads"]
-        places, self._grads_size = flat_places(plan)
+        common = Common(plan)
+        places, self._grads_size = common.flat_places, common.flat_size
         self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
-        self._parts = [Assembler(plan, (k,), self.threads).assemble() for k in range(self.threads)]
+        self._parts = [Assembler(plan, (k,), self.threads, common).assemble() for k in range(self.threads)]
         self._in_turn: Part | None = None
         self._move_in(LENT.memory(self._room()) if shares else Memory(self._room()))
         if not shares:
