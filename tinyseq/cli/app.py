@@ -12,6 +12,7 @@ from tinyseq.cli.bench import bench
 from tinyseq.cli.check import check
 from tinyseq.cli.demo import demo
 from tinyseq.cli.figures import figure, figures
+from tinyseq.cli.guarantees import guarantees
 from tinyseq.cli.lesson import lesson
 from tinyseq.cli.look import draw, gradcheck
 from tinyseq.cli.stepper import step
@@ -48,7 +49,7 @@ def _paragraphs(docstring: str | None) -> str:
     return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n"))
 
 
-for command in (demo, train, sample, draw, step, lesson, figure, figures, gradcheck, check, bench):
+for command in (demo, train, sample, draw, step, lesson, figure, figures, gradcheck, check, guarantees, bench):
     app.command(help=_paragraphs(command.__doc__))(command)
 
 
