@@ -6,14 +6,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyseq.errors import TapeError
+from tinyseq.tape import Tape
+
 MANY = 1024  # numbers: fewer take less time to keep than to compare
 
 
-class Unplannable(Exception):
-    """This tape has no plan; the reference executor runs it. The message says why, and where on the tape."""
+class Refused(Exception):
+    """This tape has no plan; the reference executor runs it. The message says why, and where on the tape.
+
+    stage   the pass that refused it; ``op``, ``cell`` and ``line`` are those of the class it was at
+    """
 
     def __init__(self, why: str, cls: Class | None = None) -> None:
         super().__init__(why + ("" if cls is None else f" ({cls.where})"))
+        self.why, self.stage = why, ""
+        self.op, self.cell = ("", "") if cls is None else (cls.op, cls.cell)
+        self.line = ("", 0) if cls is None else cls.line
+
+
+Unplannable = Refused
 
 
 def index_type(count: int) -> type[np.signedinteger]:
@@ -51,6 +63,17 @@ class Ref:
     classes: np.ndarray | None = None
     numbers: np.ndarray | None = None
 
+    def __str__(self) -> str:
+        match self.kind:
+            case "same":
+                return f"class {self.source}"
+            case "delay":
+                start = f" after class {self.start[0]}[{self.start[1]}]" if self.start else ""
+                return f"class {self.source} {self.shift:+d}{start}"
+            case "shared":
+                return f"class {self.source}[{self.shift}]"
+        return f"a list of classes {', '.join(map(str, self.sources()))}"
+
     def sources(self) -> list[int]:
         """Every class this input reads."""
         if self.kind == "gather":
@@ -59,7 +82,7 @@ class Ref:
         return [self.source] + ([self.start[0]] if self.start else [])
 
 
-@dataclass
+@dataclass(eq=False)
 class Class:
     """Nodes of one place: ``nodes[number]`` is the tape index of a member. Its arrays may be read-only.
 
@@ -112,7 +135,7 @@ class Class:
         return int(np.prod(self.tail, dtype=np.int64)) if self.tail else 1
 
 
-@dataclass
+@dataclass(eq=False)
 class Group:
     """Classes of one cell at one place in the program: they share members' numbers.
 
@@ -150,6 +173,36 @@ class Condensed:
         """Class and number of a node; once the plan is finished, of a wanted one."""
         return self._places.get(node) or (int(self.node_class[node]), int(self.node_number[node]))
 
+    def expanded(self, cls: Class, ref: Ref) -> np.ndarray:
+        """The node that an input of each member is."""
+        numbers = np.arange(cls.count) + ref.shift
+        if ref.classes is not None and ref.numbers is not None:
+            found = np.empty(cls.count, np.int64)
+            for c in distinct(ref.classes).tolist():
+                found[ref.classes == c] = self.classes[c].nodes[ref.numbers[ref.classes == c]]
+            return found
+        source = self.classes[ref.source]
+        if ref.kind == "shared":
+            return np.full(cls.count, source.nodes[ref.shift])
+        outside = (numbers < 0) | (numbers >= source.count)
+        if ref.start is None:
+            if outside.any():
+                raise TapeError(f"fold: class {cls.index} ({cls.where}) reads beyond the members of class {ref.source}")
+            return source.nodes[numbers]
+        found = source.nodes[np.where(outside, 0, numbers)].astype(np.int64)
+        found[outside] = self.classes[ref.start[0]].nodes[ref.start[1]]
+        return found
+
+    def dump(self) -> str:
+        """One line a class."""
+        lines = []
+        for cls in self.classes:
+            reads = ", ".join(map(str, cls.refs)) or ", ".join(f"%{i}" for i in self.joins.get(cls.index, ())[:8])
+            lines.append(
+                f"class {cls.index} × {cls.count} (group {cls.group.index}) {cls.where}: {cls.shape()} <- {reads}"
+            )
+        return "\n".join(lines)
+
     def finish(self, wanted: list[int]) -> None:
         """The plan is made: forget where nodes are, but for those whose values will be asked for."""
         self._places = {node: self.place(node) for node in wanted}
@@ -157,3 +210,38 @@ class Condensed:
         self.node_class = self.node_number = np.zeros(0, np.int64)
         for cls in self.classes:
             cls.nodes = cls.nodes[:1].copy()
+
+
+def verify_folded(folded: Condensed, tape: Tape) -> None:
+    """Each node in one class; every input expanded gives back the tape's, edge for edge; what a member of a loop reads
+    of its own group comes earlier, or from a lower height. Raises TapeError."""
+    pointers, edges = tape.input_pointers, tape.input_indices
+    seen = np.zeros(len(tape), bool)
+    for cls in folded.classes:
+        where = f"fold: class {cls.index} ({cls.where})"
+        if seen[cls.nodes].any() or len(np.unique(cls.nodes)) != cls.count:
+            raise TapeError(f"{where} holds a node that another class holds too")
+        seen[cls.nodes] = True
+        if cls.index in folded.joins:
+            continue
+        for j, ref in enumerate(cls.refs):
+            found, told = folded.expanded(cls, ref), edges[pointers[cls.nodes].astype(np.int64) + j]
+            wrong = np.flatnonzero(found != told)
+            if len(wrong):
+                m = int(wrong[0])
+                raise TapeError(f"{where}, input {j}: member {m} reads %{found[m]}, the tape says %{told[m]}")
+            _verify_earlier(folded, cls, ref, where)
+
+
+def _verify_earlier(folded: Condensed, cls: Class, ref: Ref, where: str) -> None:
+    own = folded.classes[ref.source].group is cls.group
+    if ref.kind == "delay" and own and ref.start and (ref.shift > 0) != cls.group.backwards:
+        raise TapeError(f"{where} reads members of its own group that come after it")
+    levels = cls.group.levels
+    if levels is None or ref.classes is None or ref.numbers is None:
+        return
+    height = np.searchsorted(levels, np.arange(cls.count), side="right")
+    same = np.array([c.group is cls.group for c in folded.classes])[ref.classes]
+    read = np.searchsorted(levels, ref.numbers, side="right")
+    if (read[same] > height[same]).any():
+        raise TapeError(f"{where} reads a member of a height that is not below its own")

@@ -1,16 +1,11 @@
-"""The folded graph that a plan is made from: classes, sums of products, the order they can run in.
-
-Three rewrites, none of which knows a cell: inputs that are lists become gathers; sums that end in matrix products or
-repeated rows become one node that accumulates in place; classes that recur form units, each run level by level.
-"""
+"""The graph of classes that a plan is made from: picks, sums of products, who needs what, the units it runs in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from tinyseq.engine.plan.fold import Class, Condensed, Ref, Unplannable, components
+from tinyseq.engine.plan.folded import Class, Condensed, Ref
+from tinyseq.errors import TapeError
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import PARAMETERS
 
@@ -33,7 +28,15 @@ class Unit:
 
 @dataclass
 class Graph:
-    """Classes with the rewrites applied."""
+    """Classes with the rewrites applied; nothing changes it after ``rewrite``.
+
+    sums        the terms of each class that is a sum of products; ``inside`` says into which sum a class is swallowed
+    units       in the order of their dependence, each a class or a recurrence
+    needed      classes that the outputs depend on; ``wants`` those whose gradient is needed
+    consumers   (reader, position) of all who read a class
+    starts      classes that stand before a delayed class's members
+    recurrence  the number of the recurrence that a class belongs to
+    """
 
     state: Condensed
     outputs: list[int]
@@ -41,12 +44,12 @@ class Graph:
     sums: dict[int, list[Term]] = field(default_factory=dict)
     inside: dict[int, int] = field(default_factory=dict)
     units: list[Unit] = field(default_factory=list)
-    unit_of: dict[int, int] = field(default_factory=dict)
     needed: set[int] = field(default_factory=set)
     consumers: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     wants: set[int] = field(default_factory=set)
     starts: dict[int, list[int]] = field(default_factory=dict)
     recurrence: dict[int, int] = field(default_factory=dict)
+    without: frozenset[str] = frozenset()  # optional decisions that are switched off
 
     @property
     def classes(self) -> list[Class]:
@@ -66,84 +69,22 @@ class Graph:
             found += self.state.joined(cls.index)
         return found
 
+    def dump(self) -> str:
+        """The classes, then the sums and the units."""
+        return dump_graph(self)
 
-def build(state: Condensed, outputs: list[int], loss: int) -> Graph:
-    """Analyse a condensed tape for the nodes whose values are wanted (classes and numbers come from the tape)."""
-    wanted = [int(state.node_class[i]) for i in outputs]
-    graph = Graph(state, outputs, loss)
-    _gathers(state)
-    _needed(graph, wanted)
-    _consumers(graph)
-    _starts(graph)
-    _gradients(graph)
-    _recurrences(graph)
-    _sums(graph, set(wanted))
-    _units(graph)
-    return graph
+    def is_output(self, cls: Class) -> bool:
+        """Whether a member's value is asked for."""
+        return any(int(self.state.node_class[node]) == cls.index for node in self.outputs)
 
+    @property
+    def loss_class(self) -> Class:
+        """The class of the loss."""
+        return self.classes[int(self.state.node_class[self.loss])]
 
-def _gathers(state: Condensed) -> None:
-    """Give each input that is a list a class of its own, which copies the rows it names."""
-    made: dict[tuple, int] = {}
-    for cls in list(state.classes):
-        for j, given in enumerate(cls.refs):
-            ref = _some_of_ragged(state, cls, given)
-            if ref.kind != "gather":
-                continue
-            assert ref.classes is not None and ref.numbers is not None
-            key = (cls.group.index, ref.classes.tobytes(), ref.numbers.tobytes())
-            if key not in made:
-                source = state.classes[int(ref.classes[0])]
-                shape = source.shape(int(ref.numbers[0]))
-                rows = np.empty(cls.count, np.int64)
-                for c in np.unique(ref.classes):
-                    rows[ref.classes == c] = state.classes[c].rows[ref.numbers[ref.classes == c]]
-                gather = Class(
-                    len(state.classes), "pick", (), shape[1:], source.dtype, "", cls.cell, cls.line,
-                    np.full(cls.count, -1), rows, np.zeros(cls.count, np.int64), cls.group, [ref],
-                )  # fmt: skip
-                state.classes.append(gather)
-                cls.group.ragged = cls.group.ragged or bool((rows != rows[0]).any())
-                made[key] = gather.index
-            cls.refs[j] = Ref("same", made[key], 0)
-
-
-def _some_of_ragged(state: Condensed, cls: Class, ref: Ref) -> Ref:
-    """Some members, of different numbers of rows, of another group: only a list can say where they lie."""
-    if ref.kind not in ("shared", "delay") or ref.start or not state.classes[ref.source].ragged:
-        return ref
-    if state.classes[ref.source].group is cls.group:
-        return ref
-    numbers = ref.shift + (np.arange(cls.count) if ref.kind == "delay" else np.zeros(cls.count, np.int64))
-    return Ref("gather", classes=np.full(cls.count, ref.source), numbers=numbers)
-
-
-def _needed(graph: Graph, wanted: list[int]) -> None:
-    stack = list(wanted)
-    while stack:
-        i = stack.pop()
-        if i in graph.needed:
-            continue
-        graph.needed.add(i)
-        stack.extend(graph.reads(graph.classes[i]))
-
-
-def _starts(graph: Graph) -> None:
-    """What stands before a delayed class's members must be there when they are, and gets its gradient from them."""
-    for i in graph.needed:
-        for ref in graph.classes[i].refs:
-            if ref.start:
-                graph.starts.setdefault(ref.source, []).append(ref.start[0])
-
-
-def _consumers(graph: Graph) -> None:
-    for i in graph.needed:
-        cls = graph.classes[i]
-        for j, ref in enumerate(cls.refs):
-            for source in ref.sources():
-                graph.consumers.setdefault(source, []).append((i, j))
-        for source in graph.state.joined(i):
-            graph.consumers.setdefault(source, []).append((i, 0))
+    def root(self, index: int) -> int:
+        """The sum that a class is swallowed into, or itself."""
+        return self.inside.get(index, index)
 
 
 def differentiable(cls: Class, position: int) -> bool:
@@ -154,46 +95,9 @@ def differentiable(cls: Class, position: int) -> bool:
     return (0 if op.joins else position) in op.vjp
 
 
-def _gradients(graph: Graph) -> None:
-    """Classes whose gradient is needed: they depend on a trainable parameter, and the loss depends on them."""
-    if graph.loss < 0:
-        return
-    below: set[int] = set()
-    stack = [i for i in graph.needed if graph.classes[i].op in PARAMETERS and not graph.classes[i].attrs]
-    while stack:
-        i = stack.pop()
-        if i in below:
-            continue
-        below.add(i)
-        stack.extend(c for c, j in graph.consumers.get(i, []) if differentiable(graph.classes[c], j))
-        stack.extend(delayed for delayed, starts in graph.starts.items() if i in starts)
-    stack = [int(graph.state.node_class[graph.loss])]
-    while stack:
-        i = stack.pop()
-        if i in graph.wants or i not in below:
-            continue
-        graph.wants.add(i)
-        cls = graph.classes[i]
-        for j, ref in enumerate(cls.refs):
-            if differentiable(cls, j):
-                stack.extend(ref.sources())
-        stack.extend(graph.state.joined(i))
-
-
-def _recurrences(graph: Graph) -> None:
-    """Number the recurrences that classes belong to: what is made in one isn't there before it has run."""
-    every = sorted(graph.needed)
-    place = {c: k for k, c in enumerate(every)}
-    around = [graph.reads(graph.classes[c]) + graph.starts.get(c, []) for c in every]
-    for number, members in enumerate(components([{place[s] for s in found} for found in around])):
-        if len(members) > 1 or every[members[0]] in around[members[0]]:
-            graph.recurrence.update((every[k], number) for k in members)
-
-
-# -- sums
 def tiled(graph: Graph, cls: Class) -> bool:
     """Whether a matmul multiplies rows by one matrix that all members share, and that is there before the first."""
-    if cls.op != "matmul" or len(cls.tail) != 1 or dict(cls.attrs).get("transpose_a"):
+    if "pack" in graph.without or cls.op != "matmul" or len(cls.tail) != 1 or dict(cls.attrs).get("transpose_a"):
         return False
     a, w = cls.refs
     own = graph.recurrence.get(cls.index)
@@ -210,73 +114,6 @@ def repeated_row(graph: Graph, cls: Class) -> bool:
     return shape in (cls.tail, (1, *cls.tail))
 
 
-def _sums(graph: Graph, outputs: set[int]) -> None:
-    for i in sorted(graph.needed, reverse=True):
-        cls = graph.classes[i]
-        if i in graph.inside or cls.op not in ("add", "matmul"):
-            continue
-        if cls.op == "matmul":
-            if tiled(graph, cls):
-                graph.sums[i] = [Term("matmul", cls)]
-            continue
-        terms, swallowed = _terms(graph, cls, outputs)
-        if any(term.kind == "matmul" for term in terms):
-            graph.sums[i] = terms
-            graph.inside.update(dict.fromkeys(swallowed, i))
-
-
-def _terms(graph: Graph, root: Class, outputs: set[int]) -> tuple[list[Term], list[int]]:
-    terms: list[Term] = []
-    swallowed: list[int] = []
-    stack = [root]
-    while stack:
-        cls = stack.pop()
-        for ref in reversed(cls.refs):
-            source = graph.classes[ref.source]
-            alone = (
-                ref.kind == "same"
-                and source.group is root.group
-                and len(graph.consumers.get(source.index, [])) == 1
-                and source.index not in outputs
-            )
-            if alone and source.op == "add":
-                swallowed.append(source.index)
-                stack.append(source)
-            elif alone and (tiled(graph, source) or repeated_row(graph, source)):
-                swallowed.append(source.index)
-                terms.append(Term("matmul" if source.op == "matmul" else "row", source))
-            else:
-                terms.append(Term("value", _value(cls, ref)))
-    return terms, swallowed
-
-
-def _value(reader: Class, ref: Ref) -> Class:
-    """A stand-in that carries the ref of a plain term."""
-    return Class(
-        ref.source, "term", (), reader.tail, reader.dtype, "", reader.cell, reader.line, reader.nodes, reader.rows,
-        reader.args, reader.group, [ref],
-    )  # fmt: skip
-
-
-# -- units
-def _units(graph: Graph) -> None:
-    running = sorted(graph.needed - graph.inside.keys())
-    place = {c: k for k, c in enumerate(running)}
-    successors = [{place[s] for s in _outside(graph, graph.classes[c])} for c in running]
-    for members in components(successors):
-        classes = [graph.classes[running[k]] for k in members]
-        recurrent = len(members) > 1 or members[0] in successors[members[0]]
-        if recurrent:
-            classes = _level_order(graph, classes)
-        for cls in classes:
-            graph.unit_of[cls.index] = len(graph.units)
-        graph.units.append(Unit(classes, recurrent))
-
-
-def _outside(graph: Graph, cls: Class) -> list[int]:
-    return [s for s in graph.reads(cls) + graph.starts.get(cls.index, []) if s not in graph.inside]
-
-
 def refs_of(graph: Graph, cls: Class) -> list[Ref]:
     """Every input of a node, those of its swallowed terms included."""
     if cls.index in graph.sums:
@@ -284,23 +121,66 @@ def refs_of(graph: Graph, cls: Class) -> list[Ref]:
     return cls.refs
 
 
-def _level_order(graph: Graph, classes: list[Class]) -> list[Class]:
-    """Order within one level: each class after those whose same member it reads."""
-    inside = {cls.index: k for k, cls in enumerate(classes)}
-    successors: list[set[int]] = []
-    for cls in classes:
-        reads = set()
-        for ref in refs_of(graph, cls):
-            if ref.kind == "same" and ref.source in inside:
-                reads.add(inside[ref.source])
-            elif ref.classes is not None and ref.numbers is not None:
-                own = ref.classes[ref.numbers == np.arange(cls.count)]
-                reads.update(
-                    inside[c] for c in set(own.tolist()) & inside.keys() if graph.classes[c].group is cls.group
-                )
-        reads.update(inside[c] for c in graph.state.joined(cls.index) if c in inside)
-        successors.append(reads)
-    order = components(successors)
-    if any(len(members) > 1 for members in order):
-        raise Unplannable("a recurrence without a delay between its cells' steps", classes[0])
-    return [classes[members[0]] for members in order]
+def verify_graph(graph: Graph) -> None:
+    """``consumers`` inverts what is read; what a sum swallowed has one reader; what wants a gradient lies below a
+    parameter and above the loss. Raises TapeError."""
+    reads: dict[int, list[tuple[int, int]]] = {}
+    for i in graph.needed:
+        for j, ref in enumerate(graph.classes[i].refs):
+            for source in ref.sources():
+                reads.setdefault(source, []).append((i, j))
+        for source in graph.state.joined(i):
+            reads.setdefault(source, []).append((i, 0))
+    for i in reads.keys() | graph.consumers.keys():
+        if sorted(reads.get(i, [])) != sorted(graph.consumers.get(i, [])):
+            raise TapeError(f"rewrite: the readers of class {i} ({graph.classes[i].where}) are not those that read it")
+    for i, root in graph.inside.items():
+        cls = graph.classes[i]
+        if len(graph.consumers.get(i, [])) != 1 or graph.is_output(cls) or root not in graph.sums:
+            raise TapeError(f"rewrite: class {i} ({cls.where}) is swallowed by a sum, but somebody else reads it")
+    for i in graph.wants:
+        cls = graph.classes[i]
+        if cls.op in PARAMETERS and cls.attrs:
+            raise TapeError(f"rewrite: class {i} ({cls.where}) wants a gradient, and is fixed")
+        above = i == graph.loss_class.index or any(
+            reader in graph.wants and differentiable(graph.classes[reader], j)
+            for reader, j in graph.consumers.get(i, [])
+        )
+        starts = any(i in found and delayed in graph.wants for delayed, found in graph.starts.items())
+        if not above and not starts:
+            raise TapeError(f"rewrite: class {i} ({cls.where}) wants a gradient that nobody passes on")
+    for i, terms in graph.sums.items():
+        _verify_sum(graph, graph.classes[i], terms)
+
+
+def _verify_sum(graph: Graph, root: Class, terms: list[Term]) -> None:
+    """A sum's terms are the tape's addends."""
+    if root.op == "matmul":
+        expected = [root.index]
+    else:
+        expected, stack = [], [root]
+        while stack:
+            cls = stack.pop()
+            for ref in cls.refs:
+                if graph.inside.get(ref.source) == root.index and graph.classes[ref.source].op == "add":
+                    stack.append(graph.classes[ref.source])
+                else:
+                    expected.append(ref.source)
+    if sorted(term.cls.index for term in terms) != sorted(expected):
+        raise TapeError(
+            f"rewrite: class {root.index} ({root.where}) adds up classes "
+            f"{sorted(t.cls.index for t in terms)}, the tape {sorted(expected)}"
+        )
+
+
+def dump_graph(graph: Graph) -> str:
+    """The classes, then the sums and the units."""
+    sums = [
+        f"sum {i}: " + ", ".join(f"{t.kind} {t.cls.index}" for t in terms) for i, terms in sorted(graph.sums.items())
+    ]
+    units = [
+        f"unit {k}{' (recurs)' if u.recurrent else ''}: classes {', '.join(str(c.index) for c in u.classes)}"
+        for k, u in enumerate(graph.units)
+    ]
+    wants = "gradients wanted: classes " + (", ".join(map(str, sorted(graph.wants))) or "none")
+    return "\n".join([graph.state.dump(), *sums, *units, wants])

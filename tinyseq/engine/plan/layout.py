@@ -27,7 +27,6 @@ class Storage:
     first: int = FOREVER
     last: int = -1
     base: int = 0
-    temporary: bool = False
     data: Any = None
 
 
@@ -93,6 +92,7 @@ class Instruction:
     vary: dict[int, tuple[int, Any]] = field(default_factory=dict)
     split: Split | None = None
     sums: tuple[int, ...] = ()  # a sum over rows, which may be taken in parts: how far each operand moves with a row
+    because: Any = None  # the step that it is part of
 
 
 @dataclass

@@ -24,8 +24,6 @@ class Parts:
     storages: list[Storage]
     values: dict[int, Layout]
     gradients: dict[int, Layout]
-    parameter_nodes: list[int]
     arena: int = 0
     without_reuse: int = 0
-    grads_size: int = 0
     pointers: list[Pointers] = field(default_factory=list)

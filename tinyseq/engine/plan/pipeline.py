@@ -1,62 +1,190 @@
-"""The planner: from the folded graph to a program.
+"""The pipeline: from a tape to a plan by passes, each a pure function from one value to the next.
 
-Units run in the order of their dependence. What does not recur runs for all steps as one operation; what recurs runs
-level by level, and whatever of it can wait (weight gradients, what flows to inputs) runs for all steps afterwards.
-Rules are about ops and about who reads what; no cell is known here.
+    fold           tape         → classes of nodes that repeat                       (folded.py)
+    rewrite        classes      → graph: picks, sums, who needs what                 (graph.py)
+    differentiate  graph        → tasks: the way back as contributions               (tasks.py)
+    schedule       tasks        → schedule: what runs at once, in loops, after them  (regions.py)
+    place          schedule     → buffers: where everything lies                     (buffers.py)
+    write          buffers      → steps: who overwrites, who adds, what is zeroed    (steps.py)
+    emit           steps        → instructions                                       (instructions.py)
+    reuse          instructions → arena: lifetimes and places                        (reuse.py)
+
+Each value has a verifier and a dump beside its type. With TINYSEQ_CHECK=1 every value is verified when it is made;
+TINYSEQ_DUMP=schedule,write prints some of them. Rules are about ops and about who reads what; no cell is known here.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinyseq import display
-from tinyseq.engine.plan.backward import Backward
+from tinyseq.engine.plan.buffers import verify_buffers
+from tinyseq.engine.plan.choices import checked, switched_off
+from tinyseq.engine.plan.differentiate import differentiate
+from tinyseq.engine.plan.emit import emit
 from tinyseq.engine.plan.explain import explain
-from tinyseq.engine.plan.fold import Ref, Unplannable, condense
-from tinyseq.engine.plan.forward import Forward
-from tinyseq.engine.plan.graph import Unit, build, refs_of
+from tinyseq.engine.plan.fold import condense
+from tinyseq.engine.plan.folded import Condensed, Refused, verify_folded
+from tinyseq.engine.plan.graph import Graph, verify_graph
 from tinyseq.engine.plan.parts import Parts
-from tinyseq.engine.plan.planner import Planner
+from tinyseq.engine.plan.place import place
+from tinyseq.engine.plan.regions import verify_schedule
+from tinyseq.engine.plan.reuse import Arena, reuse, verify_arena
+from tinyseq.engine.plan.rewrite import rewrite
+from tinyseq.engine.plan.schedule import schedule
+from tinyseq.engine.plan.steps import verify_written
+from tinyseq.engine.plan.tasks import verify_tasks
+from tinyseq.engine.plan.write import write
+from tinyseq.errors import DataError, TapeError
 from tinyseq.tape import Tape
+
+CHECK, DUMP = "TINYSEQ_CHECK", "TINYSEQ_DUMP"
 
 
 @dataclass
 class Plan(Parts):
     """A plan, and what can be asked of it."""
 
+    stages: Stages | None = None
+
     def explain(self) -> str:
         """What was batched, hoisted, accumulated in place and reused, in words, and the bytes it takes."""
         return explain(self)
+
+    def dump(self, stage: str = "reuse") -> str:
+        """What the planner knew after a pass, as text."""
+        assert self.stages is not None
+        return self.stages.dump(stage)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return display.bundle("plan", self)
 
 
-def _emit(planner: Planner) -> Plan:
-    """Emit forward, then backward, then place everything."""
-    forward = Forward(planner)
-    for unit in planner.graph.units:
-        forward.unit(unit)
-    if planner.graph.loss >= 0:
-        planner.phase = "backward"
-        Backward(planner, forward).run()
-    return Plan(**vars(planner.finish()))
+class Stages:
+    """The passes of one tape, run one after the other; ``values`` holds what each has made."""
+
+    def __init__(self, tape: Tape, outputs: Sequence[int], loss: int, without: frozenset[str], check: bool) -> None:
+        self.outputs, self.loss, self.without, self.check = list(outputs), loss, without, check
+        self.values: dict[str, Any] = {}
+        self._tape: Tape | None = tape
+
+    def run(self, until: str) -> Any:
+        """Run the passes up to one; returns what that has made. Raises Refused, with its stage."""
+        for name in PASSES:
+            try:
+                value = self.values[name] = MAKE[name](self)
+                if self.check:
+                    VERIFY[name](self)
+            except Refused as refusal:
+                refusal.stage = refusal.stage or name
+                raise
+            except Exception as error:
+                error.add_note(f"in the pass {name!r} of the planner")
+                raise
+            if name in os.environ.get(DUMP, "").split(","):
+                print(f"== {name}\n{self.dump(name)}", file=sys.stderr)
+            if name == until:
+                break
+        return value
+
+    def dump(self, name: str) -> str:
+        """A value as text."""
+        if name not in PASSES:
+            raise DataError(f"no pass is called {name!r}; there are {', '.join(PASSES)}")
+        return self.values[name].dump()
+
+    @property
+    def tape(self) -> Tape:
+        """The tape, until the plan is finished."""
+        assert self._tape is not None
+        return self._tape
+
+    def finish(self) -> None:
+        """Forget the tape and where nodes are, but for those whose values are asked for."""
+        self._tape = None
+        for state in (self.values["fold"], self.values["rewrite"].state):
+            state.finish(self.outputs)
 
 
-def plan_tape(tape: Tape, outputs: list[int], loss: int = -1) -> Plan:
-    """Plan a tape for the values of ``outputs`` and, with ``loss``, the gradients of its parameters."""
-    state = condense(tape, outputs, loss)
-    graph = build(state, outputs, loss)
-    dtypes = {c.dtype for c in state.classes if c.dtype.kind == "f" and c.index in graph.needed}
+MAKE: dict[str, Callable[[Stages], Any]] = {
+    "fold": lambda s: condense(s.tape, s.outputs, s.loss),
+    "rewrite": lambda s: rewrite(s.values["fold"], s.outputs, s.loss, s.without),
+    "differentiate": lambda s: differentiate(s.values["rewrite"]),
+    "schedule": lambda s: schedule(s.values["differentiate"]),
+    "place": lambda s: place(s.values["schedule"], _dtype(s.values["rewrite"])),
+    "write": lambda s: write(s.values["place"]),
+    "emit": lambda s: emit(s.values["write"]),
+    "reuse": lambda s: reuse(s.values["emit"]),
+}
+VERIFY: dict[str, Callable[[Stages], None]] = {
+    "fold": lambda s: verify_folded(s.values["fold"], s.tape),
+    "rewrite": lambda s: verify_graph(s.values["rewrite"]),
+    "differentiate": lambda s: verify_tasks(s.values["differentiate"]),
+    "schedule": lambda s: verify_schedule(s.values["schedule"]),
+    "place": lambda s: verify_buffers(s.values["place"]),
+    "write": lambda s: verify_written(s.values["write"]),
+    "emit": lambda s: None,  # verify_plan looks at every element that instructions touch
+    "reuse": lambda s: verify_arena(s.values["reuse"]),
+}
+PASSES = tuple(MAKE)
+
+
+def checking() -> bool:
+    """Whether the environment asks for every tape and plan to be verified."""
+    return os.environ.get(CHECK, "0") not in ("", "0")
+
+
+def _dtype(graph: Graph) -> np.dtype:
+    dtypes = {c.dtype for c in graph.state.classes if c.dtype.kind == "f" and c.index in graph.needed}
     if len(dtypes) > 1:
-        raise Unplannable("float32 and float64 on one tape")
-    dtype = dtypes.pop() if dtypes else np.dtype(np.float32)
-    plan = _emit(Planner(graph, dtype))
-    state.finish(outputs)
-    return plan
+        raise Refused("float32 and float64 on one tape")
+    return dtypes.pop() if dtypes else np.dtype(np.float32)
 
 
-__all__ = ["Plan", "Planner", "Ref", "Unit", "plan_tape", "refs_of"]
+def stages_of(
+    tape: Tape,
+    outputs: Sequence[int],
+    loss: int = -1,
+    until: str = "reuse",
+    without: frozenset[str] | None = None,
+    check: bool | None = None,
+) -> Stages:
+    """What each pass up to ``until`` makes of a tape. Raises Refused where it has no plan."""
+    if until not in PASSES:
+        raise DataError(f"no pass is called {until!r}; there are {', '.join(PASSES)}")
+    off = switched_off() if without is None else checked(frozenset(without))
+    stages = Stages(tape, outputs, loss, off, checking() if check is None else check)
+    stages.run(until)
+    return stages
+
+
+def plan_tape(
+    tape: Tape,
+    outputs: list[int],
+    loss: int = -1,
+    without: frozenset[str] | None = None,
+    check: bool | None = None,
+) -> Plan:
+    """Plan a tape for the values of ``outputs`` and, with ``loss``, the gradients of its parameters.
+
+    ``without`` names optional decisions (`choices.OPTIONAL`) to leave out, ``check`` says whether every pass is
+    verified; if None, the environment says so. Raises Refused where there is no plan, TapeError where a pass is wrong.
+    """
+    stages = stages_of(tape, outputs, loss, without=without, check=check)
+    arena: Arena = stages.values["reuse"]
+    instructions = arena.instructions
+    buffers = instructions.written.buffers
+    stages.finish()
+    return Plan(
+        buffers.graph, buffers.dtype, list(arena.blocks), list(instructions.storages), buffers.values,
+        buffers.gradients, arena.size, arena.without_reuse, list(instructions.pointers), stages,
+    )  # fmt: skip
+
+
+__all__ = ["PASSES", "Condensed", "Plan", "Stages", "TapeError", "checking", "plan_tape", "stages_of"]

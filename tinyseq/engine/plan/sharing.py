@@ -88,6 +88,8 @@ class Shares:
         """Whether threads that each take some members of a level write places of their own: not where a member adds to
         others, to those some steps before it or to those that a list names, and another one of its level does so too.
         """
+        if "members" in self.plan.graph.without:
+            return False
         written: dict[int, set[tuple[int, int, int]]] = {}
         for instruction in block.instructions:
             if instruction.kernel is SCATTER_ROWS:

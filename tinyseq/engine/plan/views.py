@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from tinyseq.engine.plan.fold import Class, Ref
+from tinyseq.engine.plan.folded import Class, Ref
 from tinyseq.engine.plan.graph import Graph, repeated_row
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.maps import MAPS, VIEWS
-from tinyseq.engine.plan.planner import Planner
+from tinyseq.engine.plan.sites import input_shape
 from tinyseq.ops import OPS
 from tinyseq.ops.op import size
 
@@ -18,11 +19,8 @@ from tinyseq.ops.op import size
 class Views:
     """Finds layouts for nodes that only show other nodes' values. ``layouts`` are those of values, or of gradients."""
 
-    def __init__(self, planner: Planner) -> None:
-        self.p = planner
-        self.graph: Graph = planner.graph
-        self.layouts = planner.values
-        self.views: set[int] = set()
+    def __init__(self, graph: Graph, layouts: Mapping[int, Layout], leads: Mapping[int, tuple[int, int]]) -> None:
+        self.graph, self.layouts, self.leads = graph, layouts, leads
 
     def operand(self, reader: Class, ref: Ref) -> tuple[Layout, int]:
         """Layout of an input and the shift at which the reader's members find it."""
@@ -43,16 +41,9 @@ class Views:
         rows = 1 if cls.scalar else int(cls.rows[0])
         return replace(source, member=member, row=0, rows=rows, cols=cls.cols), shift
 
-    def input_shape(self, cls: Class, ref: Ref) -> tuple[int, ...]:
-        """Shape of an input at the first member."""
-        source = self.graph.classes[ref.source]
-        if ref.start and ref.shift < 0:
-            return self.graph.classes[ref.start[0]].shape(ref.start[1])
-        return source.shape(ref.shift if ref.kind == "shared" else max(ref.shift, 0))
-
     def view(self, cls: Class) -> Layout | None:
         """A layout that shows a node's values where they already lie, or None where they must be made."""
-        if cls.op not in VIEWS or cls.index in self.p.leads:
+        if cls.op not in VIEWS or cls.index in self.leads:
             return None
         layout = self.shown(cls)
         if layout is None or (not layout.dense and not self.takes_strides(cls)):
@@ -61,7 +52,7 @@ class Views:
 
     def shown(self, cls: Class) -> Layout | None:
         """A layout that shows a view's values, as its op says how."""
-        return getattr(self, f"view_{OPS[cls.op].view}")(cls)
+        return getattr(self, f"view_{OPS[cls.op].view}")(cls) if cls.op in VIEWS else None
 
     def takes_strides(self, cls: Class) -> bool:
         """Whether all readers can read rows that lie apart."""
@@ -74,7 +65,7 @@ class Views:
             if other.op == "add" or reader in self.graph.inside:
                 continue
             return False
-        return not any(int(self.graph.state.node_class[node]) == cls.index for node in self.graph.outputs)
+        return not self.graph.is_output(cls)
 
     def source_of(self, cls: Class) -> tuple[Layout, int] | None:
         """The input of a view, if it has a fixed place."""
@@ -95,7 +86,7 @@ class Views:
         steps = np.diff(cls.args)
         if len(steps) and (steps != steps[0]).any():
             return None
-        slab = size(self.input_shape(cls, cls.refs[0])[1:])
+        slab = size(input_shape(self.graph, cls.refs[0])[1:])
         step = int(steps[0]) if len(steps) else 0
         rows = 1 if cls.scalar else int(cls.rows[0])
         return Layout(

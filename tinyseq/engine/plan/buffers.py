@@ -1,0 +1,144 @@
+"""Buffers: where every value and gradient lies; and the verifier of that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyseq.engine.plan.folded import Class
+from tinyseq.engine.plan.graph import Graph
+from tinyseq.engine.plan.layout import Layout, Storage
+from tinyseq.engine.plan.maps import MIRRORED
+from tinyseq.engine.plan.regions import Schedule
+from tinyseq.engine.plan.views import Views
+from tinyseq.errors import TapeError
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """A layout for every value and every wanted gradient.
+
+    views   classes that show what lies elsewhere; ``shared`` those whose gradient lies in that of a sum they are added
+            to, class → sum
+    """
+
+    schedule: Schedule
+    dtype: np.dtype
+    storages: tuple[Storage, ...]
+    values: dict[int, Layout]
+    gradients: dict[int, Layout]
+    views: frozenset[int]
+    shared: dict[int, int]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph."""
+        return self.schedule.graph
+
+    @property
+    def leads(self) -> dict[int, tuple[int, int]]:
+        """Members before the first and after the last."""
+        return self.schedule.leads
+
+    @property
+    def shown(self) -> Views:
+        """Operands among values."""
+        return Views(self.graph, self.values, self.leads)
+
+    @property
+    def mirror(self) -> Views:
+        """Operands among gradients."""
+        return Views(self.graph, self.gradients, self.leads)
+
+    def roots(self, target: int) -> list[int]:
+        """The classes that a view, however deep, lies in."""
+        found = []
+        while target in self.views and self.graph.classes[target].op in MIRRORED:
+            cls = self.graph.classes[target]
+            nodes = self.graph.state.joins.get(target)
+            target = int(self.graph.state.node_class[nodes[0]]) if nodes is not None else cls.refs[0].source
+            found.append(target)
+        return found
+
+    def dump(self) -> str:
+        """One line a value and a gradient."""
+        lines = []
+        for what, layouts in (("value", self.values), ("gradient", self.gradients)):
+            for i, at in sorted(layouts.items()):
+                level = ", one level" if at.level else ""
+                view = ", a view" if what == "value" and i in self.views else ""
+                lines.append(
+                    f"{what} of class {i} ({self.graph.classes[i].where}): {at.storage.space} s{at.storage.index} "
+                    f"{at.storage.what!r} + {at.offset}, member {at.member}, row {at.row}, {at.rows} × {at.cols}"
+                    f"{level}{view}"
+                )
+        return "\n".join(lines)
+
+
+def verify_buffers(buffers: Buffers) -> None:
+    """Every value and wanted gradient has a place inside its storage; what lives in one level is read in its own loop
+    only; only a view lies in what it shows, only a term in its sum's gradient. Raises TapeError."""
+    graph = buffers.graph
+    loop = {c.index: k for k, unit in enumerate(graph.units) if unit.recurrent for c in unit.classes}
+    for what, layouts in (("value", buffers.values), ("gradient", buffers.gradients)):
+        for i, layout in layouts.items():
+            cls = graph.classes[i]
+            where = f"place: the {what} of class {i} ({cls.where})"
+            _inside(cls, layout, where)
+            if layout.level and what == "value" and graph.root(i) == i:
+                _one_level(buffers, cls, loop, where)
+    for i in graph.needed:
+        if i not in buffers.values and i not in graph.inside:
+            raise TapeError(f"place: the value of class {i} ({graph.classes[i].where}) has no place")
+    _apart(buffers)
+
+
+def _inside(cls: Class, layout: Layout, where: str) -> None:
+    storage = layout.storage
+    if layout.ragged >= 0 or layout.level:
+        return
+    corners = [
+        layout.offset + m * layout.member + r * layout.row
+        for m in (0, cls.count - 1)
+        for r in (0, max(layout.rows, 1) - 1)
+    ]
+    low, high = min(corners), max(corners) + layout.cols
+    if low < -storage.lead or high > max(storage.size - storage.lead, 1):
+        raise TapeError(
+            f"{where} reaches {low} to {high - 1} of {storage.what!r}, which has {-storage.lead} to "
+            f"{storage.size - storage.lead - 1}"
+        )
+
+
+def _one_level(buffers: Buffers, cls: Class, loop: dict[int, int], where: str) -> None:
+    graph = buffers.graph
+    if cls.index in buffers.schedule.kept or cls.index in buffers.leads or graph.is_output(cls):
+        raise TapeError(f"{where} is kept for one level, but is read after it")
+    for reader, j in graph.consumers.get(cls.index, []):
+        root, refs = graph.root(reader), graph.classes[reader].refs
+        if loop.get(root, -1) != loop.get(cls.index, -2) or (refs and refs[j].kind != "same"):
+            raise TapeError(
+                f"{where} is kept for one level, but class {root} ({graph.classes[root].where}) reads it at another"
+            )
+
+
+def _apart(buffers: Buffers) -> None:
+    """No two values share a storage unless one shows the other."""
+    owner: dict[int, int] = {}
+    for i, layout in sorted(buffers.values.items()):
+        if i in buffers.views:
+            continue
+        if layout.storage.index in owner:
+            other = buffers.graph.classes[owner[layout.storage.index]]
+            cls = buffers.graph.classes[i]
+            raise TapeError(
+                f"place: the value of class {i} ({cls.where}) lies in that of class {other.index} ({other.where})"
+            )
+        owner[layout.storage.index] = i
+    for i, root in buffers.shared.items():
+        if buffers.gradients[i] != buffers.gradients[root]:
+            cls = buffers.graph.classes[i]
+            raise TapeError(
+                f"place: class {i} ({cls.where}) is said to share the gradient of class {root}, and does not"
+            )

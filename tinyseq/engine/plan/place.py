@@ -1,0 +1,273 @@
+"""Where things lie: storage of their own, of one level, a view, a sum's gradient, the user's array."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinyseq.engine.plan.buffers import Buffers
+from tinyseq.engine.plan.folded import Class, Ref, Unplannable
+from tinyseq.engine.plan.graph import differentiable
+from tinyseq.engine.plan.layout import Layout, Storage
+from tinyseq.engine.plan.maps import MAPS, MIRRORED, passed_on
+from tinyseq.engine.plan.regions import Region, Schedule
+from tinyseq.engine.plan.sites import inputs_of, site
+from tinyseq.engine.plan.views import Views
+from tinyseq.ops import OPS
+from tinyseq.ops.groups import GIVEN, NUMBERED, PARAMETERS
+from tinyseq.ops.op import size
+
+
+def place(schedule: Schedule, dtype: np.dtype) -> Buffers:
+    """Values in the order in which they are made, then gradients."""
+    placing = _Placing(schedule)
+    for region in schedule.regions:
+        if region.phase == "forward":
+            placing.values_of(region)
+    gradients = _Gradients(placing)
+    for region in schedule.regions:
+        if region.phase == "backward" and region.recurrent:
+            gradients.keep_one_level(region)
+    for region in schedule.regions:  # in the order of their first use, so that neighbours are summed together
+        for task in (*region.now, *region.deferred):
+            for i in () if task.ref is None else task.ref.sources():
+                if i in schedule.graph.wants:
+                    gradients[i]
+    wanted = {i: gradients[i] for i in sorted(schedule.graph.wants)}
+    return Buffers(
+        schedule, dtype, tuple(placing.storages), placing.values, wanted, frozenset(placing.views), gradients.shared
+    )
+
+
+class _Placing:
+    """Storages being made, and the layouts of values."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule, self.graph = schedule, schedule.graph
+        self.storages: list[Storage] = []
+        self.values: dict[int, Layout] = {}
+        self.views: set[int] = set()
+        self.show = Views(self.graph, self.values, schedule.leads)
+
+    def storage(self, size: int, what: str, lead: int = 0, space: str = "arena") -> Storage:
+        """A new run of elements."""
+        storage = Storage(len(self.storages), size, lead, space, what=what)
+        self.storages.append(storage)
+        return storage
+
+    def room(self, cls: Class, what: str, level: bool = False) -> Layout:
+        """A storage of its own for a class: all members, or those of one level."""
+        rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
+        if level:
+            return Layout(self.storage(level_rows(cls) * cols, what), 0, rows * cols, cols, rows, cols, level=True)
+        total = int(np.maximum(cls.rows, 1).sum()) * cols if cls.ragged else cls.count * rows * cols
+        before, after = self.schedule.leads.get(cls.index, (0, 0))
+        most = int(np.maximum(cls.rows, 1).max()) * cols
+        storage = self.storage(total + (before + after) * most, what, before * most)
+        if cls.dtype.kind == "i":
+            storage.space, storage.data = "integers", np.zeros(storage.size, np.int64)
+        return Layout(storage, 0, rows * cols, cols, rows, cols, ragged=cls.index if cls.ragged else -1)
+
+    def values_of(self, region: Region) -> None:
+        """Where the values of a region go."""
+        if not region.recurrent:
+            (cls,) = region.classes
+            view = None if cls.op in GIVEN else self.show.view(cls)
+            if cls.op in GIVEN:
+                self.values[cls.index] = self.leaf(cls)
+            elif view is not None:
+                self.values[cls.index] = view
+                self.views.add(cls.index)
+            else:
+                self.values[cls.index] = self.room(cls, cls.name or cls.op)
+            self._leads_fit(region)
+            return
+        for cls in region.classes:
+            level = cls.index in self.schedule.one_level
+            self.values[cls.index] = self.room(cls, cls.name or cls.op, level)
+        changed = True
+        while changed:
+            changed = False
+            for cls in region.classes:
+                view = self.show.view(cls)
+                if view is not None and view != self.values[cls.index]:
+                    self.values[cls.index] = view
+                    self.views.add(cls.index)
+                    changed = True
+        self._leads_fit(region)
+
+    def _leads_fit(self, region: Region) -> None:
+        for cls in region.classes:
+            layout = self.values[cls.index]
+            if any(self.schedule.leads.get(cls.index, (0, 0))) and (layout.level or not layout.packed):
+                raise Unplannable("a delayed value without a place of its own", cls)
+
+    def leaf(self, cls: Class) -> Layout:
+        """An array of the user's, addressed where it lies."""
+        shape = cls.shape()
+        storage = self.storage(size(shape), cls.name or cls.op, space="leaf")
+        storage.node = int(cls.nodes[0])
+        rows = shape[0] if shape else 1
+        return Layout(storage, 0, rows * cls.cols, cls.cols, rows, cls.cols)
+
+
+def level_rows(cls: Class) -> int:
+    """Most rows that one level of a class has."""
+    most = int(np.maximum(cls.rows, 1).max())
+    if cls.group.levels is not None:
+        most *= int(np.diff(cls.group.levels).max())
+    return most
+
+
+class _Gradients(dict):
+    """Layouts of gradients, made when first asked for: a view's is a part of what it shows."""
+
+    def __init__(self, placing: _Placing) -> None:
+        super().__init__()
+        self.placing, self.graph = placing, placing.graph
+        self.mirror = Views(self.graph, self, placing.schedule.leads)
+        self.level: set[int] = set()
+        self.shared: dict[int, int] = {}
+        self._same: dict[int, int] = {}
+
+    def __missing__(self, index: int) -> Layout:
+        layout = self[index] = self._allocate(self.graph.classes[index])
+        return layout
+
+    def __contains__(self, index: object) -> bool:
+        return index in self.graph.wants
+
+    def get(self, index: int, default: Layout | None = None) -> Layout | None:  # type: ignore[override]
+        """The layout of a class whose gradient is wanted."""
+        return self[index] if index in self else default  # noqa: SIM401
+
+    def _allocate(self, cls: Class) -> Layout:
+        root = self.graph.inside.get(cls.index, -1)
+        if root < 0 and (root := self.same_gradient(cls)) >= 0:
+            self.shared[cls.index] = root
+        if root >= 0:
+            return self[root]
+        if cls.op in PARAMETERS:
+            value = self.placing.values[cls.index]
+            storage = self.placing.storage(value.storage.size, f"∂L/∂{cls.name}", space="grads")
+            storage.node = int(cls.nodes[0])
+            return Layout(storage, 0, value.member, value.row, value.rows, value.cols)
+        if cls.index in self.placing.views and cls.op in MIRRORED:
+            layout = self.mirror.shown(cls)
+            if layout is None:
+                raise Unplannable(f"the gradient of a view by {cls.op}", cls)
+            return layout
+        return self.placing.room(cls, f"∂L/∂{cls.name or cls.op}", cls.index in self.level)
+
+    def same_gradient(self, cls: Class) -> int:
+        """The sum that is the only reader of a class: its gradient is the class's too. −1 where there is none."""
+        if cls.index not in self._same:
+            self._same[cls.index] = self._same_gradient(cls)
+        return self._same[cls.index]
+
+    def _same_gradient(self, cls: Class) -> int:
+        graph, leads = self.graph, self.placing.schedule.leads
+        readers = graph.consumers.get(cls.index, [])
+        if "share" in graph.without or len(readers) != 1 or cls.index in leads:
+            return -1
+        if cls.op in PARAMETERS or cls.index in self.placing.views:
+            return -1
+        reader, j = readers[0]
+        ref, root = graph.classes[reader].refs, graph.root(reader)
+        sums = cls.index != graph.loss_class.index and root in graph.wants
+        if not sums or j not in passed_on(graph.classes[reader].op):
+            return -1
+        alike = ref[j].kind == "same" and cls.group is graph.classes[root].group and not cls.ragged
+        return root if alike and cls.index not in graph.inside else -1
+
+    # -- gradients that live in one level
+    def keep_one_level(self, region: Region) -> None:
+        """Keep those of a loop that are written and read within one level only in one level."""
+        inside = region.inside
+        wanted = [cls for cls in region.classes if cls.index in self.graph.wants]
+        plain = self.plain(wanted, inside)
+        stays: dict[int, bool] = {}
+        for cls in wanted:
+            if cls.index not in self.placing.views or cls.op not in MIRRORED:
+                owner = self._owner(cls)
+                stays[owner] = stays.get(owner, True) and self._one_level(cls, inside, plain)
+        self.level |= {owner for owner, stay in stays.items() if stay and owner in inside}
+
+    def plain(self, wanted: list[Class], inside: set[int]) -> dict[int, bool]:
+        """Whether all that is passed to a class in the loop are whole members of the level being run."""
+        return plain_targets(self.placing, wanted, inside, lambda target: self.same_gradient(target) >= 0)
+
+    def _owner(self, cls: Class) -> int:
+        found = cls.index
+        while (root := self.same_gradient(self.graph.classes[found])) >= 0:
+            found = root
+        return found
+
+    def _one_level(self, cls: Class, inside: set[int], plain: dict[int, bool]) -> bool:
+        graph = self.graph
+        if not plain.get(cls.index, True) or cls.index in self.placing.schedule.leads or cls.ragged:
+            return False
+        roots = [graph.root(reader) for reader, _ in graph.consumers.get(cls.index, [])]
+        if any(root not in inside for root in roots):
+            return False
+        if cls.group.levels is not None and any(graph.classes[root].group is not cls.group for root in roots):
+            return False
+        later = any(graph.root(target) not in inside for target, _, _ in writes(self.placing, cls))
+        return cls.index != graph.loss_class.index and not later
+
+
+def roots_of(placed, target: int) -> list[int]:
+    """The classes that a view, however deep, lies in."""
+    return Buffers.roots(placed, target)
+
+
+def plain_targets(placed, wanted: list[Class], inside: set[int], shares) -> dict[int, bool]:
+    """For each class that a loop's gradients flow to: whether each write is of the whole member of its own level."""
+    plain: dict[int, bool] = {}
+    graph = placed.graph
+    for cls in wanted:
+        for target, ref, whole in writes(placed, cls):
+            if target in inside and not shares(graph.classes[target]):
+                ok = whole and ref.kind == "same" and target not in placed.views and same_level(graph, cls, target)
+                root = graph.root(target)
+                plain[root] = plain.get(root, True) and ok
+                for source in roots_of(placed, target):
+                    plain[source] = plain.get(source, True) and (ok and source == root)
+    return plain
+
+
+def writes(placed, cls: Class) -> list[tuple[int, Ref, bool]]:
+    """(target class, ref, whether the write covers the target's members) for every gradient a node passes on."""
+    graph, found = placed.graph, []
+    if cls.index in graph.sums:
+        for term in graph.sums[cls.index]:
+            for j, ref in enumerate(term.cls.refs):
+                if ref.source in graph.wants and (term.kind != "matmul" or j < 2):
+                    found.append((ref.source, ref, not (term.kind == "matmul" and j == 1)))
+        return found
+    for j, ref in enumerate(inputs_of(graph, cls) if cls.index in graph.state.joins else cls.refs):
+        if not differentiable(cls, j) or (cls.index in placed.views and cls.op in MIRRORED):
+            continue
+        found += [(source, ref, covers(placed, cls, j)) for source in ref.sources() if source in graph.wants]
+    return found
+
+
+def same_level(graph, cls: Class, target: int) -> bool:
+    """Whether a node's members run at the same level as what they read: by height, only those of one group do, and
+    the first to write a gradient in a level need not be the first of all."""
+    group = graph.classes[target].group
+    return cls.group is group or (cls.group.levels is None and group.levels is None)
+
+
+def covers(placed, cls: Class, j: int) -> bool:
+    """Whether what a node passes to an input is one write of all of it."""
+    if cls.op in MAPS:
+        return True
+    if cls.op == "pick" or cls.op in NUMBERED or cls.index in placed.views:
+        return False
+    calls = dict(OPS[cls.op].vjps(site(placed.graph, cls))).get(j, [])
+    return len(calls) == 1 and not calls[0].partial
+
+
+__all__ = ["covers", "level_rows", "place", "plain_targets", "replace", "same_level", "writes"]

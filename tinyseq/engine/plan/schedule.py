@@ -1,0 +1,128 @@
+"""The order of work: what recurs runs level by level, all else for all members at once, before it or after it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyseq.engine.plan.folded import Class
+from tinyseq.engine.plan.graph import Graph, Term, Unit
+from tinyseq.engine.plan.maps import VIEWS
+from tinyseq.engine.plan.regions import Region, Schedule
+from tinyseq.engine.plan.tasks import Back, Tasks
+from tinyseq.engine.plan.values_read import values_read
+
+ENOUGH_ROWS = 8
+
+
+def schedule(tasks: Tasks) -> Schedule:
+    """Forward units in order, then those whose gradient is wanted in reverse."""
+    graph = tasks.graph
+    kept = frozenset(values_read(graph)) if graph.loss >= 0 else frozenset()
+    leads = _leads(graph)
+    one_level: set[int] = set()
+    regions = []
+    for unit in graph.units:
+        lifetimes = _Lifetimes(graph, unit, kept, leads)
+        if unit.recurrent:
+            one_level |= {cls.index for cls in unit.classes if not lifetimes.outlives(cls)}
+        regions.append(_forward(graph, unit, one_level))
+    if graph.loss >= 0 and graph.loss_class.index in graph.wants:
+        for unit in reversed(graph.units):
+            if any(cls.index in graph.wants for cls in unit.classes):
+                regions.append(_backward(tasks, unit))
+    return Schedule(tasks, tuple(regions), kept, leads, frozenset(one_level))
+
+
+def _leads(graph: Graph) -> dict[int, tuple[int, int]]:
+    leads: dict[int, tuple[int, int]] = {}
+    for i in graph.needed:
+        for ref in graph.classes[i].refs:
+            if ref.kind == "delay" and ref.start:
+                before, after = leads.get(ref.source, (0, 0))
+                leads[ref.source] = (max(before, -ref.shift), max(after, ref.shift))
+    return leads
+
+
+def rows_per_level(cls: Class) -> float:
+    """Rows of a level, on average."""
+    levels = cls.count if cls.group.levels is None else len(cls.group.levels) - 1
+    return float(np.maximum(cls.rows, 1).sum()) / max(levels, 1)
+
+
+def recurs(graph: Graph, term: Term, inside: set[int]) -> bool:
+    """Whether a term is added inside the loop: it depends on it, or its levels have rows enough to multiply there at
+    full speed, where the sum is still in cache."""
+    if any(source in inside for ref in term.cls.refs for source in ref.sources()):
+        return True
+    if not inside:
+        return False
+    if "hoist" in graph.without:
+        return True
+    return rows_per_level(term.cls) >= ENOUGH_ROWS and term.cls.refs[0].kind != "shared"
+
+
+class _Lifetimes:
+    """Which values of one unit are read after their level."""
+
+    def __init__(self, graph: Graph, unit: Unit, kept: frozenset[int], leads: dict[int, tuple[int, int]]) -> None:
+        self.graph, self.kept, self.leads = graph, kept, leads
+        self.inside = {cls.index for cls in unit.classes}
+
+    def outlives(self, cls: Class) -> bool:
+        """Whether a value inside a loop is read after its level."""
+        graph = self.graph
+        if cls.index in self.kept or cls.index in self.leads or cls.ragged or graph.is_output(cls):
+            return True
+        if any(t.kind != "row" and not recurs(graph, t, self.inside) for t in graph.sums.get(cls.index, [])):
+            return True
+        for reader, j in graph.consumers.get(cls.index, []):
+            root = graph.classes[graph.root(reader)]
+            refs = graph.classes[reader].refs
+            if root.index not in self.inside or not refs or refs[j].kind != "same":
+                return True
+            if cls.group.levels is not None and root.group is not cls.group:
+                return True  # in a tree, the same member of another group may be of another height
+            if root.op in VIEWS and self.outlives(root):
+                return True
+        return False
+
+
+def _forward(graph: Graph, unit: Unit, one_level: set[int]) -> Region:
+    inside = {cls.index for cls in unit.classes} if unit.recurrent else set()
+    hoisted: dict[int, tuple[Term, ...]] = {}
+    inner: dict[int, tuple[Term, ...]] = {}
+    why = []
+    for cls in unit.classes:
+        terms = graph.sums.get(cls.index, [])
+        if not terms:
+            continue
+        before = tuple(t for t in terms if not recurs(graph, t, inside))
+        if unit.recurrent and cls.index in one_level:
+            before = ()  # repeated rows begin the sum of each level anew
+        hoisted[cls.index] = before
+        inner[cls.index] = tuple(t for t in terms if all(t is not b for b in before))
+        if before and unit.recurrent:
+            kinds = ", ".join(t.kind for t in before)
+            why.append(f"class {cls.index} ({cls.where}): {kinds} before the loop, as no step has to wait for them")
+    if unit.recurrent:
+        why.append("each step needs the one before")
+    return Region("forward", tuple(unit.classes), unit.recurrent, hoisted, inner, why=tuple(why))
+
+
+def _backward(tasks: Tasks, unit: Unit) -> Region:
+    graph, inside = tasks.graph, {cls.index for cls in unit.classes}
+    wanted = tuple(cls for cls in unit.classes if cls.index in graph.wants)
+    every = [task for cls in reversed(wanted) for task in tasks.back.get(cls.index, ())]
+    waits = [unit.recurrent and _waits(graph, task, inside) for task in every]
+    now = tuple(task for task, wait in zip(every, waits, strict=True) if not wait)
+    later = tuple(task for task, wait in zip(every, waits, strict=True) if wait)
+    why = tuple(f"{task}: nothing in the loop needs it, so all steps are taken at once after it" for task in later)
+    return Region("backward", tuple(unit.classes), unit.recurrent, {}, {}, now, later, why)
+
+
+def _waits(graph: Graph, task: Back, inside: set[int]) -> bool:
+    """Whether what is passed on leaves the loop."""
+    if "defer" in graph.without or task.ref is None:
+        return False
+    sources = [s for s in task.ref.sources() if s in graph.wants] if task.kind == "scatter" else [task.target]
+    return all(graph.root(s) not in inside for s in sources)
