@@ -168,6 +168,8 @@ def outcome(
             plan = plan_tape(run.tape, run.nodes, run.loss)
         except Unplannable as reason:
             return Outcome("no plan", str(reason))
+        except TinyseqError as error:  # of the pass that made what is wrong
+            return Outcome("verifier", str(error))
         if verify:
             try:
                 verify_plan(plan)

@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING
 
 from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.folded import Class, Unplannable
-from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.engine.plan.pipeline import checking, plan_tape
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.meaning import verify_meaning
-from tinyseq.errors import FallbackWarning, warn
+from tinyseq.errors import FallbackWarning, TapeError, warn
 from tinyseq.ops.verify import verify
 
 if TYPE_CHECKING:
     from tinyseq.tape import Tape
-
-CHECK = "TINYSEQ_CHECK"  # set to 1, every tape and every plan is verified before it runs
-
-
-def checking() -> bool:
-    """Whether the environment asks for every tape and plan to be verified."""
-    return os.environ.get(CHECK, "0") not in ("", "0")
 
 
 def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
@@ -39,6 +32,8 @@ def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
     except Unplannable as reason:
         return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason, tape)}"
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
+        if checking() and isinstance(error, TapeError):  # a pass was found wrong
+            raise
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
         return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error, tape)}"

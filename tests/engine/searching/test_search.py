@@ -17,7 +17,7 @@ from tinyseq.checking.programs import Array, Program
 from tinyseq.checking.running import Outcome, difference, outcome
 from tinyseq.checking.shrinking import Choices, seeded, shrink, simplify
 from tinyseq.checking.writer_nets import whole
-from tinyseq.engine.plan.forward import Forward
+from tinyseq.engine.plan.building import Building
 
 
 def searched(seeds: range, **how: Any) -> dict[str, int]:
@@ -92,14 +92,14 @@ PLAIN = Program(
 
 def test_a_plan_made_wrong_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert outcome(PLAIN, threads=(1, 2, 3), public=True) == Outcome("same")
-    map_of = Forward.emit_map
+    map_of = Building.elementwise
 
     def wrong(self: Any, kernel: Any, cls: Any, *rest: Any, **more: Any) -> Any:
         if cls.op == "sigmoid":
             return None
         return map_of(self, kernel, cls, *rest, **more)
 
-    monkeypatch.setattr(Forward, "emit_map", wrong)
+    monkeypatch.setattr(Building, "elementwise", wrong)
     assert outcome(PLAIN).kind in ("differs", "verifier")
     small = simplify(PLAIN, lambda program: tried(program).kind in ("differs", "verifier"))
     assert "sigmoid" in small.source and "other" not in small.source and set(small.parameters) == {"W"}
