@@ -535,3 +535,14 @@ def test_packed_tokens_are_read_from_their_ends_as_their_embeddings_are(lengths:
         )  # fmt: skip
         final = net.final
     np.testing.assert_allclose(final.value, np.stack(list(h.values())), rtol=1e-12)
+
+
+@pytest.mark.parametrize("T", [1, 2])
+def test_an_unfolded_chain_says_its_cell_and_shapes(T: int) -> None:
+    def leaky(x, h):
+        h = 0.5 * h + x
+        return h, h
+
+    with ts.Tape():
+        unfolded = ts.unfold(leaky, ts.Chain(T), np.ones((T, 1, 2)), ts.zeros((1, 2), np.float64))
+    assert repr(unfolded) == f"Unfolded(leaky over Chain(T={T}): outputs ({T}, 1, 2), states ({T}, 1, 2))"
