@@ -25,6 +25,10 @@ class TapeError(TinyseqError, RuntimeError):
     """An operation without a tape, across two tapes, or a tape that breaks its own rules."""
 
 
+class OpError(TapeError):
+    """The record of an op that contradicts itself, or a name that another op or kernel has."""
+
+
 class GradientError(TinyseqError, RuntimeError):
     """A backward pass that cannot be run as asked."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
+from tinyseq.ops.groups import STACKS, TAKEN
 from tinyseq.viz.look import labels
 
 EDGE = 4  # rows and columns shown at each end of a long axis
@@ -65,9 +66,9 @@ def axis_names(tensor: Any) -> tuple[str, ...]:
     numbered = tuple(f"axis {i}" for i in range(len(node.shape)))
     if node.step >= 0:
         return ("B", "F")[: len(node.shape)] if len(node.shape) in (1, 2) else numbered
-    joined = node.op == "stack" and any(tape.step[j] >= 0 for j in node.inputs[:1])
+    joined = node.op in STACKS and any(tape.step[j] >= 0 for j in node.inputs[:1])
     readers = tape.consumers(index)[:1].tolist()
-    is_sequence = joined or any(tape.node(r).op == "index" for r in readers)
+    is_sequence = joined or any(tape.node(r).op in TAKEN for r in readers)
     if is_sequence and len(node.shape) in (2, 3):
         return ("T", "B", "F")[: len(node.shape)]
     return numbered

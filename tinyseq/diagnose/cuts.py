@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyseq.diagnose.pullback import Cut
 from tinyseq.errors import DataError, TapeError
+from tinyseq.ops.groups import STACKS
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.nesting import flatten
@@ -46,7 +47,7 @@ def states_of(states: Any, leaf: int | None = None) -> States:
         return _checked(states.tape, cuts, states.chain.positions, "t")
     if isinstance(states, Tensor):
         node = states.tape.node(states.index)
-        if node.op != "stack":
+        if node.op not in STACKS:
             raise DataError(
                 f"{states!r} is one tensor; give the states of all steps: the unfolded net, a list, or its stacked "
                 "outputs"

@@ -11,6 +11,7 @@ import numpy as np
 from tinyseq.diagnose.pullback import reference, through
 from tinyseq.errors import TinyseqError
 from tinyseq.habits import advised
+from tinyseq.ops.groups import GIVEN
 from tinyseq.tape import INT64, Node, Tape
 from tinyseq.tensor.handles import Tensor
 
@@ -98,7 +99,7 @@ def _again(tape: Tape) -> Reference:
     before = reference(tape)
     executor, leaves = type(before)(tape), before.values
     ops = tape.column("op")
-    executor.values.update({i: v for i, v in leaves.items() if ops[i] in ("input", "parameter")})
+    executor.values.update({i: v for i, v in leaves.items() if ops[i] in GIVEN})
     return executor
 
 
@@ -142,7 +143,7 @@ def _origin(executor: Reference, loss: int) -> int:
 
 def _forward(executor: Reference, i: int) -> NonFinite:
     node = executor.tape.node(i)
-    if node.op in ("input", "parameter"):
+    if node.op in GIVEN:
         given: tuple[str, ...] = ("it was given so",)
     else:
         given = tuple(f"it reads {_called(executor.tape.node(j))}: {_range(executor.values[j])}" for j in node.inputs)

@@ -7,12 +7,13 @@ from collections.abc import Collection
 import numpy as np
 
 from tinyseq.errors import TapeError
+from tinyseq.ops.groups import ACTIVATIONS
 from tinyseq.tensor.handles import Tensor
 
-NONLINEAR = ("tanh", "sigmoid", "relu", "softplus", "softmax", "exp")
 
-
-def path_length(source: Tensor, target: Tensor, ops: Collection[str] = NONLINEAR, longest: bool = False) -> int | None:
+def path_length(
+    source: Tensor, target: Tensor, ops: Collection[str] = ACTIVATIONS, longest: bool = False
+) -> int | None:
     """How many nodes of ``ops`` lie on the shortest (or longest) way from one tensor to another, the target included.
 
     None where there is no way. By default ops are the nonlinear units, as depth is counted in section 10.5.

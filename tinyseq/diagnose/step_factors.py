@@ -9,9 +9,11 @@ import numpy as np
 
 from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.pullback import Cut, reference, through
+from tinyseq.ops import OPS
+from tinyseq.ops.groups import ACTIVATIONS, GATES, NUMBERED, PARAMETERS
+from tinyseq.ops.op import DIAGONAL, MULTIPLIES
 from tinyseq.tape import Tape
 
-UNITS = {"tanh": "tanh′", "sigmoid": "σ′", "relu": "relu′", "softplus": "ζ′"}
 MADE_OF = 20  # nodes; what is made of more is not a weight
 
 
@@ -45,8 +47,9 @@ def slopes(tape: Tape, nodes: list[int]) -> dict[str, tuple[float, float]]:
     executor = reference(tape)
     found: dict[str, list[np.ndarray]] = {}
     for i in nodes:
-        name = UNITS.get(tape.node(i).op)
-        if name is not None:
+        op = OPS[tape.node(i).op]
+        if op.name in ACTIVATIONS and op.jacobian == DIAGONAL and op.slopes != ("g * y",):  # eˣ is its own slope
+            name = f"{op.symbol}′"
             executor.forward(i)
             slope: dict[int, np.ndarray] = {}
             through(executor, i, np.ones_like(executor.values[i]), slope)
@@ -55,20 +58,25 @@ def slopes(tape: Tape, nodes: list[int]) -> dict[str, tuple[float, float]]:
     return {name: (float(all_.mean()), float(all_.max())) for name, all_ in joined.items() if all_.size}
 
 
+def _multiplies(op: str) -> bool:
+    """Whether an op's Jacobian is its other operand: a · b, a ⊙ b."""
+    return OPS[op].jacobian == MULTIPLIES or OPS[op].slopes == ("g * x1", "g * x0")
+
+
 def weights(tape: Tape, nodes: list[int], earlier: Cut) -> list[Weight]:
     """What multiplies the state on its way through some nodes: matrices, and vectors as diagonal ones."""
     executor, on = reference(tape), {*nodes, *earlier}
     found: dict[int, Weight] = {}
     for i in nodes:
         node = tape.node(i)
-        if node.op not in ("matmul", "mul"):
+        if not _multiplies(node.op):
             continue
         for j in node.inputs:
             if j in on or j in found:
                 continue
             leaves = _parameters(tape, j)
             if leaves:
-                found[j] = _weight(executor, j, " ".join(leaves), diagonal=node.op == "mul")
+                found[j] = _weight(executor, j, " ".join(leaves), diagonal=node.op in GATES)
     return list(found.values())
 
 
@@ -78,9 +86,9 @@ def _parameters(tape: Tape, index: int) -> list[str]:
     seen: set[int] = set()
     while stack:
         node = tape.node(stack.pop())
-        if node.op in ("index", "window", "take", "gather") or len(seen) > MADE_OF:
+        if (node.op in NUMBERED or OPS[node.op].limit) or len(seen) > MADE_OF:
             return []
-        if node.op == "parameter":
+        if node.op in PARAMETERS:
             names.append(node.name or name_of(tape, tape.parameters[node.arg]))
         seen.add(node.index)
         stack.extend(j for j in node.inputs if j not in seen)

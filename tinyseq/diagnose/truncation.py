@@ -12,6 +12,7 @@ from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
 from tinyseq.habits import advised
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import LEAVES, PARAMETERS
 from tinyseq.structure.truncation import Chunk, Truncation, Window
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
@@ -67,7 +68,7 @@ def kept_bytes(loss: Tensor) -> int:
         found = enumerate(inputs[pointers[i] : pointers[i + 1]])
         return [(k, j) for k, j in found if passes(ops[kinds[i]], k)]
 
-    learned = [ops[kinds[i]] == "parameter" for i in range(loss.index + 1)]
+    learned = [ops[kinds[i]] in PARAMETERS for i in range(loss.index + 1)]
     for i in range(loss.index + 1):
         learned[i] = learned[i] or any(learned[j] for _, j in sources(i))
     wanted = {loss.index} if learned[loss.index] else set()
@@ -80,7 +81,7 @@ def kept_bytes(loss: Tensor) -> int:
             if learned[j]:
                 wanted.add(j)
                 kept.update(i if role == "y" else operands[int(role[1:])] for role in op.reads.get(k, ()))
-    nodes = [i for i in kept if ops[kinds[i]] not in ("parameter", "input", "constant")]
+    nodes = [i for i in kept if ops[kinds[i]] not in LEAVES]
     return sum(prod(tape.shape(i)) * tape.node(i).dtype.itemsize for i in nodes)
 
 

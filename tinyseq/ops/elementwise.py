@@ -7,12 +7,35 @@ output or neither) is read off its expression.
 from __future__ import annotations
 
 import re
+from typing import Any
+
+import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops import elementary
-from tinyseq.ops.op import SAME, Call, Kernel, Map, Op, Site, call, each, map_kernel, register, size
+from tinyseq.ops.op import (
+    ACTIVATION,
+    DIAGONAL,
+    GATE,
+    LOSS,
+    PRODUCT,
+    SAME,
+    SUM,
+    Call,
+    Kernel,
+    Map,
+    Op,
+    Saturation,
+    Site,
+    call,
+    each,
+    map_kernel,
+    size,
+)
+from tinyseq.ops.registering import register
 from tinyseq.tape import INT64
 
+FLAT = 0.05  # of the way from the one end of a saturating function to the other
 FUNCTIONS = {name: getattr(elementary, name) for name in ("exp", "log", "sqrt", "power", "tanh", "sigmoid", "softplus")}
 
 
@@ -45,12 +68,12 @@ def elementwise(
     equation: str,
     floats: tuple[str, ...] = (),
     masked: bool = False,
-    view: str = "",
+    **said: Any,
 ) -> Op:
     """Register an elementwise op from its expression and one gradient expression per input (None: no gradient).
 
     ``masked``: a loss, of which elements may be masked away. Where g is 0 the gradient is then 0, also of an element
-    that is NaN or infinite.
+    that is NaN or infinite. ``said`` are further fields of the record: words, partials, drawn, saturates …
     """
     arity = len(gradients)
     inputs = tuple(f"x{i}" for i in range(arity))
@@ -89,49 +112,74 @@ def elementwise(
             floats,
             elementwise=Map(forward_kernel, tuple(kernels.get(i) for i in range(arity))),
             slopes=gradients,
-            view=view,
+            jacobian=DIAGONAL,
+            **said,
             rows=each,
         )
     )
 
 
 # fmt: off
-elementwise("add", "x0 + x1", "g", "g", symbol="+", equation="y = a + b")
-elementwise("sub", "x0 - x1", "g", "-g", symbol="−", equation="y = a − b")
-elementwise("mul", "x0 * x1", "g * x1", "g * x0", symbol="⊙", equation="y = a ⊙ b")
-elementwise("div", "x0 / x1", "g / x1", "-g * y / x1", symbol="÷", equation="y = a / b")
-elementwise("neg", "-x0", "-g", symbol="−", equation="y = −a")
-elementwise("affine", "attr0 * x0 + attr1", "attr0 * g", symbol="k·+c", equation="y = k a + c", floats=("k", "c"))
-elementwise("exp", "exp(x0)", "g * y", symbol="exp", equation="y = eᵃ")
-elementwise("log", "log(x0)", "g / x0", symbol="log", equation="y = log a")
-elementwise("sqrt", "sqrt(x0)", "half * g / y", symbol="√", equation="y = √a")
+elementwise("add", "x0 + x1", "g", "g", symbol="+", equation="y = a + b",
+            words="{a} + {b}", partials=("1", "1"), drawn=(SUM,))
+elementwise("sub", "x0 - x1", "g", "-g", symbol="−", equation="y = a − b",
+            words="{a} − {b}", partials=("1", "−1"), drawn=(SUM,))
+elementwise("mul", "x0 * x1", "g * x1", "g * x0", symbol="⊙", equation="y = a ⊙ b",
+            words="{a} ⊙ {b}", partials=("{b}", "{a}"), drawn=(PRODUCT, GATE), sign="×")
+elementwise("div", "x0 / x1", "g / x1", "-g * y / x1", symbol="÷", equation="y = a / b",
+            words="{a} / {b}", partials=("1 / {b}", "−{y} / {b}"), drawn=(PRODUCT, GATE))
+elementwise("neg", "-x0", "-g", symbol="−", equation="y = −a",
+            words="−{a}", partials=("−1",))
+elementwise("affine", "attr0 * x0 + attr1", "attr0 * g", symbol="k·+c", equation="y = k a + c", floats=("k", "c"),
+            words="{k} {a} + {k0}", partials=("{k}",))
+elementwise("exp", "exp(x0)", "g * y", symbol="exp", equation="y = eᵃ",
+            words="exp {a}", partials=("{y}",), drawn=(ACTIVATION,))
+elementwise("log", "log(x0)", "g / x0", symbol="log", equation="y = log a",
+            words="log {a}", partials=("1 / {a}",))
+elementwise("sqrt", "sqrt(x0)", "half * g / y", symbol="√", equation="y = √a",
+            words="√{a}", partials=("1 / (2 {y})",))
 elementwise("power", "power(x0, x1)",
             "(zero if x1 == zero else g * x1 * power(x0, x1 - one))",
-            "(zero if (x0 == zero and x1 > zero) else g * y * log(x0))", symbol="^", equation="y = aᵇ")
+            "(zero if (x0 == zero and x1 > zero) else g * y * log(x0))", symbol="^", equation="y = aᵇ",
+            words="{a} ^ {b}", partials=("{b} · {a} ^ ({b} − 1)", "{y} · log {a}"))
 elementwise("abs", "(-x0 if x0 < zero else (zero if x0 == zero else x0))",
-            "(g if x0 > zero else (-g if x0 < zero else x0 * g))", symbol="|·|", equation="y = |a|, slope 0 at 0")
+            "(g if x0 > zero else (-g if x0 < zero else x0 * g))", symbol="|·|", equation="y = |a|, slope 0 at 0",
+            words="|{a}|", partials=("sign {a}",))
 elementwise("maximum", "(x0 if (x0 >= x1 or x0 != x0) else x1)",
             "(g if x0 > x1 else (zero if x0 < x1 else half * g))",
             "(g if x1 > x0 else (zero if x1 < x0 else half * g))",
-            symbol="max", equation="y = max(a, b), a tie shares the gradient")
-elementwise("tanh", "tanh(x0)", "g * (one - y * y)", symbol="tanh", equation="y = tanh a")
-elementwise("sigmoid", "sigmoid(x0)", "g * y * (one - y)", symbol="σ", equation="y = σ(a) = 1/(1 + e⁻ᵃ)")
+            symbol="max", equation="y = max(a, b), a tie shares the gradient",
+            words="max({a}, {b})", partials=("1 if {a} > {b} else 0", "1 if {b} > {a} else 0"))
+elementwise("tanh", "tanh(x0)", "g * (one - y * y)", symbol="tanh", equation="y = tanh a",
+            words="tanh {a}", partials=("1 − {y}²",), drawn=(ACTIVATION,),
+            saturates=Saturation("|tanh| > 0.95", lambda y: np.abs(y) > 1 - FLAT))
+elementwise("sigmoid", "sigmoid(x0)", "g * y * (one - y)", symbol="σ", equation="y = σ(a) = 1/(1 + e⁻ᵃ)",
+            words="σ({a})", partials=("{y} (1 − {y})",), drawn=(ACTIVATION,),
+            saturates=Saturation("sigmoid < 0.05 or > 0.95", lambda y: (y < FLAT) | (y > 1 - FLAT)))
 elementwise("relu", "(zero if x0 <= zero else x0)", "(zero if y <= zero else g)",
-            symbol="relu", equation="y = max(a, 0)")
-elementwise("softplus", "softplus(x0)", "g * sigmoid(x0)", symbol="ζ", equation="y = log(1 + eᵃ)")
+            symbol="relu", equation="y = max(a, 0)",
+            words="max({a}, 0)", partials=("1 if {a} > 0 else 0",), drawn=(ACTIVATION,),
+            saturates=Saturation("relu at 0", lambda y: y == 0))
+elementwise("softplus", "softplus(x0)", "g * sigmoid(x0)", symbol="ζ", equation="y = log(1 + eᵃ)",
+            words="log(1 + exp {a})", partials=("σ({a})",), drawn=(ACTIVATION,))
 elementwise("greater", "(one if x0 > x1 else (zero if x0 <= x1 else x0 - x1))", None, None,
-            symbol=">", equation="y = 1 where a > b, else 0; no gradient")
+            symbol=">", equation="y = 1 where a > b, else 0; no gradient",
+            words="1 if {a} > {b} else 0", partials=(None, None))
 elementwise("where", "(x2 if x0 == zero else x1)", None,
             "(zero if x0 == zero else g)", "(g if x0 == zero else zero)",
-            symbol="?:", equation="y = a where the mask is not 0, else b")
+            symbol="?:", equation="y = a where the mask is not 0, else b",
+            words="{b} if {a} ≠ 0 else {c}", partials=(None, "1 if {a} ≠ 0 else 0", "1 if {a} = 0 else 0"))
 elementwise("squared_error", "(x0 - x1) * (x0 - x1)", "two * g * (x0 - x1)", "two * g * (x1 - x0)",
-            symbol="(·−·)²", equation="y = (a − b)²", masked=True)
+            symbol="(·−·)²", equation="y = (a − b)²", masked=True,
+            words="({a} − {b})²", partials=("2 ({a} − {b})", "2 ({b} − {a})"), drawn=(LOSS,))
 elementwise("bernoulli_cross_entropy",
             "(softplus(-x0) + (one - x1) * x0) if x0 > zero else (softplus(x0) - x1 * x0)",
             "g * (sigmoid(x0) - x1)", "-g * x0",
             symbol="−log σ", equation="y = −t log σ(a) − (1 − t) log(1 − σ(a)) = log(1 + eᵃ) − t a",
-            masked=True)
-DETACH = elementwise("detach", "x0", None, symbol="✂", equation="y = a; no gradient passes", view=SAME)
+            masked=True,
+            words="log(1 + exp {a}) − {b} {a}", partials=("σ({a}) − {b}", "−{a}"), drawn=(LOSS,))
+DETACH = elementwise("detach", "x0", None, symbol="✂", equation="y = a; no gradient passes", view=SAME,
+            words="{a}, and no gradient passes", partials=(None,))
 # fmt: on
 
 assert DETACH.elementwise is not None

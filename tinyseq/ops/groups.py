@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from tinyseq.ops.op import CONSTANT, DATA, PARAMETER, ROW, ROWS, those
+from tinyseq.ops.op import (
+    ACTIVATION,
+    CARRIES,
+    CONSTANT,
+    DATA,
+    GATE,
+    LOSS,
+    PARAMETER,
+    PRODUCT,
+    ROW,
+    ROWS,
+    STACKED,
+    SUM,
+    those,
+)
 
 LEAVES = those(lambda op: op.leaf)
 INPUTS = those(lambda op: op.leaf == DATA)
@@ -17,6 +31,19 @@ RANGES = those(lambda op: op.view == ROWS)
 """Ops that take rows from one on, whose number is the node's own; how many says the node too."""
 NUMBERED = those(lambda op: op.view in (ROW, ROWS))
 JOINS = those(lambda op: op.joins)
+STACKS = those(lambda op: op.view == STACKED)
+"""Ops that put any number of inputs next to each other along a new first axis."""
 ARRANGING = those(lambda op: op.arranges)
 CUTS = those(lambda op: op.view and not op.vjp)
 """Ops that hand a value on but no gradient."""
+
+SATURATING = those(lambda op: op.saturates)
+SCALES = those(lambda op: op.elementwise and len(op.floats) == 2 and op.slopes == ("attr0 * g",))
+"""Ops that compute k a + c of two numbers."""
+
+PRODUCTS = those(lambda op: PRODUCT in op.drawn)
+ACTIVATIONS = those(lambda op: ACTIVATION in op.drawn)
+LOSSES = those(lambda op: LOSS in op.drawn)
+CARRYING = those(lambda op: CARRIES in op.drawn)
+GATES = those(lambda op: GATE in op.drawn)
+SUMS = those(lambda op: SUM in op.drawn)

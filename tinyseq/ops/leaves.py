@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from tinyseq.errors import ShapeError
 from tinyseq.jit.decorators import kernel
-from tinyseq.ops.op import CONSTANT, DATA, PARAMETER, Kernel, Op, call, register, size
+from tinyseq.ops.op import CONSTANT, DATA, PARAMETER, Kernel, Op, call, size
+from tinyseq.ops.registering import register
 
 
 @kernel
@@ -25,10 +26,13 @@ def _leaf_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, 
     return flags["shape"], flags.get("dtype", 0)
 
 
-INPUT = register(Op("input", 0, "x", "given", _leaf_shape, lambda site: [], shaped=True, leaf=DATA)).name
-PARAMETER_OP = register(
-    Op("parameter", 0, "θ", "given", _leaf_shape, lambda site: [], shaped=True, leaf=PARAMETER)
-).name
+def _given(name: str, symbol: str, leaf: str) -> str:
+    example = ((("shape", (2, 3)),), (), ())
+    op = Op(name, 0, symbol, "given", _leaf_shape, lambda site: [], shaped=True, leaf=leaf, example=example)
+    return register(op).name
+
+
+INPUT, PARAMETER_OP = _given("input", "x", DATA), _given("parameter", "θ", PARAMETER)
 CONSTANT_OP = register(
     Op(
         "constant",
@@ -40,5 +44,6 @@ CONSTANT_OP = register(
         floats=("value",),
         shaped=True,
         leaf=CONSTANT,
+        example=((("shape", (2, 3)), ("value", 1.0)), (), ()),
     )
 ).name

@@ -5,11 +5,14 @@ A row whose loss is masked away gets the gradient 0, whatever it holds.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
 from tinyseq.ops import elementary, float_bits
-from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import ACTIVATION, ALL, BY_ROWS, EACH, LOSS, REDUCES, WIDER, Call, Kernel, Op, Site, call, size
 from tinyseq.ops.picks import integers
+from tinyseq.ops.registering import register
 from tinyseq.ops.totals import PART, product_total, row_total
 from tinyseq.tape import INT64
 
@@ -198,7 +201,7 @@ def _by_rows(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
     return (EACH if tail else ALL,)
 
 
-def _normaliser(name: str, forward: Kernel, backward: Kernel, symbol: str, equation: str) -> None:
+def _normaliser(name: str, forward: Kernel, backward: Kernel, symbol: str, equation: str, **said: Any) -> None:
     def shape_rule(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
         _rows(name, shapes[0], dtypes[0])
         return shapes[0], dtypes[0]
@@ -211,11 +214,30 @@ def _normaliser(name: str, forward: Kernel, backward: Kernel, symbol: str, equat
         n = site.shape[-1]
         return [call(backward, size(site.shape[:-1]), {"gx0": n, "g": n, "y": n}, (n,))]
 
-    register(Op(name, 1, symbol, equation, shape_rule, run, {0: vjp}, {0: ("y",)}, rows=_by_rows))
+    register(
+        Op(name, 1, symbol, equation, shape_rule, run, {0: vjp}, {0: ("y",)}, rows=_by_rows, jacobian=BY_ROWS, **said)
+    )
 
 
-_normaliser("softmax", SOFTMAX, SOFTMAX_VJP, "softmax", "ŷ = softmax o")
-_normaliser("log_softmax", LOG_SOFTMAX, LOG_SOFTMAX_VJP, "log softmax", "y = o − log Σ eᵒ")
+_normaliser(
+    "softmax",
+    SOFTMAX,
+    SOFTMAX_VJP,
+    "softmax",
+    "ŷ = softmax o",
+    drawn=(ACTIVATION,),
+    words="softmax {a}",
+    partials=("diag({y}) − {y} {y}ᵀ",),
+)
+_normaliser(
+    "log_softmax",
+    LOG_SOFTMAX,
+    LOG_SOFTMAX_VJP,
+    "log softmax",
+    "y = o − log Σ eᵒ",
+    words="{a} − log Σ exp {a}",
+    partials=("I − 1 softmax({a})ᵀ",),
+)
 
 
 def _cross_entropy_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
@@ -253,5 +275,10 @@ register(
         rows=lambda attrs, tail: (WIDER, EACH),
         limit=lambda site: site.shapes[0][-1],
         indices="cross_entropy targets",
+        words="−log softmax({a})[{b}]",
+        partials=("softmax({a}) − onehot({b})", None),
+        drawn=(LOSS,),
+        jacobian=REDUCES,
+        example=((), ((2, 3), (2,)), (0, INT64)),
     )
 )

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinyseq.errors import TapeError
+from tinyseq.errors import OpError
 from tinyseq.jit.decorators import kernel_from_source
 
 
@@ -47,7 +47,7 @@ class Kernel:
     ) -> None:
         self.name, self.function, self.operands, self.integers = name, function, operands, integers
         if name in Kernel.registry:
-            raise TapeError(f"two kernels are called {name!r}")
+            raise OpError(f"two kernels are called {name!r}: give this one another name")
         Kernel.registry[name] = self
 
     def __call__(self, d: np.ndarray, *arrays: np.ndarray) -> None:
@@ -106,18 +106,31 @@ def each(*_: Any) -> tuple[int, ...]:
 
 
 # How the values of an op's result may lie where its input's lie already, so that nothing is computed or copied.
-SAME, RESHAPED, ROW, ROWS, PART, REPEATED, JOINED = VIEWS = (
+SAME, RESHAPED, ROW, ROWS, PART, REPEATED, JOINED, STACKED = VIEWS = (
     "same",  # as the input has them, in the input's shape
     "reshaped",  # as the input has them, in another shape
     "row",  # row ``arg`` of the input
     "rows",  # the rows of the input from row ``arg`` on
     "part",  # what lies between ``start`` and ``stop`` on the axis ``axis`` of the input
     "repeated",  # the input once more along new or single axes
-    "joined",  # all inputs behind each other, along the axis ``axis`` or (without one) a new first axis
+    "joined",  # all inputs behind each other along the axis ``axis``
+    "stacked",  # all inputs behind each other along a new first axis
 )
 
 # What stands on a leaf: an array given to the tape, a parameter, a number that is part of the program.
 DATA, PARAMETER, CONSTANT = LEAVES = ("data", "parameter", "constant")
+
+
+# What an op is in a picture, and which form its local Jacobian has in a page that steps through a tape.
+PRODUCT, ACTIVATION, LOSS, CARRIES, GATE, SUM = DRAWN = ("product", "activation", "loss", "carries", "gate", "sum")
+DIAGONAL, REDUCES, MULTIPLIES, BY_ROWS, MOVES = JACOBIANS = ("diagonal", "reduce", "product", "rows", "moves")
+
+
+class Saturation(NamedTuple):
+    """Where a nonlinear function is flat: in words, and y → which of its elements are."""
+
+    words: str
+    flat: Callable[[np.ndarray], np.ndarray]
 
 
 class Map(NamedTuple):
@@ -150,6 +163,19 @@ class Op:
     view     how the result's values may lie where the input's lie already, one of ``VIEWS``; "" where they can't
     arranges    the result holds numbers of the inputs in another arrangement, each at most once: no arithmetic
     keeps_integers  the result's integers are some of the input's, so that what is known of those holds of these
+    example  (attributes, shapes, dtype codes) of inputs that the op takes, on which it is tried when it is registered;
+             without one, floating-point inputs (3, 3) and no attributes
+    drawn    what the op is in a picture, of ``DRAWN``: a product labels an arrow with the parameter that it multiplies
+             by, an activation, a loss and a gate (of several signals) stand out, a sum of gates too; what carries lies
+             between a loss and the sum of all losses
+    sign     how it is written in a circle, where not by its symbol
+    saturates  where an activation is flat
+    words    the right side of y = …: {a} {b} {c} are the inputs, {all} all of them, {y} the output, {k} {k0} the first
+             attribute and the second, {i} the node's own number; "" where ``equation`` says it well enough
+    partials  ∂y/∂(each input) in the same words; None where no gradient passes
+    jacobian  the form of ∂y/∂x, of ``JACOBIANS``: diagonal (elementwise ops), each y reads inputs of its own (reduce),
+             the other operand (product), one matrix for each row (rows), numbers moved or copied (moves); "": any other
+    javascript  the op's forward and vjp for pages that compute by themselves; the page's executor reads it
     leaf     "data", "parameter" or "constant" of an op without inputs, whose values stand there from the start
     rows     (attrs, axes of the result behind the first) → for each input (the last for all further ones) how its rows
              go with the result's, one of
@@ -179,6 +205,14 @@ class Op:
     arranges: bool = False
     keeps_integers: bool = False
     leaf: str = ""
+    example: tuple[tuple, tuple[tuple[int, ...], ...], tuple[int, ...]] | None = None
+    drawn: tuple[str, ...] = ()
+    sign: str = ""
+    saturates: Saturation | None = None
+    words: str = ""
+    partials: tuple[str | None, ...] = ()
+    jacobian: str = ""
+    javascript: str | None = None
     rows: Callable[[tuple, tuple[int, ...]], tuple[int, ...]] = lambda attrs, tail: (ALL,)
 
     @property
@@ -194,14 +228,6 @@ class Op:
 
 
 OPS: dict[str, Op] = {}
-
-
-def register(op: Op) -> Op:
-    """Put an op into the table."""
-    if op.name in OPS:
-        raise TapeError(f"two ops are called {op.name!r}")
-    OPS[op.name] = op
-    return op
 
 
 class those(Set):

@@ -6,7 +6,8 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
-from tinyseq.ops.op import ALL, EACH, WIDER, Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import ALL, EACH, MOVES, PRODUCT, WIDER, Call, Kernel, Op, Site, call, size
+from tinyseq.ops.registering import register
 from tinyseq.ops.totals import FEW
 from tinyseq.tape import INT64
 
@@ -190,6 +191,11 @@ register(
         rows=lambda attrs, tail: (ALL, EACH),
         limit=_take_limit,
         arranges=True,
+        words="rows {b} of {a}",
+        partials=("g, added to the rows that were read", None),
+        drawn=(PRODUCT,),
+        jacobian=MOVES,
+        example=((), ((4, 3), (2,)), (0, INT64)),
     )
 )
 
@@ -224,6 +230,11 @@ register(
         {0: ("x1",)},
         rows=lambda attrs, tail: (WIDER, EACH),
         limit=lambda site: site.shapes[0][-1],
+        words="{a}[r, {b}[r]]",
+        partials=("g, at the places that were read", None),
+        drawn=(PRODUCT,),
+        jacobian=MOVES,
+        example=((), ((2, 3), (2,)), (0, INT64)),
     )
 )
 
@@ -246,5 +257,8 @@ register(
         lambda site: [call(ONE_HOT, size(site.shapes[0]), {"y": site.shape[-1], "x0": 1}, (site.shape[-1],))],
         rows=lambda attrs, tail: (EACH if tail else ALL,),
         limit=lambda site: site.shape[-1],
+        words="1 at {a}, else 0",
+        partials=(None,),
+        example=((("classes", 3), ("dtype", 0)), ((2,),), (INT64,)),
     )
 )

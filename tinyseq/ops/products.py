@@ -6,7 +6,8 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
-from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
+from tinyseq.ops.op import ALL, EACH, MULTIPLIES, PRODUCT, Call, Kernel, Op, Site, call
+from tinyseq.ops.registering import register
 from tinyseq.ops.totals import product_total
 from tinyseq.tape import INT64
 
@@ -151,5 +152,9 @@ register(
         {0: _vjp_a, 1: _vjp_b},
         {0: ("x1",), 1: ("x0",)},
         rows=_rows,
+        words="{a} · {b}",
+        partials=("{b}", "{a}"),
+        drawn=(PRODUCT,),
+        jacobian=MULTIPLIES,
     )
 )

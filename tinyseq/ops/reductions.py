@@ -6,13 +6,15 @@ An array is seen as (outer, reduced, inner). Reductions over axes that are not n
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops import elementary
-from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
+from tinyseq.ops.op import ALL, CARRIES, EACH, REDUCES, Call, Kernel, Op, Site, call
+from tinyseq.ops.registering import register
 from tinyseq.ops.totals import ACROSS, FEW, SHORT, column_totals, row_total
 from tinyseq.tape import INT64
 
@@ -201,7 +203,7 @@ def _extent(site: Site) -> tuple[int, int, int]:
 
 
 def _reduction(
-    name: str, forward: Kernel, backward: Kernel, reads: tuple[str, ...], symbol: str, equation: str
+    name: str, forward: Kernel, backward: Kernel, reads: tuple[str, ...], symbol: str, equation: str, **said: Any
 ) -> None:
     def divisor(reduced: int) -> tuple[int, ...]:
         return (reduced if name == "mean" else 1,) if forward is SUM else ()
@@ -219,10 +221,46 @@ def _reduction(
     def rows(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
         return (EACH if dict(attrs)["axes"][0] > 0 else ALL,)
 
-    register(Op(name, 1, symbol, equation, _shape(name), run, {0: vjp}, {0: reads}, rows=rows))
+    register(
+        Op(
+            name,
+            1,
+            symbol,
+            equation,
+            _shape(name),
+            run,
+            {0: vjp},
+            {0: reads},
+            rows=rows,
+            jacobian=REDUCES,
+            example=((("axes", (1, 2)),), ((2, 3),), (0,)),
+            **said,
+        )
+    )
 
 
-_reduction("sum", SUM, SPREAD, (), "Σ", "y = Σ a")
-_reduction("mean", SUM, SPREAD, (), "mean", "y = (1/n) Σ a")
-_reduction("max", MAX, MAX_VJP, ("x0", "y"), "max", "y = max a, the first of equals gets the gradient")
-_reduction("norm", NORM, NORM_VJP, ("x0", "y"), "‖·‖", "y = (Σ a²)^½, slope 0 at 0")
+_reduction("sum", SUM, SPREAD, (), "Σ", "y = Σ a", drawn=(CARRIES,), words="Σ {a}", partials=("1 for every summand",))
+_reduction(
+    "mean",
+    SUM,
+    SPREAD,
+    (),
+    "mean",
+    "y = (1/n) Σ a",
+    drawn=(CARRIES,),
+    words="mean of {a}",
+    partials=("1/n for every one of n",),
+)
+_reduction(
+    "max",
+    MAX,
+    MAX_VJP,
+    ("x0", "y"),
+    "max",
+    "y = max a, the first of equals gets the gradient",
+    words="max {a}",
+    partials=("1 at the largest, else 0",),
+)
+_reduction(
+    "norm", NORM, NORM_VJP, ("x0", "y"), "‖·‖", "y = (Σ a²)^½, slope 0 at 0", words="‖{a}‖", partials=("{a} / {y}",)
+)

@@ -7,8 +7,24 @@ import numpy as np
 from tinyseq.errors import ShapeError
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops.block_copies import block
-from tinyseq.ops.op import ALL, EACH, KEPT, REPEATED, RESHAPED, WIDER, Call, Kernel, Op, Site, call, register, size
+from tinyseq.ops.op import (
+    ALL,
+    CARRIES,
+    EACH,
+    KEPT,
+    MOVES,
+    REPEATED,
+    RESHAPED,
+    WIDER,
+    Call,
+    Kernel,
+    Op,
+    Site,
+    call,
+    size,
+)
 from tinyseq.ops.reductions import SPREAD, SUM
+from tinyseq.ops.registering import register
 from tinyseq.ops.totals import row_total
 
 AXES = 4
@@ -94,6 +110,11 @@ register(
         view=RESHAPED,
         arranges=True,
         keeps_integers=True,
+        words="{a}, in another shape",
+        partials=("the same numbers, moved back",),
+        jacobian=MOVES,
+        drawn=(CARRIES,),
+        example=((("shape", (6,)),), ((2, 3),), (0,)),
     )
 )
 
@@ -138,6 +159,10 @@ register(
         {0: ()},
         rows=lambda attrs, tail: (EACH if dict(attrs)["axes"][:1] == (0,) else ALL,),
         arranges=True,
+        words="{a}, axes in another order",
+        partials=("the same numbers, moved back",),
+        jacobian=MOVES,
+        example=((("axes", (1, 0)),), ((2, 3),), (0,)),
     )
 )
 
@@ -204,5 +229,9 @@ register(
         shaped=True,
         rows=lambda attrs, tail: (WIDER,),
         view=REPEATED,
+        words="{a}, repeated",
+        partials=("1 for every copy: they are summed",),
+        jacobian=MOVES,
+        example=((("shape", (2, 3)),), ((3,),), (0,)),
     )
 )

@@ -8,7 +8,8 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops.block_copies import block
-from tinyseq.ops.op import ALL, EACH, JOINED, PART, ROW, ROWS, Call, Op, Site, each, register, size
+from tinyseq.ops.op import ALL, EACH, JOINED, MOVES, PART, ROW, ROWS, STACKED, Call, Op, Site, each, size
+from tinyseq.ops.registering import register
 
 
 def _slice_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, ...], int]:
@@ -47,6 +48,10 @@ register(
         view=PART,
         arranges=True,
         keeps_integers=True,
+        words="a part of {a}",
+        partials=("1 for the part, 0 elsewhere",),
+        jacobian=MOVES,
+        example=((("axis", 0), ("start", 1), ("stop", 2)), ((2, 3),), (0,)),
     )
 )
 
@@ -77,6 +82,9 @@ register(
         view=ROW,
         arranges=True,
         keeps_integers=True,
+        words="{a}[{i}]",
+        partials=("1 for the row that was read, 0 elsewhere",),
+        jacobian=MOVES,
     )
 )
 
@@ -102,6 +110,9 @@ register(
         view=ROWS,
         arranges=True,
         keeps_integers=True,
+        words="{a}[{i}:]",
+        partials=("1 for the rows that were read, 0 elsewhere",),
+        jacobian=MOVES,
     )
 )
 
@@ -160,6 +171,10 @@ register(
         rows=_beside,
         view=JOINED,
         arranges=True,
+        words="[{all}]",
+        partials=("1 for its own part",),
+        jacobian=MOVES,
+        example=((("axis", 1),), ((2, 3), (2, 1)), (0, 0)),
     )
 )
 
@@ -183,7 +198,10 @@ register(
         {0: _join_vjp},
         {0: ()},
         joins=True,
-        view=JOINED,
+        view=STACKED,
         arranges=True,
+        words="stack of {all}",
+        partials=("1 for its own row",),
+        jacobian=MOVES,
     )
 )

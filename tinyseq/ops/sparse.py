@@ -6,7 +6,8 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import kernel
-from tinyseq.ops.op import ALL, EACH, Call, Kernel, Op, Site, call, register
+from tinyseq.ops.op import ALL, EACH, PRODUCT, Call, Kernel, Op, Site, call
+from tinyseq.ops.registering import register
 from tinyseq.tape import INT64
 
 # Without "reassoc" the sum stays four chains of scalar multiply-adds. LLVM would turn it into vector gathers, which
@@ -120,5 +121,9 @@ register(
         },
         {0: ("x1", "x2", "x3"), 1: ("x0", "x2", "x3")},
         rows=lambda attrs, tail: (EACH, ALL),
+        words="{b} · {a}, {b} sparse",
+        partials=("{b}ᵀ", "{a}, at the places that are kept", None, None),
+        drawn=(PRODUCT,),
+        example=((), ((2, 3), (4,), (4,), (3,)), (0, 0, INT64, INT64)),
     )
 )

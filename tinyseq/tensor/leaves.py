@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, TapeError, TinyseqError
 from tinyseq.habits import advised
+from tinyseq.ops.leaves import CONSTANT_OP, INPUT
 from tinyseq.tape import DTYPES, INT64, Integers, Leaf, Tape
 from tinyseq.tensor.handles import Tensor, handle, leaked
 from tinyseq.tensor.parameter import Parameter, array_of
@@ -77,7 +78,7 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
         raise DtypeError(
             f"tensors are float32, float64 or int64, got {value.dtype}; convert with array.astype('float32')"
         )
-    index = tape.append("input", (), value.shape, code, (), 0, source_line(), name)
+    index = tape.append(INPUT, (), value.shape, code, (), 0, source_line(), name)
     tape.executor.bind(index, value)
     if code == INT64:
         tape.origin[index] = Integers(index)
@@ -87,7 +88,7 @@ def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
 def constant(value: float, shape: tuple[int, ...], dtype_code: int) -> Tensor:
     """A tensor filled with one number that is part of the graph itself."""
     tape = Tape.current()
-    index = tape.append("constant", (), shape, dtype_code, (("value", float(value)),), 0, source_line())
+    index = tape.append(CONSTANT_OP, (), shape, dtype_code, (("value", float(value)),), 0, source_line())
     return handle(tape, index, tape.form(shape, dtype_code))
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
+from tinyseq.ops.groups import JOINS, PARAMETERS, STACKS, TAKEN
 from tinyseq.tape import Node, Tape
 
 NONE, EVERYWHERE = -1, -2
-JOINS = ("stack", "concatenate")
 WIDE = 64  # inputs beyond which a node is only looked at through masks
 ROUNDS, DEEP = 32, 64
 MOST = 20_000  # nodes beyond which no picture goes
@@ -106,9 +106,9 @@ class Excerpt:
     def through(self, index: int) -> list[int]:
         """Inputs, looking through x[t] of a stack to the very tensor that was stacked."""
         node = self.node(index)
-        if node.op == "index":
+        if node.op in TAKEN:
             source = node.inputs[0]
-            if self.node(source).op == "stack":
+            if self.node(source).op in STACKS:
                 return [int(self.inputs_of_all[self.pointers[source] + node.arg])]
         return self.inputs(index)
 
@@ -196,7 +196,7 @@ class Excerpt:
             step = self.found[i]
             if step == NONE:
                 steps = readers.get(i, set())
-                step = next(iter(steps)) if len(steps) == 1 and self.node(i).op != "parameter" else None
+                step = next(iter(steps)) if len(steps) == 1 and self.node(i).op not in PARAMETERS else None
                 self.found[i] = step
             for j in self.inputs(i):
                 if self.found.get(j) == NONE:

@@ -9,6 +9,7 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.errors import TapeError
 from tinyseq.nn import RNNCell
+from tinyseq.ops.groups import CUTS
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import tensor
@@ -49,7 +50,7 @@ def reached(losses: list[Tensor], W: Parameter, uses: list[int]) -> np.ndarray:
     assert leaf is not None
     T = max(uses) + 1
     seen = np.zeros((len(tape), T), bool)
-    pointers, inputs, cut = tape.input_pointers, tape.input_indices, tape.column("op") == "detach"
+    pointers, inputs, cut = tape.input_pointers, tape.input_indices, np.isin(tape.column("op"), list(CUTS))
     first = dict(zip(sorted(tape.consumers(leaf).tolist()), uses, strict=True))
     for i in range(len(tape)):
         if not cut[i]:

@@ -11,6 +11,7 @@ import numpy as np
 import tinyseq as ts
 from tinyseq import functions as F
 from tinyseq.nn import LSTMCell, OutputRecurrence, RecursiveNet
+from tinyseq.ops.groups import INPUTS, PARAMETERS
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.tree import Tree
 from tinyseq.tape import Tape
@@ -45,7 +46,7 @@ def stored(run: Run) -> None:
         if steps[i] == middle:
             by_op[str(ops[i])] += size
     step_bytes = sum(by_op.values())
-    made = sum(_bytes(tape, i) for i in np.flatnonzero(steps == middle).tolist() if ops[i] != "input")
+    made = sum(_bytes(tape, i) for i in np.flatnonzero(steps == middle).tolist() if ops[i] not in INPUTS)
     grads = {i for i in _above_parameters(tape) if tape.executor.grad(i) is not None}
     kept = sum(p.value.nbytes for p in cell.parameters())
     live = live_bytes(tape, np.arange(len(tape)), grads)
@@ -101,7 +102,7 @@ def _above_parameters(tape: Tape) -> list[int]:
     found = np.zeros(len(tape), bool)
     ops = tape.column("op")
     for i in range(len(tape)):
-        found[i] = ops[i] == "parameter" or bool(found[list(tape.inputs(i))].any())
+        found[i] = ops[i] in PARAMETERS or bool(found[list(tape.inputs(i))].any())
     return np.flatnonzero(found).tolist()
 
 

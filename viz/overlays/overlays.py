@@ -23,6 +23,7 @@ from tinyseq.diagnose.names import name_of
 from tinyseq.diagnose.nonfinite import find_nonfinite
 from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import CUTS, LEAVES, SATURATING
 from tinyseq.tape import DTYPES, INT64, Tape
 from tinyseq.viz.diagram import Diagram, Note, Vertex
 from tinyseq.viz.excerpt.owners import Owners
@@ -100,24 +101,18 @@ def _saturation(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     found = {}
     for v in _drawn(diagram):
         op = tape.node(v.node).op
-        if op in SATURATED:
+        saturates = OPS[op].saturates if op in OPS else None
+        if saturates is not None:
             value = np.asarray(tape.executor.value(v.node))
             known = np.isfinite(value) | np.isinf(value)  # infinity is saturated, NaN is neither
-            flat = float(SATURATED[op](value).mean()) if value.size else 0.0
+            flat = float(saturates.flat(value).mean()) if value.size else 0.0
             found[v.id] = flat if known.all() else float("nan")
     if not found:
         raise TinyseqError(
-            f"nothing drawn here saturates: there is no {' or '.join(SATURATED)} among the nodes; try detail='units'"
+            f"nothing drawn here saturates: there is no {' or '.join(SATURATING)} among the nodes; try detail='units'"
         )
-    lines = ["|tanh| > 0.95, sigmoid < 0.05 or > 0.95, relu at 0"]
+    lines = [", ".join(op.saturates.words for op in OPS.values() if op.saturates)]
     return _by_share(diagram, found, "share of the numbers of a unit that are saturated", lines)
-
-
-SATURATED: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tanh": lambda y: np.abs(y) > 1 - FLAT,
-    "sigmoid": lambda y: (y < FLAT) | (y > 1 - FLAT),
-    "relu": lambda y: y == 0,
-}
 
 
 def _bytes(diagram: Diagram, tape: Tape, of: Any) -> Legend:
@@ -136,9 +131,6 @@ def _bytes(diagram: Diagram, tape: Tape, of: Any) -> Legend:
         "held: what a vjp of the backward pass reads; parameters, inputs and constants are not counted",
     ]
     return _by_log(diagram, found, "bytes held for the backward pass, log scale", memory, lines)
-
-
-LEAVES = ("input", "parameter", "constant")
 
 
 def held_bytes(tape: Tape, nodes: np.ndarray) -> dict[int, int]:
@@ -210,7 +202,7 @@ def _cuts(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     owners = Owners(tape, [v.node for v in _drawn(diagram)])
     lost: dict[tuple[int, int], float] = {}
     known, ops = False, tape.column("op")
-    for i in owners.nodes[ops[owners.nodes] == "detach"].tolist():
+    for i in owners.nodes[np.isin(ops[owners.nodes], list(CUTS))].tolist():
         source, reader = owners.above(i), owners.below(i)
         gradient = tape.executor.grad(i)
         if gradient is not None:
@@ -223,7 +215,7 @@ def _cuts(diagram: Diagram, tape: Tape, of: Any) -> Legend:
         there = lost.get((at[link.source], at[link.target]))
         if link.cut and known and there is not None:
             link.badge = f"{there:.2g}"
-    count, shown = int((ops == "detach").sum()), sum(e.cut for e in diagram.links)
+    count, shown = int(np.isin(ops, list(CUTS)).sum()), sum(e.cut for e in diagram.links)
     lines = [f"✂ {count:,} cut{'s' if count != 1 else ''} on the tape, {shown} shown: the value crosses, no gradient"]
     if known:
         lines.append("beside ✂: norm of the gradient that is lost there")

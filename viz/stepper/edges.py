@@ -17,12 +17,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyseq.ops import OPS
-from tinyseq.ops.elementwise import same_shape
+from tinyseq.ops.op import BY_ROWS, DIAGONAL, MOVES, MULTIPLIES, REDUCES
 from tinyseq.tape import Tape
 
 FORMS = ("none", "constant", "diagonal", "reduce", "dense", "product", "rows", "moves", "opaque")
-REDUCTIONS = ("sum", "mean", "max", "norm", "cross_entropy")
-MOVES = ("reshape", "transpose", "expand", "slice", "index", "window", "concatenate", "stack", "take", "gather")
 DENSE = 1024  # numbers of a dense Jacobian that are kept
 PROBES = 8
 
@@ -71,22 +69,22 @@ class Edges:
         increment = self.increment(index, place)
         if increment is None:
             return NOTHING
-        op = self.tape.kinds[int(self.tape.kind[index])].op
+        form = OPS[self.tape.kinds[int(self.tape.kind[index])].op].jacobian
         y, x = self.values[index], self.values[self.tape.inputs(index)[place]]
-        if self._elementwise(op) and x.shape == y.shape:
+        if form == DIAGONAL and x.shape == y.shape:
             return self._diagonal(index, place, y, x, increment)
-        if op == "matmul":
+        if form == MULTIPLIES:
             return self._product(index, place, increment)
-        if op in REDUCTIONS and (op != "cross_entropy" or place == 0):
+        if form == REDUCES:
             weights = self.vjp(index, place, np.ones_like(y))
             assert weights is not None
             return Edge(FORMS.index("reduce"), _shortest(weights), _norm(weights), True, increment)
-        if op in MOVES:
-            return self._moves(op, index, place, y, increment)
+        if form == MOVES:
+            return self._moves(index, place, y, increment)
         dense = y.size * x.size <= DENSE
         jacobian = self._dense(index, place, y, x) if dense else None
         norm = _norm(jacobian) if jacobian is not None else self._probed(index, place, y)
-        form = "rows" if op in ("softmax", "log_softmax") else "dense" if dense else "opaque"
+        form = BY_ROWS if form == BY_ROWS else "dense" if dense else "opaque"
         return Edge(FORMS.index(form), jacobian, norm, dense, increment)
 
     def _diagonal(self, index: int, place: int, y: np.ndarray, x: np.ndarray, increment: np.ndarray) -> Edge:
@@ -104,7 +102,7 @@ class Edges:
         repeats = y.shape[-2] if place == 0 else y.shape[-1]
         return Edge(FORMS.index("product"), None, sqrt(repeats) * _norm(other), True, increment)
 
-    def _moves(self, op: str, index: int, place: int, y: np.ndarray, increment: np.ndarray) -> Edge:
+    def _moves(self, index: int, place: int, y: np.ndarray, increment: np.ndarray) -> Edge:
         ones = self.vjp(index, place, np.ones_like(y))  # how often each number of x is read
         assert ones is not None
         return Edge(FORMS.index("moves"), None, sqrt(float(ones.sum())), True, increment)
@@ -124,11 +122,6 @@ class Edges:
             signs = self._random.choice(np.array([-1, 1], y.dtype), y.shape)
             total += _norm(self.vjp(index, place, signs)) ** 2  # type: ignore[arg-type]
         return sqrt(total / PROBES)
-
-    @staticmethod
-    def _elementwise(op: str) -> bool:
-        """Whether the op's shape rule is the one of elementwise ops."""
-        return OPS[op].arity > 0 and OPS[op].shape.__qualname__.startswith(f"{same_shape.__name__}.")
 
 
 def _norm(array: np.ndarray) -> float:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import CONSTANTS, LEAVES, SCALES
+from tinyseq.ops.op import MULTIPLIES
 from tinyseq.tape import Node, Tape
 from tinyseq.viz.diagram import Diagram, Link, Vertex
 from tinyseq.viz.look import labels
@@ -14,7 +16,7 @@ from tinyseq.viz.overlays.fixed import is_fixed
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.routes import route
 from tinyseq.viz.stepper.draw import svg
-from tinyseq.viz.stepper.order import LEAVES, Order
+from tinyseq.viz.stepper.order import Order
 
 MOST_INPUTS = 6
 MOST_NODES = 90  # primitives of one drawing; a longer step is opened in parts
@@ -103,10 +105,10 @@ def _leaf(tape: Tape, index: int) -> bool:
 def _outside(tape: Tape, index: int, here: int, order: Order, group_of: dict[int, int]) -> tuple[str, str, str]:
     """(name, time, role) of a node of another step."""
     kind, there = tape.kinds[int(tape.kind[index])], group_of.get(index, -1)
-    if kind.op == "constant":
+    if kind.op in CONSTANTS:
         return f"{dict(kind.attrs)['value']:g}", "", "constant"
-    role = {"parameter": "parameter", "input": "data"}.get(kind.op, "state")
-    name = kind.name or {"input": "x", "parameter": "θ"}.get(kind.op, OPS[kind.op].symbol)
+    role = OPS[kind.op].leaf or "state"
+    name = kind.name or OPS[kind.op].symbol
     if order.kind != "chain" or there < 0 or kind.op in LEAVES:
         return name, "", role
     late = here - there
@@ -117,11 +119,11 @@ def _outside(tape: Tape, index: int, here: int, order: Order, group_of: dict[int
 def symbol(node: Node) -> str:
     """What an op is called in a drawing."""
     attrs = dict(node.attrs)
-    if node.op == "affine":
-        k, c = attrs["k"], attrs["c"]
+    if node.op in SCALES:
+        k, c = (attrs[name] for name in OPS[node.op].floats)
         scaled = "a" if k == 1 else "−a" if k == -1 else f"{k:g}·a"
         return scaled + (f" {'+' if c > 0 else '−'} {abs(c):g}" if c else "")
-    if node.op == "matmul":
+    if OPS[node.op].jacobian == MULTIPLIES:
         return f"A{'ᵀ' if attrs.get('transpose_a') else ''}·B{'ᵀ' if attrs.get('transpose_b') else ''}"
     return OPS[node.op].symbol
 

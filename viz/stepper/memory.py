@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import LEAVES
 from tinyseq.tape import DTYPES, Tape
-from tinyseq.viz.stepper.order import LEAVES
 
 
 def live_bytes(tape: Tape, nodes: np.ndarray, grads: set[int]) -> np.ndarray:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyseq.ops.groups import LEAVES
 from tinyseq.tape import Tape
 from tinyseq.viz.excerpt.excerpt import NONE, Excerpt
 
 BEFORE, AFTER = -1, -2  # groups of what belongs to no step: sources, totals over all steps
-LEAVES = ("parameter", "input", "constant")
 MOST_NODES = 8_000
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyseq.ops.groups import LEAVES
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Diagram, Link
 from tinyseq.viz.overlays.fixed import mark
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.routes import route
 from tinyseq.viz.stepper.draw import svg
-from tinyseq.viz.stepper.order import LEAVES, Order
+from tinyseq.viz.stepper.order import Order
 from tinyseq.viz.views.folded import folded
 from tinyseq.viz.views.unfolded import unfolded
 

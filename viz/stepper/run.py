@@ -14,6 +14,7 @@ import numpy as np
 from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import LEAVES, PARAMETERS
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.viz.excerpt.excerpt import ancestors
@@ -23,10 +24,9 @@ from tinyseq.viz.stepper.counts import count_arrows, loss_steps
 from tinyseq.viz.stepper.edges import FORMS, Edges
 from tinyseq.viz.stepper.inside import Inside, inside, symbol
 from tinyseq.viz.stepper.memory import live_bytes
-from tinyseq.viz.stepper.order import LEAVES, Order, order_of
+from tinyseq.viz.stepper.order import Order, order_of
 from tinyseq.viz.stepper.overview import Overview, overview
 from tinyseq.viz.stepper.pool import Pool, binary
-from tinyseq.viz.stepper.words import WORDS
 
 MOST_ROWS = 2_000  # rows of a ledger that are kept
 
@@ -67,7 +67,7 @@ class Run:
         return depends.intersection(self.edges.grads)
 
     def _is_learned(self, index: int) -> bool:
-        return self._op(index) == "parameter" and not is_fixed(self.tape, index)
+        return self._op(index) in PARAMETERS and not is_fixed(self.tape, index)
 
     def _events(self) -> dict[str, Any]:
         """Forward and backward events among all nodes, and which of them the page holds."""
@@ -205,16 +205,16 @@ class Run:
 
     def _kind(self, kind: Any, shape: tuple[int, ...], first: int) -> dict[str, Any]:
         file, line = kind.line
-        words = WORDS.get(kind.op)
-        node = self.tape.node(self.nodes[first]) if OPS[kind.op].arity >= 0 else None
+        op = OPS[kind.op]
+        node = self.tape.node(self.nodes[first]) if op.arity >= 0 else None
         return {
             "op": kind.op, "shape": shape, "dtype": str(("float32", "float64", "int64")[kind.dtype]),
-            "symbol": symbol(node) if node is not None else OPS[kind.op].symbol,
+            "symbol": symbol(node) if node is not None else op.symbol,
             "name": labels.clean(kind.name), "runs": labels.name(kind.name) if kind.name else (),
             "cell": labels.clean(kind.cell), "step": bool(self.tape.step[self.nodes[first]] >= 0),
             "attrs": dict(kind.attrs),
-            "equation": OPS[kind.op].equation,
-            "value": words.value if words else "", "partials": words.partials if words else (),
+            "equation": op.equation,
+            "value": op.words, "partials": op.partials,
             "line": labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "",
             "code": labels.clean(linecache.getline(file, line).strip())[:160] if line else "",
         }  # fmt: skip

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import ACTIVATIONS, GATES, SUMS
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import Label, Run
-from tinyseq.viz.units.named import ACTIVATIONS, Roles
+from tinyseq.viz.units.named import Roles
 from tinyseq.viz.units.primitives import Reduced
-
-GATES, SUMS = ("mul", "div"), ("add", "sub")
-SYMBOLS = {"mul": "×", "div": "÷", "add": "+", "sub": "−"}
 
 
 def units(excerpt: Excerpt, through: Collection[str] = ()) -> Reduced:
@@ -32,7 +30,7 @@ def units(excerpt: Excerpt, through: Collection[str] = ()) -> Reduced:
 
 def symbol(op: str) -> str:
     """How an op is written in a circle."""
-    return SYMBOLS.get(op) or (OPS[op].symbol if op in OPS else op)
+    return OPS[op].sign or OPS[op].symbol if op in OPS else op
 
 
 class _Units(Roles):

@@ -12,15 +12,24 @@ from collections.abc import Collection
 import numpy as np
 
 from tinyseq.ops import OPS
-from tinyseq.viz.excerpt.excerpt import JOINS, Excerpt
+from tinyseq.ops.groups import (
+    ACTIVATIONS,
+    CARRYING,
+    CONSTANTS,
+    CUTS,
+    INPUTS,
+    JOINS,
+    LOSSES,
+    PARAMETERS,
+    PRODUCTS,
+    SCALES,
+    TAKEN,
+)
+from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import Label, Run
 from tinyseq.viz.units.primitives import Reduced, Unit, Wire, tooltip
 
-PRODUCTS = ("matmul", "sparse", "take", "gather", "mul", "div")
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "softplus", "softmax", "exp")
-LOSSES = ("cross_entropy", "squared_error", "bernoulli_cross_entropy")
-CARRIES = ("mean", "sum", "reshape")  # between a loss and what is added up
 TOTAL = ("total",)
 
 
@@ -103,9 +112,8 @@ class Roles:
             if len(readers) != 1 or self.excerpt.found.get(readers[0]) != step:
                 return i
             op = self.excerpt.node(readers[0]).op
-            if op not in CARRIES and op != "affine":
-                return i
-            if op == "affine" and not self.excerpt.node(readers[0]).name:
+            scales = op in SCALES and bool(self.excerpt.node(readers[0]).name)
+            if op not in CARRYING and not scales:
                 return i
             i = readers[0]
         return None
@@ -120,9 +128,9 @@ class Roles:
             node = self.excerpt.node(i)
             if i in self.excerpt.initial:
                 continue
-            if node.op == "parameter":
+            if node.op in PARAMETERS:
                 self.pure[i] = (node.name or "parameter",)
-            elif node.op == "constant" or ("structure", True) in node.attrs:
+            elif node.op in CONSTANTS or ("structure", True) in node.attrs:
                 self.pure[i] = ()
             elif node.inputs and all(j in self.pure for j in node.inputs):
                 self.pure[i] = tuple(dict.fromkeys(n for j in node.inputs for n in self.pure[j]))
@@ -146,7 +154,7 @@ class Roles:
                 for source, (names, cut) in self._leads(j, previous).items():
                     known = found.get(source, ((), False))
                     merged = dict.fromkeys([*known[0], *names, *factors])
-                    found[source] = (tuple(merged), known[1] or cut or node.op == "detach")
+                    found[source] = (tuple(merged), known[1] or cut or node.op in CUTS)
                 if j in self.lossy and j not in self.visible:
                     self.lossy.add(i)
             if node.op in LOSSES:
@@ -186,7 +194,7 @@ class Roles:
         same = {}
         for i in sorted(self.visible):
             node = self.excerpt.node(i)
-            if node.op == "index" and self.excerpt.is_source(i) and i not in self.excerpt.initial:
+            if node.op in TAKEN and self.excerpt.is_source(i) and i not in self.excerpt.initial:
                 same[i] = first.setdefault((node.inputs, node.arg, self.excerpt.found.get(i)), i)
         for i in sorted(self.visible - set(self.excerpt.ghosts) - set(self.excerpt.initial)):
             alone = next(iter(self.sources[i].items())) if len(self.sources[i]) == 1 else None
@@ -210,7 +218,7 @@ class Roles:
             key, time = excerpt.initial[i]
             if node.name and node.name != key[2]:  # a name of its own, such as h0
                 time = None
-        elif role == "data" and node.op == "index" and excerpt.node(node.inputs[0]).op == "input":
+        elif role == "data" and node.op in TAKEN and excerpt.node(node.inputs[0]).op in INPUTS:
             time = node.arg
         elif step is not None and self._reads_many(i):
             step = time = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinyseq.ops import OPS
+from tinyseq.ops.groups import CONSTANTS, CUTS, INPUTS, PARAMETERS, TAKEN
 from tinyseq.tape import Node
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.look import labels
@@ -79,7 +80,7 @@ def primitives(excerpt: Excerpt, timeless: bool = False) -> Reduced:
     for unit in [u for u in result.units.values() if not u.ghost and u.initial is None]:
         for place, j in enumerate(excerpt.inputs(unit.node)):
             if f"n{j}" in result.units:
-                result.wires.append(Wire(f"n{j}", unit.id, cut=excerpt.node(j).op == "detach"))
+                result.wires.append(Wire(f"n{j}", unit.id, cut=excerpt.node(j).op in CUTS))
             elif j in excerpt.found and j not in hidden:
                 alias = _primitive(excerpt, j, timeless)
                 alias.id = f"n{j}_{unit.id}_{place}"
@@ -93,9 +94,9 @@ def primitives(excerpt: Excerpt, timeless: bool = False) -> Reduced:
 def _shared(excerpt: Excerpt, index: int) -> bool:
     """Drawn again beside each reader: parameters, and leaves that no one step owns."""
     node = excerpt.node(index)
-    if node.op == "parameter":
+    if node.op in PARAMETERS:
         return index not in excerpt.initial
-    return excerpt.found[index] is None and node.op in ("input", "constant") and index not in excerpt.initial
+    return excerpt.found[index] is None and (node.op in INPUTS or node.op in CONSTANTS) and index not in excerpt.initial
 
 
 def _structure(excerpt: Excerpt) -> set[int]:
@@ -121,11 +122,11 @@ def _primitive(excerpt: Excerpt, index: int, timeless: bool) -> Unit:
     node = excerpt.node(index)
     note = labels.shape(node.shape)
     title: Label = labels.name(node.name) if node.name else ()
-    if node.op == "parameter":
+    if node.op in PARAMETERS:
         role, label = "parameter", title or (Run("parameter"),)
-    elif node.op == "input":
+    elif node.op in INPUTS:
         role, label = "data", title or (Run("input"),)
-    elif node.op == "constant":
+    elif node.op in CONSTANTS:
         role, label = "constant", (Run(f"{dict(node.attrs)['value']:g}"),)
     else:
         role, symbol = "op", _symbol(node, timeless)
@@ -141,7 +142,7 @@ def _primitive(excerpt: Excerpt, index: int, timeless: bool) -> Unit:
 
 def _symbol(node: Node, timeless: bool) -> str:
     attrs = dict(node.attrs)
-    if node.op == "index" and not timeless:
+    if node.op in TAKEN and not timeless:
         return f"[{node.arg}]"
     if node.op == "affine":
         return _affine(attrs["k"], attrs["c"])

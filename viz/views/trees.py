@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from tinyseq.ops.groups import PARAMETERS, TAKEN
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Diagram, Link, Vertex
 from tinyseq.viz.excerpt.excerpt import Bare, Excerpt, choose_steps
@@ -45,12 +46,12 @@ def reduce(
 
 def parameters(excerpt: Excerpt) -> list[tuple[str, tuple[int, ...]]]:
     """Name and shape of each parameter in an excerpt."""
-    leaves = [i for i in sorted(excerpt.found) if excerpt.node(i).op == "parameter"]
+    leaves = [i for i in sorted(excerpt.found) if excerpt.node(i).op in PARAMETERS]
     return [(excerpt.node(i).name or "parameter", excerpt.node(i).shape) for i in leaves]
 
 
 def _has_position(tape: Tape, unit: Unit) -> bool:
-    return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op == "index"
+    return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op in TAKEN
 
 
 def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:

@@ -175,3 +175,5 @@ class Views:
             return None
         rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
         return Layout(layout.storage, layout.offset + int(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
+
+    view_stacked = view_joined
