@@ -83,7 +83,7 @@ def running_sum(name: str, forward: str, backward: str) -> Op:
 
 def squares() -> Op:
     """The sum of the squares in each row."""
-    run, back = Kernel("squares", _squares, ("y", "x")), Kernel("any name", _squares_back, ("gx", "g", "x"))
+    run, back = Kernel("squares", _squares, ("y", "x")), Kernel("any_name", _squares_back, ("gx", "g", "x"))
     return Op(
         "squares", 1, "Σ²", "y = Σ a²",
         lambda attrs, shapes, dtypes: (shapes[0][:-1], dtypes[0]),
@@ -105,7 +105,7 @@ def forgotten() -> Iterator[None]:
             del table[name]  # type: ignore[attr-defined]
 
 
-NAMES = [("cumsum", "cumsum", "cumsum_vjp0"), ("cumsum2", "cumsum_rows", "back of cumsum"), ("cumsum3", "a_vjp1", "b")]
+NAMES = [("cumsum", "cumsum", "cumsum_vjp0"), ("cumsum2", "cumsum_rows", "back_of_cumsum"), ("cumsum3", "a_vjp1", "b")]
 
 
 @pytest.fixture(params=NAMES, ids=lambda names: names[1])
@@ -255,7 +255,7 @@ def test_it_is_drawn_stepped_and_gradchecked(cumsum, rng) -> None:
     with ts.Tape(ts.Reference) as tape:
         loss = ts.sum(ts.tanh(cumsum(ts.tensor(rng.normal(size=(2, 3))) @ w)))
     loss.backward()
-    assert "Σ↓" in viz.draw(loss, detail="ops").svg()
+    assert "Σ↓" in viz.draw(loss, detail="ops").svg
     assert "Σ↓" in tape.to_html(loss=loss)
     x = rng.normal(size=(2, 3))
     assert ts.gradcheck(lambda: ts.sum(ts.tanh(cumsum(ts.tensor(x) @ w))), [w]).passed
@@ -268,6 +268,8 @@ def test_a_name_that_is_taken_is_refused() -> None:
     register(running_sum(*GOOD))
     with pytest.raises(OpError, match="two kernels are called 'cumsum_rows': give this one another name"):
         running_sum(*GOOD)
+    with pytest.raises(OpError, match="called by a Python name"):
+        Kernel("my kernel", _forward, ("y", "x"))
     with pytest.raises(OpError, match="two ops are called 'tanh'"):
         register(running_sum("tanh", "k1", "k2"))
     assert issubclass(OpError, TinyseqError)
@@ -290,19 +292,22 @@ WRONG: dict[str, tuple[Callable[[Op], Op], str]] = {
     "joins": (lambda op: dataclasses.replace(op, joins=True), r"arity -1 and joins=True"),
     "position": (
         lambda op: dataclasses.replace(op, vjp={1: op.vjp[0]}),
-        r"vjp has a rule for input 1; its inputs are 0",
+        r"vjp has a rule for input 1; its inputs",
     ),
     "reads a role": (lambda op: dataclasses.replace(op, reads={0: ("z",)}), r"reads\[0\] names 'z'; write 'y'"),
     "reads too much": (
         lambda op: dataclasses.replace(op, reads={0: ("x0",)}),
-        r"reads nothing besides g: write 0: \(\)",
+        r"besides g: write 0: \(\)",
     ),
     "slopes": (lambda op: dataclasses.replace(op, slopes=("g",)), r"slopes are of elementwise ops"),
     "partials": (lambda op: dataclasses.replace(op, partials=(None,)), r"partials\[0\] is None"),
-    "example": (lambda op: dataclasses.replace(op, example=None), r"forward cannot be made for .*KeyError: 'axis'"),
+    "example": (
+        lambda op: dataclasses.replace(op, example=None),
+        r"rows does not take the attributes \(\) .KeyError: 'axis'.; write example",
+    ),
     "result": (
         lambda op: dataclasses.replace(op, shape=lambda *_: ((2, -3), 0)),
-        r"the shape rule gives \(shape, dtype",
+        r"the shape rule gives \(shape",
     ),
     "no calls": (lambda op: dataclasses.replace(op, forward=lambda site: None), r"forward gives a list like \[call"),
     "partial": (_partial, r"partial=True: it has to write all of y"),
@@ -324,9 +329,7 @@ def test_a_wrong_record_is_refused_by_its_op_its_field_and_what_to_write(what: s
 
 
 def test_reads_that_leave_out_what_a_vjp_reads_are_refused() -> None:
-    with pytest.raises(
-        OpError, match=r"op 'squares': reads\[0\] is \(\), but .* reads x0 besides g: write 0: \('x0', \)"
-    ):
+    with pytest.raises(OpError, match=r"op 'squares': reads\[0\] is \(\), .* reads x0 besides g: write 0: \('x0', \)"):
         register(dataclasses.replace(squares(), reads={}))
 
 

@@ -46,6 +46,8 @@ class Kernel:
         self, name: str, function: Callable, operands: tuple[str, ...], integers: tuple[str, ...] = ()
     ) -> None:
         self.name, self.function, self.operands, self.integers = name, function, operands, integers
+        if not name.isidentifier():
+            raise OpError(f"a kernel is called by a Python name, as in 'cumsum_vjp0'; got {name!r}")
         if name in Kernel.registry:
             raise OpError(f"two kernels are called {name!r}: give this one another name")
         Kernel.registry[name] = self

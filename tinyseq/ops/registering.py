@@ -124,7 +124,11 @@ def _example(op: Op) -> tuple[Site | None, tuple[int, ...], str]:
 
 
 def _rows(op: Op, site: Site) -> Iterator[str]:
-    rules = op.rows(site.attrs, site.shape[1:])
+    try:
+        rules = op.rows(site.attrs, site.shape[1:])
+    except Exception as error:
+        yield f"rows does not take the attributes {site.attrs} ({type(error).__name__}: {error}); write example=…"
+        return
     if not rules or any(rule not in range(ALL, KEPT + 1) for rule in rules):
         yield f"rows gives one of ALL, EACH, WIDER, KEPT for each input; got {rules!r}"
     if op.limit and not (site.shapes and isinstance(op.limit(site), int)):

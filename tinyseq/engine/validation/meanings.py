@@ -85,6 +85,8 @@ def _map(kernel: Kernel, d: list[int], operands: Sequence[Numbers]) -> Numbers:
     function = LINEAR.get(kernel.name) or SLOPES.get(slope or "")
     if function is not None:
         return function(*operands) % PRIME
+    if kernel.operands[-1] == "attr":  # constants that stand for every element
+        operands = [*operands[:-1], *(operands[-1][..., i] for i in range(operands[-1].shape[-1]))]
     if slope is not None:
         return product(operands[0], hashed(kernel.name, *operands[1:]))
     return hashed(kernel.name, *operands)
