@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.ops.groups import GIVEN, PARAMETERS
-from tinyseq.ops.leaves import INPUT
 from tinyseq.tape import INT64, Form, Integers, Tape
 from tinyseq.tensor.handles import Tensor, handle
 from tinyseq.tensor.nesting import entering
@@ -67,7 +65,7 @@ def fold(
     keep = None  # a step that fails leaves its nodes on the tape, where nothing depends on them
     try:
         places = [
-            handle(tape, tape.append(INPUT, (), shape, code, name="placeholder"), tape.form(shape, code))
+            handle(tape, tape.append("input", (), shape, code, name="placeholder"), tape.form(shape, code))
             for shape, code in slots
         ]
         tape.scope = (cell, 0)
@@ -82,7 +80,7 @@ def fold(
     first = base + len(slots)
     last = base + len(rows)
     where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(len(slots))}
-    leaves = [i for i in range(first, last) if tape.kinds[rows[i - base][0]].op in GIVEN]
+    leaves = [i for i in range(first, last) if tape.kinds[rows[i - base][0]].op in ("input", "parameter")]
     inner = sorted(set(range(first, last)) - set(leaves))
     where.update({old: (LOCAL, place) for place, old in enumerate(inner)})
     for old in leaves:
@@ -114,7 +112,7 @@ def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
     scope, tape.scope = tape.scope, ("", -1)
     new = tape.append_kind(kind._replace(cell=""), row[1], row[2])
     tape.scope = scope
-    if kind.op in PARAMETERS:
+    if kind.op == "parameter":
         tape._parameter_nodes[id(tape.parameters[row[2]])] = new
     else:
         tape.executor.rebind(old, new)
