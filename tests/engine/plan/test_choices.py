@@ -1,0 +1,69 @@
+"""Every optional decision of the planner switched off in turn: the numbers stay those of the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tinyseq as ts
+from tests.engine.agreement import compare, names_of, recorded, reference, run_plan
+from tests.engine.plan.golden import programs
+from tests.engine.strategies import seeded
+from tinyseq.engine.plan.choices import OPTIONAL, VARIABLE
+from tinyseq.engine.plan.folded import Refused
+from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.engine.validation.check import verify_plan
+from tinyseq.errors import DataError
+
+NETS = [name for name in programs() if name.startswith(("cell", "tree")) or (name.startswith("net") and "T=7" in name)]
+
+
+def agrees(tape: ts.Tape, wanted: list[int], loss: int, without: frozenset[str], threads: int) -> bool:
+    """Whether there is a plan; it is verified, and its numbers are the reference's."""
+    try:
+        plan = plan_tape(tape, wanted, loss, without=without)
+    except Refused:
+        return False
+    verify_plan(plan)
+    single = plan.dtype == np.float32
+    found, expected = run_plan(plan, tape, wanted, loss, threads), reference(tape, wanted, loss)
+    compare(found, expected, 1e-5 if single else 1e-10, names_of(tape))
+    return True
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_nets_agree_without(name: str) -> None:
+    planned = [agrees(*programs()[net](), frozenset({name}), 2) for net in NETS[:: 1 + len(NETS) // 12]]
+    assert sum(planned) >= len(planned) - 2  # attention runs member by member where weights are not packed
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_random_graphs_agree_without(name: str) -> None:
+    planned = [agrees(*recorded(seeded(400 + k), np.float64), frozenset({name}), 1 + k % 3) for k in range(8)]
+    assert sum(planned) >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_everything_agrees_without(name: str) -> None:
+    for net in NETS:
+        agrees(*programs()[net](), frozenset({name}), 2)
+    for k in range(300):
+        agrees(*recorded(seeded(700 + k), np.float64), frozenset({name}), 1 + k % 3)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONAL.keys() - {"members"}))
+def test_a_decision_that_is_off_changes_some_plan(name: str) -> None:
+    def text(net: str, without: frozenset[str]) -> str:
+        plan = plan_tape(*programs()[net](), without=without)
+        return "\n".join([plan.dump("emit"), plan.dump("reuse")])
+
+    assert any(text(net, frozenset()) != text(net, frozenset({name})) for net in NETS)
+
+
+def test_the_environment_switches_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "hoist, reuse")
+    assert plan_tape(*programs()["cell LSTM"]()).graph.without == {"hoist", "reuse"}
+    monkeypatch.setenv(VARIABLE, "hoisting")
+    with pytest.raises(DataError, match="no optional decision 'hoisting'; there are hoist, defer, share, in place"):
+        plan_tape(*programs()["cell LSTM"]())
