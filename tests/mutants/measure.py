@@ -8,13 +8,15 @@ Numba and pytest already, in its own process group, with a time limit. Results a
 with more tests. ``--into tinyseq/checking/mutants.json`` puts results together with the explanations of survivors that
 the file has.
 
-Machine code is found by its content and not by the sources' stamp, so that a mutant compiles only what it reaches.
+Machine code is found by its content and not by the sources' stamp, so that a mutant compiles only what it reaches; what
+writes machine code itself (`WRITES_CODE`) is not told apart by content: its mutants compile all that they run.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -61,6 +63,8 @@ GROUPS: dict[str, tuple[str, list[str], list[str]]] = {
 }  # fmt: skip
 SECONDS = 60
 SLOW = "not without_the_jit and not random_programs_agree and not add_up"
+WRITES_CODE = ("ops/elementary.py", "ops/float_bits.py", "ops/float_formats.py", "ops/op.py", "ops/elementwise.py")
+COMPILING = 600  # the time limit of those
 FIRST = ["-k", f"not Planned and {SLOW}"]  # the reference alone; what survives meets the compiled executor too
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
 
@@ -79,15 +83,18 @@ def copied(folder: Path) -> Path:
             shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / name, tree / name)
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT)
+        (folder / "commit").write_text(head.stdout.strip())
     return tree
 
 
-def run_tests(tree: Path, tests: list[str], log: Path, seconds: float = SECONDS) -> str:
-    """Run tests of a copied tree in a child process: "" when they pass, else what failed."""
+def run_tests(tree: Path, tests: list[str], log: Path, seconds: float = SECONDS, stamp: str = "") -> str:
+    """Run tests of a copied tree in a child process: "" when they pass, else what failed. Machine code is that of the
+    stamp."""
     child = os.fork()
     if child == 0:
         os.setsid()
-        _in_child(tree, tests, log)
+        _in_child(tree, tests, log, stamp)
     end = time.monotonic() + seconds
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -105,7 +112,7 @@ def run_tests(tree: Path, tests: list[str], log: Path, seconds: float = SECONDS)
     return failed[1] if failed else ("import" if code == 99 else f"exit {code}")
 
 
-def _in_child(tree: Path, tests: list[str], log: Path) -> None:
+def _in_child(tree: Path, tests: list[str], log: Path, stamp: str) -> None:
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
@@ -121,7 +128,7 @@ def _in_child(tree: Path, tests: list[str], log: Path) -> None:
         import tinyseq.jit.cache as cache
 
         assert str(tree) in str(cache.__file__)
-        cache.source_stamp = lambda: "0" * 24  # type: ignore[assignment]
+        cache.source_stamp = lambda: stamp or "0" * 24  # type: ignore[assignment]
         code = int(pytest.main([*OPTIONS, *tests]))
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", flush=True)
@@ -137,9 +144,13 @@ def tried(tree: Path, mutant: Mutant, tests: list[str], folder: Path) -> str:
     source = path.read_bytes()
     for old in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
         old.unlink()
-    path.write_bytes(mutant.applied(source))
+    changed = mutant.applied(source)
+    path.write_bytes(changed)
+    log = folder / "mutant.log"
     try:
-        return run_tests(tree, tests, folder / "mutant.log")
+        if mutant.path.endswith(WRITES_CODE):
+            return run_tests(tree, tests, log, COMPILING, hashlib.sha256(changed).hexdigest()[:24])
+        return run_tests(tree, tests, log)
     finally:
         path.write_bytes(source)
 
@@ -204,16 +215,17 @@ def store(folders: list[Path], into: Path, seed: int) -> None:
         for r in found
         if not r["by"]
     ]
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=ROOT).stdout
+    commits = dict.fromkeys((f / "commit").read_text() for f in folders)
     totals, killed = Counter(r["group"] for r in found), Counter(r["group"] for r in found if r["by"])
     into.write_text(
         json.dumps(
             {
                 "date": date.today().isoformat(),
-                "commit": commit.strip(),
+                "commit": ", ".join(commits),
                 "seed": seed,
                 "mutants": len(found),
                 "killed": sum(killed.values()),
+                "by_time_limit": sum(r["by"] == "time limit" for r in found),
                 "groups": {g: {"mutants": totals[g], "killed": killed[g]} for g in totals},
                 "kinds": dict(Counter(r["kind"] for r in found).most_common()),
                 "survivors": survivors,

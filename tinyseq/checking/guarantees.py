@@ -94,9 +94,10 @@ def searched() -> str:
     found = figures("searched")
     kinds = found["kinds"]
     return (
-        f"Programs searched: the last long search ({found['date']}) ran {found['programs']:,} random "
+        f"Programs searched: the last long searches ({found['date']}) ran {found['programs']:,} random "
         f"programs in 1, 2 and 3 threads: {kinds['same']:,} the same on both executors, {kinds['no plan']:,} "
-        f"without a plan, {kinds['not recorded']:,} refused while recording, {found['wrong']} wrong."
+        f"without a plan, {kinds['not recorded']:,} refused while recording, {kinds['tied']} that "
+        f"compare numbers equal but for rounding, {found['wrong']} wrong."
     )
 
 
@@ -105,8 +106,10 @@ def mutated() -> str:
     found = figures("mutants")
     groups = ", ".join(f"{name} {g['killed']} of {g['mutants']}" for name, g in found["groups"].items())
     share = found["killed"] / found["mutants"]
+    unexplained = sum(survivor["why"].startswith("not ") for survivor in found["survivors"])
     return (
         f"Mutation score: of {found['mutants']} random small changes to the sources (seed {found['seed']}, "
-        f"{found['date']}, commit {found['commit']}) the tests of the changed part notice {found['killed']}, "
-        f"{share:.0%}: {groups}. Survivors, each with what is known of it: `tinyseq/checking/mutants.json`."
+        f"{found['date']}, commits {found['commit']}) quick tests of the changed part notice {found['killed']}, "
+        f"{share:.0%} ({found['by_time_limit']} of them by running out of time): {groups}. Of the "
+        f"{len(found['survivors'])} survivors {unexplained} are not explained yet: `tinyseq/checking/mutants.json`."
     )
