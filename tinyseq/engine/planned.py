@@ -18,28 +18,29 @@ if TYPE_CHECKING:
     from tinyseq.tape import Tape
 
 
-def planned(tape: Tape, outputs: list[int], loss: int) -> Program | str:
+def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> Program | str:
     """A program for a tape, or the reason why there is none: it has no plan, or planning it failed.
 
-    With ``TINYSEQ_CHECK=1`` in the environment the tape and the plan are verified; raises TapeError where one of them
+    With ``check``, or with ``TINYSEQ_CHECK=1`` in the environment, the tape and the plan are verified; raises TapeError where one of them
     breaks its rules, or the plan computes something else than the tape.
     """
-    if checking():
+    check, bounded = check or checking(), not check
+    if check:
         verify(tape)
     try:
-        plan = plan_tape(tape, outputs, loss)
+        plan = plan_tape(tape, outputs, loss, check=check)
         program = Program(plan, shares=True)
     except Unplannable as reason:
         return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason, tape)}"
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
-        if checking() and isinstance(error, TapeError):  # a pass was found wrong
+        if check and isinstance(error, TapeError):  # a pass was found wrong
             raise
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
         return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error, tape)}"
-    if checking():
+    if check:
         verify_plan(plan)
-        verify_meaning(plan, tape, bounded=True)
+        verify_meaning(plan, tape, bounded=bounded)
     return program
 
 

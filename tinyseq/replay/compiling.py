@@ -16,7 +16,7 @@ internal(__file__)
 
 
 @advised
-def compile(function: Callable[..., Any], checkpoint: bool | int = False) -> Any:
+def compile(function: Callable[..., Any], checkpoint: bool | int = False, check: bool = False) -> Any:
     """Record ``function`` on its first call for each signature (shapes, structures), and replay it afterwards.
 
     The function takes arrays (it sees them as tensors) and anything else (fixed by its value or identity), and
@@ -30,9 +30,12 @@ def compile(function: Callable[..., Any], checkpoint: bool | int = False) -> Any
 
     ``checkpoint=True`` (segments of √T steps) or ``checkpoint=k`` runs ``f(*sequences, state) -> (loss, state)``
     segment after segment and keeps only the states between them; see ``tinyseq.replay.segments``.
+
+    ``check=True`` verifies each plan before it runs, pass by pass and as a whole against its tape, and compares its
+    first run with the reference executor; raises TapeError where they differ.
     """
     if checkpoint:
         from tinyseq.replay.segments import Segmented
 
         return Segmented(function, checkpoint)
-    return CompiledFunction(function)
+    return CompiledFunction(function, check)

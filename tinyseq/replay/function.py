@@ -13,6 +13,7 @@ from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import RecordingWarning, TapeError, warn
+from tinyseq.replay.compared import compare
 from tinyseq.replay.recordings import (
     NOT_INSTALLED,
     Recorded,
@@ -48,10 +49,10 @@ class CompiledFunction:
     of its own, which go with it.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], check: bool = False) -> None:
         if not callable(function):
             raise TapeError(f"ts.compile takes a function, got {type(function).__name__}: write ts.compile(model.loss)")
-        self.function = function
+        self.function, self.check = function, check
         for name in ("__doc__", "__module__", "__qualname__"):
             setattr(self, name, getattr(function, name, None))
         self.__name__ = getattr(function, "__name__", type(function).__name__)
@@ -107,8 +108,8 @@ class CompiledFunction:
         if bound is self.function:
             return self
         if isinstance(self.function, staticmethod):
-            return self._kept_with(self, "static", lambda: CompiledFunction(bound))
-        return self._kept_with(target, f"ts.compile {self.__name__}", lambda: CompiledFunction(bound))
+            return self._kept_with(self, "static", lambda: CompiledFunction(bound, self.check))
+        return self._kept_with(target, f"ts.compile {self.__name__}", lambda: CompiledFunction(bound, self.check))
 
     def _kept_with(self, target: Any, key: str, make: Callable[[], CompiledFunction]) -> CompiledFunction:
         own = getattr(target, "__dict__", None)
@@ -124,12 +125,12 @@ class CompiledFunction:
         return held.function
 
     def __copy__(self) -> CompiledFunction:
-        return CompiledFunction(self.function)
+        return CompiledFunction(self.function, self.check)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CompiledFunction:
         from copy import deepcopy
 
-        return CompiledFunction(deepcopy(self.function, memo))
+        return CompiledFunction(deepcopy(self.function, memo), self.check)
 
     def __reduce__(self) -> Any:
         return CompiledFunction, (self.function,)  # recordings stay behind
@@ -193,6 +194,9 @@ class CompiledFunction:
             with program.alone():
                 program.bind(leaves, version.tape)
                 program.run()
+                if self.check and backward not in version.compared:
+                    compare(version.tape, version.nodes, program, leaves, backward)
+                    version.compared.add(backward)
                 if backward:
                     version.publish(program)
                 values = [program.value(i).copy() for i in version.nodes]

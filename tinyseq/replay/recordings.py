@@ -122,6 +122,7 @@ class Version(Recorded):
         self.earlier: tuple[Version, ...] = ()  # of the same key, for other states of what is watched
         self.used = next(self.clock)
         self._programs: dict[bool, Program | str] = {}
+        self.compared: set[bool] = set()  # with and without gradients: compared with the reference once
 
     def anew(self, made: Recorded) -> Version:
         """The version of another recording; of the same graph it runs the same programs with other constants."""
@@ -156,7 +157,7 @@ class Version(Recorded):
                     "backward needs a scalar loss first among the results, "
                     f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
-            self._programs[backward] = _planned(self.tape, self.nodes, loss)
+            self._programs[backward] = _planned(self.tape, self.nodes, loss, getattr(self.owner(), "check", False))
             trim(self)
         return self._programs[backward]
 
@@ -184,12 +185,12 @@ class Version(Recorded):
         set_gradients([parameter for _, parameter in self.parameters], grads)
 
 
-def _planned(tape: Tape, nodes: list[int], loss: int) -> Program | str:
+def _planned(tape: Tape, nodes: list[int], loss: int, check: bool) -> Program | str:
     if find_spec("tinyseq.engine.plan_cache") is None:
         return NOT_INSTALLED
     from tinyseq.engine.planned import planned
 
-    return planned(tape, nodes, loss)
+    return planned(tape, nodes, loss, check)
 
 
 VERSIONS: weakref.WeakSet[Version] = weakref.WeakSet()  # those that have been planned, of all functions
