@@ -15,7 +15,7 @@ from tinyseq.engine.plan.pipeline import PASSES, plan_tape, stages_of
 from tinyseq.engine.reference import Reference
 from tinyseq.tape import Tape
 
-Stage = StrEnum("Stage", {name: name for name in PASSES})
+Stage = StrEnum("Stage", {name: name for name in PASSES})  # type: ignore[misc]
 
 
 def plan(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> Program | str:
     """A program for a tape, or the reason why there is none: it has no plan, or planning it failed.
 
-    With ``check``, or with ``TINYSEQ_CHECK=1`` in the environment, the tape and the plan are verified; raises TapeError where one of them
-    breaks its rules, or the plan computes something else than the tape.
+    With ``check``, or with ``TINYSEQ_CHECK=1`` in the environment, the tape, every pass and the plan are verified;
+    raises TapeError where one of them breaks its rules, or the plan computes something else than the tape.
     """
     check, bounded = check or checking(), not check
     if check:

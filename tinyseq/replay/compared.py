@@ -39,6 +39,4 @@ def _close(found: np.ndarray, expected: np.ndarray, what: str) -> None:
         difference = float(np.abs(found[~odd] - expected[~odd]).max(initial=0)) if alike else float("inf")
     scale = 1 + float(np.abs(np.where(np.isfinite(expected), expected, 0)).max(initial=0))
     if difference > TOLERANCE.get(str(found.dtype), 0.0) * scale:
-        raise TapeError(
-            f"{what} by plan is not the reference's: they differ by {difference:.3g}, it is up to {scale:.3g}"
-        )
+        raise TapeError(f"{what} by plan is not the reference's: they differ by {difference:.3g} of {scale:.3g}")

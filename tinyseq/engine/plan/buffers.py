@@ -96,7 +96,7 @@ def verify_buffers(buffers: Buffers) -> None:
 
 def _inside(cls: Class, layout: Layout, where: str) -> None:
     storage = layout.storage
-    if layout.ragged >= 0 or layout.level:
+    if layout.ragged >= 0 or layout.level or not cls.cols or not layout.rows:
         return
     corners = [
         layout.offset + m * layout.member + r * layout.row
