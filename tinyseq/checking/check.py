@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 import warnings
@@ -184,6 +185,8 @@ def in_a_child(first: int, threads: tuple[int, ...], until: float, count: int) -
 
     def speak() -> None:
         ear.close()
+        if "torch" in sys.modules:  # a forked process has none of the threads that PyTorch would wait for
+            sys.modules["torch"].set_num_threads(1)
         for told in looked_at(first, threads, until, count):
             mouth.send(told)
         mouth.send(("end", None))
