@@ -99,7 +99,7 @@ def test_without_torch_the_reference_executor_is_the_standard(monkeypatch: pytes
 
 
 def test_a_row_without_a_plan_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise ours.Unplannable("not this one")
 
     monkeypatch.setattr(ours, "plan_tape", refuse)

@@ -206,7 +206,7 @@ def test_small_tapes_are_left_to_the_reference() -> None:
 
 
 def test_where_there_is_no_plan_the_reference_runs_and_the_reason_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise Unplannable("not today")
 
     model = net()

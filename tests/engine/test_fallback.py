@@ -21,7 +21,7 @@ class Broken(Exception):
 
 @pytest.fixture(params=[Unplannable("not today"), Broken("inside"), IndexError("of a list"), MemoryError("too much")])
 def refusal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Exception:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise request.param
 
     compiled.CACHE.clear()
@@ -69,7 +69,7 @@ def test_a_tape_whose_planning_fails(refusal: Exception) -> None:
 def test_the_refusal_names_op_cell_and_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from tinyseq.engine.plan.pipeline import plan_tape
 
-    def refuse(tape: ts.Tape, outputs: list[int], loss: int) -> Any:
+    def refuse(tape: ts.Tape, outputs: list[int], loss: int, **_: Any) -> Any:
         cls = next(c for c in plan_tape(tape, outputs, loss).graph.classes if c.op == "tanh")
         raise Unplannable(f"{cls.op} on a Sunday")
 
@@ -95,7 +95,7 @@ def test_small_tapes_are_nothing_to_tell() -> None:
 
 
 def test_a_plan_that_breaks_its_rules_is_an_error_where_plans_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(*_: Any) -> None:
+    def wrong(*_: Any, **__: Any) -> None:
         raise TapeError("a wrong plan")
 
     monkeypatch.setattr(planned, "verify_plan", wrong)

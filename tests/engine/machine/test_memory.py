@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.engine.machine.memory import LENT, Lent, Memory, held
+from tinyseq.engine import planned
+from tinyseq.engine.machine import program
+from tinyseq.engine.machine.memory import Lent, Memory, held
 from tinyseq.engine.plan_cache import CACHE
 
 H = 5
 rng = np.random.default_rng(4)
 W, U = ts.Parameter(rng.normal(size=(H, H)) * 0.4, "W"), ts.Parameter(rng.normal(size=(H, H)) * 0.4, "U")
+
+
+@pytest.fixture(autouse=True)
+def shared(monkeypatch: pytest.MonkeyPatch) -> Lent:
+    """Programs that share a memory of this test's own."""
+    lent = Lent()
+    monkeypatch.setattr(program, "LENT", lent)
+    monkeypatch.setattr(planned, "Program", partial(program.Program, shares=True))
+    return lent
 
 
 def loss(x: ts.Tensor) -> ts.Tensor:
@@ -70,11 +82,11 @@ def test_longer_and_longer_sequences_take_few_memories() -> None:
     assert len(memories(run)) <= 4
 
 
-def test_a_memory_goes_with_its_last_program() -> None:
+def test_a_memory_goes_with_its_last_program(shared: Lent) -> None:
     run = ts.compile(loss)
     assert_right(run, sequence(6))
     CACHE.clear()
-    kept = LENT.memory(1)
+    kept = shared.memory(1)
     assert kept is next(iter(run.versions())).program(True).memory
     del kept, run
     lent = Lent()
