@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tinyseq.ops import OPS, Kernel
+
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -19,7 +21,11 @@ def test_the_readmes_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert blocks, "the README shows no Python"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    known = set(OPS), set(Kernel.registry)
     scope: dict[str, object] = {"__name__": "__main__"}
     for line, block in blocks:
         code = compile("\n" * (line - 1) + block, str(README), "exec")  # so that a traceback names the README's line
         exec(code, scope)
+    for table, names in zip((OPS, Kernel.registry), known, strict=True):
+        for name in set(table) - names:
+            del table[name]
