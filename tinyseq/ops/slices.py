@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
@@ -150,7 +148,6 @@ def _join_forward(site: Site) -> list[Call]:
     return [block("y", f"x{i}", rows, w, whole, w, int(starts[i]), 0) for i, w in enumerate(widths)]
 
 
-@lru_cache(maxsize=64)  # a planner asks once for each of what may be many inputs
 def _join_vjp(site: Site) -> list[Call]:
     rows, whole, widths = _joined(site)
     starts = np.cumsum([0, *widths])
