@@ -9,7 +9,7 @@ from tests.engine.agreement import agree, agree_in_single, planned, recorded, re
 from tests.engine.agreement import compare as compare_results
 from tests.engine.found import FOUND, UNPLANNED
 from tests.engine.strategies import STRUCTURES, TREES, Recipe, recipes, seeded
-from tinyseq.engine.plan import place
+from tinyseq.engine.plan import flows
 from tinyseq.engine.plan.sharing import Shares
 from tinyseq.errors import TapeError
 
@@ -50,7 +50,7 @@ def test_what_the_search_once_found_agrees(name: str, threads: int) -> None:
 def test_the_verifier_says_so_where_the_first_of_a_level_is_taken_for_the_first_of_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(place, "same_level", lambda graph, cls, target: True)
+    monkeypatch.setattr(flows, "same_level", lambda graph, cls, target: True)
     with pytest.raises(TapeError, match="overwritten at one level, added to at another"):
         agree(FOUND["a first gradient at a lower level"])
 

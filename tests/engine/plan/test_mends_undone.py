@@ -14,7 +14,7 @@ from tests.engine.strategies import seeded
 from tests.engine.users import parameter, plan_of
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan import building, members, reuse, rewrite, sharing
-from tinyseq.engine.plan import write as writing
+from tinyseq.engine.plan import write_gradients as writing
 from tinyseq.engine.plan.layout import Instruction
 from tinyseq.engine.plan.pipeline import plan_tape
 from tinyseq.engine.validation.check import verify_plan
@@ -137,12 +137,12 @@ def test_one_member_of_many_taken_for_all_of_them(rng: np.random.Generator, monk
 
     arguments = rng.normal(size=(5, 1, H)), rng.normal(size=(4, H))
     verify_plan(plan_of(f, *arguments))
-    flag = writing._Gradients.flag
+    flag = writing.Gradients.flag
 
     def whole(self: Any, task: Any, covers: bool, inside: Any, kind: str = "") -> bool:
         return flag(self, task, True, inside, kind)
 
-    monkeypatch.setattr(writing._Gradients, "flag", whole)
+    monkeypatch.setattr(writing.Gradients, "flag", whole)
     refused(lambda: plan_of(f, *arguments), "nothing has written|written last")
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph
 from tinyseq.engine.plan.layout import Layout, Storage
-from tinyseq.engine.plan.maps import MIRRORED
 from tinyseq.engine.plan.regions import Schedule
 from tinyseq.engine.plan.views import Views
 from tinyseq.errors import TapeError
@@ -50,16 +49,6 @@ class Buffers:
     def mirror(self) -> Views:
         """Operands among gradients."""
         return Views(self.graph, self.gradients, self.leads)
-
-    def roots(self, target: int) -> list[int]:
-        """The classes that a view, however deep, lies in."""
-        found = []
-        while target in self.views and self.graph.classes[target].op in MIRRORED:
-            cls = self.graph.classes[target]
-            nodes = self.graph.state.joins.get(target)
-            target = int(self.graph.state.node_class[nodes[0]]) if nodes is not None else cls.refs[0].source
-            found.append(target)
-        return found
 
     def dump(self) -> str:
         """One line a value and a gradient."""

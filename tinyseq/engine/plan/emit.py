@@ -7,6 +7,7 @@ import numpy as np
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.kernels.gemm import packed_size, panel_width
 from tinyseq.engine.plan.building import Building
+from tinyseq.engine.plan.collecting import packed_as
 from tinyseq.engine.plan.emit_gradients import emit_gradient
 from tinyseq.engine.plan.emit_values import emit_value
 from tinyseq.engine.plan.instructions import Instructions
@@ -14,7 +15,6 @@ from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY
 from tinyseq.engine.plan.sites import ragged_start
 from tinyseq.engine.plan.steps import Loop, Pack, Seed, Start, StartBack, Step, Work, Written, Zero
-from tinyseq.engine.plan.write import packed_as
 from tinyseq.ops.leaves import FILL
 
 

@@ -30,7 +30,7 @@ from tinyseq.engine.plan.differentiate import differentiate
 from tinyseq.engine.plan.emit import emit
 from tinyseq.engine.plan.explain import explain
 from tinyseq.engine.plan.fold import condense
-from tinyseq.engine.plan.folded import Condensed, Refused, verify_folded
+from tinyseq.engine.plan.folded import Refused, verify_folded
 from tinyseq.engine.plan.graph import Graph, verify_graph
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.place import place
@@ -41,7 +41,7 @@ from tinyseq.engine.plan.schedule import schedule
 from tinyseq.engine.plan.steps import verify_written
 from tinyseq.engine.plan.tasks import verify_tasks
 from tinyseq.engine.plan.write import write
-from tinyseq.errors import DataError, TapeError
+from tinyseq.errors import DataError
 from tinyseq.tape import Tape
 
 CHECK, DUMP = "TINYSEQ_CHECK", "TINYSEQ_DUMP"
@@ -72,11 +72,13 @@ class Stages:
     def __init__(self, tape: Tape, outputs: Sequence[int], loss: int, without: frozenset[str], check: bool) -> None:
         self.outputs, self.loss, self.without, self.check = list(outputs), loss, without, check
         self.values: dict[str, Any] = {}
+        self.at = ""  # the pass that is running, or ran last
         self._tape: Tape | None = tape
 
     def run(self, until: str) -> Any:
         """Run the passes up to one; returns what that has made. Raises Refused, with its stage."""
         for name in PASSES:
+            self.at = name
             try:
                 value = self.values[name] = MAKE[name](self)
                 if self.check:
@@ -176,7 +178,11 @@ def plan_tape(
     ``without`` names optional decisions (`choices.OPTIONAL`) to leave out, ``check`` says whether every pass is
     verified; if None, the environment says so. Raises Refused where there is no plan, TapeError where a pass is wrong.
     """
-    stages = stages_of(tape, outputs, loss, without=without, check=check)
+    return finished(stages_of(tape, outputs, loss, without=without, check=check))
+
+
+def finished(stages: Stages) -> Plan:
+    """The plan of passes that all have run; they forget the tape."""
     arena: Arena = stages.values["reuse"]
     instructions = arena.instructions
     buffers = instructions.written.buffers
@@ -185,6 +191,3 @@ def plan_tape(
         buffers.graph, buffers.dtype, list(arena.blocks), list(instructions.storages), buffers.values,
         buffers.gradients, arena.size, arena.without_reuse, list(instructions.pointers), stages,
     )  # fmt: skip
-
-
-__all__ = ["PASSES", "Condensed", "Plan", "Stages", "TapeError", "checking", "plan_tape", "stages_of"]

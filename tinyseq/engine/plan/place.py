@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from tinyseq.engine.plan.buffers import Buffers
-from tinyseq.engine.plan.folded import Class, Ref, Unplannable
-from tinyseq.engine.plan.graph import differentiable
+from tinyseq.engine.plan.flows import plain_targets, writes
+from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Layout, Storage
-from tinyseq.engine.plan.maps import MAPS, MIRRORED, passed_on
+from tinyseq.engine.plan.maps import MIRRORED, passed_on
 from tinyseq.engine.plan.regions import Region, Schedule
-from tinyseq.engine.plan.sites import inputs_of, site
 from tinyseq.engine.plan.views import Views
-from tinyseq.ops import OPS
-from tinyseq.ops.groups import GIVEN, NUMBERED, PARAMETERS
+from tinyseq.ops.groups import GIVEN, PARAMETERS
 from tinyseq.ops.op import size
 
 
@@ -186,17 +182,13 @@ class _Gradients(dict):
         """Keep those of a loop that are written and read within one level only in one level."""
         inside = region.inside
         wanted = [cls for cls in region.classes if cls.index in self.graph.wants]
-        plain = self.plain(wanted, inside)
+        plain = plain_targets(self.placing, wanted, inside, lambda target: self.same_gradient(target) >= 0)
         stays: dict[int, bool] = {}
         for cls in wanted:
             if cls.index not in self.placing.views or cls.op not in MIRRORED:
                 owner = self._owner(cls)
                 stays[owner] = stays.get(owner, True) and self._one_level(cls, inside, plain)
         self.level |= {owner for owner, stay in stays.items() if stay and owner in inside}
-
-    def plain(self, wanted: list[Class], inside: set[int]) -> dict[int, bool]:
-        """Whether all that is passed to a class in the loop are whole members of the level being run."""
-        return plain_targets(self.placing, wanted, inside, lambda target: self.same_gradient(target) >= 0)
 
     def _owner(self, cls: Class) -> int:
         found = cls.index
@@ -215,59 +207,3 @@ class _Gradients(dict):
             return False
         later = any(graph.root(target) not in inside for target, _, _ in writes(self.placing, cls))
         return cls.index != graph.loss_class.index and not later
-
-
-def roots_of(placed, target: int) -> list[int]:
-    """The classes that a view, however deep, lies in."""
-    return Buffers.roots(placed, target)
-
-
-def plain_targets(placed, wanted: list[Class], inside: set[int], shares) -> dict[int, bool]:
-    """For each class that a loop's gradients flow to: whether each write is of the whole member of its own level."""
-    plain: dict[int, bool] = {}
-    graph = placed.graph
-    for cls in wanted:
-        for target, ref, whole in writes(placed, cls):
-            if target in inside and not shares(graph.classes[target]):
-                ok = whole and ref.kind == "same" and target not in placed.views and same_level(graph, cls, target)
-                root = graph.root(target)
-                plain[root] = plain.get(root, True) and ok
-                for source in roots_of(placed, target):
-                    plain[source] = plain.get(source, True) and (ok and source == root)
-    return plain
-
-
-def writes(placed, cls: Class) -> list[tuple[int, Ref, bool]]:
-    """(target class, ref, whether the write covers the target's members) for every gradient a node passes on."""
-    graph, found = placed.graph, []
-    if cls.index in graph.sums:
-        for term in graph.sums[cls.index]:
-            for j, ref in enumerate(term.cls.refs):
-                if ref.source in graph.wants and (term.kind != "matmul" or j < 2):
-                    found.append((ref.source, ref, not (term.kind == "matmul" and j == 1)))
-        return found
-    for j, ref in enumerate(inputs_of(graph, cls) if cls.index in graph.state.joins else cls.refs):
-        if not differentiable(cls, j) or (cls.index in placed.views and cls.op in MIRRORED):
-            continue
-        found += [(source, ref, covers(placed, cls, j)) for source in ref.sources() if source in graph.wants]
-    return found
-
-
-def same_level(graph, cls: Class, target: int) -> bool:
-    """Whether a node's members run at the same level as what they read: by height, only those of one group do, and
-    the first to write a gradient in a level need not be the first of all."""
-    group = graph.classes[target].group
-    return cls.group is group or (cls.group.levels is None and group.levels is None)
-
-
-def covers(placed, cls: Class, j: int) -> bool:
-    """Whether what a node passes to an input is one write of all of it."""
-    if cls.op in MAPS:
-        return True
-    if cls.op == "pick" or cls.op in NUMBERED or cls.index in placed.views:
-        return False
-    calls = dict(OPS[cls.op].vjps(site(placed.graph, cls))).get(j, [])
-    return len(calls) == 1 and not calls[0].partial
-
-
-__all__ = ["covers", "level_rows", "place", "plain_targets", "replace", "same_level", "writes"]

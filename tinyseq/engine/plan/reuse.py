@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinyseq.engine.plan.chunks import grouped, sums_of_rows, sums_together
@@ -64,7 +65,7 @@ def _lifetimes(storages: list[Storage], blocks: list[Block]) -> None:
         place += len(together)
 
 
-def _kept(storages: tuple[Storage, ...]) -> list[Storage]:
+def _kept(storages: Iterable[Storage]) -> list[Storage]:
     return [s for s in storages if s.space == "arena" and s.last >= 0]
 
 
@@ -78,8 +79,13 @@ def verify_arena(arena: Arena) -> None:
                     f"reuse: block {place} ({block.phase}: {block.note}) touches {storage.what!r}, which is alive from "
                     f"block {storage.first} to {storage.last}"
                 )
+    verify_apart(arena.instructions.storages)
+
+
+def verify_apart(storages: Iterable[Storage]) -> None:
+    """Who is alive at the same time shares no element. Raises TapeError."""
     alive: list[Storage] = []
-    for storage in sorted(_kept(arena.instructions.storages), key=lambda s: s.base - s.lead):
+    for storage in sorted(_kept(storages), key=lambda s: s.base - s.lead):
         alive = [other for other in alive if other.base - other.lead + other.size > storage.base - storage.lead]
         for other in alive:
             if other.first <= storage.last and storage.first <= other.last:

@@ -9,6 +9,7 @@ from tinyseq.engine.kernels.batched import GEMM_PACKED, WEIGHT_GRADIENT
 from tinyseq.engine.machine.assemble import Assembler
 from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.pipeline import Plan
+from tinyseq.engine.plan.reuse import verify_apart
 from tinyseq.engine.validation.elements import verify_elements
 from tinyseq.errors import TapeError
 
@@ -51,7 +52,7 @@ def _verify_blocks(plan: Plan) -> None:
             summed.add(target.index)
         if block.recurrent:
             _first_is_first(block, f"block {place} ({block.phase}: {block.note})")
-    _overlaps(plan)
+    verify_apart(plan.storages)
 
 
 def _first_is_first(block: Block, where: str) -> None:
@@ -98,15 +99,3 @@ def _bounds(assembler: Assembler, block: Block, instruction: Instruction, where:
                 f"{where}: operand {place} reaches {low.min()} to {high.max()} of {storage.what!r}, which has "
                 f"{-storage.lead} to {storage.size - storage.lead - 1}"
             )
-
-
-def _overlaps(plan: Plan) -> None:
-    """Storages that are alive at the same time share no element."""
-    arena = sorted((s for s in plan.storages if s.space == "arena" and s.last >= 0), key=lambda s: s.base - s.lead)
-    alive: list = []
-    for storage in arena:
-        alive = [other for other in alive if other.base - other.lead + other.size > storage.base - storage.lead]
-        for other in alive:
-            if other.first <= storage.last and storage.first <= other.last:
-                raise TapeError(f"{other.what!r} and {storage.what!r} share memory while both are alive")
-        alive.append(storage)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tinyseq.engine.plan.pipeline import PASSES, plan_tape, stages_of
+from tinyseq.engine.plan.choices import switched_off
+from tinyseq.engine.plan.pipeline import PASSES, Stages, finished
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.errors import TapeError
@@ -13,12 +14,12 @@ def guilty_pass(tape: Tape, loss: int = -1, outputs: list[int] | None = None) ->
     """(pass, what is wrong: class, member and source line) of the first pass whose value its verifier refuses; then
     "emit" where the elements or the meaning of the whole plan are refused, ("", "") where nothing is."""
     wanted = outputs if outputs is not None else [loss if loss >= 0 else len(tape) - 1]
-    for name in PASSES:
-        try:
-            stages_of(tape, wanted, loss, until=name, check=True)
-        except TapeError as error:
-            return name, str(error)
-    plan = plan_tape(tape, wanted, loss, check=False)
+    stages = Stages(tape, wanted, loss, switched_off(), check=True)
+    try:
+        stages.run(PASSES[-1])
+        plan = finished(stages)
+    except TapeError as error:
+        return stages.at, str(error)
     try:
         verify_plan(plan)
         verify_meaning(plan, tape)
