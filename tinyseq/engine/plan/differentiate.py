@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, Term, differentiable, repeated_row
 from tinyseq.engine.plan.maps import MAPS
-from tinyseq.engine.plan.sites import MOST_JOINED, inputs_of
+from tinyseq.engine.plan.sites import inputs_of
 from tinyseq.engine.plan.tasks import Back, Tasks
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import NUMBERED
@@ -35,8 +35,8 @@ def _of(graph: Graph, cls: Class) -> list[Back]:
         ]
     if cls.op in NUMBERED:
         return [Back("copy", cls, cls.refs[0])] if cls.refs[0].source in graph.wants else []
-    if len(graph.state.joins.get(cls.index, ())) > MOST_JOINED:
-        return [Back("join", cls, None)]  # right where it is a view of what it joins
+    if cls.index in graph.state.joins:  # of what may be a thousand steps, most often a view of them all
+        return [Back("join", cls, None)]
     return [
         Back("call", cls, ref, j)
         for j, ref in enumerate(inputs_of(graph, cls))

@@ -27,7 +27,7 @@ def place(schedule: Schedule, dtype: np.dtype) -> Buffers:
             gradients.keep_one_level(region)
     for region in schedule.regions:  # in the order of their first use, so that neighbours are summed together
         for task in (*region.now, *region.deferred):
-            for i in () if task.ref is None else task.ref.sources():
+            for i in schedule.graph.state.joined(task.cls.index) if task.ref is None else task.ref.sources():
                 if i in schedule.graph.wants:
                     gradients[i]
     wanted = {i: gradients[i] for i in sorted(schedule.graph.wants)}

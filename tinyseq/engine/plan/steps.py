@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.folded import Class
-from tinyseq.engine.plan.graph import Term
+from tinyseq.engine.plan.graph import Graph, Term, differentiable
 from tinyseq.engine.plan.layout import Storage
 from tinyseq.engine.plan.maps import MIRRORED
 from tinyseq.engine.plan.regions import Region
+from tinyseq.engine.plan.sites import inputs_of
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.errors import TapeError
 
@@ -222,13 +223,28 @@ def _sums_whole(written: Written) -> None:
 def _all_back(written: Written) -> None:
     """Every contribution is passed on once, unless it lies where it should go already."""
     buffers = written.buffers
-    todo = {id(t): t for ts in buffers.schedule.tasks.back.values() for t in ts if not elided(buffers, t)}
+    every = [t for ts in buffers.schedule.tasks.back.values() for t in ts if not elided(buffers, t)]
+    todo = {_name(t): t for task in every for t in (joined(buffers.graph, task.cls) if task.ref is None else [task])}
     for step in written.steps:
         for work in step.work if isinstance(step, Loop) else (step,):
-            if isinstance(work, Work) and work.back is not None and todo.pop(id(work.back), None) is None:
+            if isinstance(work, Work) and work.back is not None and todo.pop(_name(work.back), None) is None:
                 raise TapeError(f"write: {work.back} is passed on twice, or needs not be passed on")
     if todo and buffers.graph.loss_class.index in buffers.graph.wants:
         raise TapeError(f"write: {next(iter(todo.values()))} is not passed on")
+
+
+def _name(task: Back) -> tuple[int, int]:
+    """What a contribution is known by: a call, which may be a part of a join made anew, by its input."""
+    return (task.cls.index, task.position) if task.kind == "call" else (id(task), -1)
+
+
+def joined(graph: Graph, cls: Class) -> list[Back]:
+    """The contributions that a join outside cells stands for."""
+    return [
+        Back("call", cls, ref, j)
+        for j, ref in enumerate(inputs_of(graph, cls))
+        if differentiable(cls, j) and ref.source in graph.wants
+    ]
 
 
 def elided(buffers: Buffers, task: Back) -> bool:

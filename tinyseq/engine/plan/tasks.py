@@ -17,7 +17,7 @@ class Back:
 
     kind    "map" and "call" are an op's vjp, elementwise or by its own calls; "copy" and "scatter" take rows back to
             where they came from; of a sum, "value" is a plain term, "row sum" a repeated row, "product input" and
-            "product weight" the two of a product; "join" stands for too many to list, all of one value
+            "product weight" the two of a product; "join" stands for all that a join outside cells puts together
     ref     the input; None for a join
     inner   the product or the repeated row itself
     """

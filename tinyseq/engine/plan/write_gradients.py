@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from tinyseq.engine.plan.buffers import Buffers
@@ -11,7 +13,7 @@ from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.regions import Region
 from tinyseq.engine.plan.sites import inputs_of, site, start_sources
-from tinyseq.engine.plan.steps import Loop, Pack, Seed, StartBack, Work, Zero, elided
+from tinyseq.engine.plan.steps import Loop, Pack, Seed, StartBack, Work, Zero, elided, joined
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import JOINS, RANGES
@@ -34,17 +36,17 @@ class Gradients(Collected):
         if not region.recurrent:
             (cls,) = region.classes
             self.starts(cls)
-            for task in region.now:
-                self.steps += self.contribution(task, inside, cls)
+            for task in self.parts(region.now):
+                self.steps += self.contribution(task, inside)
             return
         self.prepare(region, inside)
-        work = [w for task in region.now for w in self.contribution(task, inside, task.cls)]
+        work = [w for task in self.parts(region.now) for w in self.contribution(task, inside)]
         if work:
             self.steps.append(Loop(region, tuple(work)))
         for cls in region.classes:
             self.starts(cls)
-        for task in region.deferred:
-            self.steps += self.contribution(task, set(), task.cls)
+        for task in self.parts(region.deferred):
+            self.steps += self.contribution(task, set())
 
     def seed(self) -> None:
         """The gradient of the loss is 1; of what it is a part of, 0 elsewhere."""
@@ -64,11 +66,17 @@ class Gradients(Collected):
                 adds = self.begin(source, source.count == 1)
                 self.steps.append(StartBack(cls, place, source, number, adds))
 
+    def parts(self, tasks: tuple[Back, ...]) -> Iterator[Back]:
+        """The tasks, joins that are no views part by part."""
+        for task in tasks:
+            if task.kind == "join" and not elided(self.buffers, task):
+                yield from joined(self.graph, task.cls)
+            else:
+                yield task
+
     # -- contributions
-    def contribution(self, task: Back, inside: set[int], cls: Class) -> list[Work]:
+    def contribution(self, task: Back, inside: set[int]) -> list[Work]:
         """The work of passing on, after what must stand before it; none where it lies there already."""
-        if task.kind == "join" and cls.index not in self.buffers.views:
-            inputs_of(self.graph, cls)  # too many: says so
         if elided(self.buffers, task):
             return []
         made = getattr(self, "_" + task.kind.replace(" ", "_"))(task, inside)
