@@ -48,3 +48,19 @@ def agree(f: Callable[..., Any], *arrays: np.ndarray, threads: Sequence[int] = (
 def parameter(rng: np.random.Generator, *shape: int, scale: float = 0.6) -> ts.Parameter:
     """Some numbers to learn."""
     return ts.Parameter(rng.normal(0, scale, shape), "P" + "x".join(map(str, shape)))
+
+
+def attending(rng: np.random.Generator, H: int) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """A step of one sequence, its state beside an attention over four rows of a memory: scores of [query; place]."""
+    W, V, A = parameter(rng, H, H), parameter(rng, 2 * H, H), parameter(rng, H, H)
+    M = rng.normal(size=(4, H))
+
+    def attend(h: Any) -> Any:
+        both = ts.concatenate([ts.expand(h @ A, (4, H)), ts.tensor(M)], axis=1)
+        return ts.softmax(ts.reshape(ts.sum(ts.tanh(both @ V), axis=1), (1, 4))) @ ts.tensor(M)
+
+    def step(x: Any, h: Any) -> Any:
+        h = ts.tanh(h @ W + x + attend(h))
+        return h, h
+
+    return step

@@ -11,7 +11,7 @@ import pytest
 import tinyseq as ts
 from tests.engine.agreement import recorded
 from tests.engine.strategies import seeded
-from tests.engine.users import parameter, plan_of
+from tests.engine.users import attending, parameter, plan_of
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan import building, members, reuse, rewrite, sharing
 from tinyseq.engine.plan import write_gradients as writing
@@ -94,16 +94,7 @@ def test_a_start_of_more_rows_than_its_place(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def row_net(rng: np.random.Generator) -> tuple[Any, np.ndarray]:
-    W, V, A = parameter(rng, H, H), parameter(rng, 2 * H, H), parameter(rng, H, H)
-    M = rng.normal(size=(4, H))
-
-    def attend(h: Any) -> Any:
-        both = ts.concatenate([ts.expand(h @ A, (4, H)), ts.tensor(M)], axis=1)
-        return ts.softmax(ts.reshape(ts.sum(ts.tanh(both @ V), axis=1), (1, 4))) @ ts.tensor(M)
-
-    def step(x: Any, h: Any) -> Any:
-        h = ts.tanh(h @ W + x + attend(h))
-        return h, h
+    step = attending(rng, H)
 
     def f(x: Any) -> Any:
         net = ts.unfold(step, ts.Chain(6), x, ts.zeros((1, H), F64), truncate=ts.Chunk(2))

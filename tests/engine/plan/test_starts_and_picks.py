@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tests.engine.users import agree, parameter
+from tests.engine.users import agree, attending, parameter
 
 F64 = np.float64
 T, B, D, H = 7, 2, 4, 3
@@ -161,16 +161,7 @@ def test_truncated_over_sequences_of_different_lengths(cut: Any, rng: np.random.
 @pytest.mark.parametrize("cut", [None, ts.Chunk(1), ts.Chunk(2), ts.Window(2)])
 def test_attention_over_a_memory_of_one_sequence(cut: Any, rng: np.random.Generator) -> None:
     """[query; place]: at levels where a group has no member a sum over rows writes nothing."""
-    W, V, A = parameter(rng, H, H), parameter(rng, 2 * H, H), parameter(rng, H, H)
-    M = rng.normal(size=(4, H))
-
-    def attend(h: Any) -> Any:
-        both = ts.concatenate([ts.expand(h @ A, (4, H)), ts.tensor(M)], axis=1)
-        return ts.softmax(ts.reshape(ts.sum(ts.tanh(both @ V), axis=1), (1, 4))) @ ts.tensor(M)
-
-    def step(x: Any, h: Any) -> Any:
-        h = ts.tanh(h @ W + x + attend(h))
-        return h, h
+    step = attending(rng, H)
 
     def f(x: Any) -> Any:
         return ts.sum(ts.unfold(step, ts.Chain(6), x, zeros(1, H), truncate=cut).final ** 2)
