@@ -290,6 +290,7 @@ WRONG: dict[str, tuple[Callable[[Op], Op], str]] = {
     "view": (lambda op: dataclasses.replace(op, view="diagonal"), r"view is one of '', 'same'.*got 'diagonal'"),
     "drawn": (lambda op: dataclasses.replace(op, drawn=("star",)), r"drawn holds some of 'product'.*got 'star'"),
     "leaf": (lambda op: dataclasses.replace(op, leaf="data"), r"arity is 1: leaf says"),
+    "javascript": (lambda op: dataclasses.replace(op, javascript=" "), r"javascript is the text of an object"),
     "joins": (lambda op: dataclasses.replace(op, joins=True), r"arity -1 and joins=True"),
     "position": (
         lambda op: dataclasses.replace(op, vjp={1: op.vjp[0]}),
@@ -341,6 +342,6 @@ def test_every_op_says_what_its_kind_needs() -> None:
         assert not op.elementwise or (op.slopes and op.jacobian == "diagonal"), op.name
         assert not op.slopes or op.elementwise, op.name
         assert not op.keeps_integers or op.arranges, op.name
-        assert op.javascript is None, op.name
+        assert op.javascript, op.name
     assert {n for n, op in OPS.items() if op.limit} == {"take", "gather", "one_hot", "cross_entropy"}
     assert OPS["sub"].passes_gradient_on == (0,) and OPS["add"].passes_gradient_on == (0, 1)

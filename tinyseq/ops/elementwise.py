@@ -32,6 +32,7 @@ from tinyseq.ops.op import (
     map_kernel,
     size,
 )
+from tinyseq.ops.page_scripts import elementwise_script
 from tinyseq.ops.registering import register
 from tinyseq.tape import INT64
 
@@ -93,11 +94,11 @@ def elementwise(
         return vjp
 
     vjps, reads, kernels = {}, {}, dict[int, Kernel]()
+    computed = tuple(f"(zero if g == zero else {slope})" if masked and slope else slope for slope in gradients)
     for i, gradient in enumerate(gradients):
         if gradient is not None:
             reads[i] = _used(gradient)
-            computed = f"(zero if g == zero else {gradient})" if masked else gradient
-            kernels[i] = map_kernel(f"{name}_vjp{i}", ("gx", "g", *reads[i]), computed, FUNCTIONS)
+            kernels[i] = map_kernel(f"{name}_vjp{i}", ("gx", "g", *reads[i]), str(computed[i]), FUNCTIONS)
             vjps[i] = rule(i, kernels[i])
     return register(
         Op(
@@ -113,6 +114,7 @@ def elementwise(
             elementwise=Map(forward_kernel, tuple(kernels.get(i) for i in range(arity))),
             slopes=gradients,
             jacobian=DIAGONAL,
+            javascript=elementwise_script(expression, computed, floats),
             **said,
             rows=each,
         )

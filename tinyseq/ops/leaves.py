@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinyseq.errors import ShapeError
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops.op import CONSTANT, DATA, PARAMETER, Kernel, Op, call, size
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
 
 
@@ -28,7 +29,18 @@ def _leaf_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, 
 
 def _given(name: str, symbol: str, leaf: str) -> str:
     example = ((("shape", (2, 3)),), (), ())
-    op = Op(name, 0, symbol, "given", _leaf_shape, lambda site: [], shaped=True, leaf=leaf, example=example)
+    op = Op(
+        name,
+        0,
+        symbol,
+        "given",
+        _leaf_shape,
+        lambda site: [],
+        shaped=True,
+        leaf=leaf,
+        example=example,
+        javascript=script(name),
+    )
     return register(op).name
 
 
@@ -45,5 +57,6 @@ CONSTANT_OP = register(
         shaped=True,
         leaf=CONSTANT,
         example=((("shape", (2, 3)), ("value", 1.0)), (), ()),
+        javascript=script("constant"),
     )
 ).name

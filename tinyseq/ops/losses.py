@@ -11,6 +11,7 @@ from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
 from tinyseq.ops import elementary, float_bits
 from tinyseq.ops.op import ACTIVATION, ALL, BY_ROWS, EACH, LOSS, REDUCES, WIDER, Call, Kernel, Op, Site, call, size
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.picks import integers
 from tinyseq.ops.registering import register
 from tinyseq.ops.totals import PART, product_total, row_total
@@ -215,7 +216,20 @@ def _normaliser(name: str, forward: Kernel, backward: Kernel, symbol: str, equat
         return [call(backward, size(site.shape[:-1]), {"gx0": n, "g": n, "y": n}, (n,))]
 
     register(
-        Op(name, 1, symbol, equation, shape_rule, run, {0: vjp}, {0: ("y",)}, rows=_by_rows, jacobian=BY_ROWS, **said)
+        Op(
+            name,
+            1,
+            symbol,
+            equation,
+            shape_rule,
+            run,
+            {0: vjp},
+            {0: ("y",)},
+            rows=_by_rows,
+            jacobian=BY_ROWS,
+            javascript=script(name),
+            **said,
+        )
     )
 
 
@@ -280,5 +294,6 @@ register(
         drawn=(LOSS,),
         jacobian=REDUCES,
         example=((), ((2, 3), (2,)), (0, INT64)),
+        javascript=script("cross_entropy"),
     )
 )

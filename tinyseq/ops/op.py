@@ -177,7 +177,8 @@ class Op:
     partials  ∂y/∂(each input) in the same words; None where no gradient passes
     jacobian  the form of ∂y/∂x, of ``JACOBIANS``: diagonal (elementwise ops), each y reads inputs of its own (reduce),
              the other operand (product), one matrix for each row (rows), numbers moved or copied (moves); "": any other
-    javascript  the op's forward and vjp for pages that compute by themselves; the page's executor reads it
+    javascript  the op's forward and vjp for pages that compute by themselves (``page_scripts`` says how they are
+             called); without it a page shows the numbers that Python computed
     leaf     "data", "parameter" or "constant" of an op without inputs, whose values stand there from the start
     rows     (attrs, axes of the result behind the first) → for each input (the last for all further ones) how its rows
              go with the result's, one of

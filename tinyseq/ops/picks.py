@@ -7,6 +7,7 @@ import numpy as np
 from tinyseq.errors import DataError, DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
 from tinyseq.ops.op import ALL, EACH, MOVES, PRODUCT, WIDER, Call, Kernel, Op, Site, call, size
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
 from tinyseq.ops.totals import FEW
 from tinyseq.tape import INT64
@@ -196,6 +197,7 @@ register(
         drawn=(PRODUCT,),
         jacobian=MOVES,
         example=((), ((4, 3), (2,)), (0, INT64)),
+        javascript=script("take"),
     )
 )
 
@@ -235,6 +237,7 @@ register(
         drawn=(PRODUCT,),
         jacobian=MOVES,
         example=((), ((2, 3), (2,)), (0, INT64)),
+        javascript=script("gather"),
     )
 )
 
@@ -260,5 +263,6 @@ register(
         words="1 at {a}, else 0",
         partials=(None,),
         example=((("classes", 3), ("dtype", 0)), ((2,),), (INT64,)),
+        javascript=script("one_hot"),
     )
 )

@@ -7,6 +7,7 @@ import numpy as np
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import inlined, kernel
 from tinyseq.ops.op import ALL, EACH, MULTIPLIES, PRODUCT, Call, Kernel, Op, Site, call
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
 from tinyseq.ops.totals import product_total
 from tinyseq.tape import INT64
@@ -156,5 +157,6 @@ register(
         partials=("{b}", "{a}"),
         drawn=(PRODUCT,),
         jacobian=MULTIPLIES,
+        javascript=script("matmul"),
     )
 )

@@ -14,6 +14,7 @@ from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops import elementary
 from tinyseq.ops.op import ALL, CARRIES, EACH, REDUCES, Call, Kernel, Op, Site, call
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
 from tinyseq.ops.totals import ACROSS, FEW, SHORT, column_totals, row_total
 from tinyseq.tape import INT64
@@ -233,6 +234,7 @@ def _reduction(
             {0: reads},
             rows=rows,
             jacobian=REDUCES,
+            javascript=script(name),
             example=((("axes", (1, 2)),), ((2, 3),), (0,)),
             **said,
         )

@@ -48,6 +48,8 @@ def _fields(op: Op) -> Iterator[str]:
     for field, known in (("view", ("", *VIEWS)), ("leaf", ("", *LEAVES)), ("jacobian", ("", *JACOBIANS))):
         if getattr(op, field) not in known:
             yield f"{field} is one of {', '.join(map(repr, known))}; got {getattr(op, field)!r}"
+    if op.javascript is not None and not (isinstance(op.javascript, str) and op.javascript.strip()):
+        yield f"javascript is the text of an object with forward and vjp, or None; got {op.javascript!r}"
     if unknown := [word for word in op.drawn if word not in DRAWN]:
         yield f"drawn holds some of {', '.join(map(repr, DRAWN))}; got {unknown[0]!r}"
     if bool(op.leaf) != (op.arity == 0):

@@ -23,6 +23,7 @@ from tinyseq.ops.op import (
     call,
     size,
 )
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.reductions import SPREAD, SUM
 from tinyseq.ops.registering import register
 from tinyseq.ops.totals import row_total
@@ -115,6 +116,7 @@ register(
         jacobian=MOVES,
         drawn=(CARRIES,),
         example=((("shape", (6,)),), ((2, 3),), (0,)),
+        javascript=script("reshape"),
     )
 )
 
@@ -163,6 +165,7 @@ register(
         partials=("the same numbers, moved back",),
         jacobian=MOVES,
         example=((("axes", (1, 0)),), ((2, 3),), (0,)),
+        javascript=script("transpose"),
     )
 )
 
@@ -233,5 +236,6 @@ register(
         partials=("1 for every copy: they are summed",),
         jacobian=MOVES,
         example=((("shape", (2, 3)),), ((3,),), (0,)),
+        javascript=script("expand"),
     )
 )

@@ -7,6 +7,7 @@ import numpy as np
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.ops.block_copies import block
 from tinyseq.ops.op import ALL, EACH, JOINED, MOVES, PART, ROW, ROWS, STACKED, Call, Op, Site, each, size
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
 
 
@@ -50,6 +51,7 @@ register(
         partials=("1 for the part, 0 elsewhere",),
         jacobian=MOVES,
         example=((("axis", 0), ("start", 1), ("stop", 2)), ((2, 3),), (0,)),
+        javascript=script("slice"),
     )
 )
 
@@ -83,6 +85,7 @@ register(
         words="{a}[{i}]",
         partials=("1 for the row that was read, 0 elsewhere",),
         jacobian=MOVES,
+        javascript=script("index"),
     )
 )
 
@@ -111,6 +114,7 @@ register(
         words="{a}[{i}:]",
         partials=("1 for the rows that were read, 0 elsewhere",),
         jacobian=MOVES,
+        javascript=script("window"),
     )
 )
 
@@ -172,6 +176,7 @@ register(
         partials=("1 for its own part",),
         jacobian=MOVES,
         example=((("axis", 1),), ((2, 3), (2, 1)), (0, 0)),
+        javascript=script("concatenate"),
     )
 )
 
@@ -200,5 +205,6 @@ register(
         words="stack of {all}",
         partials=("1 for its own row",),
         jacobian=MOVES,
+        javascript=script("stack"),
     )
 )

@@ -7,6 +7,7 @@ import numpy as np
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops.op import ALL, EACH, PRODUCT, Call, Kernel, Op, Site, call
+from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
 from tinyseq.tape import INT64
 
@@ -125,5 +126,6 @@ register(
         partials=("{b}ᵀ", "{a}, at the places that are kept", None, None),
         drawn=(PRODUCT,),
         example=((), ((2, 3), (4,), (4,), (3,)), (0, 0, INT64, INT64)),
+        javascript=script("sparse"),
     )
 )

@@ -1,0 +1,62 @@
+// The third executor: what a tape means, as two plain loops over its nodes, in the page. OPS holds the ops' scripts.
+const ARRAYS = { float32: Float32Array, float64: Float64Array, int64: Float64Array };
+
+// nodes: [{op, attrs, arg, shape, dtype, inputs}] in topological order; ``values`` holds the arrays of the leaves given.
+class Executor {
+  constructor(nodes, values) {
+    this.nodes = nodes;
+    this.values = values;
+    this.sites = nodes.map(({ op, attrs, arg, shape, dtype, inputs }) => {
+      const own = { ...attrs };
+      if (dtype === "float32") for (const name of OPS[op].floats) own[name] = Math.fround(own[name]);
+      return { attrs: own, arg, shape, shapes: inputs.map((x) => nodes[x].shape) };
+    });
+    this.sizes = nodes.map(({ shape }) => sizeOf(shape));
+  }
+
+  // Compute every node that is not given.
+  forward(given = () => false) {
+    const { nodes, values } = this;
+    for (let n = 0; n < nodes.length; n++) {
+      const op = OPS[nodes[n].op];
+      if (!op.forward || given(n)) continue;
+      values[n] ??= this.zeros(n);
+      op.forward(values[n], this.read(n), this.sites[n]);
+    }
+  }
+
+  // Gradients of one node by all that it depends on, null where none comes. ``passes(n, place)`` says along which arrows
+  // gradients go, ``seed`` what stands at the start.
+  backward(loss, passes = () => true, seed = null) {
+    const grads = new Array(this.nodes.length).fill(null);
+    grads[loss] = seed ?? this.zeros(loss).fill(1);
+    for (let n = loss; n >= 0; n--) {
+      if (!grads[n]) continue;
+      this.nodes[n].inputs.forEach((x, place) => {
+        if (!this.rule(n, place) || !passes(n, place)) return;
+        grads[x] ??= this.zeros(x);
+        this.pull(n, place, grads[n], grads[x]);
+      });
+    }
+    return grads;
+  }
+
+  // out += (∂y/∂x)ᵀ g for one input of a node.
+  pull(n, place, g, out) {
+    this.rule(n, place)(out, g, this.read(n), this.values[n], this.sites[n], place);
+  }
+
+  // The vjp for one input of a node, null where no gradient passes.
+  rule(n, place) {
+    const { op, inputs } = this.nodes[n], { vjp, joins } = OPS[op];
+    return this.nodes[inputs[place]].dtype === "int64" ? null : vjp[joins ? 0 : place] ?? null;
+  }
+
+  read(n) {
+    return this.nodes[n].inputs.map((x) => this.values[x]);
+  }
+
+  zeros(n) {
+    return new ARRAYS[this.nodes[n].dtype](this.sizes[n]);
+  }
+}
