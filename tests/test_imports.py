@@ -36,7 +36,7 @@ train             -> diagnose tasks nn replay unfolding functions tensor structu
 face              -> diagnose nn replay unfolding functions tensor engine structure ops tape errors habits
 viz               -> face train tasks diagnose nn replay unfolding functions tensor structure ops tape jit errors habits
 checking          -> face engine checks errors
-bench             -> face train tasks nn engine unfolding functions tensor structure jit errors
+bench             -> face train tasks nn engine unfolding functions tensor structure ops jit errors
 cli               -> viz bench checking face train tasks diagnose nn unfolding functions tensor engine structure \
     tape ops errors
 __main__          -> cli

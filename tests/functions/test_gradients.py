@@ -9,8 +9,8 @@ import pytest
 
 import tinyseq as ts
 from tests.ops.samples import SAMPLES, Sample
-from tinyseq.errors import GradientError, TapeError
-from tinyseq.functions.gradients import RULES
+from tinyseq.errors import GradientError, OpError, TapeError
+from tinyseq.functions.vjps import RULES, Passing, recorded
 from tinyseq.ops import OPS
 from tinyseq.tape import Tape
 
@@ -23,6 +23,34 @@ DIFFERENTIABLE = [s for s in SAMPLES if OPS[s.op].vjp and s.op not in NOT_RECORD
 def test_every_op_that_has_a_vjp_has_a_recorded_one() -> None:
     missing = {name for name, op in OPS.items() if op.vjp and not op.slopes and name not in RULES}
     assert missing == NOT_RECORDED
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", "there is no op 'nothing'"),
+        ("one_hot", "op 'one_hot' passes no gradient on"),
+        ("tanh", "op 'tanh' is elementwise: its vjp is recorded from its slopes"),
+        ("take", "op 'take' has a recorded vjp already, _through_take"),
+    ],
+)
+def test_a_recorded_vjp_that_cannot_be_is_refused(name: str, message: str) -> None:
+    with pytest.raises(OpError, match=message):
+        recorded("max", name)(lambda at: at.g)
+    assert "max" not in RULES
+
+
+@both
+def test_a_recorded_vjp_of_another_shape_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(at: Passing) -> ts.Tensor:
+        return at.g[:2]
+
+    monkeypatch.setitem(RULES, "softmax", wrong)
+    w = ts.Parameter(np.ones(3), "w")
+    with Tape():
+        x = w * 1.0
+        with pytest.raises(GradientError, match=r"of softmax gives float64 \(2,\) for input 0, of float64 \(3,\)"):
+            ts.gradients(ts.sum(ts.softmax(x)), [x])
 
 
 def parameters(sample: Sample) -> tuple[list[Any], list[ts.Parameter]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import viz
-from tinyseq.errors import OpError, TinyseqError
+from tinyseq.errors import GradientError, OpError, TinyseqError
+from tinyseq.functions.vjps import RULES, Passing, recorded
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops import OPS, Kernel, Op, Site, call, register
 from tinyseq.ops.elementwise import elementwise
@@ -98,9 +100,9 @@ def squares() -> Op:
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """What a test registers is gone after it."""
-    ops, kernels = dict(OPS), dict(Kernel.registry)
+    ops, kernels, rules = dict(OPS), dict(Kernel.registry), dict(RULES)
     yield
-    for table, before in ((OPS, ops), (Kernel.registry, kernels)):
+    for table, before in ((OPS, ops), (Kernel.registry, kernels), (RULES, rules)):
         for name in table.keys() - before.keys():
             del table[name]  # type: ignore[attr-defined]
 
@@ -110,8 +112,11 @@ NAMES = [("cumsum", "cumsum", "cumsum_vjp0"), ("cumsum2", "cumsum_rows", "back_o
 
 @pytest.fixture(params=NAMES, ids=lambda names: names[1])
 def cumsum(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    op = register(running_sum(*request.param))
-    return lambda x, axis=1: record(op.name, (x,), (("axis", axis),))
+    return partial(_cumsum, name=register(running_sum(*request.param)).name)
+
+
+def _cumsum(x: Any, axis: int = 1, *, name: str) -> ts.Tensor:
+    return record(name, (x,), (("axis", axis),))
 
 
 def agrees(loss: Callable[..., Any], by_numpy: Callable[..., Any], w: ts.Parameter, *given: Any) -> None:
@@ -260,6 +265,70 @@ def test_it_is_drawn_stepped_and_gradchecked(cumsum, rng, tmp_path) -> None:
     assert "Σ↓" in (tmp_path / "page.html").read_text("utf-8")
     x = rng.normal(size=(2, 3))
     assert ts.gradcheck(lambda x: ts.sum(ts.tanh(cumsum(x @ w))), x, w)
+
+
+def second_order(loss: Callable[..., Any], w: ts.Parameter, *given: Any) -> None:
+    """Σ (∂loss/∂w)² by nodes: recorded gradients are the executor's; those of the penalty agree on both executors and
+    with central differences."""
+
+    def penalty(*given: Any) -> Any:
+        at = w * 1.0
+        return ts.sum(ts.gradients(loss(at, *given), [at])[0] ** 2)
+
+    with ts.Tape() as tape:
+        at = w * 1.0
+        value = loss(at, *given)
+        (recorded_gradient,) = ts.gradients(value, [at])
+        tape.backward(value)
+        np.testing.assert_allclose(recorded_gradient.value, at.grad, rtol=1e-12)
+    with ts.Tape(ts.Reference):
+        expected = penalty(*given)
+        expected.backward()
+        gradient = w.grad.copy()
+    run = ts.compile(penalty)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(run.backward(*given), expected.value, rtol=1e-12)
+    np.testing.assert_allclose(w.grad, gradient, rtol=1e-9)
+    assert ts.gradcheck(penalty, *given, w)
+
+
+def test_its_recorded_vjp_gives_second_derivatives(cumsum, rng) -> None:
+    """∂L/∂x of a running sum is one from the end: all of g, less what came before."""
+
+    @recorded(cumsum.keywords["name"])
+    def back(at: Passing) -> ts.Tensor:
+        axis = at.attrs["axis"]
+        return at.g.sum(axis, keepdims=True) - cumsum(at.g, axis) + at.g
+
+    w, xs = parameter(rng, 4, 4), rng.normal(size=(3, 2, 4))
+
+    def loss(w: Any, xs: Any) -> Any:
+        h = ts.tensor(np.zeros((2, 4)))
+        for t in range(3):
+            h = ts.tanh(cumsum(xs[t] + h @ w) + cumsum(h * 0.5, 0))
+        return ts.sum(h * h)
+
+    second_order(loss, w, xs)
+
+
+def test_the_recorded_vjp_of_a_reduction_gives_second_derivatives(rng) -> None:
+    register(squares())
+
+    @recorded("squares")
+    def back(at: Passing) -> ts.Tensor:
+        (x,) = at.x
+        return 2.0 * x * ts.expand(ts.reshape(at.g, (*at.g.shape, 1)), x.shape)
+
+    w, x = parameter(rng, 4, 4), rng.normal(size=(3, 4))
+    second_order(lambda w, x: ts.sum(ts.tanh(record("squares", (x @ w,)))), w, x)
+
+
+def test_without_a_recorded_vjp_the_way_to_one_is_told(cumsum, rng) -> None:
+    w = parameter(rng, 2, 2)
+    with ts.Tape(), pytest.raises(GradientError, match="write its vjp as ops, below @recorded"):
+        at = w * 1.0
+        ts.gradients(ts.sum(cumsum(at)), [at])
 
 
 GOOD = NAMES[1]

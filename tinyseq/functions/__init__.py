@@ -15,7 +15,6 @@ from tinyseq.functions.elementwise import (
     exp,
     greater,
     log,
-    log_softmax,
     maximum,
     minimum,
     mul,
@@ -23,7 +22,6 @@ from tinyseq.functions.elementwise import (
     power,
     relu,
     sigmoid,
-    softmax,
     softplus,
     sqrt,
     squared_error,
@@ -32,7 +30,7 @@ from tinyseq.functions.elementwise import (
     where,
 )
 from tinyseq.functions.gradients import gradients
-from tinyseq.functions.losses import cross_entropy, layer_norm
+from tinyseq.functions.losses import cross_entropy, layer_norm, log_softmax, softmax
 from tinyseq.functions.picks import check_range, gather, getitem, indices, one_hot, take
 from tinyseq.functions.products import linear, matmul, transposed
 from tinyseq.functions.reductions import max, mean, norm, sum

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.functions.transposed import Transposed
-from tinyseq.tape import INT64, Form, Tape
+from tinyseq.tape import INPUT, INT64, PARAMETER, Form, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.parameter import Parameter
 from tinyseq.tensor.source_lines import internal, is_internal
@@ -191,7 +191,7 @@ def _site(tape: Tape, stream: list[int], indices: tuple[int, ...], n: int, form:
         for number in stream:
             if number < 0:
                 kind = tape.places.sorts[~number][0]
-                if tape.places.kinds.kinds[kind].op in ("input", "parameter"):
+                if tape.places.kinds.kinds[kind].op in (INPUT, PARAMETER):
                     return None  # a leaf is bound to an array, or stands for a parameter, once
                 words.append(f"c{len(constants)}")
                 constants.append(number)

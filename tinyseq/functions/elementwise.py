@@ -8,8 +8,8 @@ from typing import Any, Never
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.call_sites import Number, called, first, many, one, two
-from tinyseq.functions.shapes import axis_number, expand, transpose
+from tinyseq.functions.call_sites import Number, many, one, two
+from tinyseq.functions.shapes import expand
 from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import DTYPES, INT64
 from tinyseq.tensor.handles import Operators, Tensor
@@ -165,34 +165,6 @@ def _unary(name: str, doc: str) -> Any:
     return one(name, long, doc)
 
 
-def _over_an_axis(name: str, doc: str) -> Any:
-    def long(x: Any) -> Tensor:
-        return record(name, (x,))
-
-    def along(x: Any, axis: int) -> Tensor:
-        x = as_tensor(x)
-        place = axis_number(axis, x.ndim, name)
-        order = list(range(x.ndim))
-        order[place], order[-1] = order[-1], order[place]
-        return long(x) if place == x.ndim - 1 else transpose(long(transpose(x, order)), order)
-
-    def function(x: Any, axis: int = -1, *extra: Never, **other: Never) -> Tensor:
-        if extra or other:
-            raise wrong_call(made, (x, axis, *extra), other)
-        if type(x) is not Tensor or axis != -1:
-            return along(x, axis)
-        frame = _getframe(1)
-        tape = x.tape
-        place = (name, id(frame.f_code), frame.f_lasti, x.form)
-        site = tape.sites.get(place)
-        if site is not None:
-            return site(tape, x.index)
-        return first(place, frame, tape, (x.index,), long, (x,))
-
-    made = strict(called(function, name, doc))
-    return made
-
-
 neg = _unary("neg", "−a.")
 exp = _unary("exp", "eᵃ.")
 log = _unary("log", "log a.")
@@ -202,6 +174,5 @@ tanh = _unary("tanh", "tanh a.")
 sigmoid = _unary("sigmoid", "σ(a) = 1/(1 + e⁻ᵃ).")
 relu = _unary("relu", "max(a, 0).")
 softplus = _unary("softplus", "log(1 + eᵃ).")
-detach = _unary("detach", "The same value; no gradient passes.")
-softmax = _over_an_axis("softmax", "softmax over an axis, by default the last.")
-log_softmax = _over_an_axis("log_softmax", "log softmax over an axis, by default the last.")
+DETACH = "detach"
+detach = _unary(DETACH, "The same value; no gradient passes.")

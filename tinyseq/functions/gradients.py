@@ -1,7 +1,8 @@
 """Gradients recorded as nodes of the graph: what they are made of can be differentiated again, drawn and compiled.
 
 ``tape.backward`` computes numbers. Here each vjp is written down as ops instead: an elementwise op's from the
-expression in its record, the others' from the rules below. So a penalty on a gradient is an expression like any other.
+expression in its record, the others' by what stands below ``@recorded`` beside the function that records the op. So a
+penalty on a gradient is an expression like any other.
 """
 
 from __future__ import annotations
@@ -9,22 +10,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from functools import cache
-from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.functions import elementwise as A
-from tinyseq.functions.picks import one_hot
-from tinyseq.functions.reductions import sum
-from tinyseq.functions.shapes import concatenate, expand, index, reshape, slice_axis, transpose, zeros
+from tinyseq.functions.shapes import zeros
+from tinyseq.functions.vjps import RULES, Passing, Rule
 from tinyseq.habits import advised
 from tinyseq.ops import OPS
 from tinyseq.tape import Node, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import here
-from tinyseq.tensor.record import record
 from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
@@ -129,16 +127,6 @@ def _scope(tape: Tape, node: Node) -> None:
 
 
 # -- one op -------------------------------------------------------------------------------------------------------
-class Here(NamedTuple):
-    """A node to be differentiated: the node, its inputs, its value, the gradient by it, the input to go to."""
-
-    node: Node
-    x: list[Tensor]
-    y: Tensor
-    g: Tensor
-    k: int
-
-
 def vjps(tape: Tape, node: Node, g: Tensor, wanted: Sequence[int]) -> list[tuple[int, Tensor]]:
     """(input position, g · ∂y/∂x recorded) for the wanted inputs that get a gradient."""
     op = OPS[node.op]
@@ -147,19 +135,35 @@ def vjps(tape: Tape, node: Node, g: Tensor, wanted: Sequence[int]) -> list[tuple
         if (not op.joins and k not in op.vjp) or tape.node(node.inputs[k]).dtype.kind == "i":
             continue
         x = [_tensor(tape, j) for j in node.inputs]
-        here = Here(node, x, _tensor(tape, node.index), g, k)
+        passing = Passing(node, x, _tensor(tape, node.index), g, k)
         if op.slopes:
             expression = op.slopes[k]
             assert expression is not None
-            made.append((k, _elementwise(expression, here)))
+            part = _elementwise(expression, passing)
         elif node.op in RULES:
-            made.append((k, RULES[node.op](here)))
+            part = _by_rule(RULES[node.op], passing)
         else:
             raise GradientError(
                 f"{node.op} (node %{node.index}) has no vjp that can be recorded, so gradients through it are numbers "
-                "only: use loss.backward()"
+                "only: use loss.backward(); for an op of your own write its vjp as ops, below @recorded(its name)"
             )
+        made.append((k, part))
     return made
+
+
+def _by_rule(rule: Rule, passing: Passing) -> Tensor:
+    """What a rule records, once it is sure that it is a gradient by the input."""
+    part, x = rule(passing), passing.x[passing.k]
+    if not isinstance(part, Tensor) or (part.shape, part.dtype) != (x.shape, x.dtype):
+        raise GradientError(
+            f"the recorded vjp of {passing.node.op} gives {_said(part)} for input {passing.k}, of {_said(x)}: "
+            "it returns g · ∂y/∂x as a tensor like that input"
+        )
+    return part
+
+
+def _said(x: Any) -> str:
+    return f"{x.dtype} {x.shape}" if isinstance(x, Tensor) else repr(x)
 
 
 def _tensor(tape: Tape, i: int) -> Tensor:
@@ -175,10 +179,9 @@ NUMBERS = {"zero": 0.0, "one": 1.0, "half": 0.5, "two": 2.0}
 BINARY: dict[type, Callable[..., Any]] = {ast.Add: A.add, ast.Sub: A.sub, ast.Mult: A.mul, ast.Div: A.div}
 
 
-def _elementwise(expression: str, here: Here) -> Tensor:
-    names: dict[str, Any] = {**NUMBERS, "g": here.g, "y": here.y, **{f"x{i}": x for i, x in enumerate(here.x)}}
-    flags = dict(here.node.attrs)
-    names |= {f"attr{i}": flags[key] for i, key in enumerate(OPS[here.node.op].floats)}
+def _elementwise(expression: str, passing: Passing) -> Tensor:
+    names: dict[str, Any] = {**NUMBERS, "g": passing.g, "y": passing.y, **{f"x{i}": x for i, x in enumerate(passing.x)}}
+    names |= {f"attr{i}": passing.attrs[key] for i, key in enumerate(OPS[passing.node.op].floats)}
     return _evaluate(_parsed(expression), names)
 
 
@@ -215,134 +218,3 @@ def _choice(test: ast.expr, a: Any, b: Any, names: dict[str, Any]) -> Tensor:
         if kind is ast.Eq:
             return A.where(A.sub(left, right), b, a)
     raise GradientError(f"the condition {ast.unparse(test)!r} of a vjp cannot be recorded as ops")
-
-
-# -- ops that are not elementwise -----------------------------------------------------------------------------------
-def _product(a: Tensor, b: Tensor, flip_a: bool, flip_b: bool) -> Tensor:
-    return record("matmul", (a, b), (("transpose_a", flip_a), ("transpose_b", flip_b)) if flip_a or flip_b else ())
-
-
-def _matmul(here: Here) -> Tensor:
-    """∂L/∂A = G Bᵀ, ∂L/∂B = Aᵀ G, transposed where the operand was."""
-    flags = dict(here.node.attrs)
-    flip_a, flip_b = bool(flags.get("transpose_a")), bool(flags.get("transpose_b"))
-    a, b = here.x
-    if here.k == 0:
-        return _product(b, here.g, flip_b, True) if flip_a else _product(here.g, b, False, not flip_b)
-    return _product(here.g, a, True, flip_a) if flip_b else _product(a, here.g, not flip_a, False)
-
-
-def _spread(here: Here, value: Tensor) -> Tensor:
-    """A reduced value, repeated over the axes that were reduced."""
-    shape, (first, end) = here.x[0].shape, dict(here.node.attrs)["axes"]
-    kept = shape[:first] + (1,) * (end - first) + shape[end:]
-    value = value if value.shape == kept else reshape(value, kept)
-    return value if value.shape == shape else expand(value, shape)
-
-
-def _mean(here: Here) -> Tensor:
-    first, end = dict(here.node.attrs)["axes"]
-    return _spread(here, here.g) / float(prod(here.x[0].shape[first:end]))
-
-
-def _norm(here: Here) -> Tensor:
-    """g x / ‖x‖, and 0 where the norm is 0."""
-    safe = here.y + (1.0 - A.greater(here.y, 0.0))
-    return here.x[0] * _spread(here, here.g / safe)
-
-
-def _expand(here: Here) -> Tensor:
-    given, shape = here.x[0].shape, here.g.shape
-    padded = (1,) * (len(shape) - len(given)) + given
-    axes = [i for i, (a, b) in enumerate(zip(padded, shape, strict=True)) if a != b]
-    g = sum(here.g, axes) if axes else here.g
-    return g if g.shape == given else reshape(g, given)
-
-
-def _padded(g: Tensor, axis: int, start: int, length: int) -> Tensor:
-    """g amid zeros along an axis."""
-
-    def gap(width: int) -> list[Tensor]:
-        return [zeros((*g.shape[:axis], width, *g.shape[axis + 1 :]), g.dtype)] if width else []
-
-    parts = [*gap(start), g, *gap(length - start - g.shape[axis])]
-    return g if len(parts) == 1 else concatenate(parts, axis)
-
-
-def _slice(here: Here) -> Tensor:
-    flags = dict(here.node.attrs)
-    return _padded(here.g, flags["axis"], flags["start"], here.x[0].shape[flags["axis"]])
-
-
-def _index(here: Here) -> Tensor:
-    return _padded(reshape(here.g, (1, *here.g.shape)), 0, here.node.arg, here.x[0].shape[0])
-
-
-def _concatenate(here: Here) -> Tensor:
-    axis = dict(here.node.attrs)["axis"]
-    widths = [x.shape[axis] for x in here.x]
-    start = int(np.sum(widths[: here.k], dtype=np.int64))
-    return slice_axis(here.g, start, start + widths[here.k], axis)
-
-
-def _transpose(here: Here) -> Tensor:
-    return transpose(here.g, [int(i) for i in np.argsort(dict(here.node.attrs)["axes"])])
-
-
-def _one_hot_rows(here: Here, classes: int) -> tuple[Tensor, Tensor]:
-    """The integers as one-hot rows (N, classes), and g as rows (N, …)."""
-    i = here.x[1]
-    count = prod(i.shape)
-    hot = one_hot(reshape(i, (count,)), classes, here.g.dtype)
-    return hot, reshape(here.g, (count, prod(here.g.shape[i.ndim :])))
-
-
-def _take(here: Here) -> Tensor:
-    """Rows (or columns) of the table collect g: a product with one-hot rows."""
-    table = here.x[0].shape
-    if dict(here.node.attrs).get("axis"):
-        hot, g = _one_hot_rows(here, table[1])
-        return _product(g, hot, True, False)
-    hot, g = _one_hot_rows(here, table[0])
-    return reshape(_product(hot, g, True, False), table)
-
-
-def _gather(here: Here) -> Tensor:
-    hot, g = _one_hot_rows(here, here.x[0].shape[-1])
-    return reshape(hot * g, here.x[0].shape)
-
-
-def _softmax(here: Here) -> Tensor:
-    return here.y * (here.g - sum(here.g * here.y, -1, keepdims=True))
-
-
-def _log_softmax(here: Here) -> Tensor:
-    return here.g - A.exp(here.y) * sum(here.g, -1, keepdims=True)
-
-
-def _cross_entropy(here: Here) -> Tensor:
-    """g (softmax(o) − 1_y), equation 10.18."""
-    logits, target = here.x
-    hot = one_hot(target, logits.shape[-1], logits.dtype)
-    return reshape(here.g, (*here.g.shape, 1)) * (A.softmax(logits) - hot)
-
-
-RULES: dict[str, Callable[[Here], Tensor]] = {
-    "matmul": _matmul,
-    "sum": lambda here: _spread(here, here.g),
-    "mean": _mean,
-    "norm": _norm,
-    "reshape": lambda here: reshape(here.g, here.x[0].shape),
-    "transpose": _transpose,
-    "expand": _expand,
-    "slice": _slice,
-    "index": _index,
-    "window": lambda here: _padded(here.g, 0, here.node.arg, here.x[0].shape[0]),
-    "concatenate": _concatenate,
-    "stack": lambda here: index(here.g, here.k),
-    "take": _take,
-    "gather": _gather,
-    "softmax": _softmax,
-    "log_softmax": _log_softmax,
-    "cross_entropy": _cross_entropy,
-}

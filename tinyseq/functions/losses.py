@@ -1,4 +1,4 @@
-"""Losses and layer normalisation."""
+"""Softmax, losses and layer normalisation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any, Never
 import numpy as np
 
 from tinyseq.errors import DataError, ShapeError, TinyseqError
-from tinyseq.functions.call_sites import first, many
-from tinyseq.functions.elementwise import sqrt, where
-from tinyseq.functions.picks import check_range, in_range, indices
+from tinyseq.functions.call_sites import called, first, many
+from tinyseq.functions.elementwise import exp, sqrt, where
+from tinyseq.functions.picks import check_range, in_range, indices, one_hot
 from tinyseq.functions.reductions import mean, sum
+from tinyseq.functions.shapes import axis_number, reshape, transpose
+from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.habits import strict, wrong_call
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor
@@ -19,6 +21,38 @@ from tinyseq.tensor.record import record
 from tinyseq.tensor.source_lines import internal
 
 internal(__file__)
+
+
+def _over_an_axis(name: str, doc: str) -> Any:
+    def long(x: Any) -> Tensor:
+        return record(name, (x,))
+
+    def along(x: Any, axis: int) -> Tensor:
+        x = as_tensor(x)
+        place = axis_number(axis, x.ndim, name)
+        order = list(range(x.ndim))
+        order[place], order[-1] = order[-1], order[place]
+        return long(x) if place == x.ndim - 1 else transpose(long(transpose(x, order)), order)
+
+    def function(x: Any, axis: int = -1, *extra: Never, **other: Never) -> Tensor:
+        if extra or other:
+            raise wrong_call(made, (x, axis, *extra), other)
+        if type(x) is not Tensor or axis != -1:
+            return along(x, axis)
+        frame = _getframe(1)
+        tape = x.tape
+        place = (name, id(frame.f_code), frame.f_lasti, x.form)
+        site = tape.sites.get(place)
+        if site is not None:
+            return site(tape, x.index)
+        return first(place, frame, tape, (x.index,), long, (x,))
+
+    made = strict(called(function, name, doc))
+    return made
+
+
+softmax = _over_an_axis("softmax", "softmax over an axis, by default the last.")
+log_softmax = _over_an_axis("log_softmax", "log softmax over an axis, by default the last.")
 
 
 @strict
@@ -85,3 +119,21 @@ def _layer_norm(x: Any, gain: Any, bias: Any, epsilon: float) -> Tensor:
     centred = x - mean(x, axis=-1, keepdims=True)
     variance = mean(centred * centred, axis=-1, keepdims=True)
     return centred / sqrt(variance + epsilon) * gain + bias
+
+
+@recorded("softmax")
+def _through_softmax(at: Passing) -> Tensor:
+    return at.y * (at.g - sum(at.g * at.y, -1, keepdims=True))
+
+
+@recorded("log_softmax")
+def _through_log_softmax(at: Passing) -> Tensor:
+    return at.g - exp(at.y) * sum(at.g, -1, keepdims=True)
+
+
+@recorded("cross_entropy")
+def _through_cross_entropy(at: Passing) -> Tensor:
+    """g (softmax(o) − 1_y), equation 10.18."""
+    logits, target = at.x
+    hot = one_hot(target, logits.shape[-1], logits.dtype)
+    return reshape(at.g, (*at.g.shape, 1)) * (softmax(logits) - hot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, prod
 from sys import _getframe
 from typing import Any, Never
 
@@ -11,7 +11,9 @@ import numpy as np
 from tinyseq.checks import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.call_sites import many, pick
+from tinyseq.functions.products import product
 from tinyseq.functions.shapes import float_code, index, reshape, slice_at
+from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.ops import OPS
 from tinyseq.ops.op import DATA
@@ -204,3 +206,28 @@ def _stamped(i: Tensor) -> Integers | None:
     while OPS[op := tape.kind_of(at).op].keeps_integers:
         at = tape.inputs(at)[0]
     return (tape.origin.get(at) or Integers(at)) if OPS[op].leaf == DATA else None
+
+
+def _one_hot_rows(at: Passing, classes: int) -> tuple[Tensor, Tensor]:
+    """The integers as one-hot rows (N, classes), and g as rows (N, …)."""
+    i = at.x[1]
+    count = prod(i.shape)
+    hot = one_hot(reshape(i, (count,)), classes, at.g.dtype)
+    return hot, reshape(at.g, (count, prod(at.g.shape[i.ndim :])))
+
+
+@recorded("take")
+def _through_take(at: Passing) -> Tensor:
+    """Rows (or columns) of the table collect g: a product with one-hot rows."""
+    table = at.x[0].shape
+    if at.attrs.get("axis"):
+        hot, g = _one_hot_rows(at, table[1])
+        return product(g, hot, True, False)
+    hot, g = _one_hot_rows(at, table[0])
+    return reshape(product(hot, g, True, False), table)
+
+
+@recorded("gather")
+def _through_gather(at: Passing) -> Tensor:
+    hot, g = _one_hot_rows(at, at.x[0].shape[-1])
+    return reshape(hot * g, at.x[0].shape)

@@ -9,6 +9,7 @@ from tinyseq.errors import ShapeError
 from tinyseq.functions.call_sites import two
 from tinyseq.functions.shapes import reshape
 from tinyseq.functions.transposed import Transposed
+from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor
 from tinyseq.tensor.record import record
@@ -52,3 +53,18 @@ matmul = two(
 linear = two(
     "linear", _linear, "W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n).", ("x", "W")
 )
+
+
+def product(a: Tensor, b: Tensor, flip_a: bool, flip_b: bool) -> Tensor:
+    """A B, of matrices or of batches of them, each transposed where told."""
+    return record("matmul", (a, b), (("transpose_a", flip_a), ("transpose_b", flip_b)) if flip_a or flip_b else ())
+
+
+@recorded("matmul")
+def _through_matmul(at: Passing) -> Tensor:
+    """∂L/∂A = G Bᵀ, ∂L/∂B = Aᵀ G, transposed where the operand was."""
+    flip_a, flip_b = bool(at.attrs.get("transpose_a")), bool(at.attrs.get("transpose_b"))
+    a, b = at.x
+    if at.k == 0:
+        return product(b, at.g, flip_b, True) if flip_a else product(at.g, b, False, not flip_b)
+    return product(at.g, a, True, flip_a) if flip_b else product(a, at.g, not flip_a, False)

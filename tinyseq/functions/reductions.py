@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from sys import _getframe
 from typing import Any, Never
 
 from tinyseq.errors import ShapeError
 from tinyseq.functions.call_sites import called, first
-from tinyseq.functions.shapes import axis_number
+from tinyseq.functions.elementwise import greater
+from tinyseq.functions.shapes import axis_number, expand, reshape
+from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.habits import strict, wrong_call
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor
@@ -59,3 +62,29 @@ sum = _reduction("sum", "Sum over all axes, one axis or several.")
 mean = _reduction("mean", "Mean over all axes, one axis or several.")
 max = _reduction("max", "Largest element; the first of equals gets the gradient.")
 norm = _reduction("norm", "Euclidean norm, (Σ x²)^½.")
+
+
+def _spread(at: Passing, value: Tensor) -> Tensor:
+    """A reduced value, repeated over the axes that were reduced."""
+    shape, (first, end) = at.x[0].shape, at.attrs["axes"]
+    kept = shape[:first] + (1,) * (end - first) + shape[end:]
+    value = value if value.shape == kept else reshape(value, kept)
+    return value if value.shape == shape else expand(value, shape)
+
+
+@recorded("sum")
+def _through_sum(at: Passing) -> Tensor:
+    return _spread(at, at.g)
+
+
+@recorded("mean")
+def _through_mean(at: Passing) -> Tensor:
+    first, end = at.attrs["axes"]
+    return _spread(at, at.g) / float(prod(at.x[0].shape[first:end]))
+
+
+@recorded("norm")
+def _through_norm(at: Passing) -> Tensor:
+    """g x / ‖x‖, and 0 where the norm is 0."""
+    safe = at.y + (1.0 - greater(at.y, 0.0))
+    return at.x[0] * _spread(at, at.g / safe)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.functions.call_sites import first, many, pick
+from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import FLOAT32, FLOAT64
 from tinyseq.tensor.handles import Tensor
@@ -21,6 +22,7 @@ from tinyseq.tensor.source_lines import internal
 internal(__file__)
 
 _FLOATS = {np.dtype(np.float32): FLOAT32, np.dtype(np.float64): FLOAT64}
+WINDOW = "window"
 MOST_OPERANDS = 8  # of a join that is worth remembering by all their forms
 
 
@@ -164,7 +166,17 @@ def window(x: Any, start: int, count: int) -> Tensor:
     x = as_tensor(x)
     if not 0 <= start <= start + count <= len(x):
         raise ShapeError(f"rows {start} to {start + count} of a tensor of shape {x.shape}")
-    return record("window", (x,), (), int(start), int(count))
+    return record(WINDOW, (x,), (), int(start), int(count))
+
+
+def first_row(x: Tensor) -> Tensor:
+    """x[0] of a sequence of any length: in a step that is folded it stands for the row of each time step."""
+    return record("index", (x,))
+
+
+def first_rows(x: Tensor, count: int) -> Tensor:
+    """So many rows of a sequence, however many there are: in a step that is folded they stand for each step's own."""
+    return record(WINDOW, (x,), (), 0, count)
 
 
 def index(x: Any, t: int) -> Tensor:
@@ -174,3 +186,61 @@ def index(x: Any, t: int) -> Tensor:
     if not -length <= t < length:
         raise ShapeError(f"index {t} is outside 0 to {length - 1}, the first axis of shape {x.shape}")
     return record("index", (x,), (), int(t) % length)
+
+
+@recorded("reshape")
+def _through_reshape(at: Passing) -> Tensor:
+    return reshape(at.g, at.x[0].shape)
+
+
+@recorded("transpose")
+def _through_transpose(at: Passing) -> Tensor:
+    return transpose(at.g, [int(i) for i in np.argsort(at.attrs["axes"])])
+
+
+@recorded("expand")
+def _through_expand(at: Passing) -> Tensor:
+    """The sum over the axes along which x was repeated."""
+    given, shape = at.x[0].shape, at.g.shape
+    padded = (1,) * (len(shape) - len(given)) + given
+    axes = [i for i, (a, b) in enumerate(zip(padded, shape, strict=True)) if a != b]
+    g = at.g.sum(axes) if axes else at.g
+    return g if g.shape == given else reshape(g, given)
+
+
+def _amid_zeros(g: Tensor, axis: int, start: int, length: int) -> Tensor:
+    """g from ``start`` on along an axis of this length, zeros around it."""
+
+    def gap(width: int) -> list[Tensor]:
+        return [zeros((*g.shape[:axis], width, *g.shape[axis + 1 :]), g.dtype)] if width else []
+
+    parts = [*gap(start), g, *gap(length - start - g.shape[axis])]
+    return g if len(parts) == 1 else concatenate(parts, axis)
+
+
+@recorded("slice")
+def _through_slice(at: Passing) -> Tensor:
+    return _amid_zeros(at.g, at.attrs["axis"], at.attrs["start"], at.x[0].shape[at.attrs["axis"]])
+
+
+@recorded("index")
+def _through_index(at: Passing) -> Tensor:
+    return _amid_zeros(reshape(at.g, (1, *at.g.shape)), 0, at.node.arg, at.x[0].shape[0])
+
+
+@recorded(WINDOW)
+def _through_window(at: Passing) -> Tensor:
+    return _amid_zeros(at.g, 0, at.node.arg, at.x[0].shape[0])
+
+
+@recorded("concatenate")
+def _through_concatenate(at: Passing) -> Tensor:
+    axis = at.attrs["axis"]
+    widths = [x.shape[axis] for x in at.x]
+    start = sum(widths[: at.k])
+    return slice_axis(at.g, start, start + widths[at.k], axis)
+
+
+@recorded("stack")
+def _through_stack(at: Passing) -> Tensor:
+    return index(at.g, at.k)

@@ -6,6 +6,7 @@ output or neither) is read off its expression.
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -59,6 +60,24 @@ def _used(expression: str) -> tuple[str, ...]:
     """What an expression reads: inputs, the output, the constants last."""
     found = set(re.findall(r"\b(x\d|y|attr)\b", re.sub(r"attr\d", "attr", expression)))
     return tuple(sorted(found, key=lambda role: (role == "attr", role)))
+
+
+def _work(expression: str, gradients: tuple[str | None, ...]) -> tuple[int, int]:
+    """(operations of all expressions, functions that the first calls), for each element."""
+    operations = [n for text in (expression, *gradients) if text for n in ast.walk(ast.parse(text))]
+    called = [n for n in ast.walk(ast.parse(expression)) if isinstance(n, ast.Call)]
+    return sum(isinstance(n, ast.BinOp) for n in operations), len(called)
+
+
+def _affine(attrs: dict[str, Any]) -> str:
+    """k a + c, as one would write it."""
+    k, c = attrs["k"], attrs["c"]
+    shift = f"+ {c:g}" if c >= 0 else f"− {-c:g}"
+    if k == 1:
+        return shift
+    if k == -1:
+        return f"{c:g} − a" if c else "−a"
+    return f"{k:g}·a {shift}" if c else f"{k:g}·a"
 
 
 def elementwise(
@@ -115,6 +134,7 @@ def elementwise(
             slopes=gradients,
             jacobian=DIAGONAL,
             javascript=elementwise_script(expression, computed, floats),
+            work=_work(expression, gradients),
             **said,
             rows=each,
         )
@@ -133,7 +153,7 @@ elementwise("div", "x0 / x1", "g / x1", "-g * y / x1", symbol="÷", equation="y 
 elementwise("neg", "-x0", "-g", symbol="−", equation="y = −a",
             words="−{a}", partials=("−1",))
 elementwise("affine", "attr0 * x0 + attr1", "attr0 * g", symbol="k·+c", equation="y = k a + c", floats=("k", "c"),
-            words="{k} {a} + {k0}", partials=("{k}",))
+            words="{k} {a} + {k0}", partials=("{k}",), written=_affine)
 elementwise("exp", "exp(x0)", "g * y", symbol="exp", equation="y = eᵃ",
             words="exp {a}", partials=("{y}",), drawn=(ACTIVATION,))
 elementwise("log", "log(x0)", "g / x0", symbol="log", equation="y = log a",

@@ -9,6 +9,7 @@ from tinyseq.ops.op import (
     DATA,
     GATE,
     LOSS,
+    MULTIPLIES,
     PARAMETER,
     PRODUCT,
     ROW,
@@ -40,6 +41,9 @@ CUTS = those(lambda op: op.view and not op.vjp)
 SATURATING = those(lambda op: op.saturates)
 SCALES = those(lambda op: op.elementwise and len(op.floats) == 2 and op.slopes == ("attr0 * g",))
 """Ops that compute k a + c of two numbers."""
+
+MULTIPLYING = those(lambda op: op.jacobian == MULTIPLIES)
+"""Ops that multiply matrices."""
 
 PRODUCTS = those(lambda op: PRODUCT in op.drawn)
 ACTIVATIONS = those(lambda op: ACTIVATION in op.drawn)

@@ -7,6 +7,7 @@ from tinyseq.jit.decorators import kernel
 from tinyseq.ops.op import CONSTANT, DATA, PARAMETER, Kernel, Op, call, size
 from tinyseq.ops.page_scripts import script
 from tinyseq.ops.registering import register
+from tinyseq.tape import kinds
 
 
 @kernel
@@ -27,7 +28,7 @@ def _leaf_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int, 
     return flags["shape"], flags.get("dtype", 0)
 
 
-def _given(name: str, symbol: str, leaf: str) -> str:
+def _given(name: str, symbol: str, leaf: str) -> None:
     example = ((("shape", (2, 3)),), (), ())
     op = Op(
         name,
@@ -41,10 +42,11 @@ def _given(name: str, symbol: str, leaf: str) -> str:
         example=example,
         javascript=script(name),
     )
-    return register(op).name
+    register(op)
 
 
-INPUT, PARAMETER_OP = _given("input", "x", DATA), _given("parameter", "θ", PARAMETER)
+_given(kinds.INPUT, "x", DATA)
+_given(kinds.PARAMETER, "θ", PARAMETER)
 CONSTANT_OP = register(
     Op(
         "constant",

@@ -171,6 +171,9 @@ class Op:
              by, an activation, a loss and a gate (of several signals) stand out, a sum of gates too; what carries lies
              between a loss and the sum of all losses
     sign     how it is written in a circle, where not by its symbol
+    written  its attributes → the same, of an op whose attributes say what it computes
+    work     of an elementwise op, for each element: (operations of the forward and of all vjps, functions like exp that
+             the forward calls)
     saturates  where an activation is flat
     words    the right side of y = …: {a} {b} {c} are the inputs, {all} all of them, {y} the output, {k} {k0} the first
              attribute and the second, {i} the node's own number; "" where ``equation`` says it well enough
@@ -211,6 +214,8 @@ class Op:
     example: tuple[tuple, tuple[tuple[int, ...], ...], tuple[int, ...]] | None = None
     drawn: tuple[str, ...] = ()
     sign: str = ""
+    written: Callable[[dict[str, Any]], str] | None = None
+    work: tuple[int, int] = (0, 0)
     saturates: Saturation | None = None
     words: str = ""
     partials: tuple[str | None, ...] = ()

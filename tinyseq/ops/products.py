@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
@@ -142,6 +144,10 @@ def _rows(attrs: tuple, tail: tuple[int, ...]) -> tuple[int, ...]:
     return (ALL if dict(attrs).get("transpose_a") else EACH), ALL
 
 
+def _written(attrs: dict[str, Any]) -> str:
+    return f"A{'ᵀ' if attrs.get('transpose_a') else ''}·B{'ᵀ' if attrs.get('transpose_b') else ''}"
+
+
 register(
     Op(
         "matmul",
@@ -158,5 +164,6 @@ register(
         drawn=(PRODUCT,),
         jacobian=MULTIPLIES,
         javascript=script("matmul"),
+        written=_written,
     )
 )

@@ -14,9 +14,8 @@ import numpy as np
 from tinyseq.errors import TapeError, TinyseqError
 from tinyseq.habits import advised
 from tinyseq.ops import OPS
-from tinyseq.tape import DTYPES, Kind, Tape, shape_of
-
-LEAVES = ("input", "parameter", "constant")
+from tinyseq.ops.groups import LEAVES, NUMBERED, RANGES
+from tinyseq.tape import DTYPES, PARAMETER, Kind, Tape, shape_of
 
 
 @advised
@@ -31,7 +30,7 @@ def verify(tape: Tape) -> None:
     bad = sorted([*_kinds(tape), *_order(tape), *_shapes(tape), *_positions(tape), *_parameters(tape)])
     if bad:
         _fail(tape, *bad[0])
-    leaves = set(tape.arg[tape.column("op") == "parameter"].tolist())
+    leaves = set(tape.arg[tape.column("op") == PARAMETER].tolist())
     for number, parameter in enumerate(tape.parameters):
         if number not in leaves:
             raise TapeError(f"the tape lists {parameter!r}, but no leaf stands for it")
@@ -156,7 +155,7 @@ def _shape_problem(tape: Tape, index: int, examples: list[int]) -> str:
         return str(error)
     except (LookupError, TypeError, ValueError) as error:
         return f"the shape rule of {kind.op} cannot read attributes {kind.attrs} and shapes {shapes}: {error!r}"
-    if kind.op == "window" and rows >= 0:
+    if kind.op in RANGES and rows >= 0:
         expected = (rows, *expected[1:])
     if tuple(expected) != shape or dtype != kind.dtype:
         return (
@@ -172,12 +171,12 @@ def _dtype(code: int) -> str:
 
 def _positions(tape: Tape) -> Iterator[tuple[int, str]]:
     op = tape.column("op")
-    for name in ("index", "window"):
+    for name in NUMBERED:
         nodes = np.flatnonzero((op == name) & (np.diff(tape.input_pointers) == 1))
         sources = np.clip(tape.input_indices[tape.input_pointers[nodes]], 0, max(len(tape) - 1, 0))
         first, count = (
             tape.arg[nodes].astype(np.int64),
-            (tape.rows[nodes] if name == "window" else np.ones(len(nodes), np.int64)),
+            (tape.rows[nodes] if name in RANGES else np.ones(len(nodes), np.int64)),
         )
         wrong = (first < 0) | (first + count > tape.rows[sources])
         if wrong.any():
@@ -188,7 +187,7 @@ def _positions(tape: Tape) -> Iterator[tuple[int, str]]:
 
 def _parameters(tape: Tape) -> Iterator[tuple[int, str]]:
     seen: dict[int, int] = {}
-    for i in np.flatnonzero(tape.column("op") == "parameter").tolist():
+    for i in np.flatnonzero(tape.column("op") == PARAMETER).tolist():
         number = int(tape.arg[i])
         if not 0 <= number < len(tape.parameters):
             yield i, f"it stands for parameter {number} of {len(tape.parameters)}"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 FLOAT32, FLOAT64, INT64 = 0, 1, 2
+INPUT, PARAMETER = "input", "parameter"  # the ops of leaves whose values the tape itself binds
 DTYPES = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
 
 

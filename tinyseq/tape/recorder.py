@@ -16,7 +16,7 @@ import numpy as np
 
 from tinyseq.errors import TapeError
 from tinyseq.tape.columns import Columns
-from tinyseq.tape.kinds import DTYPES, Kind, Numbered, Parameter
+from tinyseq.tape.kinds import DTYPES, PARAMETER, Kind, Numbered, Parameter
 from tinyseq.tape.places import Form, Places, Recording, give_back, take
 
 
@@ -283,7 +283,7 @@ class Recorder(Columns):
                 scope, self.scope = self._scope, ("", -1)
             code = DTYPES.index(parameter.value.dtype)
             node = self.append(
-                "parameter",
+                PARAMETER,
                 (),
                 parameter.value.shape,
                 code,

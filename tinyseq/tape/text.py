@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.tape.kinds import PARAMETER
 from tinyseq.tape.recorder import Recorder
 
 
@@ -30,7 +31,7 @@ def dump(tape: Recorder, limit: int | None) -> str:
 
 def canonical(tape: Recorder) -> tuple:
     """What two tapes with the same graph have in common: source lines and places of parameters aside."""
-    leaf = tape.column("op") == "parameter"
+    leaf = tape.column("op") == PARAMETER
     number = np.cumsum(~leaf) - 1
     number[leaf] = -1 - tape.arg[leaf]
     plain = [kind._replace(line=("", 0)) for kind in tape.kinds]

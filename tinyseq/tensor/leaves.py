@@ -8,8 +8,8 @@ import numpy as np
 
 from tinyseq.errors import DataError, DtypeError, TapeError, TinyseqError
 from tinyseq.habits import advised
-from tinyseq.ops.leaves import CONSTANT_OP, INPUT
-from tinyseq.tape import DTYPES, INT64, Integers, Leaf, Tape
+from tinyseq.ops.leaves import CONSTANT_OP
+from tinyseq.tape import DTYPES, INPUT, INT64, Integers, Leaf, Tape
 from tinyseq.tensor.handles import Tensor, handle, leaked
 from tinyseq.tensor.parameter import Parameter, array_of
 from tinyseq.tensor.source_lines import internal, source_line

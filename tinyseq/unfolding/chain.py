@@ -10,6 +10,7 @@ import numpy as np
 from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions import concatenate, stack, window
 from tinyseq.functions.picks import take_structural
+from tinyseq.functions.shapes import first_row, first_rows
 from tinyseq.habits import at_the_call, give_habits
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.truncation import Truncation
@@ -17,7 +18,6 @@ from tinyseq.tape import DTYPES, INT64, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import here
 from tinyseq.tensor.nesting import matched, rebuild
-from tinyseq.tensor.record import record
 from tinyseq.tensor.source_lines import internal
 from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, Folded, fold, handles
 from tinyseq.unfolding.stamping import stamp
@@ -177,10 +177,10 @@ def _unfold_chain(
     def recorded(batch: int) -> Folded:
         def run(places: list[Tensor]) -> tuple[Any, Any]:
             inner, tape.scope = tape.scope, ("", -1)
-            xs = [record("window", (x,), (), 0, batch) if ragged else record("index", (x,)) for x in sequences]
+            xs = [first_rows(x, batch) if ragged else first_row(x) for x in sequences]
             tape.scope = inner
             if ragged:
-                places = [record("window", (h,), (), 0, batch) for h in places]
+                places = [first_rows(h, batch) for h in places]
             n = len(initial)
             states = [rebuild(state, places[i * n : (i + 1) * n]) for i in range(len(delays))]
             result = _stepped(cell, xs, states[0] if len(delays) == 1 else tuple(states))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape import INT64, Form, Integers, Tape
+from tinyseq.tape import INPUT, INT64, PARAMETER, Form, Integers, Tape
 from tinyseq.tensor.handles import Tensor, handle
 from tinyseq.tensor.nesting import entering
 from tinyseq.tensor.source_lines import internal
@@ -65,7 +65,7 @@ def fold(
     keep = None  # a step that fails leaves its nodes on the tape, where nothing depends on them
     try:
         places = [
-            handle(tape, tape.append("input", (), shape, code, name="placeholder"), tape.form(shape, code))
+            handle(tape, tape.append(INPUT, (), shape, code, name="placeholder"), tape.form(shape, code))
             for shape, code in slots
         ]
         tape.scope = (cell, 0)
@@ -80,7 +80,7 @@ def fold(
     first = base + len(slots)
     last = base + len(rows)
     where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(len(slots))}
-    leaves = [i for i in range(first, last) if tape.kinds[rows[i - base][0]].op in ("input", "parameter")]
+    leaves = [i for i in range(first, last) if tape.kinds[rows[i - base][0]].op in (INPUT, PARAMETER)]
     inner = sorted(set(range(first, last)) - set(leaves))
     where.update({old: (LOCAL, place) for place, old in enumerate(inner)})
     for old in leaves:
@@ -112,7 +112,7 @@ def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
     scope, tape.scope = tape.scope, ("", -1)
     new = tape.append_kind(kind._replace(cell=""), row[1], row[2])
     tape.scope = scope
-    if kind.op == "parameter":
+    if kind.op == PARAMETER:
         tape._parameter_nodes[id(tape.parameters[row[2]])] = new
     else:
         tape.executor.rebind(old, new)

@@ -13,12 +13,12 @@ import numpy as np
 
 from tinyseq.errors import DataError, ShapeError
 from tinyseq.functions import concatenate, stack
+from tinyseq.functions.shapes import first_row, first_rows
 from tinyseq.structure.tree import Forest, Tree
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor, here
 from tinyseq.tensor.nesting import matched, rebuild
-from tinyseq.tensor.record import record
 from tinyseq.tensor.source_lines import internal
 from tinyseq.unfolding.folding import LOCAL, SLOT, Folded, fold, handles
 from tinyseq.unfolding.stamping import stamp
@@ -144,7 +144,7 @@ def _fold_all(
 
     def read() -> Tensor:
         inner, tape.scope = tape.scope, ("", -1)
-        row = record("index", (x,)) if shared else record("window", (x,), (), 0, 1)
+        row = first_row(x) if shared else first_rows(x, 1)
         tape.scope = inner
         return row
 

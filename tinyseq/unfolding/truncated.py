@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinyseq.errors import TapeError
+from tinyseq.functions.elementwise import DETACH
+from tinyseq.functions.shapes import WINDOW
 from tinyseq.structure.truncation import Chunk, Truncation
 from tinyseq.tape import INT64, Kind, Tape
 from tinyseq.tensor.handles import Tensor
@@ -61,7 +63,7 @@ class Recorded:
         """The states that are cut: all that a step makes, or hands on in another place."""
         starts, found = np.cumsum(self.folded.n_inputs) - self.folded.n_inputs, []
         for i, (code, number) in enumerate(self.folded.state):
-            if code == LOCAL and tape.kinds[int(self.folded.table[number, 0])].op == "window":
+            if code == LOCAL and tape.kinds[int(self.folded.table[number, 0])].op == WINDOW:
                 code, number = int(self.folded.codes[starts[number]]), int(self.folded.numbers[starts[number]])
             handed_on = code == SLOT and self.source(number) == (i, 1)
             if not handed_on and self.initial[i].dtype_code != INT64:
@@ -99,7 +101,7 @@ class _Lane:
         line, kinds = source_line(), []
         for i in self.cut_states:
             h = self.step.initial[i]
-            kinds.append(self.tape.kind_id(Kind("detach", (), h.shape[1:], h.dtype_code, "", "", line)))
+            kinds.append(self.tape.kind_id(Kind(DETACH, (), h.shape[1:], h.dtype_code, "", "", line)))
         first = [h.shape[0] if h.shape else -1 for h in (self.step.initial[i] for i in self.cut_states)]
         n = len(kinds)
         table = np.array([kinds, first, [0] * n, [-1] * n], np.int64).T.reshape(-1, 4)

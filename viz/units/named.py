@@ -76,7 +76,7 @@ class Roles:
             return True
         if excerpt.is_source(i):
             inside = [r for r in readers if r not in excerpt.initial and (not excerpt.is_source(r) or self._hidden(r))]
-            return bool(inside) and node.op != "constant" and i not in self.pure and not self._hidden(i)
+            return bool(inside) and node.op not in CONSTANTS and i not in self.pure and not self._hidden(i)
         if i in self.losses or excerpt.keys[i] in self.state_keys:
             return True
         if node.name:

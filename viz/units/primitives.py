@@ -141,21 +141,9 @@ def _primitive(excerpt: Excerpt, index: int, timeless: bool) -> Unit:
 
 
 def _symbol(node: Node, timeless: bool) -> str:
-    attrs = dict(node.attrs)
     if node.op in TAKEN and not timeless:
         return f"[{node.arg}]"
-    if node.op == "affine":
-        return _affine(attrs["k"], attrs["c"])
-    if node.op == "matmul":
-        return f"A{'ᵀ' if attrs.get('transpose_a') else ''}·B{'ᵀ' if attrs.get('transpose_b') else ''}"
-    return OPS[node.op].symbol if node.op in OPS else node.op
-
-
-def _affine(k: float, c: float) -> str:
-    """k a + c, as one would write it."""
-    shift = f"+ {c:g}" if c >= 0 else f"− {-c:g}"
-    if k == 1:
-        return shift
-    if k == -1:
-        return f"{c:g} − a" if c else "−a"
-    return f"{k:g}·a {shift}" if c else f"{k:g}·a"
+    op = OPS.get(node.op)
+    if op is None:
+        return node.op
+    return op.written(dict(node.attrs)) if op.written else op.symbol

@@ -12,6 +12,8 @@ from tinyseq.bench.contestants.ours import Ours, forest, gradients_of
 from tinyseq.bench.problems.flops import Counts
 from tinyseq.bench.problems.nets import Net
 from tinyseq.bench.variant import Gradients
+from tinyseq.ops import OPS
+from tinyseq.ops.groups import CUTS, GIVEN, MULTIPLYING, PARAMETERS
 
 Loss = Callable[[Any, Any], ts.Tensor]
 
@@ -62,17 +64,15 @@ def count(net: Net) -> Counts:
         loss(ts.tensor(x), ts.tensor(y))
     counts, wants = Counts(), np.zeros(len(tape), bool)
     for node in tape.nodes():
-        wants[node.index] = node.op == "parameter" or (node.op != "detach" and bool(wants[list(node.inputs)].any()))
+        op, learned = OPS[node.op], node.op in PARAMETERS
+        wants[node.index] = learned or (node.op not in CUTS and bool(wants[list(node.inputs)].any()))
         size = int(np.prod(node.shape))
-        if node.op == "matmul":
+        if node.op in MULTIPLYING:
             a = tape.shape(node.inputs[0])
             inner = a[-2] if dict(node.attrs).get("transpose_a") else a[-1]
             counts.matmul += 2 * size * inner * (1 + int(wants[list(node.inputs[:2])].sum()))
-        elif node.op in ("tanh", "sigmoid", "exp"):
-            counts.transcendental += size
-            counts.elementwise += 3 * size
-        elif node.op in ("add", "sub", "mul", "div"):
-            counts.elementwise += 3 * size if node.op == "mul" else size
-        if node.op in ("input", "parameter") or node.name == "h":
+        counts.elementwise += op.work[0] * size
+        counts.transcendental += op.work[1] * size
+        if node.op in GIVEN or node.name == "h":
             counts.bytes += 8 * size
     return counts

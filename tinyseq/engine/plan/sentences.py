@@ -8,6 +8,7 @@ from tinyseq.engine.plan.fold import Class
 from tinyseq.engine.plan.layout import Address, Block, Instruction
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sharing import Shares
+from tinyseq.ops.groups import CUTS
 
 
 class Words:
@@ -91,7 +92,7 @@ class Words:
                 return f"{y} {sign} Σ {rest[1]} · {rest[0]}, a product of all rows at once"
             case "column_sum":
                 return f"{y} {sign} Σ {rest[0]}, a sum over rows"
-            case "add_to" | "detach":
+            case _ if name == "add_to" or name in CUTS:
                 return f"{y} {sign} {rest[0]}"
             case "gather_rows" | "gather_integers":
                 return f"{y} = rows of {self.picked[instruction.operands[2].storage.index]}, gathered by a list"

@@ -15,6 +15,7 @@ from tinyseq.engine.validation.decode import NOBODY, Space, Step
 from tinyseq.engine.validation.footprints import Known, footprint
 from tinyseq.engine.validation.wrong import Names
 from tinyseq.errors import TapeError
+from tinyseq.ops.groups import INPUTS
 
 READ, ADD, SET = 0, 1, 2
 MOST = 1 << 20
@@ -281,6 +282,6 @@ def distinct(elements: np.ndarray) -> np.ndarray:
 
 def integer_storages(plan: Plan) -> set[int]:
     """Storages that hold integers."""
-    leaves = {int(c.nodes[0]): c.dtype.kind for c in plan.graph.classes if c.op == "input" and len(c.nodes)}
+    leaves = {int(c.nodes[0]): c.dtype.kind for c in plan.graph.classes if c.op in INPUTS and len(c.nodes)}
     found = {s.index for s in plan.storages if s.space == "integers"}
     return found | {s.index for s in plan.storages if s.space == "leaf" and leaves.get(s.node) == "i"}

@@ -22,6 +22,7 @@ from tinyseq.engine.validation.field import PRIME, Numbers, of_floats, random_nu
 from tinyseq.engine.validation.footprints import Footprint, Known, footprint
 from tinyseq.engine.validation.meanings import meaning
 from tinyseq.engine.validation.wrong import Names
+from tinyseq.ops.groups import GIVEN, PARAMETERS
 from tinyseq.ops.op import Call
 from tinyseq.tape import INT64, Tape
 
@@ -60,7 +61,7 @@ class Told:
     def _forward(self, node: int) -> None:
         place, inputs = self.places.place(node), self.tape.inputs(node)
         size = int(np.prod(place.site.shape))
-        if place.op.name in ("input", "parameter"):
+        if place.op.name in GIVEN:
             self.values[node] = self.leaf(node, size)
             return
         y = self.values[node] = np.zeros(size, np.int64)
@@ -222,7 +223,7 @@ class Followed:
         """A parameter to which a gradient flows, though the plan has none for it."""
         nodes = {s.node for s in self.plan.storages if s.space == "grads"}
         for cls in self.plan.graph.classes:
-            node = int(cls.nodes[0]) if cls.op == "parameter" and not cls.attrs else -1
+            node = int(cls.nodes[0]) if cls.op in PARAMETERS and not cls.attrs else -1
             if node >= 0 and node not in nodes and self.told.gradients.get(node, np.zeros(0)).any():
                 return f"∂L/∂{cls.name} (%{node}) is not made, though the loss depends on it"
         return ""
