@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinyseq.ops import OPS
-from tinyseq.ops.op import BY_ROWS, DIAGONAL, MOVES, MULTIPLIES, REDUCES
+from tinyseq.ops.op import BY_ROWS, DIAGONAL, MOVES, MULTIPLIES, REDUCES, size
 from tinyseq.tape import Tape
 
 FORMS = ("none", "constant", "diagonal", "reduce", "dense", "product", "rows", "moves", "opaque")
@@ -63,6 +63,18 @@ class Edges:
         """What the backward step of a node adds to the gradient of one of its inputs."""
         g = self.grads.get(index)
         return None if g is None else self.vjp(index, place, g)
+
+    def form(self, index: int, place: int) -> int:
+        """The form of a Jacobian as far as shapes decide it, whatever its numbers; 0 where no gradient passes."""
+        spot, j = self.executor.place(index), self.tape.inputs(index)[place]
+        if all(k != place for k, _ in spot.vjps):
+            return 0
+        said, y, x = spot.op.jacobian, self.tape.shape(index), self.tape.shape(j)
+        if said == DIAGONAL and x == y:
+            return FORMS.index("diagonal")
+        if said in (MULTIPLIES, REDUCES, MOVES, BY_ROWS):
+            return FORMS.index(said)
+        return FORMS.index("dense" if size(x) * size(y) <= DENSE else "opaque")
 
     def edge(self, index: int, place: int) -> Edge:
         """The arrow from one input of a node."""

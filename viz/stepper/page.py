@@ -19,10 +19,12 @@ from tinyseq.viz.output.render import write
 from tinyseq.viz.stepper.order import MOST_NODES
 from tinyseq.viz.stepper.pool import script_json
 from tinyseq.viz.stepper.run import Run
+from tinyseq.viz.stepper.scripts import ops_script, without_script
 from tinyseq.viz.stepper.still import still
 
 BUDGET = 2 * 1024 * 1024  # bytes of data on a page
-SCRIPTS = ("data.js", "gradient.js", "words.js", "graph.js", "panels.js", "main.js")
+ALWAYS = ("executor.js", "data.js", "gradient.js", "words.js", "graph.js", "panels.js")
+COMPUTING = ("live.js", "state.js", "editor.js")  # of pages that compute; others get ``state.js`` alone
 
 
 def to_html(
@@ -60,6 +62,9 @@ def step_page(
         raise TinyseqError(f"learning_rate is a finite number, got {learning_rate!r}")
     wanted = [(title, find_loss(tape, loss)), *_others(compare)]
     most = MOST_NODES // len(wanted)
+    page = _live(wanted, most, learning_rate, budget)
+    if page is not None:
+        return page
     while True:
         runs = [Run(each, name or _title(each), most) for name, each in wanted]
         bare = len(_assemble(runs, [1] * len(runs), learning_rate).encode())
@@ -71,6 +76,17 @@ def step_page(
                 f"even the smallest page of this tape is larger than {budget:,} bytes; give a larger budget"
             )
         most = min(most // 2, int(0.7 * max(len(run.nodes) for run in runs) * budget / bare))
+
+
+def _live(wanted: list[tuple[str, Tensor]], most: int, learning_rate: float, budget: int) -> str | None:
+    """The page that computes, None where it cannot hold the whole of the graphs and all numbers of their leaves."""
+    runs = []
+    for name, each in wanted:
+        runs.append(Run(each, name or _title(each), most, live=True))
+        if not runs[-1].live or without_script(runs[-1].ops):
+            return None
+    page = _assemble(runs, [0] * len(runs), learning_rate)
+    return page if len(page.encode()) <= budget else None
 
 
 def _within(runs: list[Run], bare: int, learning_rate: float, budget: int) -> str | None:
@@ -88,6 +104,7 @@ def _within(runs: list[Run], bare: int, learning_rate: float, budget: int) -> st
 def _data(runs: list[Run], caps: list[int], learning_rate: float) -> str:
     return script_json(
         {
+            "missing": without_script(op for run in runs for op in run.ops),
             "runs": [run.json(cap, run is runs[0]) for run, cap in zip(runs, caps, strict=True)],
             "rate": learning_rate,
             "heat": {"scale": style.HEAT, "zero": style.EXACTLY_ZERO, "bad": style.NOT_FINITE},
@@ -153,13 +170,21 @@ def _asset(name: str) -> str:
     return files("tinyseq.viz.stepper").joinpath("assets", name).read_text("utf-8")
 
 
+def _script(runs: list[Run]) -> str:
+    """The page's script; without the lines that are comments alone, and without indentation."""
+    names = (*ALWAYS, *(COMPUTING if any(run.live for run in runs) else ("state.js",)), "main.js")
+    text = "\n".join([ops_script(op for run in runs for op in run.ops), *map(_asset, names)])
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
 def _assemble(runs: list[Run], caps: list[int], learning_rate: float) -> str:
     title = " and ".join(run.title for run in runs)
     page = _asset("page.html")
     parts = {
         "TITLE": escape(labels.clean(f"{title}, step by step")),
         "STYLE": _asset("page.css"),
-        "SCRIPT": "\n".join(_asset(name) for name in SCRIPTS),
+        "SCRIPT": _script(runs),
         "STILL": still(runs[0]),
         "DATA": _data(runs, caps, learning_rate),
     }

@@ -23,6 +23,7 @@ from tinyseq.viz.overlays.fixed import is_fixed
 from tinyseq.viz.stepper.counts import count_arrows, loss_steps
 from tinyseq.viz.stepper.edges import FORMS, Edges
 from tinyseq.viz.stepper.inside import Inside, inside, symbol
+from tinyseq.viz.stepper.live import given, index_limits
 from tinyseq.viz.stepper.memory import live_bytes
 from tinyseq.viz.stepper.order import Order, order_of
 from tinyseq.viz.stepper.overview import Overview, overview
@@ -32,9 +33,12 @@ MOST_ROWS = 2_000  # rows of a ledger that are kept
 
 
 class Run:
-    """One loss on its tape, differentiated, drawn and measured."""
+    """One loss on its tape, differentiated, drawn and measured.
 
-    def __init__(self, loss: Tensor, title: str, most: int) -> None:
+    A ``live`` one leaves to the page what can be computed there: it holds the numbers of its leaves and no others.
+    """
+
+    def __init__(self, loss: Tensor, title: str, most: int, live: bool = False) -> None:
         self.tape: Tape = loss.tape
         self.title, self.loss = title, loss
         self.tape.backward(loss, seed=1.0)  # with a seed no plan is made: every value and gradient is wanted
@@ -48,11 +52,17 @@ class Run:
         self.inside: Inside = inside(self.tape, self.order)
         self.nodes = self.order.nodes[self.order.kept].tolist()
         self.local = {i: n for n, i in enumerate(self.nodes)}
+        self.live = live and len(self.nodes) == len(self.order.nodes)
         self.events = self._events()
         self.counts = count_arrows(self.tape, self.nodes, self.needed, self._event_after)
         self.pool = Pool()
         self.ledgers = [self._ledger(p) for p in range(len(self.tape.parameters)) if self._is_used(p)]
         self._collect()
+
+    @property
+    def ops(self) -> set[str]:
+        """The ops that stand on the page."""
+        return {self._op(i) for i in self.nodes}
 
     # -- the walk -------------------------------------------------------------------------------------------------
     def _op(self, index: int) -> str:
@@ -107,7 +117,7 @@ class Run:
         parameter = self.tape.parameters[number]
         leaf: int = self.tape.node_of(parameter)  # type: ignore[assignment]
         total = np.asarray(self.edges.grads[leaf], np.float64)
-        norm = _norm(total)
+        norm, half = _norm(total), MOST_ROWS // 2
         group = dict(zip(self.order.nodes.tolist(), self.order.group.tolist(), strict=True))
         rows: dict[int, list[Any]] = {}
         consumers = set(self.tape.consumers(leaf).tolist()) & self.needed
@@ -134,8 +144,8 @@ class Run:
             gap = float(np.linalg.norm(running - total))
         return {
             "parameter": number, "leaf": self.local[leaf], "total": norm,
-            "residual": gap / norm if norm else gap, "left_out": max(0, len(table) - MOST_ROWS),
-            "rows": table if len(table) <= MOST_ROWS else [*table[: MOST_ROWS // 2], *table[-MOST_ROWS // 2 :]],
+            "residual": gap / norm if norm else gap, "left_out": 0 if self.live else max(0, len(table) - MOST_ROWS),
+            "rows": table if self.live or len(table) <= MOST_ROWS else [*table[:half], *table[-half:]],
         }  # fmt: skip
 
     def _deltas(self, nodes: set[int]) -> list[np.ndarray]:
@@ -146,6 +156,7 @@ class Run:
         """All of it; ``cap`` is the pool's. The graph of the first run stands in the page already."""
         return {
             "title": labels.clean(self.title), "kind": self.order.kind, "total": self.order.total,
+            **(self._live() if self.live else {}),
             "held": len(self.nodes), "of": len(self.order.nodes), "loss": self.local[self.loss.index],
             "loss_steps": loss_steps(self.tape, self.needed, self.loss.index), "elsewhere": self.counts.elsewhere,
             **self._nodes(), **self._walk(), "arrays": self.pool.pack(cap),
@@ -153,7 +164,35 @@ class Run:
             "view": self._view(first), "inside": self._inside(),
         }  # fmt: skip
 
+    def _live(self) -> dict[str, Any]:
+        """What a page that computes is told: the value that it must come to, and what integers may be."""
+        limits = index_limits(self.tape, self.order.nodes.tolist())
+        return {
+            "computes": True, "value": float(self.edges.values[self.loss.index]),
+            "limits": [(self.local[i], limit) for i, limit in limits.items()],
+        }  # fmt: skip
+
     def _collect(self) -> None:
+        """Put the arrays that the page holds into the pool."""
+        if not self.live:
+            self._measure()
+            return
+        leaves = set(given(self.tape, self.nodes))
+        self.values = [self.pool.put(self.edges.values[i]) if i in leaves else -1 for i in self.nodes]
+        source, form = [], []
+        pointer = np.cumsum([0, *[len(self.tape.inputs(i)) for i in self.nodes]])
+        for i in self.nodes:
+            for place, j in enumerate(self.tape.inputs(i)):
+                source.append((self.local[j], place))
+                form.append(self.edges.form(i, place) if i in self.needed and j in self.needed else 0)
+        places = np.array(source, np.int64).reshape(-1, 2)
+        self.arrows = {
+            "pointer": binary(pointer, "<i4"), "source": binary(places[:, 0], "<i4"),
+            "place": binary(places[:, 1], "<i4"), "form": binary(form, "<i1"), "forms": FORMS,
+        }  # fmt: skip
+        self.tracks = self._tracks()
+
+    def _measure(self) -> None:
         """Put all arrays into the pool and measure every arrow."""
         self.values = [self.pool.put(self.edges.values.get(i)) for i in self.nodes]
         self.grads = [self.pool.put(self.edges.grads.get(i) if i in self.needed else None) for i in self.nodes]
@@ -194,11 +233,18 @@ class Run:
             "nodes": {
                 "kind": binary(kind, "<i4"), "arg": binary(arg, "<i4"), "index": binary(self.nodes, "<i4"),
                 "group": binary(self.order.group[kept], "<i4"), "position": binary(self.order.position[kept], "<i4"),
-                "value": binary(self.values, "<i4"), "grad": binary(self.grads, "<i4"),
+                "value": binary(self.values, "<i4"),
                 "inputs": binary(inputs, "<i4"), "leaving": binary(self.counts.leaving, "<i4"),
                 "returning": binary(self.counts.returning, "<i4"), "beyond": binary(self.counts.beyond, "<i4"),
-                "value_norm": binary([v for v, _ in self.norms], "<f8"),
-                "grad_norm": binary([g for _, g in self.norms], "<f8"),
+                **(
+                    {}
+                    if self.live
+                    else {
+                        "grad": binary(self.grads, "<i4"),
+                        "value_norm": binary([v for v, _ in self.norms], "<f8"),
+                        "grad_norm": binary([g for _, g in self.norms], "<f8"),
+                    }
+                ),
             },
             "edges": self.arrows,
         }  # fmt: skip
@@ -235,7 +281,7 @@ class Run:
             **{key: value for key, value in ledger.items() if key != "rows"},
             "name": labels.clean(name), "runs": labels.name(name), "rows": [self.row_text(step) for step in columns[0]],
             "step": binary(columns[0], "<i4"), "event": binary(columns[1], "<i4"),
-            "numbers": binary(np.array(columns[2:6], np.float64).T, "<f8"),
+            "numbers": "" if self.live else binary(np.array(columns[2:6], np.float64).T, "<f8"),
             "uses": binary(np.array(uses, np.int64).reshape(-1), "<i4"),
             "count": binary([len(row[6]) for row in rows], "<i4"),
         }  # fmt: skip
@@ -288,7 +334,7 @@ class Run:
             "name": labels.clean(name),
             "step": binary(stage, "<i4"),
             "node": binary([self.local.get(i, -1) for i in nodes], "<i4"),
-            "norm": binary([_norm(self.edges.grads.get(i)) for i in nodes], "<f8"),
+            "norm": "" if self.live else binary([_norm(self.edges.grads.get(i)) for i in nodes], "<f8"),
         }
 
     def _view(self, first: bool) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Run {
       ...l, step: unpack(l.step, Int32Array), event: unpack(l.event, Int32Array), numbers: unpack(l.numbers, Float64Array),
       uses: unpack(l.uses, Int32Array), count: unpack(l.count, Int32Array),
     }));
+    this.computes = false; // whether the page computes the run, or shows the numbers that were stored
+    this.version = 0;
     this.full = this.whole && (!this.cap || this.sizes.every((s) => s <= this.cap));
     this.moments();
   }
@@ -123,6 +125,22 @@ class Run {
   // The j-th kept number of an array that may be one number for all.
   static number(array, j) {
     return array.numbers[array.numbers.length === 1 ? 0 : j];
+  }
+
+  // The size of what the backward step of an arrow adds; the norm of its local Jacobian, and whether it is exact.
+  increment_of(e) { return this.increment[e]; }
+  jacobian_of(e) { return [this.jacobian[e], this.exact[e]]; }
+
+  // The ops of the page as the executor reads them, and an executor on all numbers that are held.
+  get nodes() {
+    return Array.from({ length: this.n }, (_, n) => {
+      const { op, attrs, shape, dtype } = this.of_kind(n);
+      return { op, attrs, arg: this.arg[n], shape, dtype, inputs: inputs_of(this, n) };
+    });
+  }
+
+  get executor() {
+    return (this.made ??= new Executor(this.nodes, Array.from(this.value, (handle) => this.array(handle)?.numbers)));
   }
 
   shape(n) { return this.kinds[this.kind[n]].shape; }

@@ -8,7 +8,7 @@ class Executor {
     this.values = values;
     this.sites = nodes.map(({ op, attrs, arg, shape, dtype, inputs }) => {
       const own = { ...attrs };
-      if (dtype === "float32") for (const name of OPS[op].floats) own[name] = Math.fround(own[name]);
+      if (dtype === "float32") for (const name of OPS[op]?.floats ?? []) own[name] = Math.fround(own[name]);
       return { attrs: own, arg, shape, shapes: inputs.map((x) => nodes[x].shape) };
     });
     this.sizes = nodes.map(({ shape }) => sizeOf(shape));

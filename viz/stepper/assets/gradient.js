@@ -1,25 +1,27 @@
 // The backward pass, run once more in the page: sums of (∂y/∂x)ᵀ g over the arrows, all of them or those a mask leaves.
 
-// out += (∂y/∂x)ᵀ g for one arrow. Returns false where the page does not hold what it takes.
+// out += (∂y/∂x)ᵀ g for one arrow, by the op's own rule, or from the numbers stored for an op that has none in the page.
+// Returns false where the page does not hold what it takes.
 function pull(run, n, e, g, out) {
-  const form = run.forms[run.form[e]], data = run.array(run.data[e]);
-  if (data && !data.whole) return false;
+  const form = run.forms[run.form[e]];
   if (form === "none") return true;
+  if (run.full && OPS[run.of_kind(n).op]) {
+    run.executor.pull(n, run.place[e], g, out);
+    return true;
+  }
+  const data = run.array(run.data[e]);
+  if (!data || !data.whole) return false;
   if (form === "constant" || form === "diagonal") {
     for (let i = 0; i < out.length; i++) out[i] += Run.number(data, i) * g[i];
     return true;
   }
-  if (form === "reduce") return pull_reduction(run, n, e, g, out, data);
-  if (form === "product") return pull_product(run, n, e, g, out);
-  if (form === "rows") return pull_softmax(run, n, g, out);
-  if (form === "moves") return pull_moved(run, n, e, g, out);
   if (form === "dense") {
     for (let i = 0; i < g.length; i++) {
       for (let j = 0; j < out.length; j++) out[j] += data.numbers[i * out.length + j] * g[i];
     }
     return true;
   }
-  return false;
+  return form === "reduce" && pull_reduction(run, n, e, g, out, data);
 }
 
 function pull_reduction(run, n, e, g, out, data) {
@@ -48,92 +50,6 @@ function product(run, n) {
     ai: attrs.transpose_a ? 1 : wa, ap: attrs.transpose_a ? wa : 1,
     bp: attrs.transpose_b ? 1 : wb, bj: attrs.transpose_b ? wb : 1,
   };
-}
-
-function pull_product(run, n, e, g, out) {
-  const p = product(run, n), first = run.place[e] === 0;
-  const other = run.array(run.value[first ? p.b : p.a]);
-  if (!other || !other.whole) return false;
-  const x = other.numbers;
-  for (let r = 0; r < p.batch; r++) {
-    const g0 = r * p.m * p.n, a0 = r * p.m * p.k, b0 = r * p.k * p.n;
-    for (let i = 0; i < p.m; i++) {
-      for (let q = 0; q < p.k; q++) {
-        const at = a0 + i * p.ai + q * p.ap;
-        let total = 0;
-        for (let j = 0; j < p.n; j++) {
-          const up = g[g0 + i * p.n + j], bt = b0 + q * p.bp + j * p.bj;
-          if (first) total += up * x[bt];
-          else out[bt] += up * x[at];
-        }
-        if (first) out[at] += total;
-      }
-    }
-  }
-  return true;
-}
-
-function pull_softmax(run, n, g, out) {
-  const y = run.array(run.value[n]), shape = run.shape(n), width = shape[shape.length - 1] || 1;
-  if (!y || !y.whole) return false;
-  const plain = run.of_kind(n).op === "softmax";
-  for (let r = 0; r < out.length; r += width) {
-    let total = 0;
-    for (let i = r; i < r + width; i++) total += plain ? g[i] * y.numbers[i] : g[i];
-    for (let i = r; i < r + width; i++) {
-      out[i] += plain ? y.numbers[i] * (g[i] - total) : g[i] - Math.exp(y.numbers[i]) * total;
-    }
-  }
-  return true;
-}
-
-function pull_moved(run, n, e, g, out) {
-  const { op, attrs, shape } = run.of_kind(n), given = run.shape(run.source[e]);
-  if (op === "reshape") g.forEach((x, i) => { out[i] += x; });
-  else if (op === "index") g.forEach((x, i) => { out[run.arg[n] * g.length + i] += x; });
-  else if (op === "window") {
-    const start = run.arg[n] * size_of(shape.slice(1));
-    g.forEach((x, i) => { out[start + i] += x; });
-  } else if (op === "slice") {
-    const inner = size_of(given.slice(attrs.axis + 1)), whole = given[attrs.axis] * inner, part = shape[attrs.axis] * inner;
-    g.forEach((x, i) => { out[Math.floor(i / part) * whole + attrs.start * inner + (i % part)] += x; });
-  } else if (op === "stack") out.forEach((_, i) => { out[i] += g[run.place[e] * out.length + i]; });
-  else if (op === "concatenate") {
-    const inner = size_of(shape.slice(attrs.axis + 1)), whole = shape[attrs.axis] * inner;
-    const widths = inputs_of(run, n).map((x) => run.shape(x)[attrs.axis] * inner);
-    const start = widths.slice(0, run.place[e]).reduce((a, b) => a + b, 0), part = widths[run.place[e]];
-    out.forEach((_, i) => { out[i] += g[Math.floor(i / part) * whole + start + (i % part)]; });
-  } else if (op === "transpose" || op === "expand") pull_strided(op, attrs, given, shape, g, out);
-  else if (op === "take" || op === "gather") return pull_read(run, n, g, out, op, attrs, given);
-  else return false;
-  return true;
-}
-
-function pull_strided(op, attrs, given, shape, g, out) {
-  const strides = given.map((_, i) => size_of(given.slice(i + 1))), missing = shape.length - given.length;
-  const read = shape.map((_, i) => {
-    if (op === "transpose") return strides[attrs.axes[i]];
-    return i < missing || given[i - missing] === 1 ? 0 : strides[i - missing];
-  });
-  const step = shape.map((_, i) => size_of(shape.slice(i + 1)));
-  g.forEach((x, at) => {
-    let place = 0;
-    for (let i = 0; i < shape.length; i++) place += (Math.floor(at / step[i]) % shape[i]) * read[i];
-    out[place] += x;
-  });
-}
-
-function pull_read(run, n, g, out, op, attrs, given) {
-  const index = run.array(run.value[inputs_of(run, n)[1]]);
-  if (!index || !index.whole) return false;
-  const rows = index.size, width = g.length / rows;
-  g.forEach((x, i) => {
-    const r = Math.floor(i / width), c = i % width, at = index.numbers[r];
-    if (op === "gather") out[r * given[given.length - 1] + at] += x;
-    else if (attrs.axis) out[c * given[given.length - 1] + at] += x;
-    else out[at * width + c] += x;
-  });
-  return true;
 }
 
 // Which arrows a mask cuts in one pass. Gradients cross from step to step inside cells only there; losses enter where

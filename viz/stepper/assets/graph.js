@@ -42,6 +42,7 @@ function paint(g, state, fill) {
   g.classList.toggle("now", state.now);
   g.classList.toggle("part", state.part);
   g.classList.toggle("pinned", state.pinned);
+  g.classList.toggle("changed", Boolean(state.changed));
   g.classList.toggle("hot", Boolean(fill));
   const shape = g.querySelector(".s");
   shape.style.fill = fill ? fill[0] : "";

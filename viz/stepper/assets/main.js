@@ -1,19 +1,9 @@
-// State, what follows from it, and the keys. All that is shown is a function of the state; the state is in the address.
-const data = JSON.parse($("data").textContent, (_, v) => (v === "NaN" ? NaN : v === "Infinity" ? Infinity : v === "-Infinity" ? -Infinity : v));
-const runs = data.runs.map((json) => new Run(json));
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
-
-const state = {
-  run: 0, k: 0, by: "op", fold: false, heat: true, log: true, parameter: 0, track: 0, mask: "full", width: 5, pinned: -1, unit: -1,
-};
-let playing = 0, scenes = [], curves = {}, gradients = { key: "", grads: null };
-
-const run_now = () => runs[state.run];
+// What follows from the state, the drawing of it, the address, and the keys.
 
 // -- what follows from the state ----------------------------------------------------------------------------------
 function masked(run) {
   if (state.mask === "full" || run.structure !== "chain") return null;
-  const key = `${state.run}|${state.mask}|${state.width}`;
+  const key = `${state.run}|${state.mask}|${state.width}|${run.version}`;
   if (gradients.key !== key) gradients = { key, mask: new Mask(run, state.mask, state.width), grads: backward(run, new Mask(run, state.mask, state.width)) };
   return gradients;
 }
@@ -65,13 +55,17 @@ function view_of(run) {
 
 // -- scenes: the drawings of a run, made when it is first shown ---------------------------------------------------
 function scene(number) {
-  if (scenes[number]) return scenes[number];
-  const run = runs[number], still = number === 0 ? document.querySelector("#still .scroll > svg") : null;
-  const main = pieces(still ?? parsed(run.view.svg));
-  const made = (scenes[number] = { main, folded: run.view.folded ? pieces(parsed(run.view.folded)) : null, inside: [] });
+  const made = (scenes[number] ??= new_scene(number)), run = runs[number];
+  if (made.version === run.version) return made;
   const norms = Array.from(run.grad_norm).filter((_, n) => run.begun[n] >= 0 && !run.is_leaf(n)), [low, high] = decades(norms);
   const positive = norms.filter((x) => Number.isFinite(x) && x > 0);
-  Object.assign(made, { low: positive.length ? low : 0, high, clipped: positive.some((x) => x < low), zero: norms.includes(0), bad: norms.some((x) => !Number.isFinite(x)) });
+  return Object.assign(made, { version: run.version, low: positive.length ? low : 0, high, clipped: positive.some((x) => x < low), zero: norms.includes(0), bad: norms.some((x) => !Number.isFinite(x)) });
+}
+
+function new_scene(number) {
+  const run = runs[number], still = number === 0 ? document.querySelector("#still .scroll > svg") : null;
+  const main = pieces(still ?? parsed(run.view.svg));
+  const made = { main, folded: run.view.folded ? pieces(parsed(run.view.folded)) : null, inside: [] };
   main.vertices.forEach((g, v) => {
     const n = run.vertexNode[v];
     if (n >= 0) pick(g, n);
@@ -96,7 +90,7 @@ function opened(run, number) {
 function node_state(run, n) {
   const done = run.is_leaf(n) || run.computed[n] <= state.k;
   const begun = run.begun[n] >= 0 && run.begun[n] <= state.k;
-  return { todo: !done, now: state.k > 0 && run.node_at(state.k) === n, part: begun && run.complete[n] > state.k, pinned: state.pinned === n, begun };
+  return { todo: !done, now: state.k > 0 && run.node_at(state.k) === n, part: begun && run.complete[n] > state.k, pinned: state.pinned === n, begun, changed: run.computes && run.changed(n) };
 }
 
 function fill_of(run, n) {
@@ -276,7 +270,7 @@ function draw_strip(run) {
     });
   }
   curves.strip ??= new Curve($("strip"));
-  curves.strip.draw(`${state.run}|${state.track}|${gradients.key}|${state.mask}`, series, state.log);
+  curves.strip.draw(`${state.run}|${state.track}|${gradients.key}|${state.mask}|${runs.map((r) => r.version)}`, series, state.log);
   const legend = cut ? (cut.grads ? [`● ${state.mask} of ${state.width}`, "┄ all of it"] : []) : runs.length > 1 ? [`● ${run.title}`, ...runs.filter((r) => r !== run).map((r) => `┄ ${r.title}`)] : [];
   if (state.log && track.norm.includes(0)) legend.push("○ exactly 0");
   if (track.norm.some((v) => !Number.isFinite(v))) legend.push("● at the top: not finite");
@@ -331,18 +325,18 @@ function draw_memory(run) {
 function draw_ledger(run) {
   if (!run.ledgers.length) return;
   const ledger = run.ledgers[Math.min(state.parameter, run.ledgers.length - 1)], cut = masked(run), view = view_of(run);
-  const summed = cut && cut.grads && run.full ? terms(run, ledger, cut.grads) : null;
+  const summed = cut && cut.grads && run.full ? terms(run, ledger, cut.grads) : run.computes ? (ledger.checked ??= terms(run, ledger, null)) : null;
   const [table, rows] = ledger_rows(run, ledger, view, summed), box = $("ledger");
   box.replaceChildren(table);
   box.scrollTop = box.scrollHeight;
   const name = set_runs(ledger.runs), foot = $("ledger-foot");
   if (rows < ledger.step.length || !rows) foot.replaceChildren(rows ? `${rows} of ${ledger.step.length} terms so far; they add up to ∂L/∂` : "The terms appear as backward walks; they add up to ∂L/∂", ...name, ".");
-  else if (summed) {
+  else if (cut && summed) {
     const leaf = run.array(run.grad[ledger.leaf]).numbers, got = cut.grads[ledger.leaf], lost = norm(leaf.map((v, i) => v - (got ? got[i] : 0)));
     foot.replaceChildren("Truncated ‖∂L/∂", ...name, `‖ = ${show(summed.size)}; lost: ${show(lost)}, ${show((100 * lost) / (ledger.total || 1), 3)} % of the full gradient.`);
   } else {
     const mine = run.full ? (ledger.checked ??= terms(run, ledger, null)) : null;
-    foot.replaceChildren("‖∂L/∂", ...name, `‖ = ${show(ledger.total)} = ‖Σ terms‖; residual ${show(ledger.residual, 3)}`, mine ? `; added up again by this page: ${show(mine.residual, 3)}.` : ".");
+    foot.replaceChildren("‖∂L/∂", ...name, `‖ = ${show(ledger.total)} = ‖Σ terms‖; residual ${show(run.computes ? mine.residual : ledger.residual, 3)}`, mine && !run.computes ? `; added up again by this page: ${show(mine.residual, 3)}.` : ".");
   }
   if (ledger.left_out) foot.append(` ${ledger.left_out.toLocaleString("en")} rows in the middle are left out.`);
 }
@@ -373,6 +367,7 @@ function render() {
   slider.value = state.k;
   slider.setAttribute("aria-valuetext", `${state.k} of ${run.end}: ${text}`);
   draw_mask(run);
+  for (const part of PARTS) part.draw?.(run);
   draw_graph(run);
   legend(run);
   draw_inside(run);
@@ -388,13 +383,14 @@ function render() {
 }
 
 // -- the address ---------------------------------------------------------------------------------------------------
-const SHORT = { run: "run", k: "k", by: "by", fold: "fold", heat: "heat", log: "log", parameter: "p", track: "of", mask: "mask", width: "w", pinned: "n", unit: "u" };
+const SHORT = { run: "run", k: "k", by: "by", fold: "fold", heat: "heat", log: "log", parameter: "p", track: "of", mask: "mask", width: "w", pinned: "n", unit: "u", leaf: "leaf", place: "at", embed: "embed" };
 const START = { ...state };
 let saved = "";
 
 function save() {
   const parts = new URLSearchParams();
   for (const key in SHORT) if (state[key] !== START[key]) parts.set(SHORT[key], String(state[key]));
+  for (const part of PARTS) part.save?.(parts);
   const hash = parts.toString();
   if (hash === saved) return;
   saved = hash;
@@ -411,6 +407,9 @@ function restore() {
     else if (typeof START[key] === "number") state[key] = Number.isFinite(Number(given)) ? Math.trunc(Number(given)) : START[key];
     else state[key] = given;
   }
+  for (const part of PARTS) part.restore?.(parts);
+  state.embed = parts.has("embed");
+  document.documentElement.classList.toggle("embedded", state.embed);
   if (!runs[state.run]) state.run = 0;
   if (!["full", "window", "chunk"].includes(state.mask)) state.mask = "full";
   if (!["op", "stage"].includes(state.by)) state.by = "op";
@@ -455,7 +454,7 @@ function switch_run(number) {
   state.run = number;
   const run = run_now();
   state.k = Math.round(share <= 1 ? share * run.F : share <= 2 ? run.F + (share - 1) * run.B : run.F + run.B + (share - 2) * run.U);
-  Object.assign(state, { pinned: -1, unit: -1, track: 0, parameter: first_parameter(run), width: Math.min(state.width, Math.max(run.total, 1)) });
+  Object.assign(state, { pinned: -1, unit: -1, leaf: -1, place: 0, track: 0, parameter: first_parameter(run), width: Math.min(state.width, Math.max(run.total, 1)) });
   if (run.structure !== "chain") state.mask = "full";
   lists();
   render();
@@ -492,6 +491,8 @@ function lists() {
   if (!run.whole) left.push(`This page holds ${run.held.toLocaleString("en")} of the ${run.of.toLocaleString("en")} nodes that the loss depends on: the first and the last steps; strip and ledger are of all.`);
   if (run.whole && run.view.columns.length && run.total > run.view.columns.length) left.push(`The graph draws ${run.view.columns.length} of ${run.total.toLocaleString("en")} steps.`);
   if (!run.full && run.cap) left.push(`Of arrays with more than ${run.cap} numbers, the norm and ${run.cap} sampled units are kept; norms are of all.`);
+  if (data.missing.length) left.push(`This page shows numbers that were stored and can't be changed: it has no JavaScript for ${data.missing.join(", ")}.`);
+  else if (!run.computes) left.push("This page shows numbers that were stored and can't be changed: the whole of this run is too large for a page that computes.");
   $("banner").textContent = left.join(" ");
   $("banner").hidden = !left.length;
 }
@@ -510,9 +511,11 @@ function toggle(what) {
 }
 
 function on_key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || $("help").open) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (PARTS.some((part) => part.keys?.(event))) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
   const kind = event.target.tagName, typed = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (kind === "SELECT" || (kind === "INPUT" && event.target.type === "number")) return;
+  if (kind === "SELECT" || (kind === "INPUT" && event.target.id !== "position")) return;
   const pressed = (kind === "BUTTON" || kind === "SUMMARY") && !event.target.closest("dialog"); // a closed one can keep the focus for a moment
   if (typed === " " && pressed) return;
   const act = KEYS[typed];
@@ -576,8 +579,10 @@ else $("runs").hidden = true;
 START.parameter = state.parameter = first_parameter(runs[0]);
 START.width = state.width = Math.min(5, Math.max(runs[0].total, 1));
 help();
+for (const part of PARTS) part.listen?.();
 restore();
 lists();
 listen();
 render();
 window.stepper = { runs, state, go, move, render, terms, backward, Mask };
+for (const part of PARTS) Object.assign(window.stepper, part.open);

@@ -115,7 +115,7 @@ function backward_steps(run, n, view, grad) {
       lines.push(element("p", { class: "with-numbers" }, `${bracket(up)} ·${worked} = ${show(up * d)}`));
     } else if (!grad) lines.push(element("p", { class: "with-numbers" }, "∂L/∂y has not arrived yet"));
     lines.push(...jacobian(run, n, e, form));
-    const size = run.increment[e];
+    const size = run.increment_of(e);
     if (run.walked[n] <= view.k && view.masked === "full") lines.push(element("p", { class: "note" }, `‖increment‖ = ${show(size)}`));
     out.push(element("div", { class: "equation" }, ...lines));
   }
@@ -134,7 +134,7 @@ function matrix_rule(run, n, place) {
 
 // The local Jacobian ∂y/∂x: a matrix of at most 16 by 16, else its norm.
 function jacobian(run, n, e, form) {
-  const x = run.source[e], size = `‖∂y/∂x‖ ${run.exact[e] ? "=" : "≈"} ${show(run.jacobian[e])}`;
+  const x = run.source[e], [length, exact] = run.jacobian_of(e), size = `‖∂y/∂x‖ ${exact ? "=" : "≈"} ${show(length)}`;
   const rows = size_of(run.shape(n)), columns = size_of(run.shape(x));
   const matrix = rows <= MATRIX && columns <= MATRIX && run.full ? dense(run, n, e, rows, columns) : null;
   if (!matrix) return [element("p", { class: "note" }, `local Jacobian ${rows}×${columns}: ${size}`)];
@@ -179,7 +179,7 @@ function arrivals(run, n, view) {
   const rows = shown.map((pair) => {
     if (!pair) return element("li", {}, `… ${more.toLocaleString("en")} more${unseen ? `, ${unseen.toLocaleString("en")} of them from nodes that this page does not hold` : ""} …`);
     const [r, e] = pair, done = run.walked[r] <= view.k;
-    return element("li", { class: done ? "done" : "waiting" }, "from ", ...name_of(run, r), done ? `: ‖increment‖ ${show(run.increment[e])}` : ": still to come");
+    return element("li", { class: done ? "done" : "waiting" }, "from ", ...name_of(run, r), done ? `: ‖increment‖ ${show(run.increment_of(e))}` : ": still to come");
   });
   return element("details", { ...(all > 1 ? { open: "" } : {}), class: "arrivals" }, element("summary", {}, `Gradient: ${here.toLocaleString("en")} of ${all.toLocaleString("en")} arrived`), element("p", { class: "note" }, arrows_text(run.leaving[n], all)), element("ul", {}, ...rows));
 }

@@ -1,0 +1,114 @@
+// A run that the page computes: values, gradients and ledgers follow the numbers of its leaves.
+const DENSE = 1024, PROBES = 8;
+
+class Live extends Run {
+  constructor(json) {
+    super(json);
+    this.computes = true;
+    this.said = json.value; // what Python came to
+    this.limits = new Map(json.limits);
+    const own = Array.from(this.value, (handle) => (handle < 0 ? null : super.array(handle).numbers));
+    this.given = own.map((numbers, n) => numbers && ARRAYS[this.of_kind(n).dtype].from(numbers));
+    this.reader = new Int32Array(this.source.length);
+    for (let n = 0; n < this.n; n++) this.reader.fill(n, this.pointer[n], this.pointer[n + 1]);
+    this.value = Int32Array.from({ length: this.n }, (_, n) => n); // handles: values, gradients, slopes
+    this.grad = this.value.map((n) => this.n + n);
+    this.data = Int32Array.from(this.source, (_, e) => 2 * this.n + e);
+    this.value_norm = new Float64Array(this.n);
+    this.grad_norm = new Float64Array(this.n);
+    this.held = new Set(); // constants that the reader has given other numbers
+    this.values = this.given.map((numbers) => numbers && numbers.slice());
+    this.made = new Executor(this.nodes, this.values);
+    this.compute();
+    this.start = { values: this.values.map((v) => v.slice()), grads: this.grads.map((g) => g && g.slice()) };
+  }
+
+  // The two loops, and what is counted of their results.
+  compute() {
+    const { executor } = this;
+    executor.forward((n) => this.held.has(n));
+    this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0);
+    for (let n = 0; n < this.n; n++) {
+      this.value_norm[n] = norm(this.values[n]);
+      this.grad_norm[n] = norm(this.grads[n]);
+    }
+    for (const track of this.tracks) track.norm = Float64Array.from(track.node, (n) => this.grad_norm[n]);
+    for (const ledger of this.ledgers) {
+      ledger.total = this.grad_norm[ledger.leaf];
+      ledger.checked = null;
+    }
+    this.slopes = [];
+    this.version++;
+  }
+
+  array(handle) {
+    if (handle < 0) return null;
+    const numbers = handle < this.n ? this.values[handle] : handle < 2 * this.n ? this.grads[handle - this.n] : this.slope(handle - 2 * this.n);
+    return numbers ? { size: numbers.length, numbers, whole: true } : null;
+  }
+
+  // ∂y/∂x of an elementwise op, from a 1 at every output.
+  slope(e) {
+    return (this.slopes[e] ??= this.pulled(e, () => 1));
+  }
+
+  pulled(e, number) {
+    const n = this.reader[e], { executor } = this, out = executor.zeros(this.source[e]);
+    if (this.form[e]) executor.pull(n, this.place[e], executor.zeros(n).map(number), out);
+    return out;
+  }
+
+  increment_of(e) {
+    const g = this.grads[this.reader[e]];
+    return g ? norm(this.pulled(e, (_, i) => g[i])) : NaN;
+  }
+
+  jacobian_of(e) {
+    const n = this.reader[e], form = this.forms[this.form[e]], shape = this.shape(n);
+    if (form === "diagonal" || form === "reduce") return [norm(this.slope(e)), true];
+    if (form === "moves") return [Math.sqrt(this.slope(e).reduce((a, b) => a + b, 0)), true];
+    if (form === "product") {
+      const repeats = shape[shape.length - (this.place[e] ? 1 : 2)], other = inputs_of(this, n)[1 - this.place[e]];
+      return [Math.sqrt(repeats) * this.value_norm[other], true];
+    }
+    const rows = size_of(shape), exact = rows * size_of(this.shape(this.source[e])) <= DENSE;
+    let total = 0;
+    for (let r = 0; r < (exact ? rows : PROBES); r++) total += norm(this.pulled(e, (_, i) => (exact ? Number(i === r) : sign(r, i)))) ** 2;
+    return [Math.sqrt(exact ? total : total / PROBES), exact];
+  }
+
+  // -- changing numbers --------------------------------------------------------------------------------------------
+  is_given(n) {
+    return this.is_leaf(n);
+  }
+
+  // Give a leaf other numbers; nothing follows before ``compute``.
+  put(n, numbers) {
+    if (!this.given[n]) this.held.add(n);
+    this.values[n].set(numbers);
+  }
+
+  // Every leaf as it was when the page was written.
+  restart() {
+    this.held.clear();
+    this.given.forEach((numbers, n) => { if (numbers) this.values[n].set(numbers); });
+  }
+
+  // Whether a value, or the gradient of a node, is not what it was when the page was opened.
+  value_changed(n) {
+    return differs(this.values[n], this.start.values[n]);
+  }
+
+  changed(n) {
+    return this.value_changed(n) || differs(this.grads[n], this.start.grads[n]);
+  }
+}
+
+function differs(a, b) {
+  if (!a || !b) return Boolean(a) !== Boolean(b);
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i] && !(a[i] !== a[i] && b[i] !== b[i])) return true;
+  return false;
+}
+
+// Signs that look random and are the same each time.
+const sign = (r, i) => (Math.imul(Math.imul(i + 1, 2654435761) ^ Math.imul(r + 1, 1597334677), 2246822519) < 0 ? -1 : 1);
