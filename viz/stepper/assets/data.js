@@ -127,6 +127,9 @@ class Run {
     return array.numbers[array.numbers.length === 1 ? 0 : j];
   }
 
+  // Whether the reader has stopped the gradient on an arrow.
+  blocks() { return false; }
+
   // The size of what the backward step of an arrow adds; the norm of its local Jacobian, and whether it is exact.
   increment_of(e) { return this.increment[e]; }
   jacobian_of(e) { return [this.jacobian[e], this.exact[e]]; }

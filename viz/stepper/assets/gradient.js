@@ -111,7 +111,7 @@ function backward(run, mask) {
     for (const n of run.backward) {
       if (!grads[n]) continue;
       for (const e of run.edges(n)) {
-        if (run.form[e] === 0 || mask.blocks(n, e, pass)) continue;
+        if (run.form[e] === 0 || run.blocks(n, e) || mask.blocks(n, e, pass)) continue;
         const x = run.source[e];
         if (!grads[x]) grads[x] = new Float64Array(size_of(run.shape(x)));
         if (!pull(run, n, e, grads[n], grads[x])) return null;

@@ -11,6 +11,13 @@ function parsed(text) {
   return document.importNode(document_.documentElement, true);
 }
 
+// How wide and high an element is, asked once until the window changes: asking makes the browser lay all out again.
+const measured = new Map();
+function room_of(box) {
+  if (!measured.has(box)) measured.set(box, [box.clientWidth, box.clientHeight]);
+  return measured.get(box);
+}
+
 const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
 // Colour and ink of a gradient norm between low and high; no colour for null, a norm that is not known.
@@ -58,7 +65,7 @@ class Curve {
 
   // series: [{xs (0…1), ys, kind}], drawn once as long as ``key`` stays the same.
   draw(key, series, log, unit) {
-    const width = Math.max(this.svg.clientWidth, 300), height = this.svg.clientHeight || 72;
+    const [across, down] = room_of(this.svg), width = Math.max(across, 300), height = down || 72;
     const full = `${key}|${width}|${height}|${log}`;
     if (full === this.shown) return;
     this.shown = full;

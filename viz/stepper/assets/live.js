@@ -17,6 +17,10 @@ class Live extends Run {
     this.value_norm = new Float64Array(this.n);
     this.grad_norm = new Float64Array(this.n);
     this.held = new Set(); // constants that the reader has given other numbers
+    this.altered = new Map(); // nodes whose attributes are others now
+    this.cuts = new Set(); // arrows of the drawing that the reader has cut
+    this.counts = null; // step → whether its loss counts; null: all do
+    this.outer = new Mask(this, "full", 1);
     this.values = this.given.map((numbers) => numbers && numbers.slice());
     this.made = new Executor(this.nodes, this.values);
     this.compute();
@@ -27,8 +31,9 @@ class Live extends Run {
   compute() {
     const { executor } = this;
     executor.forward((n) => this.held.has(n));
-    this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0);
+    this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0 && !this.blocks(n, this.pointer[n] + place));
     for (let n = 0; n < this.n; n++) {
+      if (!this.grads[n] && this.begun[n] >= 0) this.grads[n] = executor.zeros(n); // all that comes to it is stopped
       this.value_norm[n] = norm(this.values[n]);
       this.grad_norm[n] = norm(this.grads[n]);
     }
@@ -60,6 +65,7 @@ class Live extends Run {
 
   increment_of(e) {
     const g = this.grads[this.reader[e]];
+    if (this.blocks(this.reader[e], e)) return 0;
     return g ? norm(this.pulled(e, (_, i) => g[i])) : NaN;
   }
 
@@ -88,9 +94,33 @@ class Live extends Run {
     this.values[n].set(numbers);
   }
 
+  // Give a node other attributes.
+  alter(n, attrs) {
+    const kind = super.of_kind(n), own = { ...kind.attrs, ...attrs };
+    this.altered.set(n, { ...kind, attrs: own });
+    this.made.sites[n].attrs = own;
+  }
+
+  of_kind(n) {
+    return this.altered?.get(n) ?? super.of_kind(n);
+  }
+
+  // Whether the reader lets no gradient along an arrow: cut, or from a loss that does not count.
+  blocks(n, e) {
+    const x = this.source[e];
+    if (this.cuts.size && this.cuts.has(`${this.owner[x]}>${this.owner[n]}`)) return true;
+    const { after, timed } = this.outer;
+    return Boolean(this.counts) && after[n] && timed[x] && !this.counts(this.position[x]);
+  }
+
   // Every leaf as it was when the page was written.
   restart() {
     this.held.clear();
+    this.cuts.clear();
+    this.counts = null;
+    for (const n of this.altered.keys()) this.made.sites[n].attrs = super.of_kind(n).attrs;
+    this.altered.clear();
+    for (const part of PARTS) part.restart?.(this);
     this.given.forEach((numbers, n) => { if (numbers) this.values[n].set(numbers); });
   }
 

@@ -18,7 +18,7 @@ function gradient_of(run, n) {
   if (!run.full) return null;
   const sum = new Float64Array(size_of(run.shape(n)));
   for (const [r, e] of run.readers[n]) {
-    if (run.walked[r] <= state.k && !pull(run, r, e, run.array(run.grad[r]).numbers, sum)) return null;
+    if (run.walked[r] <= state.k && !run.blocks(r, e) && !pull(run, r, e, run.array(run.grad[r]).numbers, sum)) return null;
   }
   return wrap(sum);
 }
@@ -115,7 +115,8 @@ function draw_graph(run) {
   const notes = [delays.length ? `■ ${later}` : "", run.view.fixed ? "Dashed grey arrows: fixed parameters, they are not learned." : ""].filter(Boolean);
   $("graph-note").textContent = notes.join(" ");
   $("graph-note").hidden = !notes.length;
-  if (!folded && owner >= 0) follow(box, made.main.vertices[owner]);
+  if (!folded && owner >= 0 && followed.graph !== `${state.run}|${state.k}`) follow(box, made.main.vertices[owner]);
+  followed.graph = `${state.run}|${state.k}`;
   $("graph-title").textContent = folded ? `Folded${stage >= 0 ? `, now at t = ${stage}` : ""}` : run.structure === "chain" ? "Unfolded in time" : "Graph";
 }
 
@@ -178,13 +179,14 @@ function draw_folded(run, made, owner, stage) {
 
 // Eight to twelve columns fill the box, as long as their labels can be read.
 function scale(run, box, picture, folded) {
-  const [width, height] = folded ? run.view.folded_size : run.view.size, room = box.clientWidth - 4, columns = run.view.columns;
+  const [width, height] = folded ? run.view.folded_size : run.view.size, room = room_of(box)[0] - 4, columns = run.view.columns;
   let factor = Math.min(1, room / width);
   if (!folded && columns.length > 8) {
     const pitch = (columns[columns.length - 1][1] - columns[0][1]) / (columns.length - 1);
     factor = Math.min(1.1, Math.max(factor, Math.max(0.62, Math.min(room / (10 * pitch), 1.1))));
   } else factor = Math.max(factor, Math.min(0.62, (3 * room) / width));
   const now = `${Math.round(width * factor)}px`;
+  followed.factor = factor;
   if (picture.svg.style.width !== now) {
     picture.svg.style.width = now;
     picture.svg.style.height = `${Math.round(height * factor)}px`;
@@ -218,6 +220,8 @@ function to_paper() {
   }
 }
 
+const followed = {}; // what the boxes were last scrolled to, and how far the graph is
+
 // Keep the current node inside the middle of its box.
 function follow(box, g) {
   const at = g.getBoundingClientRect(), frame = box.getBoundingClientRect(), x = (at.left + at.right) / 2 - frame.left;
@@ -235,7 +239,7 @@ function draw_inside(run) {
   const [number, members] = run.inside.parts[part], picture = opened(run, number), drawing = run.inside.drawings[number];
   if (box.firstElementChild !== picture.svg) {
     box.replaceChildren(picture.svg);
-    const factor = Math.min(1, Math.max(0.5, (box.clientWidth - 4) / drawing.size[0]));
+    const factor = Math.min(1, Math.max(0.5, (room_of(box)[0] - 4) / drawing.size[0]));
     picture.svg.style.width = `${Math.round(drawing.size[0] * factor)}px`;
     picture.svg.style.height = `${Math.round(drawing.size[1] * factor)}px`;
   }
@@ -255,7 +259,8 @@ function draw_inside(run) {
     g.classList.toggle("backwards", phase === "backward");
   });
   const current = members.indexOf(n);
-  if (current >= 0) follow(box, picture.vertices[current]);
+  if (current >= 0 && followed.inside !== `${state.run}|${n}`) follow(box, picture.vertices[current]);
+  followed.inside = `${state.run}|${n}`;
 }
 
 function draw_strip(run) {
@@ -305,7 +310,7 @@ function nearest(nodes, now) {
 function shade_window(run, track, at) {
   const box = $("graph"), columns = run.view.columns;
   if (state.fold || !columns.length) return curves.strip.shade(0, 0);
-  const factor = box.scrollWidth / run.view.size[0] || 1, left = box.scrollLeft / factor, right = left + box.clientWidth / factor;
+  const factor = followed.factor || 1, left = (followed.left || 0) / factor, right = left + room_of(box)[0] / factor;
   const seen = columns.filter(([, x]) => x >= left && x <= right).map(([t]) => track.step.indexOf(t)).filter((i) => i >= 0);
   if (seen.length) curves.strip.shade(at(Math.min(...seen)), at(Math.max(...seen)));
 }
@@ -327,8 +332,9 @@ function draw_ledger(run) {
   const ledger = run.ledgers[Math.min(state.parameter, run.ledgers.length - 1)], cut = masked(run), view = view_of(run);
   const summed = cut && cut.grads && run.full ? terms(run, ledger, cut.grads) : run.computes ? (ledger.checked ??= terms(run, ledger, null)) : null;
   const [table, rows] = ledger_rows(run, ledger, view, summed), box = $("ledger");
+  const before = box.querySelectorAll("tbody tr").length;
   box.replaceChildren(table);
-  box.scrollTop = box.scrollHeight;
+  if (before !== rows) box.scrollTop = box.scrollHeight;
   const name = set_runs(ledger.runs), foot = $("ledger-foot");
   if (rows < ledger.step.length || !rows) foot.replaceChildren(rows ? `${rows} of ${ledger.step.length} terms so far; they add up to ∂L/∂` : "The terms appear as backward walks; they add up to ∂L/∂", ...name, ".");
   else if (cut && summed) {
@@ -367,7 +373,6 @@ function render() {
   slider.value = state.k;
   slider.setAttribute("aria-valuetext", `${state.k} of ${run.end}: ${text}`);
   draw_mask(run);
-  for (const part of PARTS) part.draw?.(run);
   draw_graph(run);
   legend(run);
   draw_inside(run);
@@ -375,6 +380,7 @@ function render() {
   draw_memory(run);
   inspector(run, focus(run), view_of(run));
   draw_ledger(run);
+  for (const part of PARTS) part.draw?.(run);
   if (playing) $("say").setAttribute("aria-live", "off");
   else $("say").setAttribute("aria-live", "polite");
   $("say").textContent = text;
@@ -535,7 +541,7 @@ function listen() {
   choose("mask", "mask", String);
   choose("mask-k", "width", (v) => Math.min(Math.max(Math.round(Number(v)) || 1, 1), Math.max(run_now().total, 1)));
   $("by").addEventListener("change", () => { state.by = $("by").value; if (playing) play(true); save(); });
-  $("graph").addEventListener("scroll", () => { if (curves.strip?.x) { const run = run_now(), t = run.tracks[state.track], c = t.norm.length; shade_window(run, t, (i) => (c > 1 ? i / (c - 1) : 0.5)); } });
+  $("graph").addEventListener("scroll", () => { followed.left = $("graph").scrollLeft; if (curves.strip?.x) { const run = run_now(), t = run.tracks[state.track], c = t.norm.length; shade_window(run, t, (i) => (c > 1 ? i / (c - 1) : 0.5)); } });
   $("strip").addEventListener("pointerdown", (event) => {
     scrub(event);
     $("strip").setPointerCapture(event.pointerId);
@@ -543,7 +549,7 @@ function listen() {
   $("strip").addEventListener("pointermove", (event) => { if (event.buttons) scrub(event); });
   document.addEventListener("keydown", on_key);
   window.addEventListener("hashchange", () => { if (location.hash.slice(1) !== saved) { restore(); lists(); render(); } });
-  window.addEventListener("resize", () => render());
+  window.addEventListener("resize", () => { measured.clear(); render(); });
   window.addEventListener("beforeprint", to_paper);
 }
 

@@ -1,0 +1,84 @@
+// The rainbow: the gradient of each step's loss by itself, ∂L_s/∂h(t), stacked over t; which losses reach how far back.
+const MOST_BANDS = 24, REACH = 0.01;
+
+// The losses of a run in at most so many groups of neighbouring steps: [[s, …], …].
+function loss_groups(run) {
+  const steps = [...new Set(run.loss_steps.flatMap(([first, beyond]) => Array.from({ length: beyond - first }, (_, i) => first + i)))].sort((a, b) => a - b);
+  const wide = Math.ceil(steps.length / MOST_BANDS) || 1;
+  return Array.from({ length: Math.ceil(steps.length / wide) }, (_, i) => steps.slice(i * wide, (i + 1) * wide));
+}
+
+// Gradients of all nodes by the losses of some steps alone.
+function gradients_of(run, steps) {
+  const { after, timed } = run.outer, own = new Set(steps), first = own.has(loss_groups(run)[0][0]);
+  return run.executor.backward(run.loss, (n, place) => {
+    const e = run.pointer[n] + place, x = run.source[e];
+    if (!run.form[e] || run.blocks(n, e)) return false;
+    if (!after[n] || after[x]) return true;
+    return timed[x] ? own.has(run.position[x]) : first;
+  });
+}
+
+// For each group of losses the norms along the track, and the terms of the chosen ledger; kept until a number changes.
+function bands_of(run) {
+  const key = `${run.version}|${state.track}|${state.parameter}`;
+  if (run.bands?.key === key) return run.bands;
+  const track = run.tracks[Math.min(state.track, run.tracks.length - 1)], ledger = run.ledgers[state.parameter];
+  const groups = loss_groups(run).map((steps) => {
+    const grads = gradients_of(run, steps);
+    return { steps, norms: Array.from(track.node, (n) => (grads[n] ? norm(grads[n]) : 0)), rows: ledger ? terms(run, ledger, grads).rows.map((row) => row.size) : [] };
+  });
+  return (run.bands = { key, groups, track });
+}
+
+const band_colour = (i, count) => `hsl(${Math.round(265 - (250 * i) / Math.max(count - 1, 1))} 68% ${i % 2 ? 46 : 56}%)`;
+const steps_text = (steps) => (steps.length > 1 ? `${steps[0]}–${steps[steps.length - 1]}` : String(steps[0]));
+
+function draw_bands(run) {
+  const on = run.computes && run.structure === "chain" && run.loss_steps.length > 0;
+  $("bands-label").hidden = !on;
+  const how = on ? state.bands : "off";
+  $("bands-kind").value = state.bands;
+  $("rainbow").toggleAttribute("hidden", how === "off");
+  $("strip").style.display = how === "off" ? "" : "none";
+  if (how === "off") return;
+  const { groups, track } = bands_of(run), svg = $("rainbow"), [across] = room_of(svg.parentElement);
+  const width = Math.max(across - 2, 260), height = 150, left = 52, right = 12, top = 8, foot = 18, count = track.node.length;
+  const x = (i) => left + (count > 1 ? i / (count - 1) : 0.5) * (width - left - right);
+  const totals = Array.from({ length: count }, (_, i) => groups.reduce((a, g) => a + g.norms[i], 0)), most = Math.max(...totals.filter(Number.isFinite), 0) || 1;
+  const y = (v, i) => height - foot - Math.min(Math.max(how === "share" ? v / (totals[i] || 1) : v / most, 0), 1) * (height - top - foot);
+  const below = new Array(count).fill(0), paths = groups.map((g, k) => {
+    const before = below.slice();
+    g.norms.forEach((v, i) => { below[i] += Number.isFinite(v) ? v : 0; });
+    const upper = below.map((v, i) => `${x(i).toFixed(1)},${y(v, i).toFixed(1)}`), lower = before.map((v, i) => `${x(i).toFixed(1)},${y(v, i).toFixed(1)}`).reverse();
+    return drawn("path", { class: "band", fill: band_colour(k, groups.length), d: `M${[...upper, ...lower].join("L")}Z` }, drawn("title", {}, `loss of t = ${steps_text(g.steps)}`));
+  });
+  const ticks = [[how === "share" ? "100 %" : show(most, 3), top], ["0", height - foot]].map(([text, at]) => drawn("text", { class: "tick", x: left - 6, y: at + 4 }, text));
+  const times = [0, count - 1].map((i) => drawn("text", { class: "tick time", x: x(i), y: height - 3, style: `text-anchor:${i ? "end" : "start"}` }, `t = ${track.step[i]}`));
+  const now = run.node_at(state.k), where = now < 0 ? 0 : Math.max(place_on_track(run, track, now), 0);
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  svg.replaceChildren(...paths, ...ticks, ...times, drawn("line", { class: "marker", x1: x(where), x2: x(where), y1: 2, y2: height - foot }));
+  $("strip-legend").replaceChildren("losses of ", ...groups.flatMap((g, k) => (k === 0 || k === groups.length - 1 || groups.length <= 8 ? [element("span", { class: "swatch", style: `background:${band_colour(k, groups.length)}` }), ` t = ${steps_text(g.steps)}  `] : [element("span", { class: "swatch", style: `background:${band_colour(k, groups.length)}` })])));
+  $("bands-note").textContent = reach_text(run, groups, track);
+}
+
+// Which losses still have a hundredth of their own gradient at the first step.
+function reach_text(run, groups, track) {
+  const start = track.step.indexOf(Math.min(...track.step)), at = (g) => track.step.indexOf(g.steps[g.steps.length - 1]);
+  const reach = groups.filter((g) => at(g) >= 0 && g.norms[at(g)] > 0 && g.norms[start] >= REACH * g.norms[at(g)]), last = groups[groups.length - 1];
+  const share = at(last) >= 0 && last.norms[at(last)] > 0 ? last.norms[start] / last.norms[at(last)] : NaN;
+  const list = reach.length === groups.length ? "all" : reach.length ? reach.map((g) => steps_text(g.steps)).join(", ") : "none";
+  return `Losses that reach t = ${track.step[start]} with at least 1 % of their gradient at their own step: ${list}. Of the last one, of t = ${steps_text(last.steps)}, ${Number.isNaN(share) ? "nothing is known there" : `${show(100 * share, 3)} % is left there`}. Heights add up norms; gradients of different losses can cancel.`;
+}
+
+PARTS.push({
+  draw: (run) => draw_bands(run),
+  listen() {
+    $("bands-kind").addEventListener("change", () => { state.bands = $("bands-kind").value; render(); });
+    $("rainbow").addEventListener("pointerdown", scrub);
+  },
+  save(parts) { if (state.bands !== "off") parts.set("bands", state.bands); },
+  restore(parts) { state.bands = ["sum", "share"].includes(parts.get("bands")) ? parts.get("bands") : "off"; },
+  open: { bands: () => bands_of(run_now()) },
+});
+state.bands = "off";
