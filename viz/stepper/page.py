@@ -24,15 +24,9 @@ from tinyseq.viz.stepper.still import still
 
 BUDGET = 2 * 1024 * 1024  # bytes of data on a page
 ALWAYS = ("executor.js", "data.js", "gradient.js", "words.js", "graph.js", "panels.js")
-COMPUTING = (
-    "live.js",
-    "state.js",
-    "eigenvalues.js",
-    "editor.js",
-    "knobs.js",
-    "training.js",
-    "bands.js",
-)  # of pages that compute; others get ``state.js`` alone
+COMPUTING = (  # of pages that compute; others get ``state.js`` alone
+    "live.js", "state.js", "eigenvalues.js", "editor.js", "knobs.js", "training.js", "bands.js", "tasks.js",
+)  # fmt: skip
 
 
 def to_html(
