@@ -33,7 +33,7 @@ function slope_task(run) {
 
 // The gradient of a state: what comes back along all arrows that leave it.
 function state_task(run) {
-  const able = Array.from(run.backward).filter((m) => run.of_kind(m).step && run.readers[m].length > 1 && run.readers[m].some(([r]) => delayed(run, r, m))));
+  const n = middle(Array.from(run.backward).filter((m) => run.of_kind(m).step && run.readers[m].length > 1 && run.readers[m].some(([r]) => delayed(run, r, m))));
   if (n === undefined) return null;
   const unit = largest_place(run.grads[n]), parts = run.readers[n].map(([, e]) => run.pulled(e, (_, i) => run.grads[run.reader[e]][i])[unit]), last = Math.max(...run.readers[n].map(([r]) => run.walked[r]));
   return {
