@@ -139,7 +139,7 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinyseqError], str]] = {
     "T = 0": (lambda: NET.loss(TOKENS[:0], TOKENS[:0]), ShapeError, r"empty sequence: x has shape \(0, 2\); T, B and F must be at least 1"),
     "B = 0": (lambda: NET.loss(TOKENS[:, :0], TOKENS[:, :0]), ShapeError, r"empty sequence: x has shape \(3, 0\)"),
     "chain of 0": (lambda: ts.Chain(0), ShapeError, "a chain needs at least one step, got T = 0"),
-    "length 0": (lambda: ts.Chain([3, 0]), DataError, "sequence 1 has length 0; every sequence needs at least one step"),
+    "length −1": (lambda: ts.Chain([3, -1]), DataError, "sequence 1 has length -1; lengths are whole numbers from 0"),
     "mean of nothing": (lambda: ts.mean(t(0, 3)), ShapeError, "mean over no elements"),
     # outside a tape, across tapes
     "two tapes": (lambda: t(2) + _elsewhere(), TapeError, r"add got tensors of two tapes; .* ts.tensor\(other.value\)"),

@@ -25,19 +25,21 @@ tape              -> errors checks jit habits display
 structure         -> errors checks jit habits display
 ops               -> tape jit errors habits
 tasks             -> structure checks jit errors habits
+data              -> tasks structure checks errors habits
 tensor            -> ops tape checks display errors habits
 engine            -> ops tape jit display errors habits
 functions         -> tensor ops tape checks errors habits
 unfolding         -> functions tensor structure tape errors habits
 replay            -> unfolding engine functions tensor tape errors habits checks
-nn                -> replay unfolding functions tensor structure tape jit checks display errors habits
+nn                -> data tasks replay unfolding functions tensor structure tape jit checks display errors habits
 diagnose          -> nn replay unfolding functions tensor engine structure ops tape jit checks display errors habits
-train             -> diagnose tasks nn replay unfolding functions tensor structure ops tape jit checks errors habits
+train             -> diagnose data tasks nn replay unfolding functions tensor engine structure ops tape jit checks display \
+    errors habits
 face              -> diagnose nn replay unfolding functions tensor engine structure ops tape errors habits
-viz               -> face train tasks diagnose nn replay unfolding functions tensor structure ops tape jit errors habits
+viz               -> face train data tasks diagnose nn replay unfolding functions tensor structure ops tape jit errors habits
 checking          -> face engine checks errors
 bench             -> face train tasks nn engine unfolding functions tensor structure ops jit errors
-cli               -> viz bench checking face train tasks diagnose nn unfolding functions tensor engine structure \
+cli               -> viz bench checking face train data tasks diagnose nn unfolding functions tensor engine structure \
     tape ops errors
 __main__          -> cli
 

@@ -65,20 +65,19 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "stack along an axis": (lambda: ts.stack([x(), x()], dim=1), "the new axis is the first"),
     "zeros by sizes": (lambda: ts.zeros(3, 4), r"write ts.zeros\(\(3, 4\)\)"),
     "transpose by axes": (lambda: ts.transpose(x(), 0, 1), r"write ts.transpose\(x, \(1, 0, 2\)\)"),
-    "ignore_index": (lambda: ts.cross_entropy(x(), [0, 1, 2], ignore_index=0), "write mask="),
     "requires_grad": (lambda: ts.tensor(ARRAY, requires_grad=True), "every tensor that leads to the loss has .grad"),
     "num_classes": (lambda: ts.one_hot([0], num_classes=3), "write classes= for num_classes="),
     "where of one": (lambda: ts.where(x(), x(), x(), x()), "takes 3 arguments without a name, got 4"),
     "take along dim": (lambda: ts.take(x(), [0], dim=0), "write axis= for dim="),
     "layer_norm": (lambda: ts.layer_norm(x(), W, W, eps=1e-5), "write epsilon= for eps="),
-    "a layer called": (lambda: HEAD(SEQUENCE), r"nn.ManyToOne is not called: model.outputs\(x\) runs it over a sequence"),
-    "a stack called": (lambda: nn.Stack([CELL])(SEQUENCE), r"model.encode\(x\).outputs runs it over a sequence"),
+    "what has no outputs called": (lambda: nn.SequenceModel(3, 4, rng=RNG)(SEQUENCE), r"nn.SequenceModel is not called: model.loss\(...\) gives its loss"),
     "a net called": (lambda: NET(SEQUENCE), r"is called for one step, state, output = cell\(x_t, state\), and got 1 arguments; model.unfold"),
     "an unfolded net as a pair": (lambda: unfolded_as_a_pair(), "write unfolded.outputs and unfolded.final"),
     "an encoded sequence as a pair": (lambda: encoded_as_a_pair(), "write encoded.outputs and encoded.final"),
     "an unfolded net by step": (lambda: NET.unfold(SEQUENCE)[2], r"write unfolded.output\(2\)"),
     "a step without input": (lambda: ts.unfold(lambda h: (h, h), ts.Chain(3), ARRAY, ARRAY), r"it is called as step\(x_t, state\), but .*takes 1 positional argument but 2 were given"),
-    "fit as in Keras": (lambda: train.fit(NET, ARRAY, ARRAY, epochs=3), "has no argument epochs and needs steps: training is counted in steps"),
+    "fit as in Keras": (lambda: train.fit(NET, ARRAY, ARRAY, epochs=3), r"the optimiser is one, train.Adam\(model.parameters\(\)"),
+    "fit with validation_data": (lambda: train.fit(HEAD, (SEQUENCE, [0, 1]), validation_data=3), r"write validation=\(x, y\), or a part held out"),
     "fit with a rate": (lambda: train.fit(NET, [], train.SGD([W]), 1, lr=0.1), "the optimiser has it: train.Adam"),
     "batch_size": (lambda: tasks.Windows(np.arange(9), batch_size=2, T=3), "has no argument batch_size and needs B: write B= for batch_size="),
     "max_norm": (lambda: train.clip_global_norm([W], max_norm=1.0), "write limit= for max_norm="),
@@ -197,6 +196,8 @@ def test_no_public_name_answers_a_wrong_argument_with_a_bare_typeerror(thing: An
     given, named = dummies(thing)
     if thing in (nn.LSTM, nn.GRU):  # their options are the cell's, which is made once the sizes are right
         given, named = [3, 4, 2], {"rng": RNG}
+    if thing is nn.recurrent:
+        given, named = ["lstm", 3, 4], {"rng": RNG}
     with pytest.raises(CallError, match="no_such_argument"), ts.Tape():
         thing(*given, **named, no_such_argument=1)
 
@@ -361,6 +362,8 @@ def test_advice_works_when_followed(code: str) -> None:
         if "loss" in code:
             z = ts.linear(x(), named["W"])
             named["loss"] = z if "seed" in code else ts.sum(z)
+        if "epochs" in code:
+            named |= {"x": SEQUENCE, "y": np.array([[0, 0]] * 5)}
         if "flow" in code:
             named["loss"] = ts.sum(named["unfolded"].outputs ** 2)
         if "+ b" in code:

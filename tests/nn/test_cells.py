@@ -167,8 +167,7 @@ def test_where_parameters_start(rng: np.random.Generator) -> None:
 def errors() -> dict[str, Any]:
     one = np.zeros((3, 2, F))
     return {
-        r"sequence 1 has length 0": lambda c: c.encode([np.zeros((2, F)), np.zeros((0, F))]),
-        r"sequence 0 has length 0; lengths are 1 to T = 3": lambda c: c.encode(one, (0, 3)),
+        r"sequence 0 has length -1; lengths are 0 to T = 3": lambda c: c.encode(one, (-1, 3)),
         r"sequence 1 has length 4": lambda c: c.encode(one, (3, 4)),
         r"lengths are 2 whole numbers": lambda c: c.encode(one, (3, 3, 3)),
         r"sequence 1 has features \(2,\), sequence 0 has \(3,\)": lambda c: c.encode(

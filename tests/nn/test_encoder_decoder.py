@@ -204,7 +204,9 @@ def test_errors_name_the_item(rng: np.random.Generator) -> None:
         r"max_length must be a whole number of at least 1, got 0": lambda: m.generate(x, max_length=0),
         r"width of a beam": lambda: m.generate(x, max_length=4, beam=0),
         r"has no attention": lambda: m.weights(x[:, :1], np.array([0])),
-        r"sequence 1 has length 0": lambda: m.loss([np.zeros((2, F)), np.zeros((0, F))], [np.array([0])] * 2),
+        r"sequence 1 has length 0: attention has nothing": lambda: model(rng, True).loss(
+            [np.zeros((2, F)), np.zeros((0, F))], [np.array([0])] * 2
+        ),
         r"expected a cell or an encoder": lambda: nn.EncoderDecoder("lstm", K, D, rng=rng),
         r"attention reads states \(B, 2\)": lambda: nn.Attention(2, 3, rng=rng)(
             ts.zeros((1, 3)), ts.zeros((1, 2, 3)), ts.zeros((1, 2))

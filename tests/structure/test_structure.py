@@ -56,7 +56,7 @@ def test_repr_says_what_it_is() -> None:
         (0, ShapeError, "a chain needs at least one step, got T = 0"),
         (-3, ShapeError, "got T = -3"),
         ([], DataError, r"needs a list of integers, one for each sequence, got \[\]"),
-        ([2, 0, 1], DataError, "sequence 1 has length 0; every sequence needs at least one step"),
+        ([2, -1, 1], DataError, "sequence 1 has length -1; lengths are whole numbers from 0"),
         ([2.5], DataError, "needs a list of integers"),
         ([[1, 2]], DataError, "needs a list of integers"),
         (2.0, DataError, "needs a list of integers"),

@@ -7,10 +7,11 @@ from typing import Any, Never
 
 import numpy as np
 
+from tinyseq.checks import plain
 from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.functions.call_sites import called, first, many
 from tinyseq.functions.elementwise import exp, sqrt, where
-from tinyseq.functions.picks import check_range, in_range, indices, one_hot
+from tinyseq.functions.picks import check_range, in_range, indices, one_hot, take
 from tinyseq.functions.reductions import mean, sum
 from tinyseq.functions.shapes import axis_number, reshape, transpose
 from tinyseq.functions.vjps import Passing, recorded
@@ -57,15 +58,29 @@ log_softmax = _over_an_axis("log_softmax", "log softmax over an axis, by default
 
 @strict
 def cross_entropy(
-    logits: Any, target: Any, mask: Any = None, reduction: str = "mean", *extra: Never, **other: Never
+    logits: Any,
+    target: Any,
+    mask: Any = None,
+    reduction: str = "mean",
+    *extra: Never,
+    ignore_index: int | None = None,
+    weight: Any = None,
+    label_smoothing: float = 0.0,
+    **other: Never,
 ) -> Tensor:
     """−log softmax(logits)[target] for integer targets: logits (…, C), target (…).
 
     ``reduction``: "mean", "sum", or "none" for one loss a row. ``mask`` (…) with 1 for rows that count, 0 for the
     others, which get the gradient 0 whatever they hold; the mean is over the rows that count, NaN where none does.
+
+    ``ignore_index``: rows with this target do not count; inside ts.compile, where targets are not known, it has to be a
+    class. ``weight`` (C): each row counts as much as its class, and the mean is Σ w L / Σ w. ``label_smoothing`` ε: the
+    target is (1 − ε) its class + ε/C each class, the loss (1 − ε) w_y L_y + ε/C Σ_c w_c L_c.
     """
     if extra or other:
         raise wrong_call(cross_entropy, (logits, target, mask, reduction, *extra), other)
+    if ignore_index is not None or weight is not None or label_smoothing:
+        return _weighed(logits, target, mask, reduction, ignore_index, weight, label_smoothing)
     if mask is None and type(logits) is Tensor and type(target) is Tensor and in_range(target, logits.form.shape):
         frame = _getframe(1)
         tape = logits.tape
@@ -104,6 +119,60 @@ def _cross_entropy(logits: Any, target: Any, mask: Any, reduction: str) -> Tenso
     if reduction == "sum":
         return sum(losses)
     return mean(losses) if mask is None else sum(losses) / sum(mask)
+
+
+def _weighed(
+    logits: Any, target: Any, mask: Any, reduction: str, ignore_index: Any, weight: Any, smoothing: Any
+) -> Tensor:
+    """The cross-entropy of rows that count in other ways than one each."""
+    if isinstance(smoothing, bool) or not isinstance(smoothing, (int, float)) or not 0 <= smoothing < 1:
+        raise TinyseqError(f"label_smoothing is at least 0 and below 1, got {smoothing!r}")
+    logits = as_tensor(logits)
+    classes = logits.shape[-1] if logits.ndim else 0
+    if ignore_index is not None:
+        target, kept = _without(target, ignore_index, classes, logits.dtype)
+        mask = kept if mask is None else as_tensor(mask if isinstance(mask, Tensor) else _as(mask, logits)) * kept
+    losses = _cross_entropy(logits, target, mask, "none")
+    counts = mask
+    if weight is not None:
+        weight = as_tensor(weight if isinstance(weight, Tensor) else _as(weight, logits))
+        if weight.shape != (classes,):
+            raise ShapeError(f"cross_entropy: one weight for each of the {classes} classes, got shape {weight.shape}")
+        counts = take(weight.reshape((classes, 1)), target).reshape(losses.shape)
+        losses = losses * counts
+        counts = counts if mask is None else counts * as_tensor(mask)
+    if smoothing:
+        spread = -log_softmax(logits)
+        spread = mean(spread if weight is None else spread * weight, axis=-1)
+        spread = spread if mask is None else where(as_tensor(mask), spread, 0.0)
+        losses = (1 - smoothing) * losses + smoothing * spread
+    if reduction == "none":
+        return losses
+    if reduction not in ("mean", "sum"):
+        raise TinyseqError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+    return sum(losses) if reduction == "sum" else mean(losses) if counts is None else sum(losses) / sum(counts)
+
+
+def _as(values: Any, like: Tensor) -> np.ndarray:
+    return plain(values, "cross_entropy: an argument").astype(like.dtype)
+
+
+def _without(target: Any, ignored: Any, classes: int, dtype: Any) -> tuple[Any, Tensor]:
+    """Targets with a class in the rows that are ignored, and 1 for the others, 0 for these."""
+    if isinstance(ignored, bool) or not isinstance(ignored, (int, np.integer)):
+        raise TinyseqError(f"ignore_index is a whole number, got {ignored!r}")
+    if not isinstance(target, Tensor):
+        given = np.asarray(target)
+        kept = given != ignored
+        return np.where(kept, given, 0), as_tensor(kept.astype(dtype))
+    if not 0 <= ignored < classes:
+        raise DataError(
+            f"ignore_index={ignored} is no class, and inside ts.compile targets are looked up among the {classes} "
+            "classes: give the loss mask=(y != ignored) and np.where(y == ignored, 0, y), as arrays"
+        )
+    table = np.ones((classes, 1), dtype)
+    table[ignored] = 0
+    return target, take(table, target).reshape(target.shape)
 
 
 @strict

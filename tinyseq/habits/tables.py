@@ -88,10 +88,14 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "reverse": ("backwards",),
 }
 
-_LAYERS = "stack cells: nn.Stack([nn.LSTMCell(3, 4, rng=rng), nn.LSTMCell(4, 4, rng=rng)])"
-_BOTH = "nn.Bidirectional(nn.LSTMCell(3, 4, rng=rng), nn.LSTMCell(3, 4, rng=rng)) reads both ways"
+_RECURRENT = "nn.recurrent('lstm', 3, 4, num_layers=2, bidirectional=True, dropout=0.2, rng=rng) does all of it"
+_LAYERS = f"stack cells: nn.Stack([nn.LSTMCell(3, 4, rng=rng), nn.LSTMCell(4, 4, rng=rng)]); {_RECURRENT}"
+_BOTH = f"nn.Bidirectional(nn.LSTMCell(3, 4, rng=rng), nn.LSTMCell(3, 4, rng=rng)) reads both ways; {_RECURRENT}"
 _TIME_FIRST = "sequences are (T, B, F), time first: write x.swapaxes(0, 1) for an array (B, T, F)"
-_MASKS = "dropout is drawn outside of the model: masks = stack.dropout_masks(rng, (T, B), 0.5), and nn.dropout(x, mask)"
+_MASKS = (
+    f"a layer of its own, nn.Dropout(0.5), in nn.Sequential; {_RECURRENT}. Its masks are drawn outside of the model: "
+    "masks = stack.dropout_masks(rng, (T, B), 0.5), and nn.dropout(x, mask)"
+)
 _ENCODED = "cell.encode(x).outputs has every step, cell.encode(x).last the last one"
 _ARRAY_DTYPE = "the dtype is that of the array: write ts.tensor(array.astype('float32'))"
 
@@ -123,22 +127,19 @@ KEYWORDS: dict[str, str] = {
     "inplace": "results are new nodes of the graph: leave it out",
     "where": "write ts.where(mask, a, b)",
     "betas": "write decay1=0.9, decay2=0.999",
-    "weight_decay": "add the penalty to the loss: loss + 1e-4 * ts.sum(W * W)",
+    "weight_decay": "add the penalty to the loss: loss + 1e-4 * ts.sum(W * W), or let weights decay apart from it: "
+    "train.AdamW(model.parameters())",
     "nesterov": "there is plain momentum only: leave it out",
     "amsgrad": "there is plain Adam only: leave it out",
     "dampening": "there is plain momentum only: leave it out",
     "centered": "there is plain RMSprop only: leave it out",
     "maximize": "minimise −L: leave it out",
     "closure": "loss.backward() first, then optimiser.step()",
-    "epochs": "training is counted in steps, one window each: write steps=",
-    "callbacks": "write the loop yourself: update = train.TrainingStep(model.loss, optimiser); loss = update(x, y)",
-    "validation_data": "train.bits_per_token(model, tokens, context) measures a held-out text",
-    "shuffle": "windows of a text come in order, since the state is carried on: leave it out",
-    "ignore_index": "write mask=(target != -100), with class 0 in the rows left out",
-    "label_smoothing": "write it with ts.log_softmax(logits)",
+    "fit.validation_data": "write validation=(x, y), or a part held out, validation=0.1",
+    "fit.validation_split": "write validation=0.1",
+    "shuffle": "sequences are mixed by rng=, windows of a text come in order, as the state is carried on: leave it out",
     "size_average": "write reduction='mean' or 'sum'",
     "reduce": "write reduction='none'",
-    "weight": "weigh the rows: ts.sum(w * ts.cross_entropy(logits, target, reduction='none'))",
     "normalized_shape": "layer_norm normalises the last axis, with a gain and a bias for each of its elements",
     "retain_graph": "a tape keeps its graph: leave it out",
     "create_graph": "ts.gradients(loss, [W]) gives gradients that can be differentiated again",
@@ -157,10 +158,9 @@ KEYWORDS: dict[str, str] = {
     "gather.dim": "gather takes one element of each row; for rows by number write ts.take(x, i)",
     "tensor.requires_grad": "every tensor that leads to the loss has .grad; ts.Parameter(array, 'W') is for weights",
     "zeros.device": "everything runs on the CPU: leave it out",
-    "fit.lr": "the optimiser has it: train.Adam(model.parameters(), rate=1e-3)",
-    "fit.rate": "the optimiser has it: train.Adam(model.parameters(), rate=1e-3)",
-    "fit.learning_rate": "the optimiser has it: train.Adam(model.parameters(), rate=1e-3)",
-    "fit.batch_size": "windows have it: tasks.Windows(tokens, T=50, B=16)",
+    "fit.lr": "write rate=1e-3, or the optimiser has it: train.Adam(model.parameters(), rate=1e-3)",
+    "fit.learning_rate": "write rate=1e-3, or the optimiser has it: train.Adam(model.parameters(), rate=1e-3)",
+    "fit.batch_size": "write batch=; windows have their own: tasks.Windows(tokens, T=50, B=16)",
     "Parameter.dtype": "the dtype is that of the array: write ts.Parameter(array.astype('float64'))",
 }
 
@@ -188,7 +188,7 @@ CALLS: dict[str, str] = {
     "Transposed": "write x.T",
     "expand": "write ts.expand(x, (3, 4))",
     "reshape": "write ts.reshape(x, (3, 4))",
-    "fit": "write train.fit(model, windows, optimiser, steps), windows of (x, y)",
+    "fit": "write train.fit(model, (x, y), epochs=10), or train.fit(model, windows, optimiser, steps)",
     "save": "write train.save('folder', model)",
     "global_norm": "write train.global_norm(model.parameters())",
     "clip_global_norm": "write train.clip_global_norm(model.parameters(), 1.0)",
@@ -246,11 +246,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "BCEWithLogitsLoss",
         "BCELoss",
     ),
-    "write ts.take(table, tokens), with table = ts.Parameter(array, 'E'); cells take tokens (T, B) as they are": (
+    "write nn.Embedding(65, 16, rng=rng), or ts.take(table, tokens); cells take tokens (T, B) as they are": (
         "Embedding",
         "embedding",
     ),
-    "write ts.linear(x, W) + b": ("Linear", "Dense"),
+    "write nn.Linear(3, 4, rng=rng), or ts.linear(x, W) + b": ("Linear", "Dense"),
     "write ts.Parameter(array, 'W')": ("Variable",),
     "inside a function that is not recorded nothing is; ts.detach(x) stops a gradient": (
         "no_grad",
@@ -269,7 +269,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "write ts.compile(f)": ("function",),
     "write ts.unfold(step, ts.Chain(T), x, state)": ("scan", "lax", "fori_loop", "while_loop", "vmap"),
     "write train.Adam(model.parameters(), rate=1e-3), from tinyseq import train": ("optim", "optimizers", "optax"),
-    "there are SGD (with momentum), RMSprop and Adam": ("AdamW", "Adagrad", "Adadelta", "Nadam", "LBFGS", "Adamax"),
+    "there are SGD (with momentum), RMSprop, Adam and AdamW": ("Adagrad", "Adadelta", "Nadam", "LBFGS", "Adamax"),
     "functions are called: ts.tanh(x), ts.sigmoid(x), ts.relu(x), ts.softmax(x)": (
         "Tanh",
         "Sigmoid",
@@ -278,15 +278,15 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "activations",
     ),
     "functions are in tinyseq itself: ts.softmax(x), ts.cross_entropy(logits, target)": ("functional",),
-    "write nn.dropout(x, nn.dropout_mask(rng, x.shape, 0.5))": ("Dropout",),
-    "write ts.layer_norm(x, gain, bias)": ("LayerNorm", "BatchNorm1d", "LayerNormalization"),
+    "write nn.Dropout(0.5), or nn.dropout(x, nn.dropout_mask(rng, x.shape, 0.5))": ("Dropout", "SpatialDropout1D"),
+    "write nn.LayerNorm(size), or ts.layer_norm(x, gain, bias)": ("LayerNorm", "BatchNorm1d", "LayerNormalization"),
     "an attribute may be a list or dict of modules or parameters": (
         "ModuleList",
         "ModuleDict",
         "ParameterList",
         "ParameterDict",
     ),
-    "nn.Stack([...]) puts recurrent layers one above the other; other functions are called one after the other": (
+    "nn.Sequential([...]) and nn.recurrent('lstm', 3, 4, num_layers=2, rng=rng) put layers one above the other": (
         "Sequential",
         "Model",
         "layers",
@@ -307,7 +307,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "clip_by_global_norm",
     ),
     "write train.clip_elements(model.parameters(), 1.0), from tinyseq import train": ("clip_grad_value_",),
-    "an array (T, B, F) is a batch of sequences; tasks.Windows(tokens, T=50, B=16) cuts a text": (
+    "ts.data.Sequences.of(x, y) is data, train.fit(model, (x, y)) makes the batches; tasks.Windows cuts a text": (
         "DataLoader",
         "Dataset",
         "TensorDataset",
@@ -393,8 +393,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
     "Parameter": {key: text.replace("x.", "W.") for key, text in _RENAMED.items()},
     "Module": {
         "zero_grad": "gradients are set by backward, not added: leave it out",
-        "train": "models have no modes; dropout is drawn outside, as masks: leave it out. Training is train.fit(...)",
-        "eval": "models have no modes; dropout is drawn outside, as masks: leave it out",
+        "train": "models have no modes; what gets masks= drops units, as train.fit(...) does: leave it out",
+        "eval": "models have no modes; without masks= nothing is dropped: leave it out. model.evaluate(data) measures",
         "to": "everything runs on the CPU: leave it out; for float64 make the model with dtype=np.float64",
         "cpu": "everything runs on the CPU: leave it out",
         "cuda": "everything runs on the CPU: leave it out",
@@ -415,10 +415,8 @@ ATTRIBUTES: dict[str, dict[str, str]] = {
         "get_weights": "write model.state_dict()",
         "set_weights": "write model.load_state_dict(state)",
         "count_params": "write sum(p.value.size for p in model.parameters()), or print(model)",
-        "summary": "write print(model)",
-        "fit": "write train.fit(model, windows, optimiser, steps), from tinyseq import train",
+        "fit": "write train.fit(model, (x, y), epochs=10), from tinyseq import train",
         "compile": "write update = train.TrainingStep(model.loss, optimiser), from tinyseq import train",
-        "predict": "write model.unfold(x).outputs.value, or model.outputs(x).value, under with ts.Tape()",
         "save": "write train.save('folder', model), from tinyseq import train",
         "save_weights": "write train.save('folder', model), from tinyseq import train",
         "load_weights": "write train.load('folder').model, from tinyseq import train",

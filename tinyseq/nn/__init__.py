@@ -6,6 +6,7 @@ from tinyseq.habits import module_names
 from tinyseq.nn import initialisation
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.bidirectional import Bidirectional
+from tinyseq.nn.building import recurrent
 from tinyseq.nn.cells import InContext, RNNCell
 from tinyseq.nn.context import FeedbackRNN
 from tinyseq.nn.decoding import Decoded, beam_search, gumbel
@@ -16,6 +17,7 @@ from tinyseq.nn.encoder_decoder import EncoderDecoder
 from tinyseq.nn.explicit_memory import MemoryCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
+from tinyseq.nn.layers import Dropout, Embedding, LayerNorm, Linear, Sequential, Standardise
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
@@ -38,15 +40,19 @@ __all__ = [
     "ClockworkCell",
     "Decoded",
     "DeepTransition",
+    "Dropout",
     "EchoState",
     "EchoStateNetwork",
+    "Embedding",
     "Encoded",
     "EncoderDecoder",
     "FeedbackRNN",
     "GRUCell",
     "InContext",
     "LSTMCell",
+    "LayerNorm",
     "LeakyCell",
+    "Linear",
     "ManyToMany",
     "ManyToOne",
     "MemoryCell",
@@ -59,9 +65,11 @@ __all__ = [
     "Reservoir",
     "Ridge",
     "SequenceModel",
+    "Sequential",
     "SkipCell",
     "Stack",
     "StackedCells",
+    "Standardise",
     "TreeCell",
     "TreeLSTM",
     "TreeNet",
@@ -72,6 +80,7 @@ __all__ = [
     "gumbel",
     "initialisation",
     "pack",
+    "recurrent",
     "spectral_radius",
     "time_constants",
     "unpack",

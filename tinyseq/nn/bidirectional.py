@@ -7,7 +7,7 @@ from typing import Any
 from tinyseq import functions as F
 from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.module import Module
-from tinyseq.nn.sequences import Encoded, encode, prepare
+from tinyseq.nn.sequences import Encoded, encode, mask_of, prepare
 
 
 class Bidirectional(Module):
@@ -38,12 +38,13 @@ class Bidirectional(Module):
         self.output_size = forward.output_size if merge == "sum" else both
         backward.name, backward.symbol = f"{backward.name.removesuffix('_backward')}_backward", "g"
 
-    def encode(self, x: Any, lengths: Any = None, state: Any = None) -> Encoded:
-        """Run both; ``state`` is (forward's, backward's) state before its first step."""
+    def encode(self, x: Any, lengths: Any = None, state: Any = None, mask: Any = None) -> Encoded:
+        """Run both; ``state`` is (forward's, backward's) state before its first step, held where ``mask`` is 0."""
         steps = prepare(x, lengths)
+        mask = None if mask is None else mask_of(mask, steps, self.dtype)
         start = (None, None) if state is None else state
-        there = encode(self.forward, steps, state=start[0])
-        back = encode(self.backward, steps, state=start[1], backwards=True)
+        there = encode(self.forward, steps, state=start[0], mask=mask)
+        back = encode(self.backward, steps, state=start[1], backwards=True, mask=mask)
         return Encoded(
             self.merged(there.outputs, back.outputs),
             (there.final, back.final),

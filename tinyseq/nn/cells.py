@@ -106,9 +106,11 @@ class RecurrentCell(Cell):
         """(B, hidden) zeros."""
         return F.zeros((batch, self.hidden_size), self.dtype)
 
-    def encode(self, x: Any, lengths: Any = None, state: Any = None) -> Encoded:
-        """Run over x: (T, B, input), tokens (T, B), a list of arrays, ``nn.pack(list)``, or padded with lengths."""
-        return encode(self, x, lengths, state)
+    def encode(self, x: Any, lengths: Any = None, state: Any = None, mask: Any = None) -> Encoded:
+        """Run over x: (T, B, input), tokens (T, B), a list of arrays, ``nn.pack(list)``, or padded with lengths.
+
+        Where ``mask`` is 0, a number for each step in the form of x, the state is held."""
+        return encode(self, x, lengths, state, mask=mask)
 
 
 class RNNCell(RecurrentCell):

@@ -13,7 +13,7 @@ from tinyseq.errors import ShapeError, TinyseqError
 from tinyseq.nn.cells import RecurrentCell
 from tinyseq.nn.dropout import dropout, dropout_mask
 from tinyseq.nn.module import Cell, Module, uniform
-from tinyseq.nn.sequences import Encoded, Steps, encode, prepare
+from tinyseq.nn.sequences import Encoded, Steps, encode, mask_of, prepare
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.parameter import Parameter
 
@@ -58,9 +58,9 @@ class StackedCells(Cell):
         parts = [cell.hidden(s) for cell, s in zip(self.cells, state, strict=True)]
         return F.concatenate(parts) if self.skip else parts[-1]
 
-    def encode(self, x: Any, lengths: Any = None, state: Any = None) -> Encoded:
+    def encode(self, x: Any, lengths: Any = None, state: Any = None, mask: Any = None) -> Encoded:
         """Run over sequences."""
-        return encode(self, x, lengths, state)
+        return encode(self, x, lengths, state, mask=mask)
 
 
 class Stack(Module):
@@ -75,16 +75,18 @@ class Stack(Module):
         self.layers = list(layers)
         self.input_size, self.output_size, self.dtype = layers[0].input_size, layers[-1].output_size, layers[0].dtype
 
-    def encode(self, x: Any, lengths: Any = None, state: Any = None, masks: Any = None) -> Encoded:
-        """Run over sequences; ``state`` has one for each layer, and so has ``final``."""
+    def encode(self, x: Any, lengths: Any = None, state: Any = None, masks: Any = None, mask: Any = None) -> Encoded:
+        """Run over sequences; ``state`` has one for each layer, and so has ``final``. Where ``mask`` is 0 all hold
+        their state."""
         if masks is not None and len(masks) != len(self.layers) - 1:
             raise ShapeError(
                 f"{len(self.layers)} layers have {len(self.layers) - 1} masks between them, got {len(masks)}"
             )
         steps, finals = prepare(x, lengths), []
         states = [None] * len(self.layers) if state is None else state
+        held = {} if mask is None else {"mask": mask_of(mask, steps, self.dtype)}
         for i, layer in enumerate(self.layers):
-            encoded = layer.encode(steps, state=states[i])
+            encoded = layer.encode(steps, state=states[i], **held)
             finals.append(encoded.final)
             outputs = encoded.outputs
             if masks is not None and i < len(masks):

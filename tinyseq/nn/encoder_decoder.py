@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.checks import generator, plain, positive
-from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.nn.attention import Attention
 from tinyseq.nn.decoding import (
     Decoded,
@@ -84,6 +84,9 @@ class EncoderDecoder(Module):
         before = F.zeros((encoded.batch, self.symbols), self.dtype)
         state = self.cell.initial_state(encoded.batch)
         if self.attention is not None:
+            if not encoded.steps.lengths.all():
+                empty = int(encoded.steps.lengths.argmin())
+                raise DataError(f"sequence {empty} has length 0: attention has nothing to read; leave the pair out")
             keys, mask = encoded.batch_first()
             return state, before, (keys, as_tensor(mask.astype(self.dtype)))
         C = encoded.last.named("C")

@@ -113,6 +113,6 @@ class MemoryCell(Cell):
         """h and r of a state."""
         return F.concatenate([self.task.hidden(state[0]), state[4]])
 
-    def encode(self, x: Any, lengths: Any = None, state: Any = None) -> Encoded:
+    def encode(self, x: Any, lengths: Any = None, state: Any = None, mask: Any = None) -> Encoded:
         """Run over sequences."""
-        return encode(self, x, lengths, state)
+        return encode(self, x, lengths, state, mask=mask)

@@ -12,7 +12,9 @@ from tinyseq import display
 from tinyseq.checks import plain
 from tinyseq.errors import CallError, DtypeError, TinyseqError
 from tinyseq.habits import advised, at_the_call, give_habits, shown
-from tinyseq.nn.summary import summary, title
+from tinyseq.nn.running import applied, evaluated, predicted
+from tinyseq.nn.summary import summary, title, work
+from tinyseq.replay.compiling import compile
 from tinyseq.tape import Tape
 from tinyseq.tensor.leaves import as_tensor
 from tinyseq.tensor.parameter import Parameter
@@ -49,7 +51,57 @@ class Module:
         advised(cls)
 
     def __call__(self, *given: Any, **options: Any) -> Any:
+        """Run it: under a tape a tensor, a node of the graph; without one arrays, for lists of sequences a list."""
+        if Tape.recording():
+            return self.run(*given, **options)
+        return applied(self, given, options)
+
+    def run(self, *given: Any, **options: Any) -> Any:
+        """What calling the model records: its outputs over a sequence or tree. Subclasses may define it."""
+        outputs, encode = getattr(self, "outputs", None), getattr(self, "encode", None)
+        if callable(outputs):
+            return outputs(*given, **options)
+        if callable(encode):
+            return encode(*given, **options).outputs
         raise CallError(f"{shown(type(self))} is not called: {_runs(self)}")
+
+    def predict(self, x: Any, *more: Any, **options: Any) -> Any:
+        """What the model says of x: class numbers where it was trained on classes, else its outputs, as arrays.
+
+        x is what ``model(x)`` takes, or data such as ``ts.data.csv(…)``: one prediction for each sequence or tree.
+        """
+        return predicted(self, x, more, options)
+
+    def evaluate(self, data: Any, *, batch: int = 64) -> dict[str, float]:
+        """Loss and metrics on data, ``ts.data.Sequences``, trees, a pair (x, y), a text: nothing is learned.
+
+        Classes: loss in nats, perplexity, bits, accuracy, f1, and exact_match where each step or node has one. Reals:
+        loss, mae, rmse. Texts: loss, perplexity, bits of the held-out part.
+        """
+        return evaluated(self, data, batch)
+
+    each_step = False  # whether there is an output for each step
+
+    def decide(self, o: np.ndarray) -> np.ndarray:
+        """What outputs predict: themselves, where subclasses say nothing else."""
+        return o
+
+    def measured(self, inputs: tuple, y: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+        """The loss, and the outputs that a measurement compares with the targets: () where there are none."""
+        return self.loss(*inputs, y, **options), ()  # type: ignore[attr-defined]
+
+    def _measure(self, inputs: Any, y: Any, options: Any) -> tuple[Any, Any]:
+        return self.measured(inputs, y, options)
+
+    def _apply(self, inputs: Any, options: Any) -> Any:
+        return self.run(*inputs, **options)
+
+    compiled_measure = compile(_measure)
+    compiled_outputs = compile(_apply)
+
+    def summary(self, *inputs: Any) -> str:
+        """Layers, shapes, how many numbers, what is tied or fixed; with inputs the FLOPs of a step forward and back."""
+        return summary(self) + (f"\n{work(self, inputs)}" if inputs else "")
 
     def __repr__(self) -> str:
         return title(self)
@@ -120,9 +172,9 @@ give_habits(Module, "Module")
 def _runs(module: Module) -> str:
     """What runs a module over its input."""
     ways = {
+        "losses": "model.unfold(x).outputs runs it over a sequence, model.loss(x, y) gives its loss",
         "outputs": "model.outputs(x) runs it over a sequence, model.loss(x, y) gives its loss",
         "encode": "model.encode(x).outputs runs it over a sequence, model.encode(x).last is its last output",
-        "losses": "model.unfold(x).outputs runs it over a sequence, model.loss(x, y) gives its loss",
         "loss": "model.loss(...) gives its loss",
     }
     found = next((way for name, way in ways.items() if callable(getattr(module, name, None))), "")
@@ -205,7 +257,11 @@ class Cell(Module):
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return display.bundle("cell", self)
 
-    def __call__(self, *inputs_and_state: Any, at: int | None = None) -> tuple[Any, Any]:
+    each_step = True
+
+    def __call__(self, *inputs_and_state: Any, at: int | None = None) -> Any:
+        if len(inputs_and_state) == 1 and not Tape.recording():
+            return applied(self, inputs_and_state, {})
         tape = Tape.current()
         name = tape.name_of(self)
         if name is None:

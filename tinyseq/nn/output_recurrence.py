@@ -87,6 +87,10 @@ class OutputRecurrence(Cell):
         steps = self._steps(x, lengths)
         return unfold(self, steps.chain, steps.x, self.initial_state(steps.batch)).outputs
 
+    def decide(self, o: np.ndarray) -> np.ndarray:
+        """The likeliest class."""
+        return o.argmax(axis=-1)
+
     def loss(self, x: Any, y: Any, lengths: Any = None, *, teacher: Any = True, noise: Any = None) -> Tensor:
         """Σ_t −log softmax(o(t))_y(t), averaged over the batch; y (T, B) of class numbers, or in the form of x.
 

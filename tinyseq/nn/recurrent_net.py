@@ -9,6 +9,7 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.nn.module import Cell
+from tinyseq.nn.text_loss import text_nats
 from tinyseq.structure.chain import Chain
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor.handles import Tensor
@@ -44,9 +45,22 @@ class RecurrentNet(Cell):
         x = self._input(x)
         return unfold(self, chain or Chain(x.shape[0]), x, self._state(x, h))
 
+    def outputs(self, x: Any, h: Any = None) -> Tensor:
+        """o (T, B, output)."""
+        return self.unfold(x, h).outputs
+
+    def decide(self, o: np.ndarray) -> np.ndarray:
+        """The likeliest class."""
+        return o.argmax(axis=-1)
+
     def loss(self, x: Any, y: Any, h: Any = None) -> Tensor:
         """L = Σ_t L(t): negative log-likelihood summed over time, averaged over the batch."""
         return self.losses(x, y, h)[0]
+
+    def measured(self, inputs: tuple, y: Any, options: dict[str, Any]) -> tuple[Tensor, Any]:
+        """The loss and the outputs."""
+        loss, unfolded = self.losses(inputs[0], y, **options)
+        return loss, unfolded.outputs[0]
 
     def losses(self, x: Any, y: Any, h: Any = None) -> tuple[Tensor, Unfolded]:
         """The total loss and the unfolded net, whose outputs are (o, L(t)) and whose final state can be carried on."""
@@ -60,6 +74,10 @@ class RecurrentNet(Cell):
         named_step = _LossStep(self)
         unfolded = unfold(named_step, Chain(x.shape[0]), (x, y), self._state(x, h))
         return F.sum(unfolded.outputs[1]).named("L"), unfolded
+
+    def text_nats(self, tokens: np.ndarray, context: np.ndarray) -> float:
+        """Mean −log p of a text's characters; ``context`` is what came before."""
+        return text_nats(self, tokens, context)
 
     def _input(self, x: Any) -> Tensor:
         x = here(x, "the sequence x")

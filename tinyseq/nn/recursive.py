@@ -95,12 +95,46 @@ class TreeNet(TreeCell):
         h = self.hidden(self.unfold(tree, x).roots)
         return (self.c + F.linear(h, self.V_o)).named("o")
 
-    def loss(self, tree: Forest, x: Any, y: Any) -> Tensor:
-        """L, averaged over the trees (or over the batch that shares one): y holds a class for each."""
-        o, y = self.output(tree, x), here(y, "the target y")
+    def outputs(self, tree: Forest, x: Any, every: bool = False) -> Tensor:
+        """o at the roots, or with ``every`` at every node in the order of positions, (nodes, output)."""
+        if not every:
+            return self.output(tree, x)
+        h = self.hidden(self.unfold(tree, x).states)
+        return (self.c + F.linear(h, self.V_o)).named("o")
+
+    def decide(self, o: np.ndarray) -> np.ndarray:
+        """The likeliest class."""
+        return o.argmax(axis=-1)
+
+    def loss(self, tree: Forest, x: Any, y: Any, *, counts: Any = None) -> Tensor:
+        """L, averaged over the trees (or over the batch that shares one): y holds a class for each root.
+
+        Where y has a class for every node of the forest, in the order of positions, it is the sum over the nodes for
+        each tree, averaged over the trees; nodes where ``counts`` (nodes) is 0 do not count, nor do those of class −1
+        where y is an array.
+        """
+        return self.measured((tree, x), y, {"counts": counts})[0]
+
+    def measured(self, inputs: tuple, y: Any, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The loss, and the outputs at the roots, or at every node where each has a class."""
+        tree, counts = inputs[0], options.get("counts")
+        x = here(inputs[1], "the input x")
+        shared = x.ndim != (1 if x.dtype_code == INT64 else 2)
+        every = not shared and np.shape(y) == (len(tree),) and len(tree) > tree.n_trees
+        if every and isinstance(y, np.ndarray) and counts is None:
+            counts, y = (y >= 0).astype(self.V_o.dtype), np.maximum(y, 0)
+        o, y = self.outputs(tree, x, every), here(y, "the target y")
+        y = y if y.name else y.named("y")
+        if every:
+            losses = F.cross_entropy(o, y, reduction="none").named("L")
+            losses = losses if counts is None else F.where(here(counts, "counts"), losses, 0.0)
+            return (F.sum(losses) / tree.n_trees).named("L"), o
         if y.shape != o.shape[:1]:
-            raise ShapeError(f"targets are one class for each root: expected y of shape {o.shape[:1]}, got {y.shape}")
-        return F.cross_entropy(o, y if y.name else y.named("y")).named("L")
+            raise ShapeError(
+                f"targets are one class for each root: expected y of shape {o.shape[:1]}, got {y.shape}; or one for "
+                f"every node, ({len(tree)},)"
+            )
+        return F.cross_entropy(o, y).named("L"), o
 
 
 class RecursiveNet(TreeNet):

@@ -119,6 +119,11 @@ class SequenceModel(Module):
                 y = F.concatenate([y, np.full((1, y.shape[1]), self.vocabulary)], 0)
             steps = prepare(y, what="y")
         F.check_range("symbol", steps.x, self.symbols)
+        if self.length in ("halt", "count") and not steps.lengths.all():
+            raise DataError(
+                f"sequence {int(steps.lengths.argmin())} has length 0; with length={self.length!r} every sequence has "
+                "a symbol at least, with length='end' some may be empty"
+            )
         longest = int(steps.lengths.max())
         if self.max_length is not None and longest > self.max_length:
             raise DataError(

@@ -6,92 +6,23 @@ ever run on padding, whatever it holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.checks import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
 from tinyseq.functions.picks import take_structural
-from tinyseq.habits import advised
 from tinyseq.nn.module import Module
+from tinyseq.nn.packing import Packed, checked_lengths, pack, unpack
 from tinyseq.structure.chain import Chain
 from tinyseq.tape import INT64
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import here
+from tinyseq.tensor.nesting import flatten, matched, rebuild
 from tinyseq.unfolding.unfold import unfold
-
-
-class Packed(tuple):
-    """(rows, lengths): sequences packed step after step, longest first. ``nn.pack`` makes it; ts.compile takes it."""
-
-    __slots__ = ()
-
-    @property
-    def rows(self) -> Any:
-        """(Σ lengths, …)."""
-        return self[0]
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Steps of each sequence, in the order given."""
-        return self[1]
-
-    @property
-    def chain(self) -> Chain:
-        """The structure: a chain with these lengths."""
-        return Chain(list(self.lengths))
-
-
-@advised
-def pack(sequences: Any, lengths: Any = None) -> Packed:
-    """Pack a list of arrays (length, …), or a padded array (T, B, …) with the lengths of its sequences.
-
-    Raises DataError naming the sequence that is empty, longer than the padded array, or has other features.
-    """
-    if lengths is not None:
-        array, lengths = plain(sequences, "the padded array"), checked_lengths(lengths, np.shape(sequences))
-        sequences = [array[:n, i] for i, n in enumerate(lengths)]
-    arrays = [plain(s, f"sequence {i}") for i, s in enumerate(sequences)]
-    if not arrays:
-        raise DataError("there are no sequences: the list is empty")
-    for i, array in enumerate(arrays):
-        if array.ndim == 0:
-            raise DataError(f"sequence {i} is the number {array}; each sequence is an array (length, …)")
-        if array.dtype.kind not in "biuf":
-            raise DtypeError(f"sequence {i} holds {array.dtype}, expected integers or floating point")
-        if (array.dtype.kind == "f") != (arrays[0].dtype.kind == "f"):
-            raise DtypeError(f"sequence {i} is {array.dtype}, sequence 0 is {arrays[0].dtype}; make them one dtype")
-    chain = Chain([len(a) for a in arrays])
-    assert chain.lengths is not None
-    rows = chain.pack(arrays)
-    return Packed((rows.astype(np.int64) if rows.dtype.kind in "bui" else rows, tuple(chain.lengths.tolist())))
-
-
-@advised
-def unpack(rows: Any, lengths: Sequence[int]) -> list[np.ndarray]:
-    """The sequences of packed rows, in the order they were given."""
-    chain = Chain(list(lengths))
-    apart = plain(rows, "rows")[chain.unpack_rows()]
-    return np.split(apart, np.cumsum(lengths)[:-1])
-
-
-def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Lengths as plain numbers: one for each sequence of a padded (T, B, …), each from 1 to T."""
-    if isinstance(lengths, Tensor):
-        raise DataError("lengths shape the graph, so ts.compile needs them as a tuple of numbers: tuple(lengths)")
-    if len(shape) < 2:
-        raise ShapeError(f"padded sequences are (T, B, …), got shape {shape}")
-    given = plain(lengths, "lengths")
-    if given.dtype.kind not in "iu" or given.shape != (shape[1],):
-        raise DataError(f"lengths are {shape[1]} whole numbers, one for each sequence of x {shape}; got {lengths!r}")
-    for i, n in enumerate(given.tolist()):
-        if not 1 <= n <= shape[0]:
-            raise DataError(f"sequence {i} has length {n}; lengths are 1 to T = {shape[0]}")
-    return tuple(given.tolist())
 
 
 @dataclass
@@ -259,8 +190,11 @@ class Encoded:
         return unpack(value, self.chain.lengths.tolist())
 
 
-def encode(cell: Any, x: Any, lengths: Any = None, state: Any = None, backwards: bool = False) -> Encoded:
-    """Run a cell over sequences, from the end to the start where ``backwards``."""
+def encode(
+    cell: Any, x: Any, lengths: Any = None, state: Any = None, backwards: bool = False, mask: Any = None
+) -> Encoded:
+    """Run a cell over sequences, from the end to the start where ``backwards``; where ``mask`` is 0, a value for each
+    step in the form of x, the state is held."""
     steps = check_features(prepare(x, lengths), cell.input_size)
     wanted = getattr(cell, "dtype", None)
     if wanted is not None and steps.x.dtype_code != INT64 and steps.x.dtype != wanted:
@@ -273,9 +207,46 @@ def encode(cell: Any, x: Any, lengths: Any = None, state: Any = None, backwards:
     if backwards and steps.chain.lengths is not None and inputs.dtype_code == INT64:
         inputs = F.one_hot(inputs, cell.input_size, cell.dtype)
     start = cell.initial_state(steps.batch) if state is None else state
-    unfolded = unfold(cell, chain, inputs, start)
+    if mask is None:
+        unfolded = unfold(cell, chain, inputs, start)
+    else:
+        unfolded = unfold(Step(cell, _holding(cell)), chain, (inputs, mask_of(mask, steps, wanted).x), start)
     final = unfolded.final
     return Encoded(unfolded.outputs, final, cell.hidden(final), steps.chain, steps.batch)
+
+
+def mask_of(mask: Any, steps: Steps, dtype: Any) -> Steps:
+    """A mask of steps as columns of 0 and 1, packed as x is."""
+    if isinstance(mask, Steps):
+        return mask
+    if not isinstance(mask, (Tensor, Packed)):
+        given = mask if isinstance(mask, (list, tuple)) else [mask]
+        for i, part in enumerate(given):
+            if not isinstance(part, Tensor) and not np.isin(part, (0, 1)).all():
+                which = f"; that of sequence {i} holds other numbers" if part is not mask else ""
+                raise DataError(f"a mask of steps holds 1 where the net reads, 0 where its state is held{which}")
+        made = [part if isinstance(part, Tensor) else np.asarray(part, dtype) for part in given]
+        mask = made if isinstance(mask, (list, tuple)) else made[0]
+    found = like(mask, steps, "the mask")
+    if found.x.ndim != (2 if steps.chain.lengths is None else 1) or found.x.dtype_code == INT64:
+        raise ShapeError(f"a mask has one number for each step, (T, B) floats or in the form of x; got {found.x.shape}")
+    return Steps(F.reshape(found.x, (*found.x.shape, 1)), found.chain, found.batch)
+
+
+def _holding(cell: Any) -> Callable[..., Any]:
+    """A step of a cell that holds the state where the mask is 0; its output is then that of the state held."""
+
+    def step(x: Tensor, mask: Tensor, state: Any) -> tuple[Any, Tensor]:
+        new, _ = cell.step(x, state)
+        new = matched(new, state, "the state a step returns")
+        before, after = flatten(state), flatten(new)
+        rest = (1,) * (max(h.ndim for h in before) - 2)
+        kept = [F.where(F.reshape(mask, (*mask.shape, *rest)) if h.ndim > 2 else mask, a, h)
+                for a, h in zip(after, before, strict=True)]  # fmt: skip
+        state = rebuild(state, kept)
+        return state, cell.hidden(state)
+
+    return step
 
 
 def checked_encoder(encoder: Any) -> Any:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
+from tinyseq.tape import Tape
+from tinyseq.tensor.nesting import flatten
 from tinyseq.tensor.parameter import Parameter
+
+PRODUCTS = ("matmul",)
 
 
 def title(module: Any) -> str:
@@ -28,6 +33,30 @@ def counted(parameters: list[Parameter]) -> str:
     numbers, fixed = (sum(p.value.size for p in parameters if keep(p)) for keep in (lambda p: True, _fixed))
     many = f"{len(parameters)} parameter{'s' * (len(parameters) != 1)}"
     return f"{numbers:,} numbers in {many}" + (f", {fixed:,} of them fixed" if fixed else "")
+
+
+def work(module: Any, inputs: tuple) -> str:
+    """What one run over inputs takes: shapes of the inputs and outputs, FLOPs forward and back.
+
+    A product of (m, k) and (k, n) is 2mkn, and 4mkn more on the way back; every other node one for each element.
+    """
+    with Tape() as tape:
+        given = [leaf for leaf in flatten(inputs) if hasattr(leaf, "shape")]
+        result = module.run(*inputs)
+        shapes = [leaf.shape for leaf in flatten(result)]
+        products = others = 0
+        for node in (tape.node(i) for i in range(len(tape))):
+            size = prod(node.shape)
+            if node.op in PRODUCTS:
+                products += 2 * size * tape.node(node.inputs[0]).shape[-1]
+            elif node.inputs:
+                others += size
+    forward, back = products + others, 2 * products + others
+    told = ", ".join(str(tuple(leaf.shape)) for leaf in given)
+    return (
+        f"{told} → {', '.join(map(str, shapes))}: {forward:,} FLOPs forward, {back:,} back; "
+        f"{products:,} of the first in products"
+    )
 
 
 def _fixed(parameter: Parameter) -> bool:

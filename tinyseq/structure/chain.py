@@ -17,7 +17,8 @@ class Chain:
     """A sequence of steps: ``Chain(T)``, or ``Chain(lengths)`` for sequences of different lengths in one batch.
 
     With lengths the batch shrinks: step t runs the sequences longer than t, longest first (``order``), and their
-    rows lie packed, step after step, in one array of Σ lengths rows. ``chain.reversed()`` runs from the end.
+    rows lie packed, step after step, in one array of Σ lengths rows. ``chain.reversed()`` runs from the end. Some of
+    the sequences may have length 0: their final state is the initial one.
     """
 
     def __init__(self, steps: int | Sequence[int] | np.ndarray, backwards: bool = False) -> None:
@@ -28,9 +29,9 @@ class Chain:
             lengths = plain(steps, "the lengths of a chain")
             if lengths.ndim != 1 or lengths.size == 0 or lengths.dtype.kind not in "iu":
                 raise DataError(f"Chain(lengths) needs a list of integers, one for each sequence, got {steps!r}")
-            if (lengths < 1).any():
-                worst = int(np.flatnonzero(lengths < 1)[0])
-                raise DataError(f"sequence {worst} has length {lengths[worst]}; every sequence needs at least one step")
+            if (lengths < 0).any():
+                worst = int(np.flatnonzero(lengths < 0)[0])
+                raise DataError(f"sequence {worst} has length {lengths[worst]}; lengths are whole numbers from 0")
             self.lengths = lengths.astype(np.int64)
             self.T = int(lengths.max())
         if self.T < 1:
@@ -99,7 +100,8 @@ class Chain:
         return rows
 
     def last_rows(self) -> np.ndarray:
-        """Packed row of each sequence's last step in the order of running, in the order of the sequences given."""
+        """Packed row of each sequence's last step in the order of running, in the order of the sequences given; none of
+        them may be empty."""
         assert self.lengths is not None
         sizes = self.batch_sizes
         starts = np.cumsum(sizes) - sizes

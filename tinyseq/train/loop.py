@@ -1,178 +1,327 @@
-"""The training loop of a character model: truncated backpropagation through time, window after window.
-
-A model is anything with ``losses(x, y, state) -> (loss, unfolded)`` where ``unfolded.final`` is the state after the
-last step: the cells of ``tinyseq.nn`` are.
-"""
+"""The training loop: any model with a loss, over a text, sequences or trees; validated, kept, gone on with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import count, cycle
-from math import cos, log, pi
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from tinyseq.checks import plain
+from tinyseq.checks import generator
+from tinyseq.data.metrics import better
+from tinyseq.data.sequences import Sequences
+from tinyseq.data.trees import Trees
+from tinyseq.engine.limits import LIMITS
 from tinyseq.errors import DataError, TinyseqError
-from tinyseq.functions import mul
 from tinyseq.habits import advised
-from tinyseq.replay.compiling import compile
-from tinyseq.replay.function import CompiledFunction
-from tinyseq.tasks.text import Windows
+from tinyseq.nn.running import as_data, evaluated
+from tinyseq.nn.text_loss import bits_per_token, window_loss
+from tinyseq.tasks.text import Corpus, Windows
+from tinyseq.train.checkpoints import load
+from tinyseq.train.feeds import feed
+from tinyseq.train.history import History
 from tinyseq.train.interrupts import Interrupts
-from tinyseq.train.optimisers import Optimiser, number_from_0
+from tinyseq.train.optimisers import OPTIMISERS, Optimiser, number_from_0
 from tinyseq.train.place import Place
 from tinyseq.train.progress import Progress
-from tinyseq.train.training_step import TrainingStep
+from tinyseq.train.run_folder import BEST, RunFolder, check_same
+from tinyseq.train.schedules import Plateau, cosine, named
+from tinyseq.train.training_step import Diverged, TrainingStep, first_of
 
+__all__ = ["History", "bits_per_token", "cosine", "fit", "window_loss"]
 
-@dataclass
-class History:
-    """What happened at each step of training: loss in bits per character before the step, norm of the gradient."""
-
-    bits: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
-    tokens: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
+RATES = {"sgd": 0.5, "rmsprop": 2e-3, "adam": 3e-3, "adamw": 3e-3}  # where nobody says any
 
 
 @advised
 def fit(
     model: Any,
-    windows: Windows | Iterable[Any],
-    optimiser: Optimiser,
-    steps: int,
+    data: Any,
+    optimiser: Optimiser | str = "adam",
+    steps: int | None = None,
     *,
+    epochs: float | None = None,
+    rate: float | None = None,
+    batch: int = 32,
+    window: int = 50,
+    schedule: Callable[[int], float] | str | None = None,
     clip: float | None = None,
     clip_element: float | None = None,
-    schedule: Callable[[int], float] | None = None,
-    progress: bool = True,
+    weight_decay: float = 0.0,
+    accumulate: int = 1,
+    validation: Any = None,
+    validate_every: int | None = None,
+    monitor: str = "loss",
+    patience: int | None = None,
+    keep: str | None = None,
+    callbacks: Sequence[Callable[[History], Any]] = (),
     after_step: Callable[[History], None] | None = None,
+    rng: np.random.Generator | None = None,
+    progress: bool = True,
+    run: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    save_every: int | None = None,
+    save_seconds: float = 10.0,
+    vocabulary: Any = None,
+    about: dict[str, Any] | None = None,
 ) -> History:
-    """Train for a number of steps, one window each; the loss is the mean over T and B.
+    """Train a model for so many ``steps`` or ``epochs``; returns what happened (``History``).
 
-    The state's value is carried from window to window as a constant, so the gradient stops there: truncation by
-    chunks. ``clip`` is the largest global norm of the gradient, ``clip_element`` its largest element, ``schedule``
-    gives the rate of each step from 0, a number from 0. ``after_step`` is called after each. Ctrl-C ends the training
-    after the step that runs and keeps what was learned (``history.interrupted``).
+    data        ``ts.data.Sequences`` or ``Trees`` (readers of files give them), a pair (x, y) of arrays or lists, a
+                text (``ts.data.Corpus``, read in windows of ``window`` steps), ``Windows`` of one, or any iterable of
+                (x, y, fresh), a list again and again; in pairs (x, y) each starts anew
+    optimiser   an optimiser, which keeps its place: called again with it over the same data the training goes on, so
+                that 10 and then 10 steps more are 20. Or a name, "adam", "adamw", "sgd", "rmsprop", with ``rate``
+    batch       sequences or trees in a batch; the mean loss for each step, node or sequence is what is learned
+    schedule    the rate of each step from 0, or "constant", "cosine", "step", "one-cycle", "warm-up", "plateau"
+    clip, clip_element   largest norm of the gradient, largest element
+    weight_decay, accumulate   λ of w ← (1 − ελ) w; batches whose mean gradient makes a step
+    validation  data like the first, or a part of them (0.1), held out; measured each epoch or ``validate_every`` steps
+    monitor, patience, keep   what of the validation says which weights are best; validations without a better one after
+                which it ends; which weights the model has in the end, "last" or "best" ("best" with a patience)
+    callbacks   functions of the history, called after each step; a true result ends the training. ``after_step`` is one
+    rng         for what is shuffled and dropped; seed 0 where there is none. The same seed gives the same weights
+    run         a folder in which all of it is kept: with ``resume`` a training that was ended, killed or cut off goes
+                on there to the same end, bit for bit; ``steps`` and ``epochs`` count from the beginning then
+    save_every, save_seconds   how often it is kept
 
-    The optimiser keeps the place in the text (``optimiser.place``) and its ``state_dict`` has it. Called again with it,
-    or with one that loaded its state, over the same windows, the training goes on there: text, carried state and
-    schedule, so that 10 and then 10 steps more are 20. Over other windows, and with a new optimiser, it starts anew;
-    windows given as any iterable of (x, y, fresh) are read from their beginning, a list again and again. In pairs
-    (x, y) each starts anew.
-
-    Raises Diverged, a GradientError, when the loss or the gradient is not finite, naming the node where that begins;
-    the parameters are then the last good ones, those of the last step whose loss was finite.
+    Ctrl-C ends the training after the step that runs and keeps what was learned (``history.interrupted``). Raises
+    Diverged, a GradientError, when the loss or the gradient is not finite, naming the node where that begins; the
+    parameters are then the last good ones, those of the last step whose loss was finite.
     """
-    if not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
-    history, place = History(), _start(optimiser, windows)
-    update = TrainingStep(
-        window_loss(_trained(model)), optimiser, clip=clip, clip_element=clip_element, planned=int(steps)
-    )
-    started, state = perf_counter(), place.state
-    with Progress(int(steps), shown=progress) as bar, Interrupts() as ctrl_c:
-        try:
-            for done, (x, y, fresh) in zip(range(place.done, place.done + steps), _from(windows, place), strict=False):
-                if schedule is not None:
-                    optimiser.rate = number_from_0("the schedule's rate", schedule(done))
-                nats, state = update(x, y, None if fresh else state)
-                optimiser.place = Place(done + 1, place.digest, state) if place.digest else None
-                history.bits.append(nats / log(2))
-                history.norms.append(update.norm)
-                history.tokens += x.size
-                if after_step is not None:
-                    after_step(history)
-                bar.advance(history.bits[-1], x.size)
-                if ctrl_c.wanted:
-                    raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            history.interrupted = True
-    history.seconds = perf_counter() - started
+    seed = int(generator(rng).integers(1 << 31)) if rng is not None else 0
+    data, validation = _parts(model, data, validation, batch, window, seed)
+    given = isinstance(optimiser, Optimiser)
+    rule = optimiser if isinstance(optimiser, Optimiser) else _optimiser(model, optimiser, rate)
+    if given and rate is not None:
+        raise TinyseqError("the optimiser has its rate: give fit no rate=, or the optimiser's name")
+    if weight_decay:
+        rule.weight_decay = number_from_0("weight_decay", weight_decay)
+    source = feed(model, data, batch, seed)
+    per_epoch = -(-source.per_epoch // accumulate) if source.per_epoch else 0
+    total = _steps(steps, epochs, per_epoch)
+    history = History(per_epoch=per_epoch, model=model, optimiser=rule)
+    folder = None
+    if run is not None:
+        folder = RunFolder(run, model, rule, vocabulary=vocabulary, about=about, every=save_every, seconds=save_seconds)
+    training = _Training(
+        model, source, rule, history, folder, total, seed,
+        TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, planned=total, accumulate=accumulate),
+        _schedule(schedule, rule, total, monitor), validation, validate_every or per_epoch or 100, monitor, patience,
+        _kept(keep, patience), [*callbacks, *([after_step] if after_step else [])],
+    )  # fmt: skip
+    if resume:
+        if folder is None:
+            raise TinyseqError("to go on with a training say where it is: fit(..., run='folder', resume=True)")
+        training.restore()
+    training.go(progress)
     return history
 
 
-def _start(optimiser: Optimiser, windows: Any) -> Place:
-    """Where the optimiser stands in these windows; their beginning where it has not seen them."""
-    digest, place = windows.digest if isinstance(windows, Windows) else "", optimiser.place
-    return place if place is not None and place.digest == digest else Place(0, digest, None)
+@dataclass
+class _Training:
+    """One call of ``fit``."""
+
+    model: Any
+    source: Any
+    rule: Optimiser
+    history: History
+    folder: RunFolder | None
+    total: int
+    seed: int
+    update: TrainingStep
+    schedule: Any
+    validation: Any
+    validate_every: int
+    monitor: str
+    patience: int | None
+    keep: str
+    callbacks: list[Callable[[History], Any]]
+    best: list[np.ndarray] | None = None
+    bad: int = 0
+    done: int = 0  # steps of this training before it was gone on with
+    seconds: float = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this call, beside weights and optimiser."""
+        return {
+            "planned": self.total, "seed": self.seed, "bad": self.bad, "digest": self.source.digest,
+            "stopped": self.history.stopped, "seconds": self.seconds + self.history.seconds,
+            "tokens": self.history.tokens,
+        }  # fmt: skip
+
+    def restore(self) -> None:
+        """Go on where the folder stands."""
+        assert self.folder is not None
+        state = self.folder.restore(self.history)
+        if state is None:
+            return
+        check_same(self.folder.folder, "data", state.get("digest"), self.source.digest)
+        self.done, self.bad = self.history.step, int(state.get("bad", 0))
+        self.history.tokens, self.seconds = int(state.get("tokens", 0)), float(state.get("seconds", 0.0))
+        if self.history.best is not None and not self.folder.single:
+            self._best_of_file()
+        if state.get("stopped") in ("patience", "callback"):
+            self.total = self.done
+
+    def _best_of_file(self) -> None:
+        assert self.folder is not None
+        model = load(self.folder.folder / BEST, [type(self.model)]).model
+        self.best = [p.value.copy() for p in model.parameters()]
+
+    def go(self, progress: bool) -> None:
+        """Train to the end."""
+        history, started = self.history, perf_counter()
+        left = self.total - self.done
+        place = self._start()
+        before = LIMITS.number
+        LIMITS.number = max(before, 2 * self.source.per_epoch + 8)
+        with Progress(max(left, 0), progress, self.source.unit, self.source.counted) as bar, Interrupts() as ctrl_c:
+            try:
+                for _ in range(left):
+                    place, tokens, loss = self._step(place)
+                    history.seconds = perf_counter() - started
+                    stop = self._after_step(bar)
+                    bar.advance(loss if self.source.unit == "loss" else history.bits[-1], tokens)
+                    if ctrl_c.wanted:
+                        raise KeyboardInterrupt
+                    if stop:
+                        break
+                    if self.folder is not None:
+                        self.folder.tick(history, self.state())
+            except (KeyboardInterrupt, StopIteration) as error:
+                history.interrupted = isinstance(error, KeyboardInterrupt)
+                history.stopped = "interrupted" if history.interrupted else ""
+            except Diverged:
+                if self.folder is not None:
+                    self.folder.save(history, self.state())
+                raise
+            finally:
+                LIMITS.number = before
+            history.seconds = perf_counter() - started
+            self._end()
+
+    def _start(self) -> Place:
+        """Where the optimiser stands in these data; their beginning where it has not seen them."""
+        digest, place = self.source.digest, self.rule.place
+        return place if place is not None and place.digest == digest else Place(0, digest, None)
+
+    def _step(self, place: Place) -> tuple[Place, int, float]:
+        """One step: ``accumulate`` batches. Returns the next place, what was read, the mean loss."""
+        if self.schedule is not None:
+            number = place.done // self.update.accumulate
+            given = (number, self.history.validation) if isinstance(self.schedule, Plateau) else (number,)
+            self.rule.rate = number_from_0("the schedule's rate", self.schedule(*given))
+        losses, tokens = 0.0, 0
+        for _ in range(self.update.accumulate):
+            arguments, count = self.source.arguments(place.done, place.state)
+            result = self.update(*arguments)
+            state = result[1] if self.source.unit == "bits/char" else None
+            place = Place(place.done + 1, place.digest, state)
+            losses, tokens = losses + first_of(result), tokens + count
+        self.rule.place = place if place.digest else None
+        loss = losses / self.update.accumulate
+        self.history.add(loss, self.update.norm, self.rule.rate)
+        self.history.tokens += tokens
+        return place, tokens, loss
+
+    def _after_step(self, bar: Progress) -> bool:
+        """Validate where it is time, ask the callbacks; whether to stop."""
+        history, stop = self.history, False
+        if self.validation is not None and (history.step % self.validate_every == 0 or history.step == self.total):
+            stop = self._validate(bar)
+        for callback in self.callbacks:
+            if callback(history):
+                history.stopped, stop = "callback", True
+        return stop
+
+    def _validate(self, bar: Progress) -> bool:
+        history = self.history
+        row = {"step": history.step, "epoch": history.epoch, **evaluated(self.model, self.validation)}
+        if self.monitor not in row:
+            raise TinyseqError(f"the validation has no {self.monitor!r} to monitor; it has {', '.join(row)}")
+        history.validation.append(row)
+        bar.validated(row, self.monitor)
+        than = None if history.best is None else history.best[self.monitor]
+        if better(self.monitor, row[self.monitor], than):
+            history.best, self.bad = row, 0
+            self.best = [p.value.copy() for p in self.model.parameters()]
+            if self.folder is not None:
+                self.folder.save_best(history)
+        else:
+            self.bad += 1
+        if self.patience is not None and self.bad >= self.patience:
+            history.stopped = "patience"
+            return True
+        return False
+
+    def _end(self) -> None:
+        """Keep the last state, put the best weights back where they are wanted, draw."""
+        if self.folder is not None:
+            self.folder.save(self.history, self.state())
+            self.folder.finish(self.history)
+        if self.keep == "best" and self.best is not None:
+            for p, value in zip(self.model.parameters(), self.best, strict=True):
+                p.value[...] = value
 
 
-def _from(windows: Any, place: Place) -> Iterator[tuple[Any, Any, bool]]:
-    """The windows from a place on; those of any other iterable from its beginning."""
-    if isinstance(windows, Windows):
-        return (windows[k] for k in count(place.done))
-    return map(_window, cycle(windows) if isinstance(windows, (list, tuple)) else windows)
+def _parts(model: Any, data: Any, validation: Any, batch: int, window: int, seed: int) -> tuple[Any, Any]:
+    """(what is trained on, what is validated on)."""
+    part = isinstance(validation, float)
+    if isinstance(data, Corpus):
+        if part:
+            raise DataError("a corpus holds its validation out itself: Corpus.of(text, name, held_out=0.1)")
+        return Windows(data.train, window, batch), data if validation is None else validation or None
+    if part and not isinstance(data, Windows):
+        data = as_data(data, getattr(model, "dtype", np.float32))
+    if part:
+        if not isinstance(data, (Sequences, Trees)):
+            raise DataError("to validate on windows give validation=corpus, a ts.data.Corpus with what is held out")
+        return data.split(validation, rng=np.random.default_rng([seed, 1]))
+    if validation is not None and not isinstance(validation, Corpus):
+        validation = as_data(validation, getattr(model, "dtype", np.float32))
+    return data, validation
 
 
-def _window(given: Any) -> tuple[Any, Any, bool]:
-    """(x, y, fresh) of a window; a pair starts anew."""
-    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-        raise DataError(
-            f"windows are (x, y), or (x, y, fresh) where the state may be carried on; got {type(given).__name__}: "
-            "write train.fit(model, [(x, y)], optimiser, steps)"
+def _optimiser(model: Any, name: Any, rate: float | None) -> Optimiser:
+    if not isinstance(name, str) or name not in OPTIMISERS:
+        raise TinyseqError(
+            f"the optimiser is one, train.Adam(model.parameters(), rate=1e-3), or {', '.join(map(repr, OPTIMISERS))}; "
+            f"got {name!r}"
         )
-    x, y, fresh = given if len(given) == 3 else (*given, True)
-    return np.asarray(x), y, fresh
+    return OPTIMISERS[name](model.parameters(), RATES[name] if rate is None else rate)
 
 
-def _trained(model: Any) -> Any:
-    """A model that ``fit`` can train."""
-    if callable(getattr(model, "losses", None)):
-        return model
-    raise TinyseqError(
-        f"fit trains models with losses(x, y, state), such as nn.LSTM, whose state is carried from window to window; "
-        f"for {type(model).__name__} write update = train.TrainingStep(model.loss, optimiser), then update(x, y)"
-    )
+def _steps(steps: Any, epochs: Any, per_epoch: int) -> int:
+    if epochs is not None:
+        if steps is not None:
+            raise TinyseqError("steps and epochs say the same: give one of the two")
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, float)) or not 0 < epochs < float("inf"):
+            raise TinyseqError(f"epochs must be a number above 0, got {epochs!r}")
+        if not per_epoch:
+            raise TinyseqError("windows given as an iterable have no epochs: write steps=")
+        return max(1, round(epochs * per_epoch))
+    if steps is None and per_epoch:
+        return 10 * per_epoch
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise TinyseqError(f"steps must be a whole number of at least 1, got {steps!r}")
+    return int(steps)
 
 
-def window_loss(model: Any) -> CompiledFunction:
-    """(x, y, state) → (mean loss over a window in nats, final state's values), recorded once for each shape.
-
-    The final state comes back as plain arrays, constants wherever they are used next.
-    """
-
-    def losses(x: Any, y: Any, state: Any) -> tuple[Any, Any]:
-        loss, unfolded = model.losses(x, y, state)
-        return mul(loss, 1.0 / len(x)), unfolded.final
-
-    return compile(losses)
+def _schedule(schedule: Any, rule: Optimiser, total: int, monitor: str) -> Any:
+    if isinstance(schedule, str):
+        return named(schedule, rule.rate, total, monitor)
+    if schedule is not None and not callable(schedule):
+        raise TinyseqError(f"schedule is a function of the step, or a name; got {schedule!r}")
+    return schedule
 
 
-@advised
-def bits_per_token(model: Any, tokens: np.ndarray, context: np.ndarray, *, T: int = 100, B: int = 16) -> float:
-    """Cross-entropy of a model on a text in bits per character; ``context`` is what came before, its last is read.
-
-    The text is cut into B streams of equal length that run side by side, in windows of T steps with the state carried
-    on; each stream starts from the initial state. What is left over (fewer than B characters) runs as one stream more.
-    """
-    if not len(context) or not len(tokens):
-        raise DataError("one character of context and one to predict are the least")
-    text = np.concatenate([plain(context, "context")[-1:], tokens]).astype(np.int64)
-    B = min(B, len(tokens))
-    length = len(tokens) // B
-    total = _nats(model, text[: B * length + 1], length, B, T)
-    if len(tokens) > B * length:
-        total += _nats(model, text[B * length :], len(tokens) - B * length, 1, T)
-    return total / len(tokens) / log(2)
-
-
-def _nats(model: Any, text: np.ndarray, length: int, B: int, T: int) -> float:
-    x, y = text[:-1].reshape(B, length).T, text[1:].reshape(B, length).T
-    total, state, window = 0.0, None, window_loss(model)
-    for start in range(0, length, T):
-        part = x[start : start + T]
-        nats, state = window(part, y[start : start + T], state)
-        total += float(nats) * len(part) * B
-    return total
-
-
-@advised
-def cosine(rate: float, steps: int, last: float = 0.1) -> Callable[[int], float]:
-    """A rate that falls along half a cosine from ``rate`` to ``last · rate`` over the steps."""
-    return lambda step: rate * (last + (1 - last) * 0.5 * (1 + cos(pi * min(step / max(steps - 1, 1), 1.0))))
+def _kept(keep: str | None, patience: int | None) -> str:
+    if keep not in (None, "last", "best"):
+        raise TinyseqError(f"keep is 'last' or 'best', got {keep!r}")
+    if patience is not None and (isinstance(patience, bool) or not isinstance(patience, int) or patience < 1):
+        raise TinyseqError(f"patience is a whole number of validations of at least 1, got {patience!r}")
+    return keep or ("last" if patience is None else "best")

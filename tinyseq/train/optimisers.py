@@ -31,6 +31,7 @@ class Optimiser:
     """
 
     slots: ClassVar[tuple[str, ...]] = ()
+    weight_decay = 0.0  # λ: w ← (1 − ελ) w before each step, apart from the rule (Loshchilov and Hutter 2019)
 
     def __init__(self, parameters: Sequence[Parameter], rate: float) -> None:
         self.parameters = list(parameters)
@@ -95,12 +96,20 @@ class Optimiser:
         if all(p.grad is None for p in self.parameters if p.trainable):
             raise GradientError("no parameter has a gradient: run loss.backward() before optimiser.step()")
         self.steps += 1
+        self._decay()
         if self._flat is not None and self._flat.whole():
             self.update(self._flat.values, self._flat.gather(), *self._vectors)
             return
         for i, p in enumerate(self.parameters):
             if p.grad is not None and p.trainable:
                 self.update(p.value, p.grad, *[self.state[slot][i] for slot in self.slots])
+
+    def _decay(self) -> None:
+        """w ← (1 − ελ) w, for what has a gradient."""
+        if self.weight_decay:
+            for p in self.parameters:
+                if p.grad is not None and p.trainable:
+                    p.value *= p.dtype.type(1 - self.rate * self.weight_decay)
 
     def update(self, w: np.ndarray, g: np.ndarray, *state: np.ndarray) -> None:
         """Change ``w`` and its state in place. Subclasses define it."""
@@ -198,7 +207,24 @@ class Adam(Optimiser):
         update_kernels.adam(*flat, self.rate / unbias1, self.decay1, self.decay2, unbias2, self.delta)
 
 
-OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
+@advised
+class AdamW(Adam):
+    """Adam with weights that decay apart from the gradient (Loshchilov and Hutter 2019): w ← (1 − ελ) w, then Adam."""
+
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        rate: float = 1e-3,
+        decay1: float = 0.9,
+        decay2: float = 0.999,
+        delta: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(parameters, rate, decay1, decay2, delta)
+        self.weight_decay = number_from_0("weight_decay", weight_decay)
+
+
+OPTIMISERS: dict[str, type[Optimiser]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
 
 
 def positive_number(name: str, value: float) -> float:

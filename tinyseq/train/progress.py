@@ -14,14 +14,14 @@ def bits_text(bits: float) -> str:
 
 
 class Progress:
-    """Loss in bits per character (smoothed), tokens per second, time left; to stderr."""
+    """Loss (smoothed), tokens or sequences per second, time left, the last validation; to stderr."""
 
     smoothing = 0.95
     lines_when_piped = 10
 
-    def __init__(self, steps: int, shown: bool = True) -> None:
-        self.steps, self.shown = steps, shown
-        self.done, self.tokens, self.bits = 0, 0, 0.0
+    def __init__(self, steps: int, shown: bool = True, unit: str = "bits/char", counted: str = "tokens") -> None:
+        self.steps, self.shown, self.unit, self.counted = steps, shown, unit, counted
+        self.done, self.tokens, self.bits, self.note = 0, 0, 0.0, ""
         self.started = perf_counter()
         self.bar: Any = None
 
@@ -64,10 +64,15 @@ class Progress:
                 flush=True,
             )
 
+    def validated(self, row: dict[str, Any], monitor: str) -> None:
+        """A validation is made."""
+        self.note = f", validation {monitor} {row[monitor]:.4g}"
+
     def summary(self) -> str:
         """Loss and speed in words."""
         speed = self.tokens / max(perf_counter() - self.started, 1e-9)
-        return f"{bits_text(self.bits)} bits/char, {speed:,.0f} tokens/s"
+        loss = f"{bits_text(self.bits)} {self.unit}" if self.unit != "loss" else f"loss {self.bits:.4g}"
+        return f"{loss}, {speed:,.0f} {self.counted}/s{self.note}"
 
 
 def _width() -> int:

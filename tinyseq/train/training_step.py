@@ -48,6 +48,7 @@ class TrainingStep:
     loss            a function of arrays whose first result is the loss, compiled or not
     clip            largest norm of the gradient (10.48, 10.49)
     clip_element    largest |element| of the gradient; done before ``clip``
+    accumulate      calls that make a step: the mean of their gradients
     steps           steps done; ``norm`` is ‖g‖ of the last one before clipping
 
     The weights of the last step whose loss was finite are kept. Raises Diverged, with those weights put back, when the
@@ -63,6 +64,7 @@ class TrainingStep:
         clip: float | None = None,
         clip_element: float | None = None,
         planned: int | None = None,
+        accumulate: int = 1,
     ) -> None:
         if hasattr(loss, "named_parameters"):
             raise CallError("a step needs the loss of the model: write train.TrainingStep(model.loss, optimiser)")
@@ -71,6 +73,10 @@ class TrainingStep:
         self.clip = None if clip is None else positive_number("clip", clip)
         self.clip_element = None if clip_element is None else positive_number("clip_element", clip_element)
         self.planned = planned
+        if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
+            raise CallError(f"accumulate is a whole number of batches of at least 1, got {accumulate!r}")
+        self.accumulate, self._waiting = accumulate, 0  # batches since the last step
+        self._sums: list[Any] = []
         self.steps, self.norm = 0, 0.0
         self._recording: Any = None  # of the last step
         self._first: set[int] = set()  # parameters that the loss read from the beginning, and are not to be learned
@@ -92,6 +98,8 @@ class TrainingStep:
         loss = first_of(result)
         if isfinite(loss):
             self._good, self._current = self._current, self._good
+        if self.accumulate > 1 and isfinite(loss) and not self._accumulated():
+            return result
         self.norm = self._clipped()
         if not (isfinite(loss) and isfinite(self.norm)):
             what = f"the gradient's norm is {self.norm}" if isfinite(loss) else f"the loss is {loss}"
@@ -99,6 +107,22 @@ class TrainingStep:
         self.optimiser.step()
         self.steps += 1
         return result
+
+    def _accumulated(self) -> bool:
+        """Add the gradients to those of the batches before; with the last of them take the means."""
+        parameters = self.optimiser.parameters
+        if not self._waiting:
+            self._sums = [None] * len(parameters)
+        self._waiting += 1
+        for i, p in enumerate(parameters):
+            if p.grad is not None:
+                self._sums[i] = p.grad.copy() if self._sums[i] is None else self._sums[i] + p.grad
+        if self._waiting < self.accumulate:
+            return False
+        self._waiting = 0
+        for p, total in zip(parameters, self._sums, strict=True):
+            p.grad = None if total is None else total / p.dtype.type(self.accumulate)
+        return True
 
     def _placed(self, arguments: tuple, named: dict[str, Any]) -> tuple:
         """Arguments given by name, by place: as the loss would take them."""

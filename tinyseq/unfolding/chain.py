@@ -37,9 +37,15 @@ class Unfolded:
     """
 
     def __init__(
-        self, chain: Chain, folded: Folded, tape: Tape, outputs: list[np.ndarray], states: list[np.ndarray]
+        self,
+        chain: Chain,
+        folded: Folded,
+        tape: Tape,
+        outputs: list[np.ndarray],
+        states: list[np.ndarray],
+        initial: list[Tensor],
     ) -> None:
-        self.chain, self.folded, self.tape = chain, folded, tape
+        self.chain, self.folded, self.tape, self._initial = chain, folded, tape, initial
         self._outputs, self._states = outputs, states
         self._stacked: Any = None
         self._final: Any = None
@@ -106,16 +112,32 @@ class Unfolded:
         """All states over time."""
         return rebuild(self.folded.state_tree, [self._together(nodes) for nodes in self._states])
 
+    def _last_rows(self) -> tuple[list[list[Tensor]], np.ndarray]:
+        """What stands before the states of all steps, nothing or the initial state, and the rows of the last states."""
+        lengths = self.chain.lengths
+        assert lengths is not None
+        if lengths.all():
+            return [[] for _ in self._states], self.chain.last_rows()
+        rows = np.empty(len(lengths), np.int64)  # the initial state's rows come in the order of the chain
+        rows[self.chain.order] = np.arange(len(lengths))
+        full = lengths > 0
+        sizes = self.chain.batch_sizes
+        starts = np.cumsum(sizes) - sizes
+        rows[full] += len(lengths) + starts[lengths[full] - 1]
+        return [[h] for h in self._initial], rows
+
     @property
     def final(self) -> Any:
-        """The state after the last step run."""
+        """The state after the last step run; the initial one of a sequence of length 0."""
         if self._final is None:
             if self.chain.lengths is None:
                 last = handles(self.tape, [int(nodes[-1]) for nodes in self._states])
             else:
-                packed = [concatenate(handles(self.tape, nodes), 0) for nodes in self._states]
+                first, rows = self._last_rows()
+                joined = zip(first, self._states, strict=True)
+                packed = [concatenate([*before, *handles(self.tape, nodes)], 0) for before, nodes in joined]
                 with self.tape:
-                    last = [take_structural(p, self.chain.last_rows()) for p in packed]
+                    last = [take_structural(p, rows) for p in packed]
             self._final = rebuild(self.folded.state_tree, last)
         return self._final
 
@@ -198,7 +220,7 @@ def _unfold_chain(
     if truncate is not None and initial:
         steps = chain.positions + tape.next_step(scope, chain.T)
         once = Recorded(folded, initial, delays, steps, first, len(sequences), sizes if ragged else None, rows)
-        return Unfolded(chain, folded, tape, *stamp_truncated(tape, once, truncate))
+        return Unfolded(chain, folded, tape, *stamp_truncated(tape, once, truncate), initial)
     args = {(0, i): first for i in range(len(sequences))}
     state_nodes: list[np.ndarray] = []
 
@@ -220,7 +242,7 @@ def _unfold_chain(
     if not state_nodes:
         state_nodes.extend(_trace(folded, bases, initial, delays))
     outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
-    return Unfolded(chain, folded, tape, outputs, state_nodes)
+    return Unfolded(chain, folded, tape, outputs, state_nodes, initial)
 
 
 def _stepped(cell: Callable[..., Any], xs: list[Tensor], state: Any) -> Any:

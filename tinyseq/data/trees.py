@@ -1,0 +1,183 @@
+"""Labelled trees: what a recursive net is trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tinyseq.checks import generator, plain
+from tinyseq.data.batch import Batch
+from tinyseq.errors import DataError
+from tinyseq.habits import advised
+from tinyseq.structure.tree import Forest, Tree
+
+
+@dataclass(frozen=True)
+class Trees:
+    """N trees with inputs and classes.
+
+    trees       the trees
+    x           one array for each tree: a row or token for each leaf, or for each node, in the order of positions
+    y           None; (N,) the class of each root; or one array for each tree, (nodes,), −1 where a node has no class
+    vocabulary  what the tokens stand for; number 0 is what is unknown
+    """
+
+    trees: list[Tree]
+    x: list[np.ndarray]
+    y: Any = None
+    name: str = "trees"
+    classes: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trees: Any, x: Any, y: Any = None, name: str = "trees", **more: Any) -> Trees:
+        """Check trees and arrays. Raises DataError that names the tree."""
+        trees, x = list(trees), list(x)
+        if not trees:
+            raise DataError("there are no trees: the list is empty")
+        if len(x) != len(trees):
+            raise DataError(f"{len(trees)} trees have {len(x)} arrays of inputs: give one for each")
+        made = []
+        for i, (tree, rows) in enumerate(zip(trees, x, strict=True)):
+            if not isinstance(tree, Tree):
+                raise DataError(f"tree {i} is a {type(tree).__name__}; build it with ts.Tree.from_…")
+            rows = plain(rows, f"the inputs of tree {i}")
+            if rows.ndim not in (1, 2) or len(rows) not in (tree.n_leaves, len(tree)):
+                raise DataError(
+                    f"the inputs of tree {i} are {rows.shape}: a row for each of its {tree.n_leaves} leaves, or for "
+                    f"each of its {len(tree)} nodes"
+                )
+            made.append(rows.astype(np.int64 if rows.dtype.kind in "iub" else np.float32))
+        return cls(trees, made, _classes(y, trees), name, **more)
+
+    def __len__(self) -> int:
+        return len(self.trees)
+
+    def __repr__(self) -> str:
+        sizes = self.lengths
+        read = f"{self.input_size} different tokens" if self.tokens else f"{self.input_size} features"
+        said = "no classes" if self.y is None else f"one of {self.output_size} classes for each "
+        said += "" if self.y is None else "node" if self.each_node else "root"
+        return f"{self.name}: {len(self)} trees of {sizes.min()} to {sizes.max()} nodes, {read}; {said}"
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(N,) nodes of each tree."""
+        return np.array([len(tree) for tree in self.trees], np.int64)
+
+    @property
+    def tokens(self) -> bool:
+        """Whether the inputs are tokens."""
+        return self.x[0].ndim == 1
+
+    @property
+    def input_size(self) -> int:
+        """Features, or how many tokens there are."""
+        if not self.tokens:
+            return int(self.x[0].shape[1])
+        return len(self.vocabulary) or 1 + max(int(a.max()) for a in self.x)
+
+    @property
+    def each_node(self) -> bool:
+        """Whether there are classes at every node."""
+        return isinstance(self.y, list)
+
+    @property
+    def classified(self) -> bool:
+        """Whether there are classes."""
+        return self.y is not None
+
+    @property
+    def output_size(self) -> int:
+        """Classes."""
+        if self.y is None:
+            raise DataError(f"{self.name} has no classes")
+        return len(self.classes) or 1 + max(int(a.max()) for a in (self.y if self.each_node else [self.y]))
+
+    @property
+    def arity(self) -> int:
+        """The most children of a node."""
+        return max(int(tree.arity.max()) for tree in self.trees)
+
+    @property
+    def inner_inputs(self) -> bool:
+        """Whether inner nodes have inputs too."""
+        return any(len(rows) > tree.n_leaves for rows, tree in zip(self.x, self.trees, strict=True))
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint: equal for the same trees in the same order."""
+        total = hashlib.blake2b(digest_size=16)
+        for tree, rows in zip(self.trees, self.x, strict=True):
+            total.update(tree.pointers.tobytes() + tree.children.tobytes() + rows.tobytes())
+        for part in [] if self.y is None else self.y if self.each_node else [self.y]:
+            total.update(part.tobytes())
+        return total.hexdigest()
+
+    def __getitem__(self, rows: Any) -> Trees:
+        """Some of the trees."""
+        numbers = np.arange(len(self))[rows].reshape(-1).tolist()
+        if not numbers:
+            raise DataError(f"none of the {len(self)} trees of {self.name} is left")
+        y = self.y
+        if y is not None:
+            y = [y[i] for i in numbers] if self.each_node else y[numbers]
+        return replace(self, trees=[self.trees[i] for i in numbers], x=[self.x[i] for i in numbers], y=y)
+
+    @advised
+    def split(
+        self, held_out: float = 0.2, *, by: str | None = None, rng: np.random.Generator | None = None
+    ) -> tuple[Trees, Trees]:
+        """(part to train on, part held out): at random, or by="order", the last part."""
+        if isinstance(held_out, bool) or not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
+            raise DataError(f"the held-out part must be above 0 and below 1, got {held_out!r}; a tenth is 0.1")
+        if by not in (None, "chance", "order"):
+            raise DataError(f"trees are split by 'chance' or 'order', got {by!r}")
+        n = max(1, round(held_out * len(self)))
+        if n >= len(self):
+            raise DataError(f"{self.name} has {len(self)} trees: too few to hold out {held_out:.0%} and train")
+        order = np.arange(len(self)) if by == "order" else generator(rng).permutation(len(self))
+        return self[np.sort(order[:-n])], self[np.sort(order[-n:])]
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The trees with these numbers as one forest."""
+        numbers = rows.tolist()
+        forest = Forest([self.trees[i] for i in numbers])
+        x, y = forest.pack([self.x[i] for i in numbers]), self.y
+        if self.each_node:
+            y = forest.pack([self.y[i] for i in numbers])
+        elif y is not None:
+            y = y[rows]
+        return Batch((forest, x), y, None, rows, self.each_node)
+
+    def targets(self) -> np.ndarray:
+        """All classes: (N,), or those of all nodes one after the other."""
+        if self.y is None:
+            raise DataError(f"{self.name} has no classes")
+        return np.concatenate(self.y) if self.each_node else self.y
+
+
+def _classes(y: Any, trees: list[Tree]) -> Any:
+    if y is None:
+        return None
+    if isinstance(y, (list, tuple)) and len(y) and np.ndim(y[0]):
+        rows = [plain(a, f"the classes of tree {i}") for i, a in enumerate(y)]
+        if len(rows) != len(trees):
+            raise DataError(f"{len(trees)} trees have classes for {len(rows)}")
+        for i, (a, tree) in enumerate(zip(rows, trees, strict=True)):
+            if a.shape != (len(tree),) or a.dtype.kind not in "iu":
+                raise DataError(
+                    f"tree {i} has {len(tree)} nodes; its classes are {a.dtype} {a.shape}, expected whole numbers, one "
+                    "for each node, −1 where there is none"
+                )
+        return [a.astype(np.int64) for a in rows]
+    given = plain(y, "y")
+    if given.shape != (len(trees),) or given.dtype.kind not in "iu" or (given < 0).any():
+        raise DataError(
+            f"y has one class number from 0 for each of the {len(trees)} roots; got {given.dtype} {given.shape}"
+        )
+    return given.astype(np.int64)

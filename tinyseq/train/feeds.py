@@ -1,0 +1,139 @@
+"""What a training reads: the k-th batch of any data as arguments of a loss, and the state that texts carry on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from tinyseq.data.batches import Batches
+from tinyseq.data.sequences import Sequences
+from tinyseq.data.trees import Trees
+from tinyseq.errors import DataError, TinyseqError
+from tinyseq.functions import mul
+from tinyseq.nn.running import arguments, as_data, fits, units
+from tinyseq.nn.text_loss import window_loss
+from tinyseq.replay.compiling import compile
+from tinyseq.replay.function import CompiledFunction
+from tinyseq.tasks.text import Windows
+
+
+class TextFeed:
+    """Windows of a text, whose state is carried on; ``loss`` gives (mean nats for each character, state)."""
+
+    unit, counted = "bits/char", "tokens"
+
+    def __init__(self, model: Any, windows: Any, seed: int) -> None:
+        self.model, self.windows, self.seed = _trained(model), windows, seed
+        known = isinstance(windows, Windows)
+        self.digest = windows.digest if known else ""
+        self.per_epoch = windows.per_epoch if known else 0
+        self.loss = window_loss(model)
+        self._rest: Iterator[Any] | None = None
+
+    def arguments(self, k: int, state: Any) -> tuple[tuple[Any, ...], int]:
+        """(arguments of the loss for the k-th window, characters in it)."""
+        if isinstance(self.windows, Windows):
+            x, y, fresh = self.windows[k]
+        else:
+            if self._rest is None:
+                again = isinstance(self.windows, (list, tuple))
+                self._rest = iter(cycle(self.windows) if again else self.windows)
+            x, y, fresh = _window(next(self._rest))
+        masks = drawn_masks(self.model, self.seed, k, x)
+        extra = () if masks is None else (masks,)
+        return (x, y, None if fresh else state, *extra), x.size
+
+
+class DataFeed:
+    """Batches of sequences or trees; ``loss`` gives the mean nats, or squares, for each step, sequence or node."""
+
+    unit = "loss"
+
+    def __init__(self, model: Any, data: Any, batch: int, seed: int) -> None:
+        if not callable(getattr(model, "loss", None)):
+            raise TinyseqError(
+                f"fit trains models with a loss; {type(model).__name__} has none, such as nn.ManyToOne has"
+            )
+        data = as_data(data, getattr(model, "dtype", np.float32))
+        if data.y is None and not hasattr(model, "sample"):
+            raise DataError(f"{data.name} has no targets to learn")
+        fits(model, data)
+        if data.y is not None and data.classified and not getattr(data, "paired", False):
+            _classes_fit(model, data)
+        self.model, self.data, self.seed = model, data, seed
+        self.batches = Batches(data, batch, seed)
+        self.digest, self.per_epoch = self.batches.digest, self.batches.per_epoch
+        self.counted = "trees" if isinstance(data, Trees) else "sequences"
+        self.loss = _batch_loss(model)
+
+    def arguments(self, k: int, state: Any) -> tuple[tuple[Any, ...], int]:
+        """(arguments of the loss for the k-th batch, sequences in it)."""
+        batch = self.batches[k]
+        inputs, y, options = arguments(batch, self.model)
+        masks = None if isinstance(batch.x, tuple) else drawn_masks(self.model, self.seed, k, inputs[0])
+        if masks is not None:
+            options["masks"] = masks
+        share = batch.count / units(batch, self.model)
+        scale = None if share == 1 else np.asarray(share, getattr(self.model, "dtype", np.float32))
+        return (inputs, y, options, scale), batch.count
+
+
+def feed(model: Any, data: Any, batch: int, seed: int) -> TextFeed | DataFeed:
+    """Windows of a text or any iterable of them, or data in batches."""
+    if isinstance(data, (Sequences, Trees)) or _pair(data):
+        return DataFeed(model, data, batch, seed)
+    if callable(getattr(model, "losses", None)):
+        return TextFeed(model, data, seed)
+    return DataFeed(model, data, batch, seed) if isinstance(data, tuple) else TextFeed(model, data, seed)
+
+
+def _pair(data: Any) -> bool:
+    """(x, y) of arrays or lists, not a list of windows."""
+    return isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, (np.ndarray, list)) for part in data)
+
+
+def drawn_masks(model: Any, seed: int, k: int, x: Any) -> Any:
+    """Dropout masks for the k-th batch: the same whenever it is read; None where the model drops nothing."""
+    draw = getattr(model, "masks", None)
+    return draw(np.random.default_rng([seed, k, 7]), x) if draw else None
+
+
+def _batch_loss(model: Any) -> CompiledFunction:
+    def loss(inputs: Any, y: Any, options: Any, scale: Any) -> Any:
+        total = model.loss(*inputs, **options) if y is None else model.loss(*inputs, y, **options)
+        return total if scale is None else mul(total, scale)
+
+    return compile(loss)
+
+
+def _classes_fit(model: Any, data: Any) -> None:
+    given, wanted = data.output_size, getattr(model, "output_size", None)
+    if wanted is not None and given > wanted:
+        raise DataError(
+            f"{data.name} has {given} classes, the model tells {wanted} apart: make it with output_size={given}"
+        )
+
+
+def _window(given: Any) -> tuple[Any, Any, bool]:
+    """(x, y, fresh) of a window; a pair starts anew."""
+    if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+        raise DataError(
+            f"windows are (x, y), or (x, y, fresh) where the state may be carried on; got {type(given).__name__}: "
+            "write train.fit(model, [(x, y)], optimiser, steps)"
+        )
+    x, y, fresh = given if len(given) == 3 else (*given, True)
+    return np.asarray(x), y, fresh
+
+
+def _trained(model: Any) -> Any:
+    """A model that windows can train."""
+    if callable(getattr(model, "losses", None)):
+        return model
+    raise TinyseqError(
+        "windows train models with losses(x, y, state), such as nn.LSTM, whose state is carried from window to window; "
+        f"for {type(model).__name__} write update = train.TrainingStep(model.loss, optimiser), then update(x, y); or "
+        "train.fit(model, (x, y)), the arrays or lists of all"
+    )

@@ -1,0 +1,184 @@
+"""A training kept in a folder, so that nothing is lost however it ends.
+
+    model.safetensors      weights, optimiser, place in the data, carried state, and as JSON how all was made
+    previous.safetensors   the one before: used where the first is damaged
+    best.safetensors       the weights of the best validation
+    metrics.jsonl          a line for each step: loss, norm, rate, validation
+    curves.svg             the same as a picture, when it ends
+
+Each checkpoint is complete or not there. Lines of metrics.jsonl after its step are dropped when it is gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import DataError, FileError, TinyseqError
+from tinyseq.train.checkpoints import FILE, Checkpoint, load, save, writable_folder, write_safely
+from tinyseq.train.history import History
+
+PREVIOUS, BEST, METRICS, CURVES = "previous.safetensors", "best.safetensors", "metrics.jsonl", "curves.svg"
+
+
+def versions() -> dict[str, str]:
+    """What ran the training."""
+    from importlib.metadata import version
+
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for package in ("tinyseq", "numba"):
+        with suppress(Exception):
+            found[package] = version(package)
+    return found
+
+
+class RunFolder:
+    """Where a training is kept: ``save`` writes all of it, every so many steps or seconds when called as ``tick``."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        model: Any,
+        optimiser: Any,
+        *,
+        vocabulary: Any = None,
+        about: dict[str, Any] | None = None,
+        every: int | None = None,
+        seconds: float = 10.0,
+    ) -> None:
+        given = Path(folder)
+        self.single = given.suffix == Path(FILE).suffix and not given.is_dir()  # one file in place of a folder
+        self.folder = given.parent if self.single else given
+        self.file = given if self.single else given / FILE
+        self.model, self.optimiser, self.vocabulary = model, optimiser, vocabulary
+        self.about, self.every, self.seconds = dict(about or {}), every, seconds
+        self.at, self.saved, self.lines, self.warned = monotonic(), 0, 0, False
+        writable_folder(self.folder)
+
+    def save(self, history: History, state: dict[str, Any], **more: Any) -> Path:
+        """Write metrics and checkpoint; returns its file. Raises FileError; what was there is then whole."""
+        if not self.single:
+            self._append(history)
+            if self.file.exists():
+                self._keep_previous()
+        info = {**self.about, **more, "fit": {**state, "step": history.step, "validation": history.validation,
+                                             "best": history.best}, "versions": versions()}  # fmt: skip
+        save(self.file, self.model, self.vocabulary, self.optimiser, info)
+        self.at, self.saved = monotonic(), history.step
+        return self.file
+
+    def tick(self, history: History, state: dict[str, Any]) -> None:
+        """Save where it is time; a disk that is full stops no training, and is told once."""
+        due = self.every is not None and history.step % self.every == 0
+        if not due and monotonic() < self.at + self.seconds:
+            return
+        try:
+            self.save(history, state)
+        except FileError as error:
+            self.at = monotonic()
+            if not self.warned:
+                print(f"not saved, training goes on: {error}", file=sys.stderr, flush=True)
+            self.warned = True
+
+    def save_best(self, history: History) -> None:
+        """Write the weights of the best validation."""
+        if not self.single:
+            info = {**self.about, "fit": {"step": history.step, "best": history.best}, "versions": versions()}
+            save(self.folder / BEST, self.model, self.vocabulary, None, info)
+
+    def finish(self, history: History, title: str = "") -> None:
+        """Draw the curves."""
+        if not self.single and len(history.losses):
+            history.plot(self.folder / CURVES, title)
+
+    def _keep_previous(self) -> None:
+        """The checkpoint there is under another name too: a second link to it, put in place by one rename."""
+        link = self.folder / f".{PREVIOUS}.{os.getpid()}"
+        with suppress(OSError):
+            link.unlink(missing_ok=True)
+            os.link(self.file, link)
+            os.replace(link, self.folder / PREVIOUS)
+
+    def _append(self, history: History) -> None:
+        path = self.folder / METRICS
+        new = "".join(history.lines(self.lines)).encode()
+        try:
+            if self.lines == 0 and history.first == 0:
+                write_safely(path, new)
+            else:
+                with path.open("ab") as out:
+                    out.write(new)
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror or error}") from None
+        self.lines = history.step
+
+    # -- going on
+    def restore(self, history: History, classes: Any = ()) -> dict[str, Any] | None:
+        """Put weights, optimiser, place and history back; returns the state of ``fit``, None where nothing is saved."""
+        found = last_good(self.file, classes)
+        if found is None:
+            return None
+        try:
+            self.model.load_state_dict(found.model.state_dict())
+            if found.optimiser_state:
+                self.optimiser.load_state_dict(found.optimiser_state)
+        except TinyseqError as error:
+            raise TinyseqError(f"{self.file} holds another training than this one: {error}") from None
+        state = dict(found.info.get("fit", {}))
+        step = int(state.get("step", 0))
+        rows = [] if self.single else list(_metrics(self.folder / METRICS, step))
+        whole = [row["step"] for row in rows] == list(range(1, step + 1))
+        if whole:
+            history.read(rows)
+        else:  # lost or changed by others: the training goes on all the same
+            history.first = step
+        history.validation[:] = state.get("validation", [])
+        history.best = state.get("best")
+        if not self.single:
+            write_safely(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        self.lines = self.saved = step
+        return state
+
+
+def _metrics(path: Path, step: int) -> Iterator[dict[str, Any]]:
+    """The lines up to a step; what cannot be read ends them."""
+    with suppress(OSError, ValueError, KeyError, TypeError), path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            if row["step"] > step:
+                return
+            yield {**row, "loss": float(row["loss"]), "norm": float(row["norm"]), "rate": float(row["rate"])}
+
+
+def last_good(file: Path, classes: Any = ()) -> Checkpoint | None:
+    """The checkpoint in a file; where it is damaged the one before, told on stderr; None where there is none."""
+    before = file.parent / PREVIOUS
+    if not file.exists() and not before.exists():
+        return None
+    try:
+        return load(file, classes)
+    except FileError as error:
+        if not before.exists() or file.name != FILE:
+            raise
+        found = load(before, classes)
+        step = found.info.get("fit", {}).get("step", "?")
+        print(f"{error}\nused in its place: {before}, saved after step {step}", file=sys.stderr, flush=True)
+        return found
+
+
+def check_same(folder: Path, what: str, saved: Any, given: Any) -> None:
+    """Refuse to go on with other data than before. Raises DataError."""
+    if saved not in (None, "", given):
+        raise DataError(
+            f"{folder} was trained on other {what}, or on the same in another order or batch size: give it these "
+            "again, or another folder"
+        )
