@@ -31,12 +31,13 @@ engine            -> ops tape jit display errors habits
 functions         -> tensor ops tape checks errors habits
 unfolding         -> functions tensor structure tape errors habits
 replay            -> unfolding engine functions tensor tape errors habits checks
-nn                -> data tasks replay unfolding functions tensor structure tape jit checks display errors habits
+nn                -> data tasks replay unfolding functions tensor structure ops tape jit checks display errors habits
 diagnose          -> nn replay unfolding functions tensor engine structure ops tape jit checks display errors habits
-train             -> diagnose data tasks nn replay unfolding functions tensor engine structure ops tape jit checks display \
-    errors habits
+train             -> diagnose data tasks nn replay unfolding functions tensor engine structure ops tape jit checks \
+    display errors habits
 face              -> diagnose nn replay unfolding functions tensor engine structure ops tape errors habits
-viz               -> face train data tasks diagnose nn replay unfolding functions tensor structure ops tape jit errors habits
+viz               -> face train data tasks diagnose nn replay unfolding functions tensor structure ops tape jit \
+    errors habits
 checking          -> face engine checks errors
 bench             -> face train tasks nn engine unfolding functions tensor structure ops jit errors
 cli               -> viz bench checking face train data tasks diagnose nn unfolding functions tensor engine structure \

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
+from tinyseq.ops.groups import PRODUCTS
 from tinyseq.tape import Tape
 from tinyseq.tensor.nesting import flatten
 from tinyseq.tensor.parameter import Parameter
-
-PRODUCTS = ("matmul",)
 
 
 def title(module: Any) -> str:
