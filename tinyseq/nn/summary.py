@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import prod
 from typing import Any
 
-from tinyseq.ops.groups import PRODUCTS
+from tinyseq.ops.groups import MULTIPLYING
 from tinyseq.tape import Tape
 from tinyseq.tensor.nesting import flatten
 from tinyseq.tensor.parameter import Parameter
@@ -46,7 +46,7 @@ def work(module: Any, inputs: tuple) -> str:
         products = others = 0
         for node in (tape.node(i) for i in range(len(tape))):
             size = prod(node.shape)
-            if node.op in PRODUCTS:
+            if node.op in MULTIPLYING:
                 products += 2 * size * tape.node(node.inputs[0]).shape[-1]
             elif node.inputs:
                 others += size
