@@ -57,14 +57,15 @@ GROUPS: dict[str, tuple[str, list[str], list[str]]] = {
     "plan": (
         "tinyseq/engine/plan",
         ["engine/plan/test_golden.py", "engine/searching/test_search.py"],
-        ["engine/plan", "engine/test_agreement.py", "engine/test_agreement_tapes.py", "engine/machine/test_sharing.py",
-         "engine/searching"],
+        ["engine/plan", "engine/validation/test_elements.py", "engine/test_agreement.py",
+         "engine/test_agreement_tapes.py", "engine/machine/test_sharing.py"],
     ),
 }  # fmt: skip
 SECONDS = 60
 SLOW = "not without_the_jit and not random_programs_agree and not add_up"
 WRITES_CODE = ("ops/elementary.py", "ops/float_bits.py", "ops/float_formats.py", "ops/op.py", "ops/elementwise.py")
 COMPILING = 600  # the time limit of those
+AGAIN = 400  # the time limit of more tests
 FIRST = ["-k", f"not Planned and {SLOW}"]  # the reference alone; what survives meets the compiled executor too
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
 
@@ -138,7 +139,7 @@ def _in_child(tree: Path, tests: list[str], log: Path, stamp: str) -> None:
         os._exit(code)
 
 
-def tried(tree: Path, mutant: Mutant, tests: list[str], folder: Path) -> str:
+def tried(tree: Path, mutant: Mutant, tests: list[str], folder: Path, seconds: float = SECONDS) -> str:
     """What notices a mutant, or "" when it survives."""
     path = tree / mutant.path
     source = path.read_bytes()
@@ -150,7 +151,7 @@ def tried(tree: Path, mutant: Mutant, tests: list[str], folder: Path) -> str:
     try:
         if mutant.path.endswith(WRITES_CODE):
             return run_tests(tree, tests, log, COMPILING, hashlib.sha256(changed).hexdigest()[:24])
-        return run_tests(tree, tests, log)
+        return run_tests(tree, tests, log, seconds)
     finally:
         path.write_bytes(source)
 
@@ -200,7 +201,7 @@ def again(folder: Path) -> None:
     for found in [r for r in results.found if not r["by"]]:
         mutant = Mutant(**{k: found[k] for k in Mutant.__dataclass_fields__})
         tests = [f"tests/{t}" for t in GROUPS[found["group"]][2]]
-        found["by"] = tried(tree, mutant, [*tests, "-k", "not without_the_jit and not add_up"], folder)
+        found["by"] = tried(tree, mutant, [*tests, "-k", "not without_the_jit and not add_up"], folder, AGAIN)
         results.save()
         print(f"{mutant.path}:{mutant.line}", mutant.kind, found["by"] or "SURVIVES", flush=True)
 

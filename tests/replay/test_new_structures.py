@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.engine import planned
 from tinyseq.engine.machine import memory, program
 from tinyseq.engine.plan_cache import CACHE
 from tinyseq.replay.recordings import Recorded
@@ -159,7 +157,6 @@ def test_an_array_of_the_function_s_own_is_still_tried_twice() -> None:
 def test_memory_of_a_stream_is_bounded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that are kept run in few arenas, however many structures there were."""
     monkeypatch.setattr(program, "LENT", memory.Lent())
-    monkeypatch.setattr(planned, "Program", partial(program.Program, shares=True))
     function, new = KINDS[kind]
     CACHE.clear()
     run, rng = ts.compile(function), np.random.default_rng(4)

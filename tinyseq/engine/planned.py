@@ -29,7 +29,7 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
         verify(tape)
     try:
         plan = plan_tape(tape, outputs, loss, check=check)
-        program = Program(plan)
+        program = Program(plan, shares=True)
     except Unplannable as reason:
         return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason, tape)}"
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,18 +18,23 @@ import pytest
 
 import tinyseq as ts
 from tinyseq.engine.machine import program as programs
+from tinyseq.engine.machine import workers
 
 PACKAGE = str(Path(ts.__file__).parent)
 
 
-def interrupted(call: Callable[[], Any], line: int) -> bool:
-    """Run a call, with a KeyboardInterrupt before the n-th line of tinyseq that it comes to; whether it came to it."""
+def interrupted(call: Callable[[], Any], line: int, files: tuple[str, ...] = (PACKAGE,), ends: bool = False) -> bool:
+    """Run a call, with a KeyboardInterrupt before the n-th line of tinyseq that it comes to; whether it came to it.
+
+    ``files``: beginnings of the names of other files whose lines count; ``ends``: so do the ends of functions, after
+    which what they return is lost.
+    """
     left = [line]
 
     def watch(frame: Any, event: str, _: Any) -> Any:
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not frame.f_code.co_filename.startswith(files):
             return None
-        if event == "line":
+        if event == "line" or (ends and event == "return"):
             left[0] -= 1
             if left[0] < 0:
                 sys.settrace(None)
@@ -161,6 +168,46 @@ def test_a_worker_whose_start_is_interrupted_is_not_waited_for() -> None:
     assert line > 8
 
 
+def test_waking_a_worker_may_be_interrupted_anywhere_and_nobody_waits_for_ever() -> None:
+    """Also inside of what wakes it: a lock that an interrupt leaves held would stop the worker and whoever wakes it."""
+    from tinyseq.engine.machine.workers import Workers
+    from tinyseq.engine.plan.pipeline import plan_tape
+
+    net = Net()
+    with ts.Tape() as tape:
+        loss = net.loss(ts.tensor(net.inputs[0]))
+    program = programs.Program(plan_tape(tape, [loss.index], loss.index), 2)
+    program.bind({**tape.executor.values, **{tape.node_of(p): p.value for p in tape.parameters}})
+    pool, done = Workers(), list[int]()
+
+    def run() -> None:
+        program.flags[0] = 0
+        pool.run(program._together[0])
+
+    def leader() -> None:
+        run()  # in a thread: what hangs here must not hang the tests
+        hit = True
+        while hit:
+            while int(pool._crew.rows[0][workers._AWAKE]):
+                time.sleep(1e-3)
+            hit = interrupted(run, len(done), (PACKAGE, threading.__file__), ends=True)
+            other = threading.Thread(target=run, daemon=True)
+            other.start()
+            other.join(10)
+            assert not other.is_alive(), f"after an interrupt at line {len(done)} no other thread can run"
+            run()
+            np.testing.assert_allclose(program.value(loss.index), net.expected[0][0], rtol=1e-11)
+            done.append(1)
+        pool.stop()
+        done.append(0)
+
+    thread = threading.Thread(target=leader, daemon=True)
+    thread.start()
+    thread.join(40)
+    assert not thread.is_alive(), f"after an interrupt at line {len(done)} a worker is not woken any more"
+    assert done[-1] == 0 and len(done) > 8
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_signals_at_any_moment_of_a_process() -> None:
     code = """
@@ -171,6 +218,7 @@ def test_signals_at_any_moment_of_a_process() -> None:
         net = Net()
         run = ts.compile(net.loss)
         net.right(run, 0)
+        beside = ts.compile(net.loss)  # runs in the same memory, in turn
         def stop(*_):
             raise KeyboardInterrupt
         signal.signal(signal.SIGALRM, stop)
@@ -185,6 +233,7 @@ def test_signals_at_any_moment_of_a_process() -> None:
             except KeyboardInterrupt:
                 caught += 1
             net.right(run, k % 3)
+            net.right(beside, (k + 1) % 3)
         print("caught", caught)
     """
     done = subprocess.run(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.engine import planned
 from tinyseq.engine.machine import program
 from tinyseq.engine.machine.memory import Lent, Memory, held
 from tinyseq.engine.plan_cache import CACHE
@@ -24,7 +22,6 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Lent:
     """Programs that share a memory of this test's own."""
     lent = Lent()
     monkeypatch.setattr(program, "LENT", lent)
-    monkeypatch.setattr(planned, "Program", partial(program.Program, shares=True))
     return lent
 
 
@@ -112,6 +109,19 @@ def test_who_finds_the_memory_held_moves_on() -> None:
     assert program.memory is not shared
     assert_right(run, sequence(9))
     assert_right(run, sequence(8))
+
+
+def test_a_memory_that_nobody_lets_go_of_is_left_behind(shared: Lent) -> None:
+    """As after an interrupt between taking its lock and the block that would let go of it."""
+    run = ts.compile(loss)
+    assert_right(run, sequence(8))
+    left = run.program(sequence(8)).memory
+    assert left.lock.acquire(blocking=False)
+    for T in (9, 8, 10, 8, 9):
+        assert_right(run, sequence(T))
+    assert id(left) not in memories(run)
+    assert len(memories(run)) == 2  # program 8 has moved out, the others share
+    assert shared.memory(1) is run.program(sequence(10)).memory
 
 
 def test_an_exception_lets_go_of_the_memory() -> None:

@@ -45,10 +45,14 @@ class Lent:
         self._of_thread = threading.local()
 
     def memory(self, nbytes: int) -> Memory:
-        """Memory of at least so many bytes: that of the last program of this thread, if it is large enough."""
+        """Memory of at least so many bytes: that of the last program of this thread, if it is large enough and free.
+
+        One that is held is in use by a run that this very thread is in the middle of, or an interrupt came between two
+        lines and nobody will let go of it: those that share it move to others, one by one.
+        """
         known = getattr(self._of_thread, "memory", None)
         found = known() if known is not None else None
-        if found is None or found.bytes.nbytes < nbytes:
+        if found is None or found.lock.locked() or found.bytes.nbytes < nbytes:
             found = Memory(nbytes if found is None else int(ROOM * nbytes))
             self._of_thread.memory = weakref.ref(found)
         return found

@@ -2,13 +2,18 @@
 
 Waking a thread takes as long as a small run, so a worker that has done its part looks for the next one for a while
 before it sleeps. Who leads a run speaks with the workers within one kernel: no Python code, and so no exception, can
-come between the beginning of a run and its end.
+come between the beginning of a run and its end. One run at a time has the workers, which the kernel sees to as well.
+
+A worker sleeps on a plain lock that whoever wakes it releases: one step, in which no exception can come. An event has a
+lock inside, which Ctrl-C may leave held: nobody would wake the worker again, and who leads would wait for ever.
 """
 
 from __future__ import annotations
 
 import atexit
 import threading
+import time
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +27,8 @@ from tinyseq.jit.decorators import inlined, kernel
 _ASKED, _DONE, _AWAKE, _HELD, _PART, _LENGTH = 0, 8, 16, 24, 32, 40
 _LOOKS = 3000  # a millisecond
 _LOOKS_FOR_WAKING = 100_000
+_RAN, _ASLEEP, _LED = 0, 1, 2
+_PAUSE = 2e-5  # seconds until who found another leader tries again
 
 
 @inlined
@@ -68,14 +75,17 @@ def _asked(box, patience):
 
 
 @kernel
-def _together(boxes, parts, number, others, patience):
+def _together(leaders, boxes, parts, number, others, patience):
     """Lead a run of parts[0] and, by workers, parts[1 :] (number 0), or be worker `number` until nobody asks.
 
-    boxes[k]: address of worker k + 1's row of numbers. Returns False if the leader met a worker asleep: nothing was run
-    then.
+    boxes[k]: address of worker k + 1's row of numbers; leaders[0]: how many lead, or try to. Returns _RAN, or for a
+    leader who met a worker asleep or another leader _ASLEEP or _LED: nothing was run then.
     """
-    if number == 0 and not _ask(boxes, parts, others, patience):
-        return False
+    if number == 0 and others > 0:
+        led = fetch_add(leaders, 0, 1) > 0
+        if led or not _ask(boxes, parts, others, patience):
+            fetch_add(leaders, 0, -1)
+            return _LED if led else _ASLEEP
     if number > 0:
         fetch_add(int64_view(boxes[number - 1], 0), _AWAKE, 1)
     while True:
@@ -83,7 +93,7 @@ def _together(boxes, parts, number, others, patience):
         if number > 0:
             box = int64_view(boxes[number - 1], 0)
             if not _asked(box, patience):
-                return True
+                return _RAN
             part = box[_PART]
         run(part)
         if number == 0:
@@ -95,15 +105,17 @@ def _together(boxes, parts, number, others, patience):
             looks += 1
             if looks > _LOOKS:
                 pause()
-    return True
+    if number == 0 and others > 0:
+        fetch_add(leaders, 0, -1)
+    return _RAN
 
 
 class Crew(NamedTuple):
-    """Workers that run: their rows of numbers, the addresses of those, what wakes each, their threads."""
+    """Workers that run: their rows of numbers, the addresses of those, what each sleeps on, their threads."""
 
     rows: tuple[np.ndarray, ...] = ()
     boxes: np.ndarray = np.zeros(0, np.int64)
-    wake: tuple[threading.Event, ...] = ()
+    wake: tuple[threading.Lock, ...] = ()
     threads: tuple[threading.Thread, ...] = ()
 
 
@@ -116,7 +128,8 @@ class Workers:
 
     def after_fork(self) -> None:
         """Begin without workers: a forked process has none."""
-        self._lock = threading.RLock()  # left held by an exception between two lines, its thread may still go on
+        self._starting = threading.RLock()  # left held by an exception between two lines, its thread may still go on
+        self._leaders = np.zeros(8, np.int64)  # counted by the kernel: no exception leaves it held
         self._crew = Crew()  # one assignment: whatever interrupts the start of a worker leaves those that there were
         self._ended = False
 
@@ -124,19 +137,24 @@ class Workers:
         """Run all parts (addresses of `vm.Part`s) at once, the first in the caller's thread."""
         others = len(parts) - 1
         if not others:
-            _together(self._crew.boxes, parts, 0, 0, 0)
+            _together(self._leaders, self._crew.boxes, parts, 0, 0, 0)
             return
-        with self._lock:
-            while len(self._crew.rows) < others:
-                self._start()
-            crew, patience = self._crew, 0
-            while not _together(crew.boxes, parts, 0, others, patience):
-                for event in crew.wake[:others]:
-                    event.set()
-                patience = _LOOKS_FOR_WAKING
+        if len(self._crew.rows) < others:
+            with self._starting:
+                while len(self._crew.rows) < others:
+                    self._start()
+        crew, patience = self._crew, 0
+        while (met := _together(self._leaders, crew.boxes, parts, 0, others, patience)) != _RAN:
+            if met == _LED:
+                time.sleep(_PAUSE)
+                continue
+            for sleeping in crew.wake[:others]:
+                _wake(sleeping)
+            patience = _LOOKS_FOR_WAKING
 
     def _start(self) -> None:
-        crew, row, wake = self._crew, np.zeros(_LENGTH + 8, np.int64), threading.Event()
+        crew, row, wake = self._crew, np.zeros(_LENGTH + 8, np.int64), threading.Lock()
+        wake.acquire()
         rows = (*crew.rows, row)
         given = (len(rows), row, wake)
         thread = threading.Thread(target=self._serve, args=given, daemon=True, name="tinyseq-worker")
@@ -144,19 +162,24 @@ class Workers:
         boxes = np.array([r.ctypes.data for r in rows], np.int64)
         self._crew = Crew(rows, boxes, (*crew.wake, wake), (*crew.threads, thread))
 
-    def _serve(self, number: int, row: np.ndarray, wake: threading.Event) -> None:
+    def _serve(self, number: int, row: np.ndarray, wake: threading.Lock) -> None:
         boxes = np.zeros(number, np.int64)
         boxes[number - 1] = row.ctypes.data
         while not self._ended:
-            wake.wait()
-            wake.clear()
-            _together(boxes, boxes, number, 0, _LOOKS)
+            wake.acquire()
+            _together(boxes, boxes, boxes, number, 0, _LOOKS)
 
     def stop(self) -> None:
         """End the workers."""
         self._ended = True
-        for event in self._crew.wake:
-            event.set()
+        for sleeping in self._crew.wake:
+            _wake(sleeping)
+
+
+def _wake(sleeping: threading.Lock) -> None:
+    """Let go of the lock on which a worker sleeps, unless it is awake or about to be."""
+    with suppress(RuntimeError):
+        sleeping.release()
 
 
 WORKERS = Workers()
