@@ -182,3 +182,21 @@ def test_a_chart_of_nothing_and_a_path_that_is_a_folder_are_errors(tmp_path: Pat
     with pytest.raises(FileError, match="cannot write"):
         report(row()).write_json(tmp_path / "folder")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_decisions_bring_is_shown_beside_the_plan_with_all_of_them() -> None:
+    samples = {"tinyseq all": [2e-3, 1e-3, 9e-3], "tinyseq hoist": [3e-3], "tinyseq reuse": [1.8e-3]}
+    one = Row("without rnn", "choices", samples, bytes={"all": 1 << 20, "hoist": 1 << 20, "reuse": 3 << 19})
+    other = Row("without lstm", "choices", {"tinyseq all": [1e-3]}, bytes={"all": 2 << 20})
+    lines = [" ".join(line.split()) for line in shown(report(one, other)).splitlines()]
+    assert "without rnn lstm" in lines and "– (all on) 2.00 ms, 1.00 MB 1.00 ms, 2.00 MB" in lines
+    assert "hoist 1.50, 1.00 –" in lines and "reuse 0.90, 1.50 –" in lines
+
+
+def test_checking_is_shown_in_times_of_planning() -> None:
+    samples = {"tinyseq plan": [2e-3, 2e-3, 8e-3], "tinyseq passes": [1e-3], "tinyseq elements": [9e-3]}
+    short = Row("checking lstm", "checking", samples, nodes=1500)
+    whole = Row("checking rnn", "checking", samples | {"tinyseq meaning": [4e-3]}, nodes=100)
+    lines = [" ".join(line.split()) for line in shown(report(short, whole)).splitlines()]
+    assert "lstm 1,500 2.00 0.500× 4.50× – 5.00×" in lines
+    assert "rnn 100 2.00 0.500× 4.50× 2.00× 7.00×" in lines

@@ -7,6 +7,7 @@ from functools import partial
 
 from tinyseq.bench.contestants.reservoirs import ECHOES
 from tinyseq.bench.measuring.measure import echo_row, fresh_row, net_row, plan_row, problem_row, training_row
+from tinyseq.bench.measuring.plans import CHECKED, PROBLEMS, checking_row, choices_row
 from tinyseq.bench.measuring.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
 from tinyseq.bench.measuring.startup import STARTUP_ROW
 from tinyseq.bench.problems.fresh import FRESH
@@ -34,6 +35,8 @@ MEASURES: dict[str, Measure] = {
     STARTUP_ROW: startup_row,
     **{problem.row: _with(memory_row, problem) for problem in MEMORY_ROWS},
     **{problem.row: _with(plan_row, problem) for problem in PLAN_ROWS},
+    **{f"checking {name}": partial(checking_row, f"checking {name}", problem) for name, problem in CHECKED.items()},
+    **{f"without {name}": partial(choices_row, f"without {name}", problem) for name, problem in PROBLEMS.items()},
     COMPILE_ROW: compile_row,
 }
 

@@ -17,6 +17,9 @@ INSTALL = "pip install -e '.[bench]'"
 WANTED = 1.3
 """A ratio below this is not the lead that the project claims."""
 
+ALL = "all"
+"""The plan with all of the planner's decisions, among those without one of them."""
+
 # The library's row with the same sizes whose arithmetic comes nearest to a user's cell.
 NEAREST = {
     "user: peephole lstm": "lstm",
@@ -197,6 +200,8 @@ def planning(report: Report) -> Iterator[RenderableType]:
             found = {name.split()[1]: median(taken) / row.nodes * 1e6 for name, taken in row.samples.items()}
             table.add_row(row.row, f"{row.nodes:,}", figure(found.get("record")), figure(found.get("plan")))
         yield table
+    yield from checking(report.of_kind("checking"))
+    yield from choices(report.of_kind("choices"))
     for row in report.of_kind("compile"):
         taken = {name.split()[1]: median(seconds) for name, seconds in row.samples.items()}
         if len(taken) == 2:
@@ -204,6 +209,52 @@ def planning(report: Report) -> Iterator[RenderableType]:
                 f"\nFirst compile: the first gradients of all rows, in a new process without any compiled kernel, take "
                 f"{figure(taken['cold'])} s; in the next process {figure(taken['warm'])} s."
             )
+
+
+def checking(rows: list[Row]) -> Iterator[RenderableType]:
+    """What checking a plan costs, in times of planning it."""
+    if not rows:
+        return
+    steps = ("passes", "elements", "meaning")
+    yield Text("\nPlanning, ms, and checking a plan as TINYSEQ_CHECK=1 does, in times of planning", style="bold")
+    table = _table("row", "nodes", "plan", *steps, "together")
+    for row in rows:
+        taken = {name.split()[1]: median(seconds) for name, seconds in row.samples.items()}
+        shares = [taken[step] / taken["plan"] if step in taken else None for step in steps]
+        table.add_row(
+            row.row.partition(" ")[2],
+            f"{row.nodes:,}",
+            _ms(taken["plan"]),
+            *[f"{figure(share)}×" if share is not None else "–" for share in (*shares, sum(filter(None, shares)))],
+        )
+    yield table
+    yield Text(
+        "passes: each one's verifier; elements: what every instruction reads and writes; meaning: every value over a "
+        "finite field, left out (–) where it takes more than a second or so.",
+        style="dim",
+    )
+
+
+def choices(rows: list[Row]) -> Iterator[RenderableType]:
+    """What each decision of the planner brings: time and memory without it, with it 1."""
+    if not rows:
+        return
+    yield Text("\nA replay without one of the planner's decisions: time, memory; with all of them 1", style="bold")
+    names = [row.row.partition(" ")[2] for row in rows]
+    table = _table("without", *names)
+    for choice in dict.fromkeys(choice for row in rows for choice in row.bytes):
+        cells = []
+        for row in rows:
+            taken = row.samples.get(f"{OURS} {choice}")
+            if taken is None:
+                cells.append("–")
+            elif choice == ALL:
+                cells.append(f"{_ms(median(taken))} ms, {figure(row.bytes[choice] / 2**20)} MB")
+            else:
+                time = median(taken) / median(row.samples[f"{OURS} {ALL}"])
+                cells.append(f"{time:.2f}, {row.bytes[choice] / row.bytes[ALL]:.2f}")
+        table.add_row("– (all on)" if choice == ALL else choice, *cells)
+    yield table
 
 
 def notes(report: Report) -> Iterator[RenderableType]:

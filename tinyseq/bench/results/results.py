@@ -16,7 +16,8 @@ from tinyseq.errors import FileError
 
 SCHEMA = 1
 OURS = "tinyseq"
-# Kinds of rows: times of the library's rows, of users' cells, of new processes; memory; planning; compiling.
+# Kinds of rows: times of the library's rows, of users' cells, of new processes; memory; planning, what its decisions
+# bring, what checking it costs; compiling.
 TIMES = ("library", "user", "process")
 
 
@@ -43,6 +44,7 @@ class Row:
     checked   largest deviation of the gradients from the standard's
     standard  whose gradients those are
     error     why there are no figures
+    bytes     of memory that a plan runs in (rows of the planner's decisions)
     fallback  why tinyseq ran the row on its reference executor, if it did
     """
 
@@ -62,6 +64,7 @@ class Row:
     record_seconds: float = 0.0
     plan_seconds: float = 0.0
     tokens: int = 0
+    bytes: dict[str, int] = field(default_factory=dict)
 
     def best(self, library: str) -> tuple[str, float] | None:
         """A library's best variant by its median, and that median."""

@@ -1,6 +1,6 @@
 """Optional decisions of the planner, each of which can be switched off by name: numbers stay the same.
 
-``TINYSEQ_WITHOUT=hoist,chunks`` plans without some of them, ``tinyseq bench --without`` shows what each brings.
+``TINYSEQ_WITHOUT=hoist,chunks`` plans without some of them, ``tinyseq bench --row without`` shows what each brings.
 """
 
 from __future__ import annotations

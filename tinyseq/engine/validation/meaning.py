@@ -18,10 +18,15 @@ from tinyseq.tape import Tape
 MOST_NODES, MOST_ELEMENTS, MOST_PRODUCTS = 4000, 1 << 20, 3e7
 
 
+def is_quick(plan: Plan, tape: Tape) -> bool:
+    """Whether a plan's meaning is verified within a second or so."""
+    return len(tape) <= MOST_NODES and plan.arena <= MOST_ELEMENTS and work(plan) <= MOST_PRODUCTS
+
+
 def verify_meaning(plan: Plan, tape: Tape, threads: int = 1, bounded: bool = False) -> None:
     """Raise TapeError naming the first value or gradient of a plan that is not what its tape says, and the node that
     is the first to differ. ``bounded`` leaves out plans for which that takes more than a second or so."""
-    if bounded and not (len(tape) <= MOST_NODES and plan.arena <= MOST_ELEMENTS and work(plan) <= MOST_PRODUCTS):
+    if bounded and not is_quick(plan, tape):
         return
     told = Told(tape, plan)
     followed = Followed(plan, told, threads)
