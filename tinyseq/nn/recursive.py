@@ -73,6 +73,11 @@ class TreeNet(TreeCell):
         self.V_o = Parameter(uniform(rng, (output_size, hidden_size), hidden_size, dtype), "V_o")
         self.c = Parameter(np.zeros(output_size, dtype), "c")
 
+    @property
+    def dtype(self) -> np.dtype:
+        """That of the parameters."""
+        return self.V_o.dtype
+
     def hidden(self, state: Any) -> Tensor:
         """The part h of a state that the output reads."""
         return state

@@ -101,15 +101,16 @@ def fit(
     if weight_decay:
         rule.weight_decay = number_from_0("weight_decay", weight_decay)
     source = feed(model, data, batch, seed)
+    update = TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, accumulate=accumulate)
     per_epoch = -(-source.per_epoch // accumulate) if source.per_epoch else 0
-    total = _steps(steps, epochs, per_epoch)
+    total = update.planned = _steps(steps, epochs, per_epoch)
     history = History(per_epoch=per_epoch, model=model, optimiser=rule)
     folder = None
     if run is not None:
         folder = RunFolder(run, model, rule, vocabulary=vocabulary, about=about, every=save_every, seconds=save_seconds)
     training = _Training(
         model, source, rule, history, folder, total, seed,
-        TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, planned=total, accumulate=accumulate),
+        update,
         _schedule(schedule, rule, total, monitor), validation, validate_every or per_epoch or 100, monitor, patience,
         _kept(keep, patience), [*callbacks, *([after_step] if after_step else [])],
     )  # fmt: skip
@@ -164,7 +165,7 @@ class _Training:
         self.history.tokens, self.seconds = int(state.get("tokens", 0)), float(state.get("seconds", 0.0))
         if self.history.best is not None and not self.folder.single:
             self._best_of_file()
-        if state.get("stopped") in ("patience", "callback"):
+        if state.get("stopped") == "patience":
             self.total = self.done
 
     def _best_of_file(self) -> None:

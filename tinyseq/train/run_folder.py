@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -81,19 +81,23 @@ class RunFolder:
         due = self.every is not None and history.step % self.every == 0
         if not due and monotonic() < self.at + self.seconds:
             return
-        try:
-            self.save(history, state)
-        except FileError as error:
-            self.at = monotonic()
-            if not self.warned:
-                print(f"not saved, training goes on: {error}", file=sys.stderr, flush=True)
-            self.warned = True
+        self._tried(lambda: self.save(history, state))
 
     def save_best(self, history: History) -> None:
         """Write the weights of the best validation."""
         if not self.single:
             info = {**self.about, "fit": {"step": history.step, "best": history.best}, "versions": versions()}
-            save(self.folder / BEST, self.model, self.vocabulary, None, info)
+            self._tried(lambda: save(self.folder / BEST, self.model, self.vocabulary, None, info))
+
+    def _tried(self, write: Callable[[], Any]) -> None:
+        """Write; where that fails the training goes on, and it is told once."""
+        try:
+            write()
+        except FileError as error:
+            self.at = monotonic()
+            if not self.warned:
+                print(f"not saved, training goes on: {error}", file=sys.stderr, flush=True)
+            self.warned = True
 
     def finish(self, history: History, title: str = "") -> None:
         """Draw the curves."""
