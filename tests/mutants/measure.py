@@ -57,8 +57,10 @@ GROUPS: dict[str, tuple[str, list[str], list[str]]] = {
     "plan": (
         "tinyseq/engine/plan",
         ["engine/plan/test_golden.py", "engine/searching/test_search.py"],
-        ["engine/plan", "engine/validation/test_elements.py", "engine/test_agreement.py",
-         "engine/test_agreement_tapes.py", "engine/machine/test_sharing.py"],
+        ["engine/plan/test_explain.py", "engine/plan/test_plan_mutations.py", "engine/plan/test_mends_undone.py",
+         "engine/plan/test_joined_columns.py", "engine/plan/test_starts_and_picks.py", "engine/plan/test_unread.py",
+         "engine/plan/test_shared_by_members.py", "engine/plan/test_members_differ.py", "engine/plan/test_free_form.py",
+         "engine/plan/test_plan_memory.py", "engine/machine/test_sharing.py", "engine/test_agreement_tapes.py"],
     ),
 }  # fmt: skip
 SECONDS = 60
