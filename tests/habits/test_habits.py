@@ -17,7 +17,8 @@ import pytest
 import tinyseq as ts
 from tinyseq import diagnose, nn, tasks, train, viz
 from tinyseq.errors import CallError, NameMissing, TinyseqError
-from tinyseq.habits.tables import ATTRIBUTES, CALLS, KEYWORDS, MISSING, NAMES
+from tinyseq.habits.argument_tables import CALLS, KEYWORDS, MISSING
+from tinyseq.habits.name_tables import ATTRIBUTES, NAMES
 
 RNG = np.random.default_rng(0)
 ARRAY = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)

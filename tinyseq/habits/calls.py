@@ -18,7 +18,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from tinyseq.errors import CallError, TinyseqError
-from tinyseq.habits.tables import CALLS, KEYWORDS, MISSING, SYNONYMS
+from tinyseq.habits.argument_tables import CALLS, KEYWORDS, MISSING, SYNONYMS
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 UNTOLD = (TypeError, AttributeError, ValueError, LookupError)  # unless they are tinyseq's own

@@ -10,7 +10,7 @@ from inspect import getattr_static
 from typing import Any
 
 from tinyseq.errors import NameMissing
-from tinyseq.habits.tables import ATTRIBUTES, NAMES
+from tinyseq.habits.name_tables import ATTRIBUTES, NAMES
 
 
 def module_names(module: str, lazy: tuple[str, ...] = ()) -> Callable[[str], Any]:
