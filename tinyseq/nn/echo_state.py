@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinyseq import functions as F
-from tinyseq.checks import check_plain, generator, positive
-from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
+from tinyseq.checks import generator, positive
+from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.nn.echo_sequences import (
+    EchoState,
+    check_washout,
+    checked,
+    lengths,
+    like_given,
+    listed,
+    one_by_one,
+    part_of,
+)
 from tinyseq.nn.module import Module
 from tinyseq.nn.reservoir import Reservoir
 from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
@@ -19,15 +29,6 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.parameter import Parameter
 from tinyseq.unfolding.chain import Unfolded
 from tinyseq.unfolding.unfold import unfold
-
-LONGEST = 512  # steps of the segments that a long sequence is run in; shorter ones are powers of two
-
-
-class EchoState(NamedTuple):
-    """What goes on from one step to the next: h (B, hidden), and y (B, output), the last output or its teacher."""
-
-    h: np.ndarray
-    y: np.ndarray
 
 
 class EchoStateNetwork(Module):
@@ -149,10 +150,10 @@ class EchoStateNetwork(Module):
 
         ``noise`` adds ν(t) ~ U[−noise, noise] to what the units sum, drawn from ``rng``. Of lists: lists of both.
         """
-        if _listed(x, y):
-            found = [self.run(*one, noise=noise, rng=rng) for one in _each(x, y, state)]
-            return _like([h for h, _ in found], x, y), [end for _, end in found]
-        x, y, state = self._checked(x, y, state, teacher=True)
+        if listed(x, y):
+            found = [self.run(*one, noise=noise, rng=rng) for one in one_by_one(x, y, state)]
+            return like_given([h for h, _ in found], x, y), [end for _, end in found]
+        x, y, state = checked(self, x, y, state, teacher=True)
         pieces, end = [], state
         for _, h, end in self._segments(x, y, state, noise, rng):  # noqa: B007
             pieces.append(h)
@@ -161,9 +162,9 @@ class EchoStateNetwork(Module):
     def warm_up(self, x: Any, y: Any = None, state: Any = None) -> Any:
         """The state after x, under teacher y where outputs are fed back; else with its own last output: where
         ``free_run`` goes on. Of lists: a list."""
-        if _listed(x, y):
-            return [self.warm_up(*one) for one in _each(x, y, state)]
-        x, y, state = self._checked(x, y, state, teacher=True)
+        if listed(x, y):
+            return [self.warm_up(*one) for one in one_by_one(x, y, state)]
+        x, y, state = checked(self, x, y, state, teacher=True)
         if self.feeds_back:
             end = state
             for _, _, end in self._segments(x, y, state, 0.0, None):  # noqa: B007
@@ -176,12 +177,12 @@ class EchoStateNetwork(Module):
 
         Of lists, a list.
         """
-        if _listed(x, y):
-            return _like([self.predict(*one) for one in _each(x, y, state)], x, y)
+        if listed(x, y):
+            return like_given([self.predict(*one) for one in one_by_one(x, y, state)], x, y)
         if self.feeds_back and y is None:
-            x, _, state = self._checked(x, None, state, teacher=False)
+            x, _, state = checked(self, x, None, state, teacher=False)
             return self._free(x, len(x), state)
-        x, y, state = self._checked(x, y, state, teacher=True)
+        x, y, state = checked(self, x, y, state, teacher=True)
         return self._predicted(x, y, state)[0]
 
     def free_run(self, steps: int, state: EchoState) -> np.ndarray:
@@ -202,7 +203,7 @@ class EchoStateNetwork(Module):
         self._known()
         self._follow()
         (h, y), outputs, first = state, [], 0
-        for length in _lengths(steps):
+        for length in lengths(steps):
             part = None if x is None else x[first : first + length]
             o, (h, y) = self._run_freely(part, length, h, y)
             outputs.append(o)
@@ -213,7 +214,7 @@ class EchoStateNetwork(Module):
         self._known()
         outputs = []
         for part, before, h in self._parts(x, y, state):
-            o, state_h = self._run_outputs(_of(x, part), before, h[0])
+            o, state_h = self._run_outputs(part_of(x, part), before, h[0])
             h[0] = state_h
             outputs.append(o)
             state = EchoState(state_h, o[-1] if y is None else y[part][-1].copy())
@@ -226,7 +227,7 @@ class EchoStateNetwork(Module):
         for part, before, h in self._parts(x, y, state):
             shape = (part.stop - part.start, *h[0].shape)
             nu = rng.uniform(-noise, noise, shape).astype(self.dtype) if noise else None
-            states, h[0] = self._run_states(_of(x, part), before, nu, h[0])
+            states, h[0] = self._run_states(part_of(x, part), before, nu, h[0])
             yield part, states, EchoState(h[0], state.y if y is None else y[part][-1].copy())
 
     def _parts(self, x: Any, y: Any, state: EchoState) -> Iterator[tuple[slice, np.ndarray | None, list[np.ndarray]]]:
@@ -234,9 +235,9 @@ class EchoStateNetwork(Module):
         self._follow()
         first, h = 0, [state.h]
         before = None if y is None or not self.feeds_back else np.concatenate([state.y[None], y[:-1]])
-        for length in _lengths(len(x if x is not None else y)):
+        for length in lengths(len(x if x is not None else y)):
             part = slice(first, first + length)
-            yield part, _of(before, part), h
+            yield part, part_of(before, part), h
             first += length
 
     # -- learning -------------------------------------------------------------------------------------------------
@@ -246,7 +247,7 @@ class EchoStateNetwork(Module):
         x (T, B, input) (or None for a reservoir without input) and y (T, B, output), or lists of arrays (T, F).
         """
         self._ridge = Ridge(*self._options)
-        for one, target, _ in _each(x, y, None) if _listed(x, y) else [(x, y, None)]:
+        for one, target, _ in one_by_one(x, y, None) if listed(x, y) else [(x, y, None)]:
             self.accumulate(one, target, washout, noise=noise, rng=rng)
         return self.solve()
 
@@ -261,8 +262,8 @@ class EchoStateNetwork(Module):
         rng: Any = None,
     ) -> EchoState:
         """Add a stretch of any length to what ``solve`` fits, in memory that does not grow; returns the end state."""
-        x, y, state = self._checked(x, y, state, teacher=True, target=True)
-        _check_washout(washout, len(y))
+        x, y, state = checked(self, x, y, state, teacher=True, target=True)
+        check_washout(washout, len(y))
         end = state
         for part, z, end in self._features(x, y, state, washout, noise, rng):  # noqa: B007
             self._ridge.add(z, y[part].reshape(-1, self.output_size))
@@ -288,11 +289,13 @@ class EchoStateNetwork(Module):
         Returns what was predicted of each step after the washout before it was learned, (T − washout, B, output), and
         the state after the last. Of lists, which are learned one after the other: lists of both.
         """
-        if _listed(x, y):
-            parts = [self.learn(a, b, washout, s, forgetting=forgetting, delta=delta) for a, b, s in _each(x, y, state)]
-            return _like([told for told, _ in parts], x, y), [end for _, end in parts]
-        x, y, state = self._checked(x, y, state, teacher=True, target=True)
-        _check_washout(washout, len(y))
+        if listed(x, y):
+            parts = [
+                self.learn(a, b, washout, s, forgetting=forgetting, delta=delta) for a, b, s in one_by_one(x, y, state)
+            ]
+            return like_given([told for told, _ in parts], x, y), [end for _, end in parts]
+        x, y, state = checked(self, x, y, state, teacher=True, target=True)
+        check_washout(washout, len(y))
         size = self._options[:2]
         if self._online is None or (self._online.forgetting, self._online.delta) != (forgetting, delta):
             self._online = RecursiveLeastSquares(*size, forgetting, delta)
@@ -337,92 +340,6 @@ class EchoStateNetwork(Module):
         if self._recorded is not self.reservoir.places:
             self._compile()
 
-    # -- checks ---------------------------------------------------------------------------------------------------
     def _known(self) -> None:
         if not self.fitted:
             raise TinyseqError("this net's readout has not been fitted: write net.fit(x, y, washout=100) first")
-
-    def _checked(self, x: Any, y: Any, state: Any, teacher: bool, target: bool = False) -> tuple[Any, Any, EchoState]:
-        """x and y as they are run, and the state to start from."""
-        if self.input_size == 0 and x is not None:
-            raise ShapeError("this reservoir has no input: give None in place of x")
-        x = None if self.input_size == 0 else self._sequence("x", x, self.input_size)
-        if y is not None and (target or self.feeds_back):
-            y = self._sequence("y", y, self.output_size)
-            if x is not None and x.shape[:2] != y.shape[:2]:
-                raise ShapeError(f"x and y go together step by step: x has (T, B) = {x.shape[:2]}, y {y.shape[:2]}")
-        elif teacher and self.feeds_back:
-            raise TinyseqError("outputs are fed back, so the run needs a teacher: give y too, the true outputs")
-        elif target:
-            raise TinyseqError("nothing to fit: give y, the targets")
-        else:
-            y = None
-        if x is None and y is None:
-            raise TinyseqError("without inputs nothing says how many steps to run: write net.free_run(steps, state)")
-        batch = (y if x is None else x).shape[1]
-        if state is None:
-            return x, y, EchoState(*(np.zeros((batch, n), self.dtype) for n in (self.hidden_size, self.output_size)))
-        if not isinstance(state, EchoState) or state.h.shape != (batch, self.hidden_size):
-            raise ShapeError(f"a state goes on from a run with B = {batch}, as net.run or net.warm_up return it")
-        return x, y, state
-
-    def _sequence(self, name: str, a: Any, width: int) -> np.ndarray:
-        check_plain(a, name)
-        if not isinstance(a, np.ndarray):
-            raise TinyseqError(f"{name} is an array (T, B, {width}), got {type(a).__name__}")
-        if a.ndim != 3 or a.shape[2] != width or 0 in a.shape:
-            hint = f"; one sequence is {name}[:, None] of shape (T, 1, {width})" if a.shape[1:] == (width,) else ""
-            raise ShapeError(f"sequences are (T, B, F) with F = {width}, none of them 0; got {name} {a.shape}{hint}")
-        if a.dtype != self.dtype:
-            raise DtypeError(
-                f"{name} is {a.dtype}, the reservoir {self.dtype}: write {name}.astype('{self.dtype}'), or make the "
-                f"reservoir with dtype=np.{a.dtype}"
-            )
-        if not np.isfinite(a).all():
-            t = int(np.flatnonzero(~np.isfinite(a).all(axis=(1, 2)))[0])
-            raise DataError(f"{name} holds NaN or infinity, first at step {t}: a reservoir would never forget it")
-        return a
-
-
-def _listed(x: Any, y: Any) -> bool:
-    """Whether sequences came as lists of arrays."""
-    return isinstance(y if x is None else x, (list, tuple))
-
-
-def _each(x: Any, y: Any, state: Any) -> list[tuple[Any, Any, Any]]:
-    """(x, y, state) of one sequence after the other, each as a batch of one."""
-    count = len(y if x is None else x)
-    parts = []
-    for name, given in (("x", x), ("y", y), ("state", state)):
-        if given is not None and (not isinstance(given, (list, tuple)) or len(given) != count):
-            got = f"{len(given)} of them" if isinstance(given, (list, tuple)) else type(given).__name__
-            raise ShapeError(f"for a list of {count} sequences x, {name} is a list of as many; got {got}")
-        parts.append([None] * count if given is None else given)
-    return [(_alone(a), _alone(b), s) for a, b, s in zip(*parts, strict=True)]
-
-
-def _like(found: list[np.ndarray], x: Any, y: Any) -> list[np.ndarray]:
-    """What was found of each sequence in its own form: (T, F) of one that came so."""
-    return [a[:, 0] if one.ndim == 2 else a for a, one in zip(found, y if x is None else x, strict=True)]
-
-
-def _alone(a: Any) -> Any:
-    """One sequence (T, F) as a batch of one."""
-    return a[:, None] if isinstance(a, np.ndarray) and a.ndim == 2 else a
-
-
-def _of(sequence: np.ndarray | None, part: slice) -> np.ndarray | None:
-    return None if sequence is None else sequence[part]
-
-
-def _lengths(steps: int) -> list[int]:
-    """Lengths of segments that add up: as many of the longest as fit, then falling powers of two."""
-    rest = steps % LONGEST
-    return [LONGEST] * (steps // LONGEST) + [1 << k for k in reversed(range(LONGEST.bit_length())) if rest >> k & 1]
-
-
-def _check_washout(washout: int, steps: int) -> None:
-    if not isinstance(washout, (int, np.integer)) or washout < 0:
-        raise TinyseqError(f"the washout is a whole number of steps, got {washout!r}")
-    if washout >= steps:
-        raise ShapeError(f"a washout of {washout} leaves nothing of a sequence of {steps} steps: make it shorter")
