@@ -16,6 +16,7 @@ from tinyseq.cli.guarantees import guarantees
 from tinyseq.cli.lesson import lesson
 from tinyseq.cli.look import draw, gradcheck
 from tinyseq.cli.plan import plan
+from tinyseq.cli.site import site
 from tinyseq.cli.stepper import step
 from tinyseq.cli.train import sample, train
 
@@ -50,7 +51,10 @@ def _paragraphs(docstring: str | None) -> str:
     return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(docstring or "").split("\n\n"))
 
 
-for command in (demo, train, sample, draw, step, lesson, figure, figures, gradcheck, plan, check, guarantees, bench):
+COMMANDS = (
+    demo, train, sample, draw, step, lesson, figure, figures, gradcheck, plan, check, guarantees, bench, site,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(help=_paragraphs(command.__doc__))(command)
 
 

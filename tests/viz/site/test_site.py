@@ -1,0 +1,137 @@
+"""The site: formulas, documents whose code is run, links that are checked; slowly, the whole of it in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tinyseq.errors import TinyseqError
+
+pytest.importorskip("pdoc", reason="the site is made with the extra: pip install 'tinyseq[site]'")
+pytest.importorskip("latex2mathml", reason="the site is made with the extra: pip install 'tinyseq[site]'")
+
+from tinyseq.viz.site import build as site
+from tinyseq.viz.site.build import PARTS
+from tinyseq.viz.site.document import Document, inside
+from tinyseq.viz.site.formulas import with_formulas
+from tinyseq.viz.site.links import broken
+
+
+def test_formulas_become_mathml_and_code_stays() -> None:
+    text = with_formulas("of $h^{(t)}$ and `$x$`:\n\n$$ a = b + W h $$\n\n```python\ncost = '$5 and $6'\n```")
+    assert text.count("<math") == 2 and 'display="block"' in text
+    assert "`$x$`" in text and "'$5 and $6'" in text
+
+
+def made(folder: Path, text: str) -> str:
+    with inside(folder):
+        return Document(folder / "out", "guides/x.html").html(text)
+
+
+def test_code_is_run_and_what_it_prints_stands_below(tmp_path: Path) -> None:
+    body = made(
+        tmp_path, "# T\n\n```python\nx = 6 * 7\nprint(x)\n```\n\nthen\n\n```python\nprint(x < 50 and '<b>')\n```"
+    )
+    assert "<samp>42</samp>" in body and "&lt;b&gt;" in body
+    assert '<h1 id="t">' in body
+
+
+def test_a_block_that_fails_ends_it_and_one_that_has_to_raise_says_what(tmp_path: Path) -> None:
+    with pytest.raises(TinyseqError, match=r"guides/x.html: block 2 raised ZeroDivisionError"):
+        made(tmp_path, "```python\n1\n```\n\n```python\n1 / 0\n```")
+    with pytest.raises(TinyseqError, match="raised nothing"):
+        made(tmp_path, "```python raises\n1\n```")
+    with pytest.raises(TinyseqError, match=r"a block of 'bash'; blocks are python, figure"):
+        made(tmp_path, "```bash\nls\n```")
+    assert "ShapeError: " in made(
+        tmp_path, "```python raises\nimport tinyseq as ts\nraise ts.errors.ShapeError('no')\n```"
+    )
+
+
+LIVE = """```python live small #k=3
+import numpy as np
+import tinyseq as ts
+w = ts.Parameter(np.array([[0.5]]), "w")
+with ts.Tape():
+    loss = ts.sum(ts.tanh(ts.linear(ts.tensor(np.ones((1, 1)), "x"), w)) ** 2).named("L")
+```"""
+
+
+def test_a_loss_becomes_a_live_page_and_sources_and_figures_are_those_of_the_library(tmp_path: Path) -> None:
+    body = made(tmp_path, LIVE)
+    assert '"../live/small.html#embed=true&k=3"' in body and '"../live/small.html#k=3"' in body
+    assert (tmp_path / "out" / "live" / "small.html").exists()
+    body = made(tmp_path, "```source tinyseq.train.clipping:clip_global_norm\n```\n\n```figure 10.2\n```")
+    assert "clip_global_norm" in body and "<svg" in body and "Figure 10.2" in body
+
+
+def test_broken_links_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "index.html").write_text('<a href="a/b.html#here">x</a><a href="https://example.org">y</a><p id="top">')
+    (tmp_path / "a" / "b.html").write_text(
+        '<h1 id="here">b</h1><a href="../index.html#top">up</a><a href="#here">h</a>'
+    )
+    assert broken(tmp_path) == []
+    (tmp_path / "index.html").write_text(
+        '<a href="a/b.html#gone">x</a><a href="c.html">y</a><img src="https://example.org/i.png">'
+    )
+    assert broken(tmp_path) == [
+        "a/b.html: ../index.html#top: no such place in that page",
+        "index.html: https://example.org/i.png: a page asks no network for anything",
+        "index.html: a/b.html#gone: no such place in that page",
+        "index.html: c.html: no such file",
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    site(out, benchmark="| row | ms |\n|---|---|\n| rnn | 1 |", guarantees="| bits | the same |\n|---|---|")
+    return out
+
+
+@pytest.mark.slow
+def test_the_whole_site_is_there_links_hold_and_it_asks_no_network(whole: Path, browser: Any) -> None:
+    assert len(list((whole / "chapter").glob("10_*.html"))) == 12
+    assert len(list((whole / "lessons").glob("[01]*.html"))) == 12
+    assert broken(whole) == []
+    assert sum(path.stat().st_size for path in whole.rglob("*") if path.is_file()) <= 30 * 1024 * 1024
+    wrong: list[str] = []
+    page = browser.new_page()
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url)
+    )
+    for path in sorted(whole.rglob("*.html")):
+        if path.parts[-2] != "api" and "tinyseq" not in path.relative_to(whole).parts:
+            page.goto(path.as_uri())
+            assert page.title(), path
+    for path in sorted((whole / "live").glob("*.html")):
+        page.goto(path.as_uri())
+        assert page.evaluate("() => stepper.runs.every((run) => run.computes)"), path
+    page.close()
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_the_search_finds_pages_by_all_words(whole: Path, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto((whole / "guides" / "trees.html").as_uri())
+    page.keyboard.press("/")
+    page.keyboard.type("gradient vanish")
+    found = page.locator("#found a").all_text_contents()
+    assert any("Why did the gradient vanish" in text for text in found)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_load_state()
+    assert "trees.html" not in page.url
+    page.close()
+
+
+def test_every_part_has_documents() -> None:
+    from importlib.resources import files
+
+    for part in PARTS:
+        assert [p for p in files("tinyseq.viz.site").joinpath("content", part).iterdir() if p.name.endswith(".md")]

@@ -1,0 +1,41 @@
+"""``tinyseq site``: the chapter, the lessons and the reference as static pages that compute."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.train.checkpoints import writable_folder
+
+
+@friendly
+def site(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pages.")] = Path("site"),
+) -> None:
+    """Write the whole site: chapter 10 section by section, lessons, gallery, guides, API, benchmark, guarantees.
+
+    Static pages from live code, for a browser without a network: every block of code is run, every link is checked.
+    Takes some minutes; needs the extra [site].
+    """
+    from tinyseq.checking.guarantees import markdown
+    from tinyseq.viz.site import build
+
+    writable_folder(check_output(out, folder=True))
+    pages = build(out, benchmark=_measured(), guarantees=markdown(), told=say)
+    files([(out / "index.html", f"{len(pages)} pages: open it in a browser")])
+
+
+def _measured() -> str:
+    """The benchmark as the README tells it, "" where there is none."""
+    beside = Path(__file__).parents[2] / "README.md"
+    try:
+        text = beside.read_text("utf-8") if beside.exists() else str(metadata("tinyseq").json.get("description", ""))
+    except PackageNotFoundError:
+        return ""
+    found = re.search(r"^## How fast\n(.*?)(?=^## )", text, re.DOTALL | re.MULTILINE)
+    return found[1].strip() if found else ""

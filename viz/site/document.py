@@ -1,0 +1,167 @@
+"""A page of the site from Markdown: its code is run, what it prints is shown, and its graphs become live pages.
+
+A fenced block's first line says what is done with it:
+
+    python                   run; what it prints, and the pictures that it writes, stand below
+    python raises            run, and it has to raise; the message stands below
+    python live NAME HASH    run; its ``loss`` (and ``compare``, if there) becomes a live page, shown in a frame
+    figure 10.3              a figure of the chapter and its equation
+    source MODULE:NAME       the source of a function or class
+    lesson 4                 the answer of a lesson
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import importlib
+import inspect
+import io
+import os
+import re
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyseq.errors import TinyseqError
+from tinyseq.viz.chapter import figure
+from tinyseq.viz.chapter.gallery import ending, equation_html, inline
+from tinyseq.viz.lessons import lesson
+from tinyseq.viz.site.extra import needed
+from tinyseq.viz.site.formulas import with_formulas
+from tinyseq.viz.stepper import to_html
+
+
+@dataclass
+class Document:
+    """A page as it is being made: ``path`` in the site ``out``; names that its code has defined, headings found."""
+
+    out: Path
+    path: str
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
+    headings: list[tuple[int, str, str]] = field(default_factory=list)
+    blocks: int = 0
+
+    @property
+    def up(self) -> str:
+        """The way from this page to the folder of the site."""
+        return "../" * self.path.count("/")
+
+    def html(self, text: str) -> str:
+        """The body of the page. Raises TinyseqError naming the block that failed."""
+        markdown = needed("markdown_it").MarkdownIt("commonmark", {"html": True}).enable("table")
+        tokens = markdown.parse(with_formulas(text))
+        for i, token in enumerate(tokens):
+            if token.type == "heading_open":
+                words = re.sub(r"[`*]|<[^>]*>", "", tokens[i + 1].content)
+                anchor = re.sub(r"\W+", "-", words.lower()).strip("-")
+                token.attrSet("id", anchor)
+                self.headings.append((int(token.tag[1]), words, anchor))
+            elif token.type == "fence":
+                self.blocks += 1
+                token.type, token.content = "html_block", self._block(token.info.split(), token.content)
+        return markdown.renderer.render(tokens, markdown.options, {})
+
+    def _block(self, info: list[str], code: str) -> str:
+        kind, rest = (info[0], info[1:]) if info else ("", [])
+        known = {"python": self._python, "figure": self._figure, "source": self._source, "lesson": self._lesson}
+        if kind not in known:
+            raise TinyseqError(f"{self.path}: a block of {kind or 'nothing'!r}; blocks are {', '.join(known)}")
+        return known[kind](rest, code)
+
+    # -- code ---------------------------------------------------------------------------------------------------
+    def _python(self, rest: list[str], code: str) -> str:
+        before = set(Path.cwd().glob("*.svg"))
+        printed, error = self._run(code)
+        if (error is not None) != (rest[:1] == ["raises"]):
+            raise TinyseqError(
+                f"{self.path}: block {self.blocks} {'raised ' + repr(error) if error else 'raised nothing'}"
+            )
+        if error is not None:
+            printed += f"{type(error).__name__}: {error}"
+        parts = [highlighted(code)]
+        if printed.strip():
+            parts.append(f'<pre class="printed" tabindex="0"><samp>{html.escape(printed.rstrip())}</samp></pre>')
+        for path in sorted(set(Path.cwd().glob("*.svg")) - before):
+            parts.append(pictured(path.read_text("utf-8")))
+        if rest[:1] == ["live"]:
+            parts.append(self._live(rest[1], rest[2] if len(rest) > 2 else ""))
+        return "\n".join(parts)
+
+    def _run(self, code: str) -> tuple[str, Exception | None]:
+        printed = io.StringIO()
+        name = f"<{self.path}, block {self.blocks}>"
+        with contextlib.redirect_stdout(printed):
+            try:
+                exec(compile(code, name, "exec"), self.names)
+            except Exception as error:
+                return printed.getvalue(), error
+        return printed.getvalue(), None
+
+    def _live(self, name: str, hash: str) -> str:
+        loss, words = self.names["loss"], name.replace("_", " ")
+        path = self.out / "live" / f"{name}.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        to_html(loss.tape, path, loss=loss, title=words, compare=self.names.pop("compare", None))
+        address = f"{self.up}live/{name}.html"
+        embedded = "&".join(part for part in ("embed=true", hash.lstrip("#")) if part)
+        return (
+            f'<figure class="live"><iframe src="{address}#{embedded}" title="Live page: {html.escape(words)}" '
+            f'loading="lazy"></iframe><figcaption>A live page: change a number and all follows. '
+            f'<a href="{address}{hash}">Open it by itself</a></figcaption></figure>'
+        )
+
+    # -- what the library knows ---------------------------------------------------------------------------------
+    def _figure(self, rest: list[str], _: str) -> str:
+        found = figure(rest[0])
+        picture = found.picture()
+        words = f"Figure {found.number}: {html.escape(found.title)}"
+        if ending(picture) == "svg":
+            shown = pictured(picture.svg, words)
+        else:
+            path = self.out / "pictures" / f"figure_{rest[0].replace('.', '_')}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture.png)
+            image = f'<img src="{self.up}pictures/{path.name}" alt="{html.escape(found.title)}">'
+            shown = f'<figure class="picture plot">{image}<figcaption>{words}</figcaption></figure>'
+        return f'{shown}\n<p class="equation">{equation_html(found.equation)}</p>'
+
+    def _source(self, rest: list[str], _: str) -> str:
+        module, _, name = rest[0].partition(":")
+        thing: Any = importlib.import_module(module)
+        for part in name.split("."):
+            thing = getattr(thing, part)
+        return highlighted(textwrap.dedent(inspect.getsource(thing)))
+
+    def _lesson(self, rest: list[str], _: str) -> str:
+        answer = lesson(rest[0])(Path.cwd())
+        said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in answer.sentences)
+        shown = "".join(pictured(path.read_text("utf-8"), what) for path, what in answer.pictures.items())
+        return f'{said}<pre class="printed" tabindex="0">{html.escape(answer.table)}</pre>{shown}'
+
+
+def pictured(svg: str, words: str = "") -> str:
+    """A picture in its frame; a plot, whose ink is black, on white."""
+    kind = "picture plot" if "matplotlib" in svg else "picture"
+    said = f"<figcaption>{html.escape(words)}</figcaption>" if words else ""
+    return f'<figure class="{kind}" tabindex="0">{inline(svg)}{said}</figure>'
+
+
+def highlighted(code: str) -> str:
+    """Python with its words in colours."""
+    pygments = needed("pygments")
+    formatter = needed("pygments.formatters").HtmlFormatter(nowrap=True)
+    made = pygments.highlight(code.rstrip() + "\n", needed("pygments.lexers").PythonLexer(), formatter)
+    return f'<pre class="code" tabindex="0"><code>{made}</code></pre>'
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Any:
+    """The working folder for a while: code of pages writes its files there."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)

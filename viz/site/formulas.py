@@ -1,0 +1,23 @@
+"""Formulas: $…$ and $$…$$ of a text, as MathML, which browsers set without any script."""
+
+from __future__ import annotations
+
+import re
+
+from tinyseq.viz.site.extra import needed
+
+_CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
+
+
+def with_formulas(text: str) -> str:
+    """A text of Markdown with its formulas as MathML; code stays as it is."""
+    parts = _CODE.split(text)
+    return "".join(part if i % 2 else _FORMULA.sub(_set, part) for i, part in enumerate(parts))
+
+
+def _set(found: re.Match[str]) -> str:
+    shown, inside = found.groups()
+    made = needed("latex2mathml.converter").convert((shown or inside).strip(), display="block" if shown else "inline")
+    made = re.sub(r"\s*\n\s*", " ", made)
+    return f'\n\n<div class="formula" tabindex="0">{made}</div>\n\n' if shown else made
