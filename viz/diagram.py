@@ -20,6 +20,7 @@ class Vertex:
     base    the label without its time step, and ``time`` that step where it has one
     measure what an overlay measured on it, ``badge`` the number as it stands beside it
     panel   which of several graphs side by side it belongs to
+    strip   the cell that it belongs to: each stands in a strip of its own
     cells   (rows, columns) of a unit that is drawn as the grid of cells it holds
     """
 
@@ -41,6 +42,7 @@ class Vertex:
     base: Label = ()
     time: int | None = None
     panel: str = ""
+    strip: str = ""
     cells: tuple[int, int] | None = None
     x: float = 0.0
     y: float = 0.0

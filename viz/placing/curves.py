@@ -185,7 +185,8 @@ def loop(v: Vertex, side: int, reach: float, level: int = 0) -> tuple[list[Point
     half = style.DELAY_SQUARE / 2
     x, rise = r + reach, v.height * 0.375 + reach * 0.42
     near, out = r * cos(angle), r * cos(angle) + reach * 0.45
-    to = [(near, v.height / 2 * sin(angle)), (out, rise), (x, rise), (x, half)]
+    start = (near, v.height / 2 * sin(angle)) if v.round else (r, v.height * (0.22 + 0.1 * min(level, 2)))
+    to = [start, (out if v.round else r + reach * 0.45, rise), (x, rise), (x, half)]
     home = [(px, -py) for px, py in reversed(to)]
 
     def place(points: list[Point]) -> list[Point]:

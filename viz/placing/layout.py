@@ -1,21 +1,25 @@
 """Positions: column = time step, row = place in the cell. Linear in what is drawn.
 
-The step is placed once (template.py); every column is that template moved along. Arrows and notes
-follow from it (routes.py, notes.py).
+One step is laid out and stamped over time (steps.py); what belongs to no step stands beside: sources left, totals right.
+Graphs without a time axis are layered as they are (template.py). Arrows and notes follow (routes.py, notes.py).
 """
 
 from __future__ import annotations
 
 from tinyseq.viz.diagram import Diagram, Vertex
 from tinyseq.viz.look import labels, style
-from tinyseq.viz.placing import arrow_names, template
+from tinyseq.viz.placing import template
+from tinyseq.viz.placing.nets import Net
+from tinyseq.viz.placing.steps import Steps, gap_text, gap_width
+
+BESIDE = 46.0  # between two vertices over one another beside the steps
 
 
 class Layout:
     """Places of the vertices, and what routes and notes need to know of them.
 
     timed     vertices on the time axis (all of them where there is none), and ``columns`` the same by column
-    template  the placed step
+    steps     the steps as they are stamped, None without a time axis; then ``template`` holds all places
     """
 
     def __init__(self, diagram: Diagram) -> None:
@@ -26,136 +30,95 @@ class Layout:
         size(diagram.vertices)
         timed = [v for v in diagram.vertices if v.column is not None]
         self.timed = timed or diagram.vertices
-        self.in_time = {v.id for v in self.timed}
-        self.template = self._template(self.timed)
         self.columns: dict[int, list[Vertex]] = {}
         for v in self.timed:
             self.columns.setdefault(v.column or 0, []).append(v)
-        self._place_columns()
+        self.steps: Steps | None = None
+        self.template = template.Template()
         if timed:
-            self._place_outside([v for v in diagram.vertices if v.column is None])
+            outside = [v for v in diagram.vertices if v.column is None]
+            read = {e.target for e in diagram.links}
+            totals = [v for v in outside if v.id in read]
+            gap = style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.5
+            self.steps = Steps(diagram, totals, self.row_gap, gap)
+            self._place_sources([v for v in outside if v.id not in read])
+            self._place_totals(totals)
+        else:
+            self.template = self._layered(diagram.vertices)
+            for v in diagram.vertices:
+                v.x, v.y = self.template.at[v.key]
 
-    # -- vertices ---------------------------------------------------------------------------------------------------
-    def _template(self, vertices: list[Vertex]) -> template.Template:
-        sizes: dict[tuple, tuple[float, float]] = {}
-        for v in vertices:
-            known = sizes.get(v.key, (0.0, 0.0))
-            sizes[v.key] = (max(known[0], v.width), max(known[1], v.height))
-        pairs: list[tuple] = []
-        fed: dict[tuple, set[tuple]] = {}
-        for e in self.diagram.links:
-            a, b = self.vertices[e.source], self.vertices[e.target]
-            inside = a.key in sizes and b.key in sizes and a.column == b.column
-            if inside and not e.recurrent and not e.delay and a.key != b.key and "ellipsis" not in (a.role, b.role):
-                pairs.append((a.key, b.key))
-                fed.setdefault(b.key, set()).add(a.key)
-            elif inside and self.diagram.columns == [] and not e.delay:
-                pairs.append((a.key, b.key))
-        hanging = self._hanging(pairs, fed) if not self.ops else set()
+    # -- without a time axis ------------------------------------------------------------------------------------------
+    def _layered(self, vertices: list[Vertex]) -> template.Template:
+        sizes = {v.key: (v.width, v.height) for v in vertices}
+        inside = {v.id for v in vertices}
+        links = [e for e in self.diagram.links if e.source in inside and e.target in inside]
+        pairs = [(self.vertices[e.source].key, self.vertices[e.target].key) for e in links]
         gap = style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.6
-        return template.place(sizes, pairs, hanging, self.row_gap, gap, self.diagram.ordered)
+        return template.place(sizes, pairs, self._hanging(vertices, pairs), self.row_gap, gap, self.diagram.ordered)
 
-    def _hanging(self, pairs: list[tuple], fed: dict[tuple, set[tuple]]) -> set[tuple]:
+    def _hanging(self, vertices: list[Vertex], pairs: list[tuple]) -> set[tuple]:
         """Data that only the topmost unit reads hangs above it, as y above L in the book."""
         feeds = {a for a, _ in pairs}
-        data = {v.key for v in self.timed if v.role == "data"}
+        data = {v.key for v in vertices if v.role == "data"} if not self.ops else set()
         found = set()
         for key in data:
             targets = {b for a, b in pairs if a == key}
-            if targets and all(b not in feeds and fed[b] - data for b in targets):
+            fed = {a for a, b in pairs if b in targets}
+            if targets and not targets & feeds and fed - data:
                 found.add(key)
         return found
 
-    def _place_columns(self) -> None:
-        at, gap, edge = self.template.at, self._column_gap(), 0.0
-        for place in range(max(len(self.diagram.columns), 1)):
-            members = self.columns.get(place, [])
-            centred = self._is_thin(place, members)
-            xs = {v.id: 0.0 if centred else at[v.key][0] for v in members}
-            half = self.gap_text_width(place) / 2
-            left = max([half, *[v.width / 2 - xs[v.id] for v in members]])
-            right = max([half, *[v.width / 2 + xs[v.id] for v in members]])
-            x = edge + (gap if place else 0.0) + left
-            for v in members:
-                v.x, v.y = x + xs[v.id], at[v.key][1]
-            if self.diagram.columns:
-                self.diagram.columns[place].x = x
-            edge = x + right
+    # -- beside the steps -----------------------------------------------------------------------------------------------
+    def _place_sources(self, sources: list[Vertex]) -> None:
+        """Left of all steps, each level with the line to what reads it."""
+        assert self.steps is not None
+        left = min([x for x, _ in self.steps.reach.values()]) - self.steps.sides[-1].width - style.COLUMN_GAP
+        wanted = [(self._level_of(v), v) for v in sources]
+        y = None
+        for level, v in sorted(wanted, key=lambda one: one[0]):
+            y = level if y is None else max(level, y + BESIDE)
+            v.x, v.y = left - v.width / 2, y
 
-    def _is_thin(self, place: int, members: list[Vertex]) -> bool:
-        """A gap or a column of initial states: its few nodes stand in line if no two share a row."""
-        if not self.diagram.columns or self.diagram.columns[place].step is not None:
-            return False
-        rows = [round(self.template.at[v.key][1]) for v in members]
-        return len(set(rows)) == len(rows)
+    def _level_of(self, v: Vertex) -> float:
+        assert self.steps is not None
+        found = [y for (_, name), y in self.steps.heights.line.items() if name == Net("wide", v.id)]
+        return min(found, default=0.0)
 
-    def _column_gap(self) -> float:
-        if self.ops:
-            return style.OP_COLUMN_GAP
-        names = [arrow_names.width(e) for e in self.diagram.links if e.recurrent and (e.label or e.cut)]
-        return max([style.COLUMN_GAP, *[w + 26 for w in names]])
+    def _place_totals(self, totals: list[Vertex]) -> None:
+        """Right of all steps, where the lines from the steps end; what reads totals further right."""
+        assert self.steps is not None
+        line, done = self.steps.heights.line, set()
+        edge = max([x for _, x in self.steps.reach.values()]) + self.steps.sides[1].width + style.COLUMN_GAP
+        left = totals
+        while left:
+            ready = [v for v in left if all(s in done or s not in {t.id for t in totals} for s in self._sources(v))]
+            ready = ready or left[:1]
+            y, widest = None, 0.0
+            wanted = []
+            for v in ready:
+                own = [h for (_, name), h in line.items() if isinstance(name, tuple) and name[:1] == ("total",) and name[2:] == (v.id,)]
+                own += [self.vertices[s].y for s in self._sources(v) if s in done] if not own else []
+                wanted.append((sum(own) / len(own) if own else 0.0, v))
+            for level, v in sorted(wanted, key=lambda one: one[0]):
+                y = level if y is None else max(level, y + BESIDE)
+                v.x, v.y = edge + v.width / 2, y
+                widest = max(widest, v.width)
+            edge += widest + style.COLUMN_GAP
+            done |= {v.id for v in ready}
+            left = [v for v in left if v.id not in done]
 
+    def _sources(self, v: Vertex) -> list[str]:
+        return [e.source for e in self.diagram.links if e.target == v.id]
+
+    # -- gaps -----------------------------------------------------------------------------------------------------------
     def gap_text_width(self, place: int) -> float:
         """Width of the text in a gap, 0 in other columns."""
-        return style.text_width(self.gap_text(place), style.NOTE_SIZE + 1)
+        return gap_width(self.diagram, place)
 
     def gap_text(self, place: int) -> str:
         """How many steps a gap leaves out."""
-        count = self.diagram.columns[place].elided if self.diagram.columns else 0
-        return f"… {count:,} step{'s' if count > 1 else ''} …" if count else ""
-
-    def _place_outside(self, outside: list[Vertex]) -> None:
-        """What belongs to no step: sources on the left, totals on the right, level with the lanes of their arrows."""
-        if not outside:
-            return
-        read = {e.target for e in self.diagram.links}
-        sources = [v for v in outside if v.id not in read]
-        totals = [v for v in outside if v.id in read]
-        left = min(v.x - v.width / 2 for v in self.timed)
-        for v in sources:
-            readers = [self.vertices[e.target] for e in self.diagram.links if e.source == v.id]
-            level = max([self.under(r) for r in readers if r.column is not None], default=0.0)
-            v.x, v.y = left - style.COLUMN_GAP - v.width / 2, level
-            left = v.x - v.width / 2
-        left = max(v.x + v.width / 2 for v in self.timed)
-        for block in self._connected(totals):
-            left = self._place_totals(block, left + style.COLUMN_GAP)
-
-    def _connected(self, totals: list[Vertex]) -> list[list[Vertex]]:
-        """Totals in groups that feed one another, those fed from lower rows first."""
-        group = {v.id: {v.id} for v in totals}
-        for e in self.diagram.links:
-            if e.source in group and e.target in group:
-                merged = group[e.source] | group[e.target]
-                for member in merged:
-                    group[member] = merged
-        unique = {id(members): members for members in group.values()}
-        blocks = [[v for v in totals if v.id in members] for members in unique.values()]
-        return sorted(blocks, key=self._level)
-
-    def _level(self, block: list[Vertex]) -> float:
-        ids = {v.id for v in block}
-        feeders = [self.vertices[e.source] for e in self.diagram.links if e.target in ids and e.source not in ids]
-        return max((self.bus(v) for v in feeders if v.column is not None), default=0.0)
-
-    def _place_totals(self, block: list[Vertex], left: float) -> float:
-        """Place a block of totals; returns its right edge."""
-        placed = self._template(block)
-        level = self._level(block) - min(placed.at[v.key][1] for v in block)
-        x = left + max(v.width / 2 - placed.at[v.key][0] for v in block)
-        for v in block:
-            v.x, v.y = x + placed.at[v.key][0], level + placed.at[v.key][1]
-        for pair, (points, tip) in placed.curves.items():
-            self.template.curves[pair] = [(px + x, py + level) for px, py in points], (tip[0] + x, tip[1] + level)
-        return max(v.x + v.width / 2 for v in block)
-
-    def bus(self, v: Vertex) -> float:
-        """Height of the lane above a vertex's row."""
-        return v.y + v.height / 2 + self.row_gap / 2
-
-    def under(self, v: Vertex) -> float:
-        """Height of the lane below a vertex's row."""
-        return v.y - v.height / 2 - self.row_gap * 0.76
+        return gap_text(self.diagram, place)
 
 
 def size(vertices: list[Vertex]) -> None:

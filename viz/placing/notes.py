@@ -18,17 +18,18 @@ class _Notes:
         self.layout = layout
         notes = self.layout.diagram.notes
         bottom = min(v.y - v.height / 2 for v in self.layout.diagram.vertices)
-        lines = [(link.path_in, link.path) for link in self.layout.diagram.links if link.square]
+        lines = [(link.path_in, link.path) for link in self.layout.diagram.links]
         bottom = min([bottom, *[y + 6 for both in lines for path in both for _, y in path]])
         texts = [
             (c.x, self.layout.gap_text_width(i) / 2) for i, c in enumerate(self.layout.diagram.columns) if c.elided
         ]
         left = min([v.x - v.width / 2 for v in self.layout.diagram.vertices] + [x - half for x, half in texts])
+        left = min([left, *[x for both in lines for path in both for x, _ in path]])
         for link in self.layout.diagram.links:
-            if link.square and link.label_at:
+            if link.label and link.label_at:
                 left = min(left, link.label_at[0] - labels.width(labels.names(link.label)) / 2)
         right = max([v.x + v.width / 2 for v in self.layout.diagram.vertices] + [x + half for x, half in texts])
-        lowest = min(self.layout.template.at[v.key][1] for v in self.layout.timed)
+        lowest = min(v.y for v in self.layout.timed)
         for place in range(len(self.layout.diagram.columns)):
             text = self.layout.gap_text(place)
             if text:

@@ -16,6 +16,7 @@ from tinyseq.unfolding.unfold import unfold
 from tinyseq.viz.diagram import Diagram, Link
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.look import labels
+from tinyseq.viz.views import strips
 from tinyseq.viz.views.trees import bare, parameters, reduce, vertex
 
 AROUND = 6  # steps on both sides that tell a chain from a tree
@@ -57,6 +58,7 @@ def folded(
         link = Link(here[source.key].id, here[target.key].id, wire.names, delay, recurrent=delay != 0, cut=wire.cut)
         diagram.links.append(link)
     diagram.vertices = list(here.values())
+    strips.assign(diagram, tape)
     loops = [f"{diagram.vertex(e.source).text} to {diagram.vertex(e.target).text}" for e in diagram.links if e.delay]
     diagram.description = (
         f"Folded graph: one time step with nodes {', '.join(v.text for v in diagram.vertices[:12])}; "

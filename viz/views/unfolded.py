@@ -12,6 +12,7 @@ from tinyseq.viz.diagram import Column, Diagram, Link, Vertex
 from tinyseq.viz.excerpt.excerpt import Excerpt, choose_steps
 from tinyseq.viz.look import labels
 from tinyseq.viz.units.primitives import Reduced, Unit
+from tinyseq.viz.views import strips
 from tinyseq.viz.views.trees import bare, parameters, reduce, tree, vertex
 
 SHOWN = {"box": 10, "cell": 10, "units": 5, "ops": 4}  # steps shown by default
@@ -47,6 +48,7 @@ def unfolded(
         return tree(tape, total, steps, detail, keep)
     reduced = reduce(excerpt, detail, through, opened=opened)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
+    strips.assign(diagram, tape)
     if not count_gaps:
         for column in diagram.columns:
             column.elided = 0

@@ -1,0 +1,253 @@
+"""Rows of a step: inputs below, outputs above, each delayed state on a row that it enters left and leaves right.
+
+A *rail* is the way of a state through its step, from where it is read late to where it is made: its nodes stand in a row
+of their own, so that the state runs straight through all steps. A state that is read late by others only (the h of an
+LSTM) gets an empty row under its lowest reader, its *port row*.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+
+from tinyseq.viz.placing.nets import Key, Net, Nets
+
+LONGEST_RAIL = 6
+SWEEPS = 8
+
+Item = tuple[str, Key]  # ("node", key) or ("lane", net)
+
+
+@dataclass
+class Rows:
+    """Rows from below to above.
+
+    rows    the items of each, from left to right; an empty one is a port row
+    row     key → its row
+    port    (key, sign) → the row at whose height a late arrow crosses from step to step
+    rails   (key, sign) → the nodes of its rail, in the order of time
+    lanes   inner net → (first, last) row that it passes on its way up
+    """
+
+    rows: list[list[Item]] = field(default_factory=list)
+    row: dict[Key, int] = field(default_factory=dict)
+    port: dict[tuple[Key, int], int] = field(default_factory=dict)
+    rails: dict[tuple[Key, int], list[Key]] = field(default_factory=dict)
+    lanes: dict[Net, tuple[int, int]] = field(default_factory=dict)
+    flat: set[tuple[Key, Key]] = field(default_factory=set)  # inner arrows along a rail
+
+    def is_port(self, row: int) -> bool:
+        """Whether a row is there for a state that crosses: no node stands in it."""
+        return all(kind == "lane" for kind, _ in self.rows[row])
+
+    def is_rail_entry(self, source: Key, target: Key, sign: int) -> bool:
+        """Whether a late arrow runs straight along the rail of its source."""
+        rail = self.rails.get((source, sign))
+        return rail is not None and rail[0] == target
+
+
+def make_rows(nets: Nets) -> Rows:
+    """Rows, ports and lanes of a step."""
+    rows = Rows()
+    rows.rails = _rails(nets)
+    for rail in rows.rails.values():
+        rows.flat |= {pair for pair in zip(rail, rail[1:], strict=False) if pair in nets.inner}
+    of = {key: rail[0] for rail in rows.rails.values() for key in rail}
+    rank = _ranks(nets, of)
+    number = -1
+    for level in sorted(set(rank.values())):
+        here = [k for k in nets.sizes if k in rank and rank[k] == level]
+        plain = [k for k in here if k not in of]
+        groups = [plain] if plain else []
+        for (_, sign), rail in rows.rails.items():
+            if rail[0] in here:
+                groups.append(rail if sign > 0 else rail[::-1])
+        for group in groups:
+            number = _add(rows, group, number)
+            above = [h for h, under in nets.hanging.items() if under in group]
+            number = _add(rows, above, number) if above else number
+    _ports(nets, rows)
+    _lanes(nets, rows)
+    _order(nets, rows, set(of))
+    return rows
+
+
+def _add(rows: Rows, group: Sequence[Key], number: int) -> int:
+    rows.rows.append([("node", k) for k in group])
+    rows.row.update((k, number + 1) for k in group)
+    return number + 1
+
+
+# -- rails --------------------------------------------------------------------------------------------------------------
+def _rails(nets: Nets) -> dict[tuple[Key, int], list[Key]]:
+    below: dict[Key, list[Key]] = {}
+    for a, b in nets.inner:
+        below.setdefault(a, []).append(b)
+    found: list[tuple[tuple[Key, int], list[Key]]] = []
+    for a, b, sign in nets.late:
+        if a in nets.sizes and b in nets.sizes:
+            path = _path(below, b, a, nets.signs)
+            if path is not None and len(path) <= LONGEST_RAIL:
+                found.append(((a, sign), path))
+    rails: dict[tuple[Key, int], list[Key]] = {}
+    for name, path in sorted(found, key=lambda one: len(one[1])):
+        taken = {k for rail in rails.values() for k in rail}
+        if name in rails or taken & set(path) or len({nets.strips[k] for k in path}) > 1:
+            continue
+        tried = {**rails, name: path}
+        if _acyclic(nets, {k: rail[0] for rail in tried.values() for k in rail}):
+            rails = tried
+    return rails
+
+
+def _path(below: dict[Key, list[Key]], start: Key, end: Key, signs: set[Key]) -> list[Key] | None:
+    """The shortest way from a late reader to the state, over ops written as signs alone: what has a name is no rail."""
+    came: dict[Key, Key | None] = {start: None} if start in signs or start == end else {}
+    waiting = deque(came)
+    while waiting:
+        key = waiting.popleft()
+        if key == end:
+            path = [key]
+            while (before := came[path[-1]]) is not None:
+                path.append(before)
+            return path[::-1]
+        for other in below.get(key, ()):
+            if other not in came and (other in signs or other == end):
+                came[other] = key
+                waiting.append(other)
+    return None
+
+
+def _contracted(nets: Nets, of: dict[Key, Key]) -> dict[Key, set[Key]]:
+    graph: dict[Key, set[Key]] = {of.get(k, k): set() for k in nets.sizes}
+    for a, b in nets.inner:
+        a, b = of.get(a, a), of.get(b, b)
+        if a != b and a in graph and b in graph:
+            graph[b].add(a)
+    return graph
+
+
+def _acyclic(nets: Nets, of: dict[Key, Key]) -> bool:
+    try:
+        TopologicalSorter(_contracted(nets, of)).prepare()
+    except CycleError:
+        return False
+    return True
+
+
+# -- ranks --------------------------------------------------------------------------------------------------------------
+def _ranks(nets: Nets, of: dict[Key, Key]) -> dict[Key, int]:
+    """Longest path from the inputs, strip after strip; what only feeds one place, but data, stands right under it."""
+    graph = _contracted(nets, of)
+    order = list(TopologicalSorter(graph).static_order())
+    strip = {k: nets.strips[k] for k in graph}
+    rank: dict[Key, int] = {}
+    base = 0
+    for group in _strips(graph, strip, order, nets.joined):
+        for key in [k for k in order if strip[k] in group]:
+            rank[key] = max([base, *[rank[p] + 1 for p in graph[key] if p in rank]])
+        base = max(rank.values(), default=-1) + 1
+    above: dict[Key, list[Key]] = {}
+    for key, sources in graph.items():
+        for source in sources:
+            above.setdefault(source, []).append(key)
+    for key in reversed(order):
+        if not graph[key] and above.get(key) and nets.roles[key] != "data":
+            rank[key] = max(rank[key], min(rank[k] for k in above[key]) - 1)
+    full = {k: rank[of.get(k, k)] for k in nets.sizes}
+    return {k: r for k, r in full.items() if k not in nets.hanging}
+
+
+def _strips(
+    graph: dict[Key, set[Key]], strip: dict[Key, str], order: Iterable[Key], joined: Iterable[tuple[str, str]]
+) -> list[set[str]]:
+    """Cells in the order in which they feed one another; those that feed each other are one."""
+    between: dict[str, set[str]] = {name: set() for name in dict.fromkeys(strip[k] for k in order)}
+    for key, sources in graph.items():
+        between[strip[key]] |= {strip[s] for s in sources} - {strip[key]}
+    for before, after in joined:
+        if before != after and before in between and after in between:
+            between[after].add(before)
+    try:
+        return [{name} for name in TopologicalSorter(between).static_order()]
+    except CycleError:
+        return [set(between)]
+
+
+# -- ports and lanes ----------------------------------------------------------------------------------------------------
+def _ports(nets: Nets, rows: Rows) -> None:
+    """A row for each late source without a rail, under its lowest reader."""
+    wanted: dict[tuple[Key, int], int] = {}
+    for a, sign in {(a, s): None for a, _, s in nets.late} | {e: None for e, why in nets.exits.items() if "port" in why}:
+        if (a, sign) not in rows.rails:
+            readers = [rows.row[b] for x, b, s in nets.late if (x, s) == (a, sign) and b in rows.row]
+            wanted[a, sign] = min(readers, default=rows.row.get(a, 0))
+    for (a, sign), under in sorted(wanted.items(), key=lambda one: -one[1]):
+        rows.rows.insert(under, [])
+        rows.row = {k: r + (r >= under) for k, r in rows.row.items()}
+        rows.port = {k: r + (r >= under) for k, r in rows.port.items()}
+        rows.port[a, sign] = under
+    for (a, sign), rail in rows.rails.items():
+        rows.port[a, sign] = rows.row[rail[0]]
+
+
+def _lanes(nets: Nets, rows: Rows) -> None:
+    """Inner nets that pass whole rows get a place in each of them."""
+    for key, taps in nets.taps.items():
+        for tap in taps:
+            a = tap.net.source
+            if tap.net.kind != "inner" or (a, key) in rows.flat and not tap.again:
+                continue
+            start, end = rows.row[a], rows.row[key]
+            tap.top = end <= start
+            if end > start + 1:
+                first, last = rows.lanes.get(tap.net, (start + 1, end - 1))
+                rows.lanes[tap.net] = (min(first, start + 1), max(last, end - 1))
+    for net, (first, last) in rows.lanes.items():
+        for r in range(first, last + 1):
+            rows.rows[r].append(("lane", net))
+
+
+# -- order within rows --------------------------------------------------------------------------------------------------
+def _order(nets: Nets, rows: Rows, on_rail: set[Key]) -> None:
+    """Sweeps of barycentres; states that leave their step without a rail stand at its end, rails stay as they are."""
+    near = _neighbours(nets, rows)
+    ends = {k: s for (k, s) in rows.port if k not in on_rail and k in rows.row}
+    place = {item: i - (len(row) - 1) / 2 for row in rows.rows for i, item in enumerate(row)}
+    for sweep in range(SWEEPS):
+        for row in rows.rows if sweep % 2 == 0 else rows.rows[::-1]:
+            wish = {item: _mean([place[n] for n in near.get(item, ())], place[item]) for item in row}
+            rail = [item for item in row if item[1] in on_rail]
+            if rail:
+                middle = _mean([wish[item] for item in rail], 0.0)
+                wish.update((item, middle + 1e-6 * i) for i, item in enumerate(rail))
+            if sweep >= SWEEPS - 2:
+                wish.update((i, ends[i[1]] * 1e6) for i in row if i[1] in ends and i[0] == "node")
+            row.sort(key=lambda item: wish[item])
+            place.update((item, i - (len(row) - 1) / 2) for i, item in enumerate(row))
+
+
+def _mean(values: Sequence[float], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
+
+
+def _neighbours(nets: Nets, rows: Rows) -> dict[Item, list[Item]]:
+    near: dict[Item, list[Item]] = {}
+
+    def join(a: Item, b: Item) -> None:
+        near.setdefault(a, []).append(b)
+        near.setdefault(b, []).append(a)
+
+    for key, taps in nets.taps.items():
+        for tap in taps:
+            if tap.net.kind == "inner":
+                lane = rows.lanes.get(tap.net)
+                far = lane and rows.row[key] > rows.row[tap.net.source] + 1
+                join(("lane", tap.net) if far else ("node", tap.net.source), ("node", key))
+    for net in rows.lanes:
+        join(("node", net.source), ("lane", net))
+    for a, b in nets.hanging.items():
+        join(("node", a), ("node", b))
+    return near

@@ -1,0 +1,68 @@
+"""Strips: which cell each vertex belongs to, so that layers, directions, encoder and decoder stand over one another."""
+
+from __future__ import annotations
+
+from tinyseq.tape import Tape
+from tinyseq.viz.diagram import Diagram, Vertex
+from tinyseq.viz.look import labels
+from tinyseq.viz.look.labels import ITALIC, SUB, Run
+
+
+def assign(diagram: Diagram, tape: Tape) -> None:
+    """Give each vertex the name of its cell; what was recorded outside goes with what reads it, or what it reads."""
+    known: dict[tuple, str] = {}
+    for v in diagram.vertices:
+        if v.node >= 0 and tape.step[v.node] >= 0:
+            v.strip = tape.kinds[int(tape.kind[v.node])].cell
+            known.setdefault(v.key, v.strip)
+    for v in diagram.vertices:
+        v.strip = v.strip or known.get(v.key, "")
+    at = {v.id: v for v in diagram.vertices}
+    for _ in range(len(diagram.vertices)):
+        changed = False
+        for link in diagram.links:
+            a, b = at[link.source], at[link.target]
+            if not a.strip and b.strip and a.role in ("data", "parameter", "constant", "initial"):
+                a.strip, changed = b.strip, True
+            elif not b.strip and a.strip and b.role not in ("data", "parameter", "constant", "initial"):
+                b.strip, changed = a.strip, True
+        if not changed:
+            break
+    _number(diagram)
+
+
+def names(diagram: Diagram) -> list[str]:
+    """The cells that have nodes in steps, in the order of the picture; [] where there is one only."""
+    found = list(dict.fromkeys(v.strip for v in diagram.vertices if v.strip and v.column is not None))
+    return found if len(found) > 1 else []
+
+
+def _number(diagram: Diagram) -> None:
+    """h of the first strip becomes h₁, h of the second h₂, where both would be called h."""
+    strips = names(diagram)
+    if not strips:
+        return
+    bare: dict[str, list[str]] = {}
+    for v in diagram.vertices:
+        if _is_bare(v) and v.strip in strips:
+            who = bare.setdefault(v.name, [])
+            if v.strip not in who:
+                who.append(v.strip)
+    for v in diagram.vertices:
+        who = bare.get(v.name, [])
+        if _is_bare(v) and len(who) > 1 and v.strip in who:
+            number = Run(str(sorted(who, key=strips.index).index(v.strip) + 1), SUB)
+            at = len(v.base or v.label)
+            v.label = (*v.label[:at], number, *v.label[at:])
+            v.base = (*v.base, number) if v.base else v.base
+
+
+def _is_bare(v: Vertex) -> bool:
+    """A state (or what stands for it) called by a letter alone."""
+    base = v.base or v.label
+    return v.role in ("state", "initial", "ellipsis", "unit") and len(base) == 1 and base[0].style == ITALIC
+
+
+def title(name: str, backwards: bool) -> str:
+    """What stands beside a strip."""
+    return f"{labels.clean(name)} {'←' if backwards else '→'}"
