@@ -21,6 +21,7 @@ class Vertex:
     measure what an overlay measured on it, ``badge`` the number as it stands beside it
     panel   which of several graphs side by side it belongs to
     strip   the cell that it belongs to: each stands in a strip of its own
+    position  of a tree, -1 above all of them; ``kind`` is the same for the same place in every position
     cells   (rows, columns) of a unit that is drawn as the grid of cells it holds
     """
 
@@ -43,11 +44,20 @@ class Vertex:
     time: int | None = None
     panel: str = ""
     strip: str = ""
+    position: int | None = None
+    kind: tuple = ()
     cells: tuple[int, int] | None = None
     x: float = 0.0
     y: float = 0.0
     width: float = 0.0
     height: float = 0.0
+
+    @property
+    def is_sign(self) -> bool:
+        """An op without a name, drawn as its sign: a × or + on the way of a state."""
+        return (
+            self.role == "unit" and not self.note and bool(self.base) and self.base != self.label and self.time is None
+        )
 
     @property
     def text(self) -> str:
@@ -118,7 +128,7 @@ class Frame:
 class Diagram:
     """A picture: vertices, links, the time axis, and how it is to be read aloud.
 
-    repeats  of how many time steps a folded graph shows one
+    repeats  of how many time steps a folded graph shows one (of a tree: positions, so it says ``repeated``)
     counts   nodes of the tape that are shown (alone or as part of another), and all there are
     """
 
@@ -128,11 +138,14 @@ class Diagram:
     links: list[Link] = field(default_factory=list)
     columns: list[Column] = field(default_factory=list)
     ordered: bool = False  # inputs stand from left to right, as the children of a tree
+    tree: dict[int, list[int]] = field(default_factory=dict)  # position -> its children, of a tree
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()  # names of parameters that are not learned
+    words: dict[str, str] = field(default_factory=dict)  # vertex -> the word that it stands for
     notes: list[Note] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
     repeats: int = 0
+    repeated: str = "time step"
     counts: tuple[int, int] | None = None
     title: str = ""
     description: str = ""

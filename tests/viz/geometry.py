@@ -121,7 +121,9 @@ def of_nodes(diagram, tape) -> list[str]:
             found.append(f"{v.text} is beyond the tape")
     texts = Counter((v.text, v.column, v.strip) for v in vs if v.role in ("state", "data", "initial"))
     found += [
-        f"{text} is drawn {n} times in one place" for (text, *_), n in texts.items() if n > 1 and diagram.detail == "cell"
+        f"{text} is drawn {n} times in one place"
+        for (text, *_), n in texts.items()
+        if n > 1 and diagram.detail == "cell"
     ]
     pairs = Counter((e.source, e.target, (e.delay, e.label if e.delay else "")) for e in diagram.links)
     node = {v.id: v.node for v in vs}

@@ -204,7 +204,8 @@ def memory_with_two_heads(T: int) -> ts.Tape:
         ).named("h")  # fmt: skip
         write = ts.softmax(ts.linear(h, w("A_w", slots, H))).named("w")
         value = ts.tanh(ts.linear(h, w("A_v", width, H))).named("v")
-        M = (M * (1.0 - write.reshape((B, slots, 1))) + ts.matmul(write.reshape((B, slots, 1)), value.reshape((B, 1, width)))).named("M")  # fmt: skip
+        where, what = write.reshape((B, slots, 1)), value.reshape((B, 1, width))
+        M = (M * (1.0 - where) + ts.matmul(where, what)).named("M")
         reads = []
         for n in (1, 2):
             a = ts.softmax(ts.linear(h, w(f"A_{n}", slots, H))).named(f"a_{n}")
@@ -243,7 +244,9 @@ def three_states(T: int) -> ts.Tape:
 
     def step(x, state):
         p, v, e = state
-        v = ts.tanh(ts.linear(v, w("W_vv", H, H)) + ts.linear(p, w("W_vp", H, H)) + ts.linear(x, w("U", H, F))).named("v")
+        v = ts.tanh(ts.linear(v, w("W_vv", H, H)) + ts.linear(p, w("W_vp", H, H)) + ts.linear(x, w("U", H, F))).named(
+            "v"
+        )
         p = (p + v * 0.1).named("p")
         e = ts.sigmoid(ts.linear(e, w("W_ee", H, H)) + ts.linear(p, w("W_ep", H, H))).named("e")
         return (p, v, e), (ts.linear(p, w("V_p", 2, H)) + ts.linear(e, w("V_e", 2, H))).named("y")

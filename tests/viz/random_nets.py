@@ -1,4 +1,4 @@
-"""Random nets for the pictures: cells of random equations, unfolded over random structures, one or several on a tape."""
+"""Random nets for the pictures: cells of random equations over random structures, one or several on a tape."""
 
 from __future__ import annotations
 

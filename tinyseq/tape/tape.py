@@ -37,12 +37,16 @@ class Tape(Recorder):
     is made from ``executor`` (a callable that takes the tape; by default ``Tape.default_executor``).
     """
 
-    __slots__ = ("__weakref__", "executor")
+    __slots__ = ("__weakref__", "executor", "starts", "words")
 
     default_executor: Callable[[Tape], Any] | None = None
 
     def __init__(self, executor: Callable[[Tape], Any] | None = None) -> None:
         super().__init__()
+        self.starts: list[
+            tuple[int, int, int]
+        ] = []  # of unfolds over one step: initial state, state, step of the first
+        self.words: dict[str, Any] = {}  # labels of the positions of a tree, by scope
         make = executor or type(self).default_executor
         self.executor: Any = make(self) if make is not None else None
 

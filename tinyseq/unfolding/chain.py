@@ -242,6 +242,9 @@ def _unfold_chain(
     if not state_nodes:
         state_nodes.extend(_trace(folded, bases, initial, delays))
     outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
+    if chain.T == 1:  # nothing reads a state late, so nothing else says which node comes before which
+        before = int(steps[0]) + (1 if chain.backwards else -1)
+        tape.starts += [(h.index, int(made[0]), before) for h, made in zip(initial, state_nodes, strict=True)]
     return Unfolded(chain, folded, tape, outputs, state_nodes, initial)
 
 

@@ -116,6 +116,8 @@ def unfold_tree(cell: Any, forest: Forest, x: Any, name: str | None = None) -> U
     args = {(g, 0): instances for g, (_, instances) in enumerate(groups) if g == 0 or everywhere}
     bases = stamp(tape, groups, slots, np.arange(len(forest)), args)
     tape.next_step(scope, len(forest))
+    if any(label is not None for label in forest.labels):
+        tape.words[scope] = forest.labels
     nodes = made[0] if made else _state_nodes(groups, forest, bases)
     return UnfoldedTree(forest, folded, tape, nodes, shared)
 

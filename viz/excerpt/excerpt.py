@@ -73,9 +73,11 @@ class Excerpt:
         self._memo: dict[int, int] = {}
         self._gather(sorted(self.shown))
         self._place_sources()
+        self.usual = self._usual_names()
         self._number(self.found)
         self._look_behind()
         self._find_delays()
+        self._find_starts()
         if not chained:  # the leaves of a tree read their data where inner nodes read children
             self.initial.clear()
 
@@ -203,12 +205,36 @@ class Excerpt:
                     readers.setdefault(j, set()).add(step)
 
     # -- keys and delays ------------------------------------------------------------------------------------------
+    def _usual_names(self) -> dict[tuple, str]:
+        """(cell, op, number) → what a node of a step is called in most steps.
+
+        A state that is given another name once, as the C that an encoder ends in, is still the same place of its step.
+        Only where all the steps shown have as many nodes of each op; else names are all that there is to go by.
+        """
+        names: dict[tuple, list[str]] = {}
+        counts: dict[tuple, int] = {}
+        steps: dict[str, set[int]] = {}
+        for i in sorted(j for j in self.found if self.step[j] >= 0):
+            node = self.node(i)
+            steps.setdefault(node.cell, set()).add(node.step)
+            count = counts[node.cell, node.step, node.op] = counts.get((node.cell, node.step, node.op), -1) + 1
+            names.setdefault((node.cell, node.op, count), []).append(node.name)
+        odd = {cell for (cell, _, _), found in names.items() if len(found) != len(steps[cell])}
+        return {
+            place: max(dict.fromkeys(found), key=found.count)
+            for place, found in names.items()
+            if len(set(found)) > 1 and len(found) > 2 and place[0] not in odd
+        }
+
     def _number(self, places: dict[int, int | None] | dict[int, int]) -> None:
         seen: dict[tuple, int] = {}
+        ordinal: dict[tuple, int] = {}
         for i in sorted(places):
             node = self.node(i)
             cell = node.cell if node.step >= 0 else ""
-            sort = (cell, node.op, node.name)
+            place = ordinal[cell, node.op, places[i]] = ordinal.get((cell, node.op, places[i]), -1) + 1
+            name = self.usual.get((cell, node.op, place), node.name) if cell else node.name
+            sort = (cell, node.op, name)
             count = seen[(places[i], sort)] = seen.get((places[i], sort), -1) + 1
             self.keys[i] = (*sort, count, places[i] is None)
 
@@ -239,6 +265,17 @@ class Excerpt:
             for delay, key in self.delays.get((self.keys[i], place), {}).items():
                 known = self.initial.get(j, (key, step - delay))
                 self.initial[j] = (known[0], known[1] if known[1] == step - delay else None)
+
+    def _find_starts(self) -> None:
+        """Initial states of unfolds over a single step."""
+        for j, state, time in self.tape.starts:
+            if j in self.found and state in self.keys and self.is_source(j):
+                self.initial.setdefault(j, (self.keys[state], time))
+                for i in [i for i in self.found if self.step[i] >= 0 and j in self.inputs(i)]:
+                    place = self.inputs(i).index(j)
+                    self.delays.setdefault((self.keys[i], place), {}).setdefault(
+                        abs(time - int(self.step[i])), self.keys[state]
+                    )
 
     @property
     def counts(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ TEXT_FONT = "Helvetica,Arial,sans-serif"
 LABEL_SIZE, SCRIPT_SIZE, NOTE_SIZE, BADGE_SIZE = 15.0, 9.5, 9.0, 8.5
 
 CIRCLE = 40.0  # smallest diameter of a unit, points
+SIGN, SIGN_SIZE = 27.0, 12.0  # of an op without a name
 ROW_GAP, COLUMN_GAP = 34.0, 44.0  # clear space between units
 OP_ROW_GAP, OP_COLUMN_GAP, OP_NODE_GAP = 26.0, 54.0, 14.0
 DELAY_SQUARE, LOOP_REACH = 9.0, 30.0

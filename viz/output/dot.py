@@ -45,9 +45,10 @@ def _vertex(graph, v: Vertex) -> None:
     fill = v.fill or style.FILLS[v.role]
     ink = style.ink_on(fill)
     line = style.STROKES.get(v.role, style.INK)
-    label = labels.html_label(
-        v.label, v.note, style.LABEL_SIZE if v.round or not v.note else 13.0, ink, ink if v.fill else style.MUTED
-    )
+    size = style.LABEL_SIZE if v.round or not v.note else 13.0
+    if v.is_sign and v.height <= style.SIGN:
+        size = style.SIGN_SIZE
+    label = labels.html_label(v.label, v.note, size, ink, ink if v.fill else style.MUTED)
     graph.node(
         v.id,
         label=labels.grid_label(label, *v.cells) if v.cells else label,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,7 +55,8 @@ def _fans(nets: Nets, rows: Rows, across: Across, x: dict[Item, float] | None) -
             group.sort(key=lambda t: _from(nets, rows, across, t, x))
             low, high = _spread(group, width)
             left, right = max(left, -low), max(right, high)
-        across.left[key], across.right[key] = left, right
+        more = nets.loops.get(key, (0.0, 0.0))
+        across.left[key], across.right[key] = max(left, width / 2 + more[0]), max(right, width / 2 + more[1])
 
 
 def straight(rows: Rows, tap: Tap) -> bool:
@@ -81,7 +83,7 @@ def _spread(taps: Sequence[Tap], width: float) -> tuple[float, float]:
         taps[0].offset = 0.0
         return 0.0, taps[0].name + NAME_GAP if taps[0].name else 0.0
     offsets = [0.0]
-    for before, tap in zip(taps, taps[1:], strict=False):
+    for before, _ in pairwise(taps):
         named = before.name if before is not taps[0] else 0.0
         offsets.append(offsets[-1] + max(ARRIVING * 1.5, named + 2 * NAME_GAP))
     middle = offsets[-1] / 2
@@ -91,7 +93,7 @@ def _spread(taps: Sequence[Tap], width: float) -> tuple[float, float]:
     return low, middle + (taps[-1].name + NAME_GAP if taps[-1].name else 3.0)
 
 
-# -- the program --------------------------------------------------------------------------------------------------------
+# -- the program ------------------------------------------------------------------------
 class _Program:
     """min Σ weight·|Σ coefficient·x + constant|  subject to  x_b − x_a ≥ distance."""
 
@@ -111,7 +113,10 @@ class _Program:
         from scipy.sparse import coo_array
 
         n, m = len(self.number), len(self.terms)
-        rows, cols, values, bounds = [], [], [], []
+        rows: list[int] = []
+        cols: list[int] = []
+        values: list[float] = []
+        bounds: list[float] = []
         for a, b, distance in self.apart:
             r = len(bounds)
             rows += [r, r]
@@ -138,7 +143,7 @@ def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, flo
         return {}
     program = _Program(items)
     for row in rows.rows:
-        for a, b in zip(row, row[1:], strict=False):
+        for a, b in pairwise(row):
             program.separate(a, b, _distance(rows, across, a, b, gap) + _rail_name(nets, rows, a, b))
     for item in items:
         program.near(0.02, {item: 1.0})
@@ -163,7 +168,7 @@ def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, flo
                 parts[end] = parts.get(end, 0.0) - share
             program.near(1.5, parts, -share * sum(o for _, o in found))
     for rail in rows.rails.values():
-        for a, b in zip(rail, rail[1:], strict=False):
+        for a, b in pairwise(rail):
             program.near(0.5, {("node", a): 1.0, ("node", b): -1.0})
     return program.solve()
 

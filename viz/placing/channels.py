@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tinyseq.viz.placing.across import Across, straight
-from tinyseq.viz.placing.nets import Key, Net, Nets
+from tinyseq.viz.placing.nets import Key, Nets, Tap
 from tinyseq.viz.placing.rows import Rows
 
 TRACK = 10.0
@@ -79,7 +79,7 @@ class Channels:
         x = self.sides[0] if sign > 0 else self.sides[1]
         line.low, line.high = min(line.low, x), max(line.high, x)
 
-    def _tap(self, key: Key, tap) -> None:
+    def _tap(self, key: Key, tap: Tap) -> None:
         rows, net, x = self.rows, tap.net, self.across.node(key) + tap.offset
         row = rows.row[key]
         if net.kind == "inner":
@@ -97,7 +97,7 @@ class Channels:
             line.reach(x, up=True)
             self.side(line, net.sign)
 
-    # -- heights ------------------------------------------------------------------------------------------------------
+    # -- heights ------------------------------------------------------------------------
     def heights(self, row_gap: float, port: float) -> Heights:
         """Rows from below, each channel as high as its lines need."""
         found = Heights()
@@ -167,5 +167,3 @@ def _in_order(lines: Sequence[Line]) -> list[Line]:
         left.remove(free)
         order.append(free)
     return order
-
-

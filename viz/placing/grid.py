@@ -49,7 +49,7 @@ def place(
     ovals   name → how many circles wide a unit is
     places  name, or label with its time step, → (columns to the right of its time step, row)
     """
-    size(diagram.vertices)
+    size(diagram.vertices, small_signs=False)
     for v in diagram.vertices:
         v.width *= (ovals or {}).get(v.name, 1.0)
         v.cells = (cells or {}).get(v.name)

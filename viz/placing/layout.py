@@ -1,6 +1,7 @@
 """Positions: column = time step, row = place in the cell. Linear in what is drawn.
 
-One step is laid out and stamped over time (steps.py); what belongs to no step stands beside: sources left, totals right.
+One step is laid out and stamped over time (steps.py); what belongs to no step stands beside: sources
+left, totals right.
 Graphs without a time axis are layered as they are (template.py). Arrows and notes follow (routes.py, notes.py).
 """
 
@@ -8,9 +9,9 @@ from __future__ import annotations
 
 from tinyseq.viz.diagram import Diagram, Vertex
 from tinyseq.viz.look import labels, style
-from tinyseq.viz.placing import template
+from tinyseq.viz.placing import forest, template
 from tinyseq.viz.placing.nets import Net
-from tinyseq.viz.placing.steps import Steps, gap_text, gap_width
+from tinyseq.viz.placing.steps import Steps, gap_text, gap_width, is_total
 
 BESIDE = 46.0  # between two vertices over one another beside the steps
 
@@ -37,18 +38,20 @@ class Layout:
         self.template = template.Template()
         if timed:
             outside = [v for v in diagram.vertices if v.column is None]
-            read = {e.target for e in diagram.links}
-            totals = [v for v in outside if v.id in read]
+            made = self._made_of_steps(outside)
+            totals = [v for v in outside if v.id in made]
             gap = style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.5
             self.steps = Steps(diagram, totals, self.row_gap, gap)
-            self._place_sources([v for v in outside if v.id not in read])
+            self._place_sources([v for v in outside if v.id not in made])
             self._place_totals(totals)
+        elif diagram.tree:
+            forest.place(diagram, self.row_gap, style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.5)
         else:
             self.template = self._layered(diagram.vertices)
             for v in diagram.vertices:
                 v.x, v.y = self.template.at[v.key]
 
-    # -- without a time axis ------------------------------------------------------------------------------------------
+    # -- without a time axis ------------------------------------------------------------------------
     def _layered(self, vertices: list[Vertex]) -> template.Template:
         sizes = {v.key: (v.width, v.height) for v in vertices}
         inside = {v.id for v in vertices}
@@ -69,49 +72,85 @@ class Layout:
                 found.add(key)
         return found
 
-    # -- beside the steps -----------------------------------------------------------------------------------------------
+    # -- beside the steps ------------------------------------------------------------------------
+    def _made_of_steps(self, outside: list[Vertex]) -> set[str]:
+        """Which of what stands beside the steps depends on them."""
+        known = {v.id for v in self.timed}
+        ids = {v.id for v in outside}
+        readers: dict[str, list[str]] = {}
+        for e in self.diagram.links:
+            if e.target in ids:
+                readers.setdefault(e.source, []).append(e.target)
+        waiting, found = list(known), set()
+        while waiting:
+            for target in readers.get(waiting.pop(), ()):
+                if target not in found:
+                    found.add(target)
+                    waiting.append(target)
+        return found
+
     def _place_sources(self, sources: list[Vertex]) -> None:
-        """Left of all steps, each level with the line to what reads it."""
+        """Left of all steps, each level with the line to what reads it; what is read by such a one further left."""
         assert self.steps is not None
         left = min([x for x, _ in self.steps.reach.values()]) - self.steps.sides[-1].width - style.COLUMN_GAP
-        wanted = [(self._level_of(v), v) for v in sources]
-        y = None
-        for level, v in sorted(wanted, key=lambda one: one[0]):
-            y = level if y is None else max(level, y + BESIDE)
-            v.x, v.y = left - v.width / 2, y
+        reads = {v.id: [e.target for e in self.diagram.links if e.source == v.id] for v in sources}
+        todo = list(sources)
+        while todo:
+            ids = {v.id for v in todo}
+            ready = [v for v in todo if not ids & set(reads[v.id])] or todo
+            y = None
+            for level, v in sorted(((self._level_of(v), v) for v in ready), key=lambda one: one[0]):
+                y = level if y is None else max(level, y + BESIDE)
+                v.x, v.y = left - v.width / 2, y
+            left -= max(v.width for v in ready) + style.COLUMN_GAP
+            todo = [v for v in todo if v not in ready]
 
     def _level_of(self, v: Vertex) -> float:
         assert self.steps is not None
         found = [y for (_, name), y in self.steps.heights.line.items() if name == Net("wide", v.id)]
+        placed = [self.vertices[e.target] for e in self.diagram.links if e.source == v.id]
+        found = found or [t.y for t in placed if t.column is None and t.x]
         return min(found, default=0.0)
 
     def _place_totals(self, totals: list[Vertex]) -> None:
         """Right of all steps, where the lines from the steps end; what reads totals further right."""
         assert self.steps is not None
         line, done = self.steps.heights.line, set()
+        ids = {v.id for v in totals}
+        busy = [
+            y for (_, name), y in line.items() if isinstance(name, Net) and name.kind == "wide" and name.source in ids
+        ]
         edge = max([x for _, x in self.steps.reach.values()]) + self.steps.sides[1].width + style.COLUMN_GAP
         left = totals
         while left:
-            ready = [v for v in left if all(s in done or s not in {t.id for t in totals} for s in self._sources(v))]
+            ready = [v for v in left if all(s in done or s not in ids for s in self._sources(v))]
             ready = ready or left[:1]
             y, widest = None, 0.0
             wanted = []
             for v in ready:
-                own = [h for (_, name), h in line.items() if isinstance(name, tuple) and name[:1] == ("total",) and name[2:] == (v.id,)]
+                own = [h for (_, name), h in line.items() if is_total(name) and name[2] == v.id]  # type: ignore[index]
                 own += [self.vertices[s].y for s in self._sources(v) if s in done] if not own else []
                 wanted.append((sum(own) / len(own) if own else 0.0, v))
             for level, v in sorted(wanted, key=lambda one: one[0]):
-                y = level if y is None else max(level, y + BESIDE)
+                y = self._clear_of(level if y is None else max(level, y + BESIDE), v, busy)
                 v.x, v.y = edge + v.width / 2, y
                 widest = max(widest, v.width)
             edge += widest + style.COLUMN_GAP
             done |= {v.id for v in ready}
             left = [v for v in left if v.id not in done]
 
+    @staticmethod
+    def _clear_of(y: float, v: Vertex, lines: list[float]) -> float:
+        """The lowest height from y upwards at which a vertex touches none of the lines that pass there."""
+        reach = v.height / 2 + 8.0
+        while any(abs(y - line) < reach for line in lines):
+            y = min(line + reach + 0.1 for line in lines if abs(y - line) < reach)
+        return y
+
     def _sources(self, v: Vertex) -> list[str]:
         return [e.source for e in self.diagram.links if e.target == v.id]
 
-    # -- gaps -----------------------------------------------------------------------------------------------------------
+    # -- gaps ------------------------------------------------------------------------
     def gap_text_width(self, place: int) -> float:
         """Width of the text in a gap, 0 in other columns."""
         return gap_width(self.diagram, place)
@@ -121,13 +160,18 @@ class Layout:
         return gap_text(self.diagram, place)
 
 
-def size(vertices: list[Vertex]) -> None:
-    """Give vertices their sizes: circles of one size, boxes where the text is too wide for them."""
+def size(vertices: list[Vertex], small_signs: bool = True) -> None:
+    """Give vertices their sizes: circles of one size, boxes where the text is too wide for them, signs smaller."""
     wide = [labels.width(v.label) + 13 for v in vertices if v.round]
     circle = max([style.CIRCLE, *[w for w in wide if w <= 1.7 * style.CIRCLE]])
     for v in vertices:
         width = labels.width(v.label)
-        if v.round and width + 13 <= circle:
+        if small_signs and v.is_sign and v.round:
+            small = labels.width(v.label, style.SIGN_SIZE)
+            v.width = v.height = style.SIGN if small + 6 <= style.SIGN else v.height
+            if small + 6 > style.SIGN:
+                v.round, v.width, v.height = False, small + 12, style.SIGN
+        elif v.round and width + 13 <= circle:
             v.width = v.height = circle
         elif v.round:
             v.round, v.width, v.height = False, width + 18, circle * 0.8

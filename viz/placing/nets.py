@@ -1,8 +1,8 @@
 """What is to be joined in every step of a picture: the arrows of all columns, gathered as the nets of one step.
 
 A step is laid out once and stamped over time, so arrows that do the same in each column are one thing here: a *net*
-leaves one place and ends in *taps*. What runs inside of a step is an inner net; what is read one column later (or, where
-time runs back, earlier) a late one; what jumps over columns a far one; what comes from outside of all steps a wide one.
+leaves one place and ends in *taps*. What runs inside of a step is an inner net; what is read one column later (or,
+where time runs back, earlier) a late one; what jumps over columns a far one; what comes from outside a wide one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tinyseq.viz.diagram import Diagram, Link, Vertex
 from tinyseq.viz.look.labels import UPRIGHT
+from tinyseq.viz.look.style import LOOP_REACH
 from tinyseq.viz.placing import arrow_names
 
 Key = Any
@@ -52,6 +53,7 @@ class Nets:
     exits    (key, sign) that leave their column sideways, and why: "port", "far", "total"
     hanging  data that stands above the one node that reads it
     signs    ops that are written as a sign alone, as × and +
+    loops    key of a folded graph → what loops beside it take on the left and on the right
     joined   (strip, strip): what the first makes is read by the second, by way of what stands outside of all steps
     """
 
@@ -72,6 +74,7 @@ class Nets:
     hanging: dict[Key, Key] = field(default_factory=dict)
     signs: set[Key] = field(default_factory=set)
     joined: set[tuple[str, str]] = field(default_factory=set)
+    loops: dict[Key, tuple[float, float]] = field(default_factory=dict)
 
 
 def is_thin(diagram: Diagram, column: int | None) -> bool:
@@ -88,7 +91,9 @@ def collect(diagram: Diagram, totals: Iterable[str]) -> Nets:
             nets.sizes[v.key] = (max(width, v.width), max(height, v.height))
             nets.roles.setdefault(v.key, v.role)
             nets.strips.setdefault(v.key, v.strip)
-            if v.role == "op" or (v.role == "unit" and len(v.text) <= 2 and all(run.style == UPRIGHT for run in v.label)):
+            if v.role == "op" or (
+                v.role == "unit" and len(v.text) <= 2 and all(run.style == UPRIGHT for run in v.label)
+            ):
                 nets.signs.add(v.key)
     _Collector(nets, set(totals)).run()
     return nets
@@ -99,21 +104,25 @@ class _Collector:
         self.nets, self.totals = nets, totals
         self.far_places: dict[tuple[Key, int | None], int] = {}
         self.again: dict[tuple, int] = {}
-        columns: dict[Key, set[int | None]] = {}
-        for v in nets.diagram.vertices:
-            if not is_thin(nets.diagram, v.column):
-                columns.setdefault(v.key, set()).add(v.column)
-        several = sum(c.step is not None for c in nets.diagram.columns) > 1
-        self.single = {key for key, where in columns.items() if len(where) == 1 and several}
+        self.reach: dict[tuple[str, Key], set[int]] = {}
+        self.alike: dict[tuple[Key, Key], set[str]] = {}
 
     def run(self) -> None:
-        reach: dict[str, set[int]] = {}
         for link in self.nets.diagram.links:
             a, b = self.nets.at[link.source], self.nets.at[link.target]
-            if a.column is not None and b.column is not None:
-                reach.setdefault(a.id, set()).add(b.column)
-        self.reach = reach
+            if a.column is not None and b.column is not None and not link.delay:
+                self.reach.setdefault((a.id, b.key), set()).add(b.column)
+                self.alike.setdefault((a.key, b.key), set()).add(a.id)
         self.loops = self._own_loops()
+        for link in self.nets.diagram.links:
+            if link.delay and link.source in self.loops:
+                key = self.nets.at[link.source].key
+                left, right = self.nets.loops.get(key, (0.0, 0.0))
+                if link.delay > 0:
+                    right += LOOP_REACH + 14.0 + arrow_names.width(link)
+                else:
+                    left += LOOP_REACH + 14.0 + arrow_names.width(link)
+                self.nets.loops[key] = left, right
         for number, link in enumerate(self.nets.diagram.links):
             self._link(number, link)
         self._find_hanging()
@@ -134,10 +143,11 @@ class _Collector:
         outside = {v.id for v in self.nets.diagram.vertices if v.column is None}
         strip = {v.id: v.id if v.id in outside else v.strip for v in self.nets.diagram.vertices}
         for link in self.nets.diagram.links:
-            if {link.source, link.target} & outside or not self.nets.at[link.source].role == "initial":
+            if {link.source, link.target} & outside or self.nets.at[link.source].role != "initial":
                 graph.setdefault(strip[link.source], set()).add(strip[link.target])
         for start in {s for s in strip.values() if s not in outside}:
-            seen, waiting = set(), [s for s in graph.get(start, ())]
+            seen: set[str] = set()
+            waiting = list(graph.get(start, ()))
             while waiting:
                 other = waiting.pop()
                 if other not in seen:
@@ -180,9 +190,9 @@ class _Collector:
             return net
         assert b.column is not None
         step = link.delay or b.column - a.column
-        if step == 0:
+        if step == 0 and not self._is_wide(a, b):
             return Net("inner", a.key)
-        if self._is_wide(a):
+        if not link.delay and self._is_wide(a, b):
             net = Net("wide", a.id)
             nets.wide.setdefault(net, []).append(link)
             return net
@@ -197,9 +207,10 @@ class _Collector:
         nets.late[a.key, b.key, sign] = max(nets.late.get((a.key, b.key, sign), 0.0), arrow_names.width(link))
         return Net("late", a.key, sign)
 
-    def _is_wide(self, a: Vertex) -> bool:
-        """Stands in one step only, and is read in several: a context, the keys of an attention."""
-        return a.key in self.single and a.role not in ("state", "initial", "ellipsis") and len(self.reach[a.id]) > 1
+    def _is_wide(self, a: Vertex, b: Vertex) -> bool:
+        """Whether it alone of its kind is read there, and in several steps: a context, the keys of an attention."""
+        alone = len(self.alike.get((a.key, b.key), ())) == 1 and len(self.reach.get((a.id, b.key), ())) > 1
+        return alone and a.role not in ("initial", "ellipsis")
 
     def _find_hanging(self) -> None:
         """Data that only the topmost unit reads hangs above it, as y above L in the book."""
@@ -208,7 +219,7 @@ class _Collector:
         for key in [k for k in nets.sizes if nets.roles[k] == "data"]:
             targets = [b for a, b in nets.inner if a == key]
             alone = len(targets) == 1 and targets[0] not in feeds and targets[0] not in nets.hanging.values()
-            alone = alone and not any(k == targets[0] and "total" not in why for (k, _), why in nets.exits.items())
+            alone = alone and nets.roles[targets[0]] == "loss"
             others = alone and any(t.net.source != key for t in nets.taps[targets[0]])
             if others and not any(k == key for k, _ in nets.exits) and len(self._taps(key)) == 1:
                 nets.hanging[key] = targets[0]

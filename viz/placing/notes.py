@@ -36,6 +36,10 @@ class _Notes:
                 taken = any(abs(v.y - lowest) < v.height for v in self.layout.columns.get(place, []))
                 y = lowest - (style.CIRCLE if taken else 0)
                 notes.append(Note((Run(text),), self.layout.diagram.columns[place].x, y, size=style.NOTE_SIZE + 1))
+        for id, word in self.layout.diagram.words.items():
+            v = self.layout.vertices[id]
+            notes.append(Note((Run(word),), v.x, v.y - v.height / 2 - 10, size=style.NOTE_SIZE + 2.5))
+            bottom = min(bottom, v.y - v.height / 2 - 16)
         if not self.layout.ops:
             self._row_shapes(left - 12)
         self._parameters(left, right, bottom - 22)
@@ -44,7 +48,7 @@ class _Notes:
     def _banner(self, left: float, right: float) -> None:
         """Over the graph: how many steps a folded one stands for, and how much of a tape is left out."""
         diagram = self.layout.diagram
-        words = [f"×{diagram.repeats:,} time steps"] if diagram.repeats > 1 else []
+        words = [f"×{diagram.repeats:,} {diagram.repeated}s"] if diagram.repeats > 1 else []
         if diagram.counts and diagram.counts[0] < diagram.counts[1] and not diagram.repeats:
             shown, there = diagram.counts
             words.append(f"{shown:,} of the tape's {there:,} nodes are in this picture, {there - shown:,} are left out")

@@ -6,6 +6,7 @@ from tinyseq.viz.diagram import Link, Vertex
 from tinyseq.viz.look import labels, style
 from tinyseq.viz.placing import arrow_names, curves, wires
 from tinyseq.viz.placing.layout import Layout
+from tinyseq.viz.placing.steps import is_total
 
 
 def route(layout: Layout) -> None:
@@ -35,7 +36,7 @@ def _to_totals(layout: Layout) -> None:
     steps = layout.steps
     assert steps is not None
     entries: dict[str, list[float]] = {}
-    lines = {name: y for (_, name), y in steps.heights.line.items() if isinstance(name, tuple) and name[:1] == ("total",)}
+    lines = {name: y for (_, name), y in steps.heights.line.items() if is_total(name)}
     for (key, total), links in steps.nets.totals.items():
         b = layout.vertices[total]
         y = lines.get(("total", key, total), b.y)

@@ -1,7 +1,7 @@
 """Rows of a step: inputs below, outputs above, each delayed state on a row that it enters left and leaves right.
 
-A *rail* is the way of a state through its step, from where it is read late to where it is made: its nodes stand in a row
-of their own, so that the state runs straight through all steps. A state that is read late by others only (the h of an
+A *rail* is the way of a state through its step, from where it is read late to where it is made: its nodes stand in
+a row of their own, so that the state runs straight through all steps. A state that is read late by others only (the h of an
 LSTM) gets an empty row under its lowest reader, its *port row*.
 """
 
@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from tinyseq.viz.placing.nets import Key, Net, Nets
 
@@ -53,7 +54,7 @@ def make_rows(nets: Nets) -> Rows:
     rows = Rows()
     rows.rails = _rails(nets)
     for rail in rows.rails.values():
-        rows.flat |= {pair for pair in zip(rail, rail[1:], strict=False) if pair in nets.inner}
+        rows.flat |= {pair for pair in pairwise(rail) if pair in nets.inner}
     of = {key: rail[0] for rail in rows.rails.values() for key in rail}
     rank = _ranks(nets, of)
     number = -1
@@ -80,7 +81,7 @@ def _add(rows: Rows, group: Sequence[Key], number: int) -> int:
     return number + 1
 
 
-# -- rails --------------------------------------------------------------------------------------------------------------
+# -- rails ------------------------------------------------------------------------
 def _rails(nets: Nets) -> dict[tuple[Key, int], list[Key]]:
     below: dict[Key, list[Key]] = {}
     for a, b in nets.inner:
@@ -137,7 +138,7 @@ def _acyclic(nets: Nets, of: dict[Key, Key]) -> bool:
     return True
 
 
-# -- ranks --------------------------------------------------------------------------------------------------------------
+# -- ranks ------------------------------------------------------------------------
 def _ranks(nets: Nets, of: dict[Key, Key]) -> dict[Key, int]:
     """Longest path from the inputs, strip after strip; what only feeds one place, but data, stands right under it."""
     graph = _contracted(nets, of)
@@ -154,9 +155,11 @@ def _ranks(nets: Nets, of: dict[Key, Key]) -> dict[Key, int]:
         for source in sources:
             above.setdefault(source, []).append(key)
     for key in reversed(order):
-        if not graph[key] and above.get(key) and nets.roles[key] != "data":
+        if not graph[key] and above.get(key) and nets.roles[key] not in ("data", "below"):
             rank[key] = max(rank[key], min(rank[k] for k in above[key]) - 1)
     full = {k: rank[of.get(k, k)] for k in nets.sizes}
+    full.update((k, base) for k in full if nets.roles[k] == "above")
+    full.update((k, -1) for k in full if nets.roles[k] == "below")
     return {k: r for k, r in full.items() if k not in nets.hanging}
 
 
@@ -176,11 +179,13 @@ def _strips(
         return [set(between)]
 
 
-# -- ports and lanes ----------------------------------------------------------------------------------------------------
+# -- ports and lanes ------------------------------------------------------------------------
 def _ports(nets: Nets, rows: Rows) -> None:
     """A row for each late source without a rail, under its lowest reader."""
     wanted: dict[tuple[Key, int], int] = {}
-    for a, sign in {(a, s): None for a, _, s in nets.late} | {e: None for e, why in nets.exits.items() if "port" in why}:
+    for a, sign in {(a, s): None for a, _, s in nets.late} | {
+        e: None for e, why in nets.exits.items() if "port" in why
+    }:
         if (a, sign) not in rows.rails:
             readers = [rows.row[b] for x, b, s in nets.late if (x, s) == (a, sign) and b in rows.row]
             wanted[a, sign] = min(readers, default=rows.row.get(a, 0))
@@ -198,7 +203,7 @@ def _lanes(nets: Nets, rows: Rows) -> None:
     for key, taps in nets.taps.items():
         for tap in taps:
             a = tap.net.source
-            if tap.net.kind != "inner" or (a, key) in rows.flat and not tap.again:
+            if tap.net.kind != "inner" or ((a, key) in rows.flat and not tap.again):
                 continue
             start, end = rows.row[a], rows.row[key]
             tap.top = end <= start
@@ -210,7 +215,7 @@ def _lanes(nets: Nets, rows: Rows) -> None:
             rows.rows[r].append(("lane", net))
 
 
-# -- order within rows --------------------------------------------------------------------------------------------------
+# -- order within rows ------------------------------------------------------------------------
 def _order(nets: Nets, rows: Rows, on_rail: set[Key]) -> None:
     """Sweeps of barycentres; states that leave their step without a rail stand at its end, rails stay as they are."""
     near = _neighbours(nets, rows)
@@ -225,6 +230,7 @@ def _order(nets: Nets, rows: Rows, on_rail: set[Key]) -> None:
                 wish.update((item, middle + 1e-6 * i) for i, item in enumerate(rail))
             if sweep >= SWEEPS - 2:
                 wish.update((i, ends[i[1]] * 1e6) for i in row if i[1] in ends and i[0] == "node")
+            wish.update((i, (i[1][1] - 0.5) * 1e5) for i in row if i[0] == "node" and nets.roles[i[1]] == "below")
             row.sort(key=lambda item: wish[item])
             place.update((item, i - (len(row) - 1) / 2) for i, item in enumerate(row))
 

@@ -63,13 +63,17 @@ class Steps:
         self._place_columns()
 
     def _span(self) -> None:
-        xs = [(self.across.node(k) - self.across.left[k], self.across.node(k) + self.across.right[k]) for k in self.nets.sizes]
+        xs = [
+            (self.across.node(k) - self.across.left[k], self.across.node(k) + self.across.right[k])
+            for k in self.nets.sizes
+        ]
         xs += [(x - 6, x + 6) for (kind, _), x in self.across.x.items() if kind == "lane"]
         middle = (min(a for a, _ in xs) + max(b for _, b in xs)) / 2 if xs else 0.0
         self.across.x = {item: x - middle for item, x in self.across.x.items()}
-        self.left, self.right = (min(a for a, _ in xs) - middle, max(b for _, b in xs) - middle) if xs else (0.0, 0.0)
+        self.left: float = min([a for a, _ in xs], default=middle) - middle
+        self.right: float = max([b for _, b in xs], default=middle) - middle
 
-    # -- what leaves and enters beside a step -----------------------------------------------------------------------
+    # -- what leaves and enters beside a step ------------------------------------------------------------------------
     def way(self, sign: int) -> int:
         """Side of a step where what goes on in time leaves: 1 right, -1 left."""
         return 1 if sign > 0 else -1
@@ -109,7 +113,9 @@ class Steps:
         for key, taps in self.nets.taps.items():
             for tap in taps:
                 net = tap.net
-                if net.kind == "far" or (net.kind == "late" and not straight(self.rows, tap) and not self.from_port(net, key)):
+                if net.kind == "far" or (
+                    net.kind == "late" and not straight(self.rows, tap) and not self.from_port(net, key)
+                ):
                     self.sides[-self.way(net.sign)].take(("in", net))
 
     def from_port(self, net: Net, key: Key) -> bool:
@@ -117,7 +123,7 @@ class Steps:
         port = self.rows.port.get((net.source, net.sign))
         return port is not None and port == self.rows.row[key] - 1 and self.rows.is_port(port)
 
-    # -- lines over several columns -----------------------------------------------------------------------------------
+    # -- lines over several columns ------------------------------------------------------------------------
     def _far(self) -> None:
         """Tracks in the channel above their source for arrows over whole columns: one for each source."""
         groups: dict[tuple[str, int], list[tuple[int, int]]] = {}
@@ -160,7 +166,7 @@ class Steps:
             for number, net in enumerate([n for n in left if n in lines]):
                 lines[net].space = 46.0 if number else lines[net].space
 
-    # -- columns ------------------------------------------------------------------------------------------------------
+    # -- columns ------------------------------------------------------------------------
     def _place_columns(self) -> None:
         columns: dict[int, list[Vertex]] = {}
         for v in self.diagram.vertices:
@@ -210,6 +216,11 @@ class Steps:
         """Whether a link runs level from a step into the next."""
         tap, net = self.nets.tap_of.get(number), self.nets.net_of.get(number)
         return net is not None and net.kind == "late" and (tap is not None and straight(self.rows, tap))
+
+
+def is_total(name: object) -> bool:
+    """Whether a line gathers what goes into a total: its name is ("total", key, id of the total)."""
+    return type(name) is tuple and name[:1] == ("total",)
 
 
 def gap_width(diagram: Diagram, place: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 
 from tinyseq.viz.diagram import Link, Point, Vertex
-from tinyseq.viz.look import labels, style
+from tinyseq.viz.look import style
 from tinyseq.viz.placing import arrow_names, curves
 from tinyseq.viz.placing.across import NAME_GAP, straight
 from tinyseq.viz.placing.nets import Net, Tap, is_thin
@@ -30,6 +30,11 @@ class _Wires:
         lines = steps.heights.line.values()
         low = min([*(v.y - v.height / 2 for v in self.at.values() if v.column is not None), *(y for y in lines)])
         self.bottom = low - 6.0
+        level = [
+            arrow_names.width(e) for n, e in enumerate(steps.diagram.links)
+            if e.delay and n in self.nets.tap_of and straight(self.rows, self.nets.tap_of[n])
+        ]  # fmt: skip
+        self.names = max(level, default=0.0) + (12.0 if any(level) else 0.0)
 
     def run(self) -> None:
         for number, link in enumerate(self.steps.diagram.links):
@@ -52,7 +57,7 @@ class _Wires:
             link.path, link.tip = curves.headed(rounded(points))
             self._name(link, b, tap)
 
-    # -- names ----------------------------------------------------------------------------------------------------------
+    # -- names ------------------------------------------------------------------------
     def _name(self, link: Link, b: Vertex, tap: Tap | None) -> None:
         wide = arrow_names.width(link)
         if not wide or tap is None:
@@ -73,7 +78,7 @@ class _Wires:
         away = b.height / 2 + 15.0
         link.label_at = (x, b.y + away if tap.top else b.y - away)
 
-    # -- ends -----------------------------------------------------------------------------------------------------------
+    # -- ends ------------------------------------------------------------------------
     def _arrive(self, b: Vertex, tap: Tap) -> list[Point]:
         """Up (or down) into a node; arrows far from its middle turn towards it at last."""
         x, sign = b.x + tap.offset, 1 if tap.top else -1
@@ -101,7 +106,7 @@ class _Wires:
         edge = self.steps.reach[column][1 if side > 0 else 0]
         return edge + side * self.steps.sides[side].away(name)
 
-    # -- within a step --------------------------------------------------------------------------------------------------
+    # -- within a step ------------------------------------------------------------------------
     def _inner(self, a: Vertex, b: Vertex, tap: Tap | None) -> list[Point]:
         if self.nets.hanging.get(a.key) == b.key:
             return [(a.x, a.y - a.height / 2), (b.x, b.y + b.height / 2)]
@@ -124,7 +129,7 @@ class _Wires:
             points.append((b.x + tap.offset, last))
         return [*points, *self._arrive(b, tap)]
 
-    # -- between steps --------------------------------------------------------------------------------------------------
+    # -- between steps ------------------------------------------------------------------------
     def _late(self, a: Vertex, b: Vertex, net: Net, tap: Tap | None) -> list[Point]:
         y = self.steps.heights.centre[self.rows.port[net.source, net.sign]]
         points = self._to_port(a, net, y)
@@ -167,7 +172,11 @@ class _Wires:
         if ("in", net) not in self.steps.sides[-side].lanes:
             return [*points, (left[0] - side * 14, sky), (left[0] - side * 14, b.y), left]
         lane = self._lane(b.column, -side, ("in", net))
-        if tap is None or b.key not in self.rows.row or abs(b.y - self.steps.heights.centre[self.rows.row[b.key]]) > 0.5:
+        if (
+            tap is None
+            or b.key not in self.rows.row
+            or abs(b.y - self.steps.heights.centre[self.rows.row[b.key]]) > 0.5
+        ):
             return [*points, (lane, sky), (lane, b.y), left]
         line = self.steps.heights.line[self.rows.row[b.key], net]
         return [*points, (lane, sky), (lane, line), (b.x + tap.offset, line), *self._arrive(b, tap)]
@@ -183,10 +192,11 @@ class _Wires:
             if abs(a.y - y) > 0.5:
                 points += [(a.x + a.width / 2 + 12, a.y), (a.x + a.width / 2 + 12, y)]
         else:
-            points = [(a.x, a.y + (a.height / 2 if y > a.y else -a.height / 2)), (a.x, y)]
+            lane = a.x + a.width / 2 + 12
+            points = [(a.x + a.width / 2, a.y), (lane, a.y), (lane, y)]
         return [*points, (x, y), *self._arrive(b, tap)]
 
-    # -- with a square ----------------------------------------------------------------------------------------------------
+    # -- with a square ------------------------------------------------------------------------
     def _delayed(self, link: Link, a: Vertex, b: Vertex, net: Net | None, tap: Tap | None) -> None:
         """Beside its node where a state is read only to be made anew; else around the step, under everything."""
         if net is None or tap is None or self._own_loop(a, net):
@@ -205,16 +215,16 @@ class _Wires:
         low = self.bottom - WRAP * (place + 1)
         edge = self.steps.reach[0]
         out = edge[1 if side > 0 else 0] + side * (self.steps.sides[side].width + 12 + WRAP * place)
-        back = edge[0 if side > 0 else 1] - side * (self.steps.sides[-side].width + 12 + WRAP * place)
-        link.square = (out, y - side * 0 - 26.0 if y - 40 > low else (y + low) / 2)
+        inner = edge[0 if side > 0 else 1] - side * self.steps.sides[-side].width
+        back = inner - side * (self.names + 12 + WRAP * place)
+        link.square = (out, y - 26.0 if y - 40 > low else (y + low) / 2)
         half = style.DELAY_SQUARE / 2
         link.path_in = rounded([*self._to_port(a, net, y), (out, y), (out, link.square[1] + half)])
         home = [(out, link.square[1] - half), (out, low), (back, low), (back, y), *self._from_port(b, net, tap, y)]
         link.path, link.tip = curves.headed(rounded(home))
         self._name(link, b, tap)
         if straight(self.rows, tap) and link.label_at:
-            first = b.x - side * b.width / 2
-            link.label_at = (first - side * (arrow_names.width(link) / 2 + 12), b.y + 10.0)
+            link.label_at = (inner - side * (self.names / 2 + 3), b.y + 10.0)
 
     def _own_loop(self, a: Vertex, net: Net) -> bool:
         return all(target == a.key for source, target, _ in self.nets.late if source == a.key)
@@ -245,5 +255,3 @@ def onto(v: Vertex, start: Point, aim: Point) -> Point:
 def rounded(points: list[Point]) -> list[Point]:
     """A path through points with rounded corners."""
     return curves.stepped(*points, radius=RADIUS)
-
-

@@ -81,9 +81,23 @@ class Roles:
             return True
         if node.name:
             return node.name not in self.passed and not self._preactivation(i, readers)
+        if excerpt.found[i] is None and node.op in JOINS:
+            return len({excerpt.found[r] for r in self._read_in_steps(i)} - {None}) > 1
         if not self.used[i]:
             return node.op not in JOINS
         return excerpt.step[i] >= 0 and any(excerpt.step[r] < 0 for r in readers) and not self._becomes_loss(i)
+
+    def _read_in_steps(self, i: int) -> list[int]:
+        """The nodes of steps that read what many steps have made, at once or by way of others outside of steps."""
+        found, seen, waiting = [], {i}, [i]
+        while waiting:
+            for r in self.readers.get(waiting.pop(), ()):
+                if self.excerpt.step[r] >= 0:
+                    found.append(r)
+                elif r not in seen and not self.excerpt.node(r).name:
+                    seen.add(r)
+                    waiting.append(r)
+        return found
 
     def _hidden(self, i: int) -> bool:
         """Made of data and parameters outside of all steps, as R x of a context x: x is what is drawn."""
@@ -176,7 +190,8 @@ class Roles:
     # -- units ----------------------------------------------------------------------------------------------------
     def reduced(self) -> Reduced:
         result = Reduced()
-        taken: dict[str, tuple] = {}
+        given = {self.excerpt.node(i).name for i in self.visible} | {self._source_name(i) for i in self.visible}
+        taken: dict[str, tuple] = {name: ("given",) for name in given if name}
         for i in sorted(self.visible):
             if self.same.get(i, i) == i:
                 result.add(self._unit(i, taken))
@@ -265,6 +280,10 @@ class Roles:
             return labels.name("L")
         if role == "loss":
             return _free("L", key, taken)
+        if node.op in JOINS and key[-1]:
+            made = next((j for j in self.sources.get(i, ()) if self.excerpt.node(j).name), None)
+            name = labels.name(self.excerpt.node(made).name) if made is not None else (Run("…"),)
+            return (Run("["), *name, Run("]"))
         if self.excerpt.step[i] >= 0 and (self.used[i] or not self.readers.get(i)):
             return _free("o", key, taken)
         return (Run(OPS[node.op].symbol if node.op in OPS else node.op),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor, tensor
 from tinyseq.unfolding.unfold import unfold
-from tinyseq.viz.diagram import Diagram, Link
+from tinyseq.viz.diagram import Diagram, Link, Vertex
 from tinyseq.viz.excerpt.excerpt import Excerpt
+from tinyseq.viz.excerpt.positions import Positions, is_tree
 from tinyseq.viz.look import labels
+from tinyseq.viz.units.primitives import Reduced, Unit
 from tinyseq.viz.views import strips
 from tinyseq.viz.views.trees import bare, parameters, reduce, vertex
 
@@ -33,31 +36,17 @@ def folded(
     step = typical_step(tape, keep)
     if step is None:
         return bare(tape, None, detail, keep)
-    excerpt = Excerpt(tape, [step], keep)
     total = int(tape.step.max(initial=-1)) + 1
-    chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
+    chained = not is_tree(tape, keep)
+    if chained:
+        chained = Excerpt(tape, range(max(0, step - AROUND), min(total, step + AROUND)), keep).is_chain
+    shown = [step] if chained else sorted({step, *_kinds(tape, keep)})
+    excerpt = Excerpt(tape, shown, keep, chained=chained)
     reduced = reduce(excerpt, detail, through, True, opened)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     diagram.repeats, diagram.counts = total, excerpt.counts
-    here = {}
-    for unit in reduced.units.values():
-        if not unit.ghost and (unit.step is not None or excerpt.is_source(unit.node)):
-            here[unit.key] = vertex(unit, 0, unit.label)
-    names = {unit.id: unit for unit in reduced.units.values()}
-    for wire in reduced.wires:
-        source, target = names[wire.source], names[wire.target]
-        if target.key not in here:
-            continue
-        delay = step - source.step if source.ghost and source.step is not None else 0
-        if delay and not chained:
-            delay = 1  # on a tree: the children's
-        if source.key not in here:
-            other = here[source.key] = vertex(source, 0, source.label)
-            other.dashed = source.ghost
-            delay = 0
-        link = Link(here[source.key].id, here[target.key].id, wire.names, delay, recurrent=delay != 0, cut=wire.cut)
-        diagram.links.append(link)
-    diagram.vertices = list(here.values())
+    diagram.repeated = "time step" if chained else "position"
+    _fold(excerpt, reduced, diagram, chained)
     strips.assign(diagram, tape)
     loops = [f"{diagram.vertex(e.source).text} to {diagram.vertex(e.target).text}" for e in diagram.links if e.delay]
     diagram.description = (
@@ -65,6 +54,86 @@ def folded(
         f"delayed arrows: {', '.join(loops) or 'none'}."
     )
     return diagram
+
+
+def _fold(excerpt: Excerpt, reduced: Reduced, diagram: Diagram, chained: bool) -> None:
+    """Units that stand for one another become one, arrows between steps (or positions) late.
+
+    On a tree what is called alike in leaves, inner nodes and root is drawn once; where that would lead round in a
+    circle, leaves are drawn for themselves.
+    """
+    places: list[dict[str, tuple]] = [{u.id: u.key for u in reduced.units.values()}]
+    if not chained:
+        readers = _readers(reduced)
+        alike = {u.id: _alike(u) for u in reduced.units.values()}
+        leaves = {u.id: u.step not in readers for u in reduced.units.values()}
+        places = [alike, {i: (*place, leaves[i]) for i, place in alike.items()}, {i: (i,) for i in alike}]
+    for place in places:
+        diagram.links = []
+        _merge(excerpt, reduced, diagram, place, chained)
+        graph: dict[str, set[str]] = {}
+        for link in diagram.links:
+            if not link.delay:
+                graph.setdefault(link.target, set()).add(link.source)
+        try:
+            TopologicalSorter(graph).prepare()
+            return
+        except CycleError:
+            continue
+
+
+def _readers(reduced: Reduced) -> set[int | None]:
+    """Steps that read others."""
+    units = reduced.units
+    return {units[w.target].step for w in reduced.wires if units[w.source].step != units[w.target].step}
+
+
+def _merge(excerpt: Excerpt, reduced: Reduced, diagram: Diagram, place: dict[str, tuple], chained: bool) -> None:
+    here: dict[tuple, Vertex] = {}
+    for unit in reduced.units.values():
+        drawn = unit.step is not None or not chained or excerpt.is_source(unit.node)
+        if not unit.ghost and unit.initial is None and drawn:
+            made = here.setdefault(place[unit.id], vertex(unit, 0, unit.label))
+            made.key = place[unit.id]
+    seen: set[tuple] = set()
+    for wire in reduced.wires:
+        source, target = reduced.units[wire.source], reduced.units[wire.target]
+        if place[target.id] not in here:
+            continue
+        delay = _delay(excerpt, source, target)
+        delay = 1 if delay and not chained else delay  # on a tree: the children's
+        if place[source.id] not in here:
+            other = here[place[source.id]] = vertex(source, 0, source.label)
+            other.dashed, other.key = source.ghost, place[source.id]
+            delay = 0
+        start, end = here[place[source.id]].id, here[place[target.id]].id
+        link = Link(start, end, wire.names, delay, recurrent=delay != 0, cut=wire.cut)
+        same = (start, end, delay, link.label if delay and not chained else "")
+        if (chained and source.initial is None) or (same not in seen and (delay or start != end)):
+            diagram.links.append(link)
+        seen.add(same)
+    diagram.vertices = list(here.values())
+
+
+def _delay(excerpt: Excerpt, source: Unit, target: Unit) -> int:
+    """By how many steps a unit is read late."""
+    if source.initial is not None:
+        return target.step - source.time if source.time is not None and target.step is not None else 1
+    in_steps = excerpt.tape.step[target.node] >= 0 and excerpt.tape.step[source.node] >= 0
+    return target.step - source.step if in_steps and None not in (source.step, target.step) else 0  # type: ignore[operator]
+
+
+def _alike(unit: Unit) -> tuple:
+    named = any(run.style == labels.ITALIC for run in unit.label)
+    return ("named", labels.text_of(unit.label)) if named and not unit.name else unit.key
+
+
+def _kinds(tape: Tape, keep: np.ndarray | None) -> list[int]:
+    """A leaf of a tree, an inner node, and the roots."""
+    positions = Positions(tape, keep)
+    leaves = [p for p in range(positions.total) if p not in positions.children]
+    inner = [p for p in positions.children if p not in positions.roots]
+    return [*leaves[:1], *inner[-1:], *positions.roots[:1]]
 
 
 def typical_step(tape: Tape, keep: np.ndarray | None = None) -> int | None:

@@ -38,20 +38,17 @@ def names(diagram: Diagram) -> list[str]:
 
 
 def _number(diagram: Diagram) -> None:
-    """h of the first strip becomes h₁, h of the second h₂, where both would be called h."""
-    strips = names(diagram)
-    if not strips:
-        return
-    bare: dict[str, list[str]] = {}
+    """h of the first layer becomes h₁, h of the second h₂, where both would be called h."""
+    bare: dict[str, list[tuple]] = {}
     for v in diagram.vertices:
-        if _is_bare(v) and v.strip in strips:
+        if _is_bare(v):
             who = bare.setdefault(v.name, [])
-            if v.strip not in who:
-                who.append(v.strip)
+            if v.key not in who and v.role in ("state", "unit"):
+                who.append(v.key)
     for v in diagram.vertices:
         who = bare.get(v.name, [])
-        if _is_bare(v) and len(who) > 1 and v.strip in who:
-            number = Run(str(sorted(who, key=strips.index).index(v.strip) + 1), SUB)
+        if _is_bare(v) and len(who) > 1 and v.key in who:
+            number = Run(str(who.index(v.key) + 1), SUB)
             at = len(v.base or v.label)
             v.label = (*v.label[:at], number, *v.label[at:])
             v.base = (*v.base, number) if v.base else v.base
@@ -60,7 +57,8 @@ def _number(diagram: Diagram) -> None:
 def _is_bare(v: Vertex) -> bool:
     """A state (or what stands for it) called by a letter alone."""
     base = v.base or v.label
-    return v.role in ("state", "initial", "ellipsis", "unit") and len(base) == 1 and base[0].style == ITALIC
+    timed = v.column is not None
+    return timed and v.role in ("state", "initial", "ellipsis", "unit") and len(base) == 1 and base[0].style == ITALIC
 
 
 def title(name: str, backwards: bool) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from tinyseq.ops.groups import PARAMETERS, TAKEN
+from tinyseq.ops.groups import NUMBERED, PARAMETERS
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Diagram, Link, Vertex
 from tinyseq.viz.excerpt.excerpt import Bare, Excerpt, choose_steps
+from tinyseq.viz.excerpt.positions import Positions
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import Run
 from tinyseq.viz.units.boxes import boxes
@@ -51,13 +52,14 @@ def parameters(excerpt: Excerpt) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _has_position(tape: Tape, unit: Unit) -> bool:
-    return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op in TAKEN
+    return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op in NUMBERED
 
 
 def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:
     """A tape unfolded over trees: children under their parents; of large ones the positions nearest the root."""
     count = POSITIONS[detail] if steps is None else steps
-    shown = range(max(0, total - count), total) if isinstance(count, int) else choose_steps(total, count, 0)
+    positions = Positions(tape, keep)
+    shown = positions.nearest(count) if isinstance(count, int) else choose_steps(total, count, 0)
     excerpt = Excerpt(tape, list(shown), keep, chained=False)
     reduced = reduce(excerpt, detail)
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
@@ -65,17 +67,33 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
         timed = detail != "ops" and unit.time is not None and _has_position(tape, unit)
         label = labels.at_time(unit.label, "…" if unit.ghost else str(unit.time)) if timed else unit.label
         v = vertex(unit, None, label)
-        v.key = (unit.id,)
+        v.key, v.kind = (unit.id,), unit.key
+        v.position = -1 if unit.step is None else unit.step
         v.dashed = unit.ghost
         if unit.ghost:
             v.role, v.node, v.shape = "ellipsis", -1, None
         diagram.vertices.append(v)
+        word = _word(tape, unit)
+        if word and unit.role == "data" and not unit.ghost:
+            diagram.words[v.id] = word
     diagram.links = [
         Link(w.source, w.target, w.names, dashed=reduced.units[w.source].ghost, cut=w.cut) for w in reduced.wires
     ]
     diagram.ordered, diagram.counts = True, excerpt.counts
+    at = {v.id: v for v in diagram.vertices}
+    if not any(at[e.source].position == -1 != at[e.target].position for e in diagram.links):
+        diagram.tree = {p: positions.children.get(p, []) for p in (*shown, -1)}
+        diagram.tree[-1] = positions.roots
     diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
     return diagram
+
+
+def _word(tape: Tape, unit: Unit) -> str:
+    """The word that a tree has at a position, for the data that is read there."""
+    for words in tape.words.values() if unit.step is not None and unit.step >= 0 else ():
+        if unit.step < len(words) and words[unit.step] is not None:  # type: ignore[operator]
+            return labels.shorten(labels.clean(str(words[unit.step])), 14)
+    return ""
 
 
 def bare(tape: Tape, limit: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:

@@ -10,6 +10,7 @@ import numpy as np
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Column, Diagram, Link, Vertex
 from tinyseq.viz.excerpt.excerpt import Excerpt, choose_steps
+from tinyseq.viz.excerpt.positions import is_tree
 from tinyseq.viz.look import labels
 from tinyseq.viz.units.primitives import Reduced, Unit
 from tinyseq.viz.views import strips
@@ -44,7 +45,7 @@ def unfolded(
         return bare(tape, steps, detail, keep)
     shown = choose_steps(total, steps, SHOWN[detail])
     excerpt = Excerpt(tape, shown, keep)
-    if not excerpt.is_chain:
+    if is_tree(tape, keep) or not excerpt.is_chain:
         return tree(tape, total, steps, detail, keep)
     reduced = reduce(excerpt, detail, through, opened=opened)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
