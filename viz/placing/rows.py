@@ -1,8 +1,8 @@
 """Rows of a step: inputs below, outputs above, each delayed state on a row that it enters left and leaves right.
 
 A *rail* is the way of a state through its step, from where it is read late to where it is made: its nodes stand in
-a row of their own, so that the state runs straight through all steps. A state that is read late by others only (the h of an
-LSTM) gets an empty row under its lowest reader, its *port row*.
+a row of their own, so that the state runs straight through all steps. A state that is read late by others only (the h
+of an LSTM) gets an empty row under its lowest reader, its *port row*.
 """
 
 from __future__ import annotations
