@@ -15,7 +15,8 @@ from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
-from tinyseq.replay.watch import Watch, global_states
+from tinyseq.replay.watch import Watch
+from tinyseq.replay.watched_values import global_states
 from tinyseq.tape import DTYPES, Tape, set_gradients
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import tensor

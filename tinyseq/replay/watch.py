@@ -24,14 +24,13 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import PACKAGE
+from tinyseq.replay.watched_values import ATOMS, alike, bytes_of, state_of
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.parameter import Parameter
 
 MOST_ITEMS = 256
-MOST_BYTES = 1 << 20  # of an array that is kept to compare with; of a larger one a hash
 MOST_WATCHED = 1 << 24  # bytes of all arrays
 MOST_SEEN = 20_000  # things
-ATOMS = (int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice)
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 LIBRARIES = (*{sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}, PACKAGE)
 UNSEEDED = {"default_rng", "RandomState", "SeedSequence", "PCG64", "SystemRandom", "Random", "urandom", "token_bytes"}
@@ -63,26 +62,6 @@ def names_in(code: types.CodeType) -> tuple[frozenset[str], frozenset[tuple[str,
 def written_here(file: str | None) -> bool:
     """Whether a source is the user's: none of Python's, of an installed library, or of tinyseq."""
     return bool(file) and not str(file).startswith((*LIBRARIES, "<frozen")) and "-packages" not in str(file)
-
-
-def alike(one: Any, other: Any) -> bool:
-    """Whether two values mean the same to a recording: one object, or equal numbers or texts of one type and sign."""
-    if one is other:
-        return True
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, ATOMS):
-        return repr(one) == repr(other)
-    if isinstance(one, tuple):
-        return len(one) == len(other) and all(map(alike, one, other))
-    return isinstance(one, types.MethodType) and one.__self__ is other.__self__ and one.__func__ is other.__func__
-
-
-def bytes_of(array: np.ndarray) -> Any:
-    """What tells whether an array holds the same numbers."""
-    if array.dtype.hasobject:
-        return None
-    return array.tobytes() if array.nbytes <= MOST_BYTES else (array.nbytes, hash(array.tobytes()))
 
 
 class Watch:
@@ -318,22 +297,3 @@ def _holds_modules(value: Any) -> bool:
     if not isinstance(value, (list, tuple, dict)) or len(value) > MOST_ITEMS:
         return False
     return any(map(_is_module, _items(value)))
-
-
-def state_of(generator: Any) -> Any:
-    """The state of a generator of random numbers, to be compared."""
-    if isinstance(generator, random.Random):
-        return None if isinstance(generator, random.SystemRandom) else hash(generator.getstate())
-    if isinstance(generator, np.random.RandomState):
-        return _comparable(generator.get_state(legacy=True))
-    return repr(generator.bit_generator.state)
-
-
-def global_states() -> tuple[Any, Any]:
-    """The states of the generators that belong to nobody: ``np.random.…`` and ``random.…``."""
-    return _comparable(np.random.get_state(legacy=True)), hash(random.getstate())  # noqa: NPY002
-
-
-def _comparable(state: Any) -> Any:
-    name, keys, *more = state
-    return name, keys.tobytes(), *more

@@ -26,17 +26,18 @@ from tinyseq.viz.plots.plots import COLOURS, DASHES
 from tinyseq.viz.stepper.memory import live_bytes
 
 
+def _unfolded(run: Run, cell: LSTMCell, T: int, B: int) -> tuple[Tape, Tensor]:
+    """A cell over T random steps of B sequences, and a loss of its last state."""
+    with Tape() as tape:
+        x = run.rng.standard_normal((T, B, 4)).astype(np.float32)
+        net = unfold(cell, Chain(T), x, cell.initial_state(B))
+        return tape, F.sum(cell.hidden(net.final) ** 2).named("L")
+
+
 def stored(run: Run) -> None:
     B, H, T = 8, 16, 12
     cell = LSTMCell(4, H, rng=run.rng, dtype=np.float32)
-
-    def record(T: int) -> tuple[Tape, Tensor]:
-        with Tape() as tape:
-            x = run.rng.standard_normal((T, B, 4)).astype(np.float32)
-            net = unfold(cell, Chain(T), x, cell.initial_state(B))
-            return tape, F.sum(cell.hidden(net.final) ** 2).named("L")
-
-    tape, loss = record(T)
+    tape, loss = _unfolded(run, cell, T, B)
     loss.backward()
     ops, steps = tape.column("op"), tape.step
     held = held_bytes(tape, np.arange(len(tape)))
@@ -53,25 +54,13 @@ def stored(run: Run) -> None:
     lengths = (10, 20, 40, 80)
     growth = []
     for n in lengths:
-        grown, last = record(n)
+        grown, last = _unfolded(run, cell, n, B)
         growth.append(sum(held_bytes(grown, np.arange(last.index + 1)).values()))
-
-    def plot(figure: Any) -> None:
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        turn = int(live.argmax())
-        left.plot(np.arange(len(live)), live / 1000, color=COLOURS[0])
-        left.fill_between(np.arange(len(live)), live / 1000, color=COLOURS[0], alpha=0.15)
-        left.axvline(turn, color=COLOURS[1], linestyle=DASHES[1], linewidth=1)
-        left.text(turn, 0.02 * live.max() / 1000, " highest", color=COLOURS[1], fontsize=8)
-        left.set_xlabel("ops run: forward, then backward")
-        left.set_ylabel("live, kB")
-        right.plot(lengths, np.array(growth) / 1000, color=COLOURS[2], marker="o")
-        right.set_xlabel("number of steps $T$")
-        right.set_ylabel("held at the end of forward, kB")
-        right.set_xlim(0)
-        right.set_ylim(0)
-
-    run.plot("live bytes rise forward and fall backward; what is held grows with T", (8.6, 3.4), plot)
+    run.plot(
+        "live bytes rise forward and fall backward; what is held grows with T",
+        (8.6, 3.4),
+        lambda figure: _plot_stored(figure, live, lengths, growth),
+    )
     draw(tape, run.file("bytes held at each step", "step"), steps=range(5, 7), overlay="bytes")
     run.rows(
         (f"values of step {middle} by the op that made them", "bytes", "share"),
@@ -90,6 +79,22 @@ def stored(run: Run) -> None:
         f"What is held grows by {slope:,.0f} bytes a step, {lengths[-1] // lengths[0]} times the steps for "
         f"{growth[-1] / growth[0]:.1f} times the memory: that is the price of BPTT.",
     )
+
+
+def _plot_stored(figure: Any, live: np.ndarray, lengths: tuple[int, ...], growth: list[int]) -> None:
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    turn = int(live.argmax())
+    left.plot(np.arange(len(live)), live / 1000, color=COLOURS[0])
+    left.fill_between(np.arange(len(live)), live / 1000, color=COLOURS[0], alpha=0.15)
+    left.axvline(turn, color=COLOURS[1], linestyle=DASHES[1], linewidth=1)
+    left.text(turn, 0.02 * live.max() / 1000, " highest", color=COLOURS[1], fontsize=8)
+    left.set_xlabel("ops run: forward, then backward")
+    left.set_ylabel("live, kB")
+    right.plot(lengths, np.array(growth) / 1000, color=COLOURS[2], marker="o")
+    right.set_xlabel("number of steps $T$")
+    right.set_ylabel("held at the end of forward, kB")
+    right.set_xlim(0)
+    right.set_ylim(0)
 
 
 def _bytes(tape: Tape, i: int) -> int:

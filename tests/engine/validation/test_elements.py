@@ -20,7 +20,9 @@ from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.decode import Space, decoded
 from tinyseq.engine.validation.elements import verify_elements
 from tinyseq.engine.validation.events import Events, distinct
-from tinyseq.engine.validation.footprints import Known, footprint, grid, packed, rule_of
+from tinyseq.engine.validation.footprint_rules import Known, grid
+from tinyseq.engine.validation.footprints import footprint, rule_of
+from tinyseq.engine.validation.footprints_of_products import packed
 from tinyseq.errors import TapeError
 from tinyseq.ops.op import Kernel
 

@@ -28,7 +28,8 @@ from tinyseq.engine.validation.field import (
     product,
     random_numbers,
 )
-from tinyseq.engine.validation.footprints import Known, footprint
+from tinyseq.engine.validation.footprint_rules import Known
+from tinyseq.engine.validation.footprints import footprint
 from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.engine.validation.meanings import meaning
 from tinyseq.errors import TapeError

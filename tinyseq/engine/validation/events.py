@@ -12,7 +12,8 @@ from tinyseq.engine.kernels.gemm import panel_width
 from tinyseq.engine.plan.layout import Storage
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.validation.decode import NOBODY, Space, Step
-from tinyseq.engine.validation.footprints import Known, footprint
+from tinyseq.engine.validation.footprint_rules import Known
+from tinyseq.engine.validation.footprints import footprint
 from tinyseq.engine.validation.wrong import Names
 from tinyseq.errors import TapeError
 from tinyseq.ops.groups import INPUTS

@@ -19,7 +19,8 @@ from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.reference import Reference
 from tinyseq.engine.validation.decode import Decoder, Space, Step
 from tinyseq.engine.validation.field import PRIME, Numbers, of_floats, random_numbers
-from tinyseq.engine.validation.footprints import Footprint, Known, footprint
+from tinyseq.engine.validation.footprint_rules import Footprint, Known
+from tinyseq.engine.validation.footprints import footprint
 from tinyseq.engine.validation.meanings import meaning
 from tinyseq.engine.validation.wrong import Names
 from tinyseq.ops.groups import GIVEN, PARAMETERS
