@@ -58,13 +58,17 @@ def step_page(
     compare: Tensor | Mapping[str, Tensor] | None = None,
     learning_rate: float = 0.1,
     budget: int = BUDGET,
+    notebook: bool = False,
 ) -> str:
-    """The text of the page that ``to_html`` writes; ``budget`` bounds its data in bytes."""
+    """The text of the page that ``to_html`` writes; ``budget`` bounds its data in bytes.
+
+    In a ``notebook`` it tells the frame that it stands in what is changed.
+    """
     if not np.isfinite(learning_rate):
         raise TinyseqError(f"learning_rate is a finite number, got {learning_rate!r}")
     wanted = [(title, find_loss(tape, loss)), *_others(compare)]
     most = MOST_NODES // len(wanted)
-    page = _live(wanted, most, learning_rate, budget)
+    page = _live(wanted, most, learning_rate, budget, notebook)
     if page is not None:
         return page
     while True:
@@ -80,14 +84,14 @@ def step_page(
         most = min(most // 2, int(0.7 * max(len(run.nodes) for run in runs) * budget / bare))
 
 
-def _live(wanted: list[tuple[str, Tensor]], most: int, learning_rate: float, budget: int) -> str | None:
+def _live(wanted: list[tuple[str, Tensor]], most: int, learning_rate: float, budget: int, notebook: bool) -> str | None:
     """The page that computes, None where it cannot hold the whole of the graphs and all numbers of their leaves."""
     runs = []
     for name, each in wanted:
         runs.append(Run(each, name or _title(each), most, live=True))
         if not runs[-1].live or without_script(runs[-1].ops):
             return None
-    page = _assemble(runs, [0] * len(runs), learning_rate)
+    page = _assemble(runs, [0] * len(runs), learning_rate, notebook)
     return page if len(page.encode()) <= budget else None
 
 
@@ -172,21 +176,22 @@ def _asset(name: str) -> str:
     return files("tinyseq.viz.stepper").joinpath("assets", name).read_text("utf-8")
 
 
-def _script(runs: list[Run]) -> str:
+def _script(runs: list[Run], notebook: bool) -> str:
     """The page's script; without the lines that are comments alone, and without indentation."""
-    names = (*ALWAYS, *(COMPUTING if any(run.live for run in runs) else ("state.js",)), "main.js")
+    names = (*ALWAYS, *(COMPUTING if any(run.live for run in runs) else ("state.js",)))
+    names += (("notebook.js",) if notebook else ()) + ("main.js",)
     text = "\n".join([ops_script(op for run in runs for op in run.ops), *map(_asset, names)])
     lines = (line.strip() for line in text.splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
-def _assemble(runs: list[Run], caps: list[int], learning_rate: float) -> str:
+def _assemble(runs: list[Run], caps: list[int], learning_rate: float, notebook: bool = False) -> str:
     title = " and ".join(run.title for run in runs)
     page = _asset("page.html")
     parts = {
         "TITLE": escape(labels.clean(f"{title}, step by step")),
         "STYLE": _asset("page.css"),
-        "SCRIPT": _script(runs),
+        "SCRIPT": _script(runs, notebook),
         "STILL": still(runs[0]),
         "DATA": _data(runs, caps, learning_rate),
     }
