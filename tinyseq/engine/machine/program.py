@@ -270,7 +270,7 @@ class Program:
     def _view(self, node: int) -> tuple[np.ndarray, bool]:
         """A view of a wanted value, and whether it stays where it is."""
         state = self.plan.graph.state
-        place, number = state.place(node)
+        place, number = state.places[node]
         cls = state.classes[place]
         layout = self.plan.values[cls.index]
         shape = cls.shape(number)

@@ -30,8 +30,8 @@ def roots(placed: Placed, target: int) -> list[int]:
     """The classes that a view, however deep, lies in."""
     graph, found = placed.graph, []
     while target in placed.views and graph.classes[target].op in MIRRORED:
-        nodes = graph.state.joins.get(target)
-        target = int(graph.state.node_class[nodes[0]]) if nodes is not None else graph.classes[target].refs[0].source
+        joined = graph.state.joined(target)
+        target = joined[0] if joined else graph.classes[target].refs[0].source
         found.append(target)
     return found
 

@@ -22,7 +22,7 @@ from tinyseq.engine.plan.folded import (
     distinct,
     index_type,
 )
-from tinyseq.engine.plan.members import components, orient
+from tinyseq.engine.plan.members import Numbering, components, orient
 from tinyseq.engine.plan.repeats import instances as repeated_instances
 from tinyseq.engine.plan.used import marks_of, split_by_use
 from tinyseq.ops import OPS
@@ -45,21 +45,26 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
     members = [(instances, np.arange(length)) for instances, length in found]
     if outputs or loss >= 0:
         members = split_by_use(tape, inner, starts, members, marks_of(tape, outputs, loss))
-    state = Condensed([], [], np.full(n, -1, integers), np.full(n, -1, integers), {})
+    state = Condensed([], [], {}, {})
+    at = Numbering(np.full(n, -1, integers), np.full(n, -1, integers), {})
     for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
-        _add_class(tape, state, np.array([leaf]), _add_group(state, 1))
+        _add_class(tape, state, at, np.array([leaf]), _add_group(state, 1))
     if sum(len(places) for _, places in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)
     for instances, places in members:
         group = _add_group(state, len(instances))
         for place in places.tolist():
-            _add_class(tape, state, inner[starts[instances] + place], group)
+            _add_class(tape, state, at, inner[starts[instances] + place], group)
     for cls in state.classes[first_inner:]:
-        _read(state, cls, pointers, edges)
+        _read(at, cls, pointers, edges)
     for cls in state.classes[first_inner:]:
         _check_alike(state, cls)
-    orient(state, first_inner)
+    orient(state, first_inner, at)
+    for index, nodes in at.joins.items():
+        classes, numbers = at.cls[nodes].astype(np.int64), at.number[nodes].astype(np.int64)
+        state.joins[index] = Ref("gather", classes=classes, numbers=numbers)
+    state.places = {node: (int(at.cls[node]), int(at.number[node])) for node in {*outputs, *([loss] * (loss >= 0))}}
     return state
 
 
@@ -69,7 +74,7 @@ def _add_group(state: Condensed, count: int) -> Group:
     return group
 
 
-def _add_class(tape: Tape, state: Condensed, nodes: np.ndarray, group: Group) -> None:
+def _add_class(tape: Tape, state: Condensed, at: Numbering, nodes: np.ndarray, group: Group) -> None:
     k = tape.kinds[int(tape.kind[nodes[0]])]
     rows = compact(tape.rows[nodes].astype(np.int64))
     cls = Class(
@@ -87,19 +92,19 @@ def _add_class(tape: Tape, state: Condensed, nodes: np.ndarray, group: Group) ->
         group,
     )
     group.ragged = group.ragged or bool((rows != rows[0]).any())
-    state.node_class[nodes] = cls.index
-    state.node_number[nodes] = np.arange(len(nodes))
+    at.cls[nodes] = cls.index
+    at.number[nodes] = np.arange(len(nodes))
     state.classes.append(cls)
 
 
-def _read(state: Condensed, cls: Class, pointers: np.ndarray, edges: np.ndarray) -> None:
+def _read(at: Numbering, cls: Class, pointers: np.ndarray, edges: np.ndarray) -> None:
     arity = int(pointers[cls.nodes[0] + 1] - pointers[cls.nodes[0]])
     if cls.op in JOINS and cls.count == 1:
-        state.joins[cls.index] = edges[pointers[cls.nodes[0]] : pointers[cls.nodes[0] + 1]]
+        at.joins[cls.index] = edges[pointers[cls.nodes[0]] : pointers[cls.nodes[0] + 1]]
         return
     for j in range(arity):
         nodes = edges[pointers[cls.nodes] + j]
-        classes, numbers = compact(state.node_class[nodes]), compact(state.node_number[nodes])
+        classes, numbers = compact(at.cls[nodes]), compact(at.number[nodes])
         cls.refs.append(Ref("gather", classes=classes, numbers=numbers))
 
 

@@ -151,27 +151,25 @@ class Group:
 
 @dataclass
 class Condensed:
-    """A tape as classes, with the way back from nodes: class and number of each, until the plan is finished."""
+    """A tape as classes.
+
+    joins   what each join outside cells puts together, a list of members
+    places  (class, number) of the nodes that are asked for, the loss among them
+    """
 
     classes: list[Class]
     groups: list[Group]
-    node_class: np.ndarray
-    node_number: np.ndarray
-    joins: dict[int, np.ndarray]
+    joins: dict[int, Ref]
+    places: dict[int, tuple[int, int]]
     _joined: dict[int, list[int]] = field(default_factory=dict)
-    _places: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def joined(self, index: int) -> list[int]:
         """Classes that a join reads, in order; none where the class is no join."""
         if index not in self.joins:
             return []
         if index not in self._joined:
-            self._joined[index] = distinct(self.node_class[self.joins[index]]).tolist()
+            self._joined[index] = self.joins[index].sources()
         return self._joined[index]
-
-    def place(self, node: int) -> tuple[int, int]:
-        """Class and number of a node; once the plan is finished, of a wanted one."""
-        return self._places.get(node) or (int(self.node_class[node]), int(self.node_number[node]))
 
     def expanded(self, cls: Class, ref: Ref) -> np.ndarray:
         """The node that an input of each member is."""
@@ -197,17 +195,14 @@ class Condensed:
         """One line a class."""
         lines = []
         for cls in self.classes:
-            reads = ", ".join(map(str, cls.refs)) or ", ".join(f"%{i}" for i in self.joins.get(cls.index, ())[:8])
+            reads = ", ".join(map(str, cls.refs)) or str(self.joins.get(cls.index, ""))
             lines.append(
                 f"class {cls.index} × {cls.count} (group {cls.group.index}) {cls.where}: {cls.shape()} <- {reads}"
             )
         return "\n".join(lines)
 
-    def finish(self, wanted: list[int]) -> None:
-        """The plan is made: forget where nodes are, but for those whose values will be asked for."""
-        self._places = {node: self.place(node) for node in wanted}
-        self._joined = {index: self.joined(index) for index in self.joins}
-        self.node_class = self.node_number = np.zeros(0, np.int64)
+    def finish(self) -> None:
+        """The plan is made: forget where nodes are, but for the first of each class."""
         for cls in self.classes:
             cls.nodes = cls.nodes[:1].copy()
 

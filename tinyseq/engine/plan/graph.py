@@ -75,12 +75,12 @@ class Graph:
 
     def is_output(self, cls: Class) -> bool:
         """Whether a member's value is asked for."""
-        return any(int(self.state.node_class[node]) == cls.index for node in self.outputs)
+        return any(self.state.places[node][0] == cls.index for node in self.outputs)
 
     @property
     def loss_class(self) -> Class:
         """The class of the loss."""
-        return self.classes[int(self.state.node_class[self.loss])]
+        return self.classes[self.state.places[self.loss][0]]
 
     def root(self, index: int) -> int:
         """The sum that a class is swallowed into, or itself."""

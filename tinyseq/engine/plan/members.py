@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable, distinct
@@ -97,7 +99,20 @@ def components(successors: list[set[int]]) -> list[list[int]]:
     return found
 
 
-def orient(state: Condensed, first_inner: int) -> None:
+@dataclass
+class Numbering:
+    """Class and number of each node of the tape, and the nodes that each join outside cells puts together."""
+
+    cls: np.ndarray
+    number: np.ndarray
+    joins: dict[int, np.ndarray]
+
+    def joined(self, index: int) -> np.ndarray:
+        """Classes that a join reads; none where the class is no join."""
+        return distinct(self.cls[self.joins[index]]) if index in self.joins else np.zeros(0, np.int64)
+
+
+def orient(state: Condensed, first_inner: int, at: Numbering) -> None:
     """Number members in the order of memory: a chain that runs backwards by its time steps, a tree by height; then
     recognise what each input is."""
     of_group: list[list[Class]] = [[] for _ in state.groups]
@@ -109,14 +124,14 @@ def orient(state: Condensed, first_inner: int) -> None:
         for ref in cls.refs:
             assert ref.classes is not None
             reads[cls.group.index].update(group_of[distinct(ref.classes)].tolist())
-        reads[cls.group.index].update(group_of[state.joined(cls.index)].tolist())
+        reads[cls.group.index].update(group_of[at.joined(cls.index)].tolist())
     done = {state.classes[i].group.index for i in range(first_inner)}
     together = np.zeros(len(state.groups), np.int64)
     for place, members in enumerate(components(reads)):
         together[members] = place
         classes = [cls for g in members for cls in of_group[g]]
         if not all(state.groups[g].count == 1 for g in members):
-            _order(state, [state.groups[g] for g in members], classes, done)
+            _order(state, at, [state.groups[g] for g in members], classes, done)
         done.update(members)
     late: dict[tuple[int, int], bool] = {}
     starts: dict[tuple[int, bool], tuple[int, int]] = {}
@@ -163,23 +178,23 @@ def _leads_to(reads: list[set[int]], place: np.ndarray, start: int, source: int)
     return False
 
 
-def _order(state: Condensed, groups: list[Group], classes: list[Class], done: set[int]) -> None:
+def _order(state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], done: set[int]) -> None:
     inside = np.zeros(len(state.classes), bool)
     inside[[cls.index for cls in classes]] = True
     flips = _runs_backwards(state, classes, done)
-    if _is_chain(state, groups, classes, inside):
+    if _is_chain(state, at, groups, classes, inside):
         if flips:
             for group in groups:
                 order = np.arange(group.count)[::-1]
-                _renumber(state, [cls for cls in classes if cls.group is group], order)
+                _renumber(state, at, [cls for cls in classes if cls.group is group], order)
                 group.backwards = True
         return
-    heights = _heights_of(state, groups, classes, inside)
+    heights = _heights_of(at, groups, classes, inside)
     top = max(int(h.max()) for h in heights.values())
     for group in groups:
         height = heights[group.index]
         order = np.argsort(height, kind="stable")
-        _renumber(state, [cls for cls in classes if cls.group is group], order)
+        _renumber(state, at, [cls for cls in classes if cls.group is group], order)
         group.levels = np.searchsorted(height[order], np.arange(top + 2))
 
 
@@ -196,9 +211,11 @@ def _runs_backwards(state: Condensed, classes: list[Class], done: set[int]) -> b
     return votes < 0
 
 
-def _is_chain(state: Condensed, groups: list[Group], classes: list[Class], inside: np.ndarray) -> bool:
+def _is_chain(
+    state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray
+) -> bool:
     """Whether what these classes read of each other is always the same member or one a fixed number before."""
-    if len({group.count for group in groups}) > 1 or any(cls.index in state.joins for cls in classes):
+    if len({group.count for group in groups}) > 1 or any(cls.index in at.joins for cls in classes):
         return False
     for cls in classes:
         for ref in cls.refs:
@@ -224,7 +241,7 @@ def _heights(pointers, children, heights):
 
 
 def _heights_of(
-    state: Condensed, groups: list[Group], classes: list[Class], inside: np.ndarray
+    at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray
 ) -> dict[int, np.ndarray]:
     """Height of each group's members: the longest path through members of these groups."""
     offsets = dict(zip([g.index for g in groups], np.cumsum([0, *[g.count for g in groups]]).tolist(), strict=False))
@@ -236,9 +253,9 @@ def _heights_of(
         first_node[offsets[cls.group.index] : offsets[cls.group.index] + cls.count] = cls.nodes
     targets, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for cls in classes:
-        nodes = state.joins.get(cls.index, np.zeros(0, np.int64))
-        nodes = nodes[inside[state.node_class[nodes]]]
-        source = state.node_number[nodes] + offset_of[state.node_class[nodes]]
+        nodes = at.joins.get(cls.index, np.zeros(0, np.int64))
+        nodes = nodes[inside[at.cls[nodes]]]
+        source = at.number[nodes] + offset_of[at.cls[nodes]]
         source = source[source != offsets[cls.group.index]]
         targets.append(np.full(len(source), offsets[cls.group.index]))
         sources.append(source)
@@ -261,14 +278,14 @@ def _heights_of(
     return {g.index: heights[rank[offsets[g.index] : offsets[g.index] + g.count]] for g in groups}
 
 
-def _renumber(state: Condensed, classes: list[Class], order: np.ndarray) -> None:
+def _renumber(state: Condensed, at: Numbering, classes: list[Class], order: np.ndarray) -> None:
     """Let member ``order[i]`` become member i, and tell all that read these classes."""
     new = np.empty(len(order), np.int64)
     new[order] = np.arange(len(order))
     lo, hi = classes[0].index, classes[-1].index
     for cls in classes:
         cls.nodes, cls.rows, cls.args = cls.nodes[order], cls.rows[order], cls.args[order]
-        state.node_number[cls.nodes] = np.arange(len(order))
+        at.number[cls.nodes] = np.arange(len(order))
         for ref in cls.refs:
             ref.classes, ref.numbers = ref.classes[order], ref.numbers[order]  # type: ignore[index]
     for cls in state.classes:

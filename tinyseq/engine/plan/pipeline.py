@@ -111,7 +111,7 @@ class Stages:
         """Forget the tape and where nodes are, but for those whose values are asked for."""
         self._tape = None
         for state in (self.values["fold"], self.values["rewrite"].state):
-            state.finish(self.outputs)
+            state.finish()
 
 
 MAKE: dict[str, Callable[[Stages], Any]] = {

@@ -45,7 +45,7 @@ def reuse(instructions: Instructions) -> Arena:
         for storage in sources:
             storage.first, storage.last = min(storage.first, where.first), max(storage.last, where.last)
     for node in buffers.graph.outputs:
-        storage = buffers.values[int(buffers.graph.state.node_class[node])].storage
+        storage = buffers.values[buffers.graph.state.places[node][0]].storage
         storage.first, storage.last = (0 if storage.first == FOREVER else storage.first), FOREVER
     for storage in storages:
         if storage.last >= 0 and (storage.data is not None or "reuse" in without):

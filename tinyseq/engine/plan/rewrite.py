@@ -18,7 +18,7 @@ from tinyseq.ops.groups import PARAMETERS
 
 def rewrite(folded: Condensed, outputs: list[int], loss: int, without: frozenset[str] = frozenset()) -> Graph:
     """The graph for the nodes whose values are wanted. ``folded`` stays as it is."""
-    wanted = [int(folded.node_class[i]) for i in outputs]
+    wanted = [folded.places[i][0] for i in outputs]
     state = _copied(folded)
     graph = Graph(state, outputs, loss, without=without)
     _gathers(state, without)
@@ -36,7 +36,7 @@ def _copied(folded: Condensed) -> Condensed:
     """Classes and groups of its own; their arrays are shared."""
     groups = [replace(group) for group in folded.groups]
     classes = [replace(cls, refs=list(cls.refs), group=groups[cls.group.index]) for cls in folded.classes]
-    return replace(folded, classes=classes, groups=groups, _joined={}, _places={})
+    return replace(folded, classes=classes, groups=groups, joins=dict(folded.joins), _joined={})
 
 
 def _gathers(state: Condensed, without: frozenset[str]) -> None:
@@ -118,7 +118,7 @@ def _gradients(graph: Graph) -> None:
         below.add(i)
         stack.extend(c for c, j in graph.consumers.get(i, []) if differentiable(graph.classes[c], j))
         stack.extend(delayed for delayed, starts in graph.starts.items() if i in starts)
-    stack = [int(graph.state.node_class[graph.loss])]
+    stack = [graph.state.places[graph.loss][0]]
     while stack:
         i = stack.pop()
         if i in graph.wants or i not in below:

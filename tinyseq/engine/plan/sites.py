@@ -15,13 +15,13 @@ MOST_JOINED = 1024
 
 def inputs_of(graph: Graph, cls: Class) -> list[Ref]:
     """Inputs of a node; of a join, one for each tensor. Raises Unplannable where those are too many."""
-    nodes = graph.state.joins.get(cls.index)
-    if nodes is None:
+    joined = graph.state.joins.get(cls.index)
+    if joined is None:
         return cls.refs
-    if len(nodes) > MOST_JOINED:
-        raise Unplannable(f"{cls.op} of {len(nodes)} tensors that don't lie in order", cls)
-    state = graph.state
-    return [Ref("shared", int(state.node_class[i]), int(state.node_number[i])) for i in nodes]
+    assert joined.classes is not None and joined.numbers is not None
+    if len(joined.classes) > MOST_JOINED:
+        raise Unplannable(f"{cls.op} of {len(joined.classes)} tensors that don't lie in order", cls)
+    return [Ref("shared", c, n) for c, n in zip(joined.classes.tolist(), joined.numbers.tolist(), strict=True)]
 
 
 def input_shape(graph: Graph, ref: Ref) -> tuple[int, ...]:

@@ -84,8 +84,9 @@ def _expected(graph: Graph, cls: Class) -> Counter:
     if cls.op in LEAVES:
         return Counter()
     if cls.index in graph.state.joins:
-        sources = graph.state.node_class[graph.state.joins[cls.index]].tolist()
-        return Counter((cls.index, j) for j, s in enumerate(sources) if s in graph.wants)
+        sources = graph.state.joins[cls.index].classes
+        assert sources is not None
+        return Counter((cls.index, j) for j, s in enumerate(sources.tolist()) if s in graph.wants)
     return Counter(
         (cls.index, j)
         for j, ref in enumerate(cls.refs)

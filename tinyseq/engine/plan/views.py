@@ -162,16 +162,16 @@ class Views:
 
     def view_joined(self, cls: Class) -> Layout | None:
         """All members of a class in their order; along the first axis they are their stack, its first two axes one."""
-        nodes = self.graph.state.joins.get(cls.index)
-        if nodes is None or dict(cls.attrs).get("axis"):
+        joined = self.graph.state.joins.get(cls.index)
+        if joined is None or dict(cls.attrs).get("axis"):
             return None
-        sources = self.graph.state.node_class[nodes]
+        sources, numbers = joined.classes, joined.numbers
+        assert sources is not None and numbers is not None
         source = self.graph.classes[int(sources[0])]
-        numbers = self.graph.state.node_number[nodes]
         layout = self.layouts.get(source.index)
         if (sources != source.index).any() or layout is None or layout.level or not layout.packed:
             return None
-        if (np.diff(numbers) != 1).any() or (layout.ragged >= 0 and (numbers[0] != 0 or len(nodes) != source.count)):
+        if (np.diff(numbers) != 1).any() or (layout.ragged >= 0 and (numbers[0] != 0 or len(numbers) != source.count)):
             return None
         rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
         return Layout(layout.storage, layout.offset + int(numbers[0]) * layout.member, rows * cols, cols, rows, cols)

@@ -54,7 +54,7 @@ class Gradients(Collected):
         layout = self.buffers.gradients[loss.index]
         if layout.storage.size > 1:
             self.zero(layout)
-        self.steps.append(Seed(loss, int(self.graph.state.node_number[self.graph.loss])))
+        self.steps.append(Seed(loss, self.graph.state.places[self.graph.loss][1]))
         self.ready.add(layout.storage.index)
 
     def starts(self, cls: Class) -> None:

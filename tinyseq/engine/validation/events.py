@@ -64,7 +64,7 @@ class Events:
         """Values that are asked for, and gradients, are read after the end."""
         plan, base, after = self.plan, self.space.base, int(self.first_run[-1])
         for node in plan.graph.outputs:
-            place, number = plan.graph.state.place(node)
+            place, number = plan.graph.state.places[node]
             cls, layout = plan.graph.classes[place], plan.values[place]
             if layout.storage.index in self.given:
                 continue

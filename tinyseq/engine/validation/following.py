@@ -197,7 +197,7 @@ class Followed:
         """What value that is asked for, or parameter's gradient, is not the tape's, in words; '' where all are."""
         plan, base = self.plan, self.space.base
         for node in plan.graph.outputs:
-            place, number = plan.graph.state.place(node)
+            place, number = plan.graph.state.places[node]
             cls, layout = plan.graph.classes[place], plan.values[place]
             found = self.memory[int(base[layout.storage.index]) + self.elements(cls, layout, number)]
             wrong = differ(found.ravel(), self.told.values[node])
