@@ -10,10 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Condensed, Ref, Unplannable
+from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable
 from tinyseq.engine.plan.graph import Graph, Term, Unit, differentiable, refs_of, repeated_row, tiled
 from tinyseq.engine.plan.members import components
 from tinyseq.ops.groups import PARAMETERS
+
+
+MANY_JOINED = 4  # members: fewer are copied one by one
 
 
 def rewrite(folded: Condensed, outputs: list[int], loss: int, without: frozenset[str] = frozenset()) -> Graph:
@@ -22,6 +25,8 @@ def rewrite(folded: Condensed, outputs: list[int], loss: int, without: frozenset
     state = _copied(folded)
     graph = Graph(state, outputs, loss, without=without)
     _gathers(state, without)
+    if "picks" not in without:
+        _joins(state)
     _needed(graph, wanted)
     _consumers(graph)
     _starts(graph)
@@ -65,6 +70,31 @@ def _gathers(state: Condensed, without: frozenset[str]) -> None:
                 cls.group.ragged = cls.group.ragged or bool((rows != rows[0]).any())
                 made[key] = gather.index
             cls.refs[j] = Ref("same", made[key], 0)
+
+
+def _joins(state: Condensed) -> None:
+    """What many members are put together from, in another order than their own, is picked first, in one operation."""
+    for index, ref in list(state.joins.items()):
+        cls = state.classes[index]
+        assert ref.classes is not None and ref.numbers is not None
+        sources = [state.classes[c] for c in ref.sources()]
+        first = sources[0]
+        in_order = len(sources) == 1 and bool((np.diff(ref.numbers) == 1).all())
+        alike = all(
+            (source.tail, source.dtype) == (first.tail, first.dtype) and bool((source.rows == first.rows[0]).all())
+            for source in sources
+        )
+        count = len(ref.classes)
+        if dict(cls.attrs).get("axis") or in_order or not alike or count < MANY_JOINED:
+            continue
+        group = Group(len(state.groups), count)
+        state.groups.append(group)
+        pick = Class(
+            len(state.classes), "pick", (), first.tail, first.dtype, "", cls.cell, cls.line,
+            np.full(count, -1), np.full(count, first.rows[0], np.int64), np.zeros(count, np.int64), group, [ref],
+        )  # fmt: skip
+        state.classes.append(pick)
+        state.joins[index] = Ref("gather", classes=np.full(count, pick.index), numbers=np.arange(count))
 
 
 def _some_of_ragged(state: Condensed, cls: Class, ref: Ref) -> Ref:
