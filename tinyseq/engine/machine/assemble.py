@@ -13,6 +13,7 @@ from tinyseq.engine.plan import chunks
 from tinyseq.engine.plan.layout import ALIGN, Address, Block, Instruction, Storage
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.sharing import Shares
+from tinyseq.engine.plan.symbols import arange, full, integer, length, vector
 
 NOWHERE = -9  # in place of a storage: a number that moves with none
 SHARE = ("share",)  # table key: a thread's rows at each level
@@ -45,7 +46,7 @@ class Common:
 
 
 def _only(column: np.ndarray) -> int | None:
-    return int(column[0]) if (column == column[0]).all() else None
+    return integer(column[0]) if (column == column[0]).all() else None
 
 
 class Assembler(Shares):
@@ -84,9 +85,9 @@ class Assembler(Shares):
                 self.block(blocks[0])
         if self.own and self.threads > 1:
             self.add_threads()
-        moves = np.array(self.moves, np.int64).reshape(-1, 3).T.copy()
-        tables = np.concatenate(self.tables) if self.tables else np.zeros(1, np.int64)
-        return np.array(self.code, np.int64), tables.astype(np.int64), (moves[0], moves[1], moves[2])
+        places, storages, constants = (vector([move[k] for move in self.moves]) for k in range(3))
+        tables = np.concatenate(self.tables) if self.tables else full(1, 0)
+        return vector(self.code), tables.astype(np.int64), (places, storages, constants)
 
     def column(self, block: Block, key: Any, mode: str = "single") -> np.ndarray:
         """A table: one number for each level."""
@@ -140,8 +141,8 @@ class Assembler(Shares):
     ) -> None:
         """A thread's chunks of the rows that sums share; it adds to the sums that have `begun`."""
         starts, counts = chunks.share_of_chunks(rows, chunk, self.thread, self.threads)
-        levels = len(starts)
-        adds = (np.arange(levels) > 0).astype(np.int64)
+        levels = length(starts)
+        adds = (arange(levels) > 0).astype(np.int64)
         self.tables += [starts, counts, adds]
         header = self.begin(levels, sync)
         self.table_size += 3 * levels
@@ -171,7 +172,7 @@ class Assembler(Shares):
     def only(self, block: Block, vary: tuple[int, Any]) -> int:
         """A varying number in a block of one level."""
         coefficient, key = vary
-        return coefficient * int(self.column(block, key)[0])
+        return coefficient * integer(self.column(block, key)[0])
 
     def dealt(self, blocks: list[Block]) -> None:
         """Instructions that don't depend on each other, each thread taking the next."""
@@ -237,7 +238,7 @@ class Assembler(Shares):
                 else:
                     columns[key] = (size, None)
                     self.tables.append(column)
-                    size += len(column)
+                    size += length(column)
             for instruction in block.instructions:
                 self.instruction(instruction, columns, mode, first_row)
         self.table_size += size

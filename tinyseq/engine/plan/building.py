@@ -15,6 +15,7 @@ from tinyseq.engine.plan.layout import Address, Block, Instruction, Layout, Spli
 from tinyseq.engine.plan.parts import Pointers
 from tinyseq.engine.plan.sites import listed, picks_rows
 from tinyseq.engine.plan.steps import Pack
+from tinyseq.engine.plan.symbols import arange, full, integer, length, vector
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import NUMBERED
 from tinyseq.ops.op import Kernel
@@ -55,13 +56,13 @@ class Building:
         bounds: dict[int, np.ndarray] = {}
         for group in groups:
             if mode == "all":
-                bounds[group.index] = np.array([0, group.count])
+                bounds[group.index] = vector([0, group.count])
             elif mode == "levels" and group.levels is not None:
                 bounds[group.index] = group.levels
             else:
-                bounds[group.index] = np.arange(group.count + 1)
-        levels = max(len(b) for b in bounds.values()) - 1 if bounds else 1
-        if any(len(b) != levels + 1 for b in bounds.values()):
+                bounds[group.index] = arange(group.count + 1)
+        levels = max(length(b) for b in bounds.values()) - 1 if bounds else 1
+        if any(length(b) != levels + 1 for b in bounds.values()):
             raise Unplannable("groups of different lengths in one recurrence")
         self.block = Block(bounds, levels, [], phase=self.phase, note=note)
         return self.block
@@ -110,7 +111,7 @@ class Building:
                 return Address(layout.storage, layout.offset, (layout.row, ("rowstart", layout.ragged, shift)))
             if shift < 0 or not np.array_equal(source.rows[shift : shift + cls.count], cls.rows):
                 raise Unplannable("sequences of different lengths that don't match", cls)
-            before = int(np.maximum(source.rows[:shift], 1).sum()) * layout.row
+            before = integer(np.maximum(source.rows[:shift], 1).sum()) * layout.row
             return Address(layout.storage, layout.offset + before, (layout.row, ("rowstart", cls.index, 0)))
         offset = layout.offset + shift * layout.member
         return Address(layout.storage, offset, (layout.member, ("member", group)) if layout.member else None)
@@ -120,7 +121,7 @@ class Building:
         """Rows of the current level, as a varying number."""
         if cls.ragged:
             return times, ("rows", cls.index)
-        return times * (1 if cls.scalar else int(cls.rows[0])), ("members", cls.group.index)
+        return times * (1 if cls.scalar else integer(cls.rows[0])), ("members", cls.group.index)
 
     def elementwise(
         self, kernel: Kernel, cls: Class, operands: list[tuple[Layout, int]], inside: set[int], adds: bool
@@ -155,12 +156,12 @@ class Building:
         chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
         if any(not layout.dense or layout.level for layout in chosen.values()):
             raise Unplannable("rows picked from a value without a place of its own", cls)
-        within = cls.args.astype(np.int64) if cls.op in NUMBERED else np.zeros(cls.count, np.int64)
+        within = cls.args.astype(np.int64) if cls.op in NUMBERED else full(cls.count, 0)
         if picks_rows(self.graph, cls):
             counts = np.maximum(cls.rows, 1)
             classes, numbers, within = (np.repeat(each, counts) for each in (classes, numbers, within))
-            within = within + np.arange(len(numbers)) - np.repeat(np.cumsum(counts) - counts, counts)
-        where = self.storage(len(numbers), "addresses", "integers", np.zeros(len(numbers), np.int64))
+            within = within + arange(length(numbers)) - np.repeat(np.cumsum(counts) - counts, counts)
+        where = self.storage(length(numbers), "addresses", "integers", full(length(numbers), 0))
         for c, layout in chosen.items():
             at = classes == c
             if layout.ragged >= 0:

@@ -6,6 +6,7 @@ from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.building import Building
 from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Address, Layout, Split
+from tinyseq.engine.plan.symbols import integer
 from tinyseq.ops.op import Call, Site, size
 from tinyseq.ops.products import MATMUL
 
@@ -42,22 +43,22 @@ def emit_calls(
 
 def _shared_rows(cls: Class, call: Call) -> Split | None:
     """How threads may share the rows of an op's call: not where all rows write one place."""
-    rows = 1 if cls.scalar or cls.ragged else int(cls.rows[0])
-    times, rest = divmod(int(call.d[0]), max(rows, 1))
+    rows = 1 if cls.scalar or cls.ragged else integer(cls.rows[0])
+    times, rest = divmod(integer(call.d[0]), max(rows, 1))
     if rest or not times or call.d[1] == 0 or call.partial:
         return None
-    return Split(0, times, tuple(times * int(stride) for stride in call.d[1 : 1 + len(call.operands)]))
+    return Split(0, times, tuple(times * integer(stride) for stride in call.d[1 : 1 + len(call.operands)]))
 
 
 def _evenly(cls: Class, call: Call, sizes: dict[str, int], roles: Roles) -> bool:
     """Whether more members are just more rows of a call."""
     if cls.count == 1:
         return True
-    rows = int(call.d[0])
+    rows = integer(call.d[0])
     for j, role in enumerate(call.operands):
         if role == "attr":
             continue
-        stride, layout = int(call.d[1 + j]), roles[role][0]
+        stride, layout = integer(call.d[1 + j]), roles[role][0]
         if layout.member == 0 and layout.ragged < 0 and not layout.level:
             if stride != 0:
                 return False
@@ -73,8 +74,8 @@ def _row_after_row(call: Call, sizes: dict[str, int], roles: Roles) -> bool:
     """Whether more rows of a member are just more rows of the call for one: what all of them read does not move."""
     for j, role in enumerate(call.operands):
         if role != "attr":
-            stride, layout = int(call.d[1 + j]), roles[role][0]
+            stride, layout = integer(call.d[1 + j]), roles[role][0]
             moves = layout.ragged >= 0
-            if stride * int(call.d[0]) != (sizes[role] if moves else 0) or (moves and layout.cols != sizes[role]):
+            if stride * integer(call.d[0]) != (sizes[role] if moves else 0) or (moves and layout.cols != sizes[role]):
                 return False
     return True

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinyseq.engine.kernels.batched import PACK, ROWS_AT_ONCE
 from tinyseq.engine.plan.layout import Address, Block, Instruction, Storage
+from tinyseq.engine.plan.symbols import arange
 
 CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 32  # the sums of chunks are added one by one, which loses digits where they are many
@@ -94,7 +95,7 @@ def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[n
     first, last = rows * thread // threads, rows * (thread + 1) // threads
     parts = max(-(-(last - first) // chunk), 1)
     size = -(-(last - first) // parts)
-    starts = first + size * np.arange(parts, dtype=np.int64)
+    starts = first + size * arange(parts)
     return starts, np.minimum(last - starts, size)
 
 

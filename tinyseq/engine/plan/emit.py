@@ -15,6 +15,7 @@ from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY
 from tinyseq.engine.plan.sites import ragged_start
 from tinyseq.engine.plan.steps import Loop, Pack, Seed, Start, StartBack, Step, Work, Written, Zero
+from tinyseq.engine.plan.symbols import integer
 from tinyseq.ops.leaves import FILL
 
 
@@ -99,7 +100,7 @@ def _beside(to: Building, layout: Layout, start: Start) -> Address:
 def _start(to: Building, start: Start) -> None:
     cls, source = start.cls, start.source
     layout, given = to.buffers.values[cls.index], to.buffers.values[source.index]
-    rows = 1 if source.scalar else int(source.rows[0])
+    rows = 1 if source.scalar else integer(source.rows[0])
     to.begin([], "all", f"start of {cls.name or cls.op}")
     operands = [_beside(to, layout, start), Address(given.storage, given.offset + start.number * given.member)]
     to.run(batched.moving(COPY, cls.dtype), operands, [rows, layout.cols, given.row, 0, layout.cols])
@@ -109,7 +110,7 @@ def _start(to: Building, start: Start) -> None:
 def _start_back(to: Building, start: StartBack) -> None:
     cls, source = start.cls, start.source
     layout, target = to.buffers.gradients[cls.index], to.buffers.gradients[source.index]
-    rows = 1 if source.scalar else int(source.rows[0])
+    rows = 1 if source.scalar else integer(source.rows[0])
     to.begin([], "all", f"gradient of the start of {cls.name or cls.op}")
     operands = [Address(target.storage, target.offset + start.number * target.member), _beside(to, layout, start)]
     to.run(COPY, operands, [rows, target.row, layout.cols, int(start.adds), layout.cols])

@@ -14,6 +14,7 @@ from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY, kernels_of
 from tinyseq.engine.plan.sites import inputs_of, picks_rows, site
 from tinyseq.engine.plan.steps import Pack, Work
+from tinyseq.engine.plan.symbols import integer
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import RANGES
@@ -98,7 +99,7 @@ def _copy(to: Building, work: Work, task: Back, inside: set[int]) -> None:
 def _scatter(to: Building, work: Work, task: Back, inside: set[int]) -> None:
     """Add the rows of a list to the members they came from."""
     cls = task.cls
-    rows, cols = int(np.maximum(cls.rows, 1).max()), cls.cols
+    rows, cols = integer(np.maximum(cls.rows, 1).max()), cls.cols
     nowhere = Layout(to.storage(rows * cols, "gradients that nobody wants"), 0, 0, cols, rows, cols)
     where = to.listed(cls, to.buffers.gradients, nowhere)
     opened = to.open(cls, inside, True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyseq.engine.plan.symbols import integer, length
 from tinyseq.errors import TapeError
 from tinyseq.tape import Tape
 
@@ -42,7 +43,7 @@ def compact(numbers: np.ndarray) -> np.ndarray:
 
 def distinct(numbers: np.ndarray) -> np.ndarray:
     """The numbers that occur, in order; they are numbers of classes, so counting beats sorting."""
-    if len(numbers) == 1 or numbers.strides == (0,):
+    if length(numbers) == 1 or numbers.strides == (0,):
         return numbers[:1]
     return np.flatnonzero(np.bincount(numbers))
 
@@ -106,7 +107,7 @@ class Class:
     @property
     def count(self) -> int:
         """Number of members."""
-        return len(self.rows)
+        return length(self.rows)
 
     @property
     def scalar(self) -> bool:
@@ -120,7 +121,7 @@ class Class:
 
     def shape(self, number: int = 0) -> tuple[int, ...]:
         """Shape of a member."""
-        return () if self.scalar else (int(self.rows[number]), *self.tail)
+        return () if self.scalar else (integer(self.rows[number]), *self.tail)
 
     @property
     def where(self) -> str:

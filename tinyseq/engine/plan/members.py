@@ -211,9 +211,7 @@ def _runs_backwards(state: Condensed, classes: list[Class], done: set[int]) -> b
     return votes < 0
 
 
-def _is_chain(
-    state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray
-) -> bool:
+def _is_chain(state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> bool:
     """Whether what these classes read of each other is always the same member or one a fixed number before."""
     if len({group.count for group in groups}) > 1 or any(cls.index in at.joins for cls in classes):
         return False
@@ -240,9 +238,7 @@ def _heights(pointers, children, heights):
         heights[i] = top + 1
 
 
-def _heights_of(
-    at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray
-) -> dict[int, np.ndarray]:
+def _heights_of(at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> dict[int, np.ndarray]:
     """Height of each group's members: the longest path through members of these groups."""
     offsets = dict(zip([g.index for g in groups], np.cumsum([0, *[g.count for g in groups]]).tolist(), strict=False))
     total = sum(group.count for group in groups)

@@ -10,6 +10,7 @@ from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Layout, Storage
 from tinyseq.engine.plan.maps import MIRRORED, passed_on
 from tinyseq.engine.plan.regions import Region, Schedule
+from tinyseq.engine.plan.symbols import full, integer
 from tinyseq.engine.plan.views import Views
 from tinyseq.ops.groups import GIVEN, PARAMETERS
 from tinyseq.ops.op import size
@@ -54,15 +55,15 @@ class _Placing:
 
     def room(self, cls: Class, what: str, level: bool = False) -> Layout:
         """A storage of its own for a class: all members, or those of one level."""
-        rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
+        rows, cols = (1 if cls.scalar else integer(cls.rows[0])), cls.cols
         if level:
             return Layout(self.storage(level_rows(cls) * cols, what), 0, rows * cols, cols, rows, cols, level=True)
-        total = int(np.maximum(cls.rows, 1).sum()) * cols if cls.ragged else cls.count * rows * cols
+        total = integer(np.maximum(cls.rows, 1).sum()) * cols if cls.ragged else cls.count * rows * cols
         before, after = self.schedule.leads.get(cls.index, (0, 0))
-        most = int(np.maximum(cls.rows, 1).max()) * cols
+        most = integer(np.maximum(cls.rows, 1).max()) * cols
         storage = self.storage(total + (before + after) * most, what, before * most)
         if cls.dtype.kind == "i":
-            storage.space, storage.data = "integers", np.zeros(storage.size, np.int64)
+            storage.space, storage.data = "integers", full(storage.size, 0)
         return Layout(storage, 0, rows * cols, cols, rows, cols, ragged=cls.index if cls.ragged else -1)
 
     def values_of(self, region: Region) -> None:
@@ -103,16 +104,16 @@ class _Placing:
         """An array of the user's, addressed where it lies."""
         shape = cls.shape()
         storage = self.storage(size(shape), cls.name or cls.op, space="leaf")
-        storage.node = int(cls.nodes[0])
+        storage.node = integer(cls.nodes[0])
         rows = shape[0] if shape else 1
         return Layout(storage, 0, rows * cls.cols, cls.cols, rows, cls.cols)
 
 
 def level_rows(cls: Class) -> int:
     """Most rows that one level of a class has."""
-    most = int(np.maximum(cls.rows, 1).max())
+    most = integer(np.maximum(cls.rows, 1).max())
     if cls.group.levels is not None:
-        most *= int(np.diff(cls.group.levels).max())
+        most *= integer(np.diff(cls.group.levels).max())
     return most
 
 
@@ -147,7 +148,7 @@ class _Gradients(dict):
         if cls.op in PARAMETERS:
             value = self.placing.values[cls.index]
             storage = self.placing.storage(value.storage.size, f"∂L/∂{cls.name}", space="grads")
-            storage.node = int(cls.nodes[0])
+            storage.node = integer(cls.nodes[0])
             return Layout(storage, 0, value.member, value.row, value.rows, value.cols)
         if cls.index in self.placing.views and cls.op in MIRRORED:
             layout = self.mirror.shown(cls)

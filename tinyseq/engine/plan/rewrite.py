@@ -13,8 +13,8 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable
 from tinyseq.engine.plan.graph import Graph, Term, Unit, differentiable, refs_of, repeated_row, tiled
 from tinyseq.engine.plan.members import components
+from tinyseq.engine.plan.symbols import arange, full, integer, length
 from tinyseq.ops.groups import PARAMETERS
-
 
 MANY_JOINED = 4  # members: fewer are copied one by one
 
@@ -46,30 +46,52 @@ def _copied(folded: Condensed) -> Condensed:
 
 def _gathers(state: Condensed, without: frozenset[str]) -> None:
     """Give each input that is a list a class of its own, which copies the rows it names."""
-    made: dict[tuple, int] = {}
+    made: dict[int, list[tuple[Ref, int]]] = {}
     for cls in list(state.classes):
         for j, given in enumerate(cls.refs):
             ref = _some_of_ragged(state, cls, given)
             if ref.kind != "gather":
                 continue
-            assert ref.classes is not None and ref.numbers is not None
-            key: tuple = (cls.group.index, ref.classes.tobytes(), ref.numbers.tobytes())
-            if "picks" in without:
-                key = (cls.index, j)
-            if key not in made:
-                source = state.classes[int(ref.classes[0])]
-                shape = source.shape(int(ref.numbers[0]))
-                rows = np.empty(cls.count, np.int64)
-                for c in np.unique(ref.classes):
-                    rows[ref.classes == c] = state.classes[c].rows[ref.numbers[ref.classes == c]]
-                gather = Class(
-                    len(state.classes), "pick", (), shape[1:], source.dtype, "", cls.cell, cls.line,
-                    np.full(cls.count, -1), rows, np.zeros(cls.count, np.int64), cls.group, [ref],
-                )  # fmt: skip
-                state.classes.append(gather)
+            known = made.setdefault(cls.group.index, [])
+            found = next((index for other, index in known if _same_list(ref, other)), -1)
+            if found < 0 or "picks" in without:
+                source, rows = state.classes[ref.sources()[0]], _rows_read(state, cls, ref)
+                found = _pick(state, cls, ref, source.tail, source.dtype, rows, cls.group)
                 cls.group.ragged = cls.group.ragged or bool((rows != rows[0]).any())
-                made[key] = gather.index
-            cls.refs[j] = Ref("same", made[key], 0)
+                known.append((ref, found))
+            cls.refs[j] = Ref("same", found, 0)
+
+
+def _same_list(ref: Ref, other: Ref) -> bool:
+    """Whether two lists name the same members."""
+    assert ref.classes is not None and ref.numbers is not None and other.classes is not None
+    return np.array_equal(ref.classes, other.classes) and np.array_equal(ref.numbers, other.numbers)
+
+
+def _rows_read(state: Condensed, cls: Class, ref: Ref) -> np.ndarray:
+    """How many rows each member of a list has."""
+    assert ref.classes is not None and ref.numbers is not None
+    sources = ref.sources()
+    first = state.classes[sources[0]].rows[0]
+    if all((state.classes[c].rows == first).all() for c in sources):
+        return full(cls.count, integer(first))
+    rows = full(cls.count, 0)
+    for c in sources:
+        rows[ref.classes == c] = state.classes[c].rows[ref.numbers[ref.classes == c]]
+    return rows
+
+
+def _pick(
+    state: Condensed, cls: Class, ref: Ref, tail: tuple[int, ...], dtype: np.dtype, rows: np.ndarray, group: Group
+) -> int:
+    """A class of what a list names, for a class that reads it; its index."""
+    count = group.count
+    pick = Class(
+        len(state.classes), "pick", (), tail, dtype, "", cls.cell, cls.line, full(count, -1), rows, full(count, 0),
+        group, [ref],
+    )  # fmt: skip
+    state.classes.append(pick)
+    return pick.index
 
 
 def _joins(state: Condensed) -> None:
@@ -84,17 +106,13 @@ def _joins(state: Condensed) -> None:
             (source.tail, source.dtype) == (first.tail, first.dtype) and bool((source.rows == first.rows[0]).all())
             for source in sources
         )
-        count = len(ref.classes)
+        count = length(ref.classes)
         if dict(cls.attrs).get("axis") or in_order or not alike or count < MANY_JOINED:
             continue
         group = Group(len(state.groups), count)
         state.groups.append(group)
-        pick = Class(
-            len(state.classes), "pick", (), first.tail, first.dtype, "", cls.cell, cls.line,
-            np.full(count, -1), np.full(count, first.rows[0], np.int64), np.zeros(count, np.int64), group, [ref],
-        )  # fmt: skip
-        state.classes.append(pick)
-        state.joins[index] = Ref("gather", classes=np.full(count, pick.index), numbers=np.arange(count))
+        pick = _pick(state, cls, ref, first.tail, first.dtype, full(count, integer(first.rows[0])), group)
+        state.joins[index] = Ref("gather", classes=full(count, pick), numbers=arange(count))
 
 
 def _some_of_ragged(state: Condensed, cls: Class, ref: Ref) -> Ref:
@@ -103,8 +121,8 @@ def _some_of_ragged(state: Condensed, cls: Class, ref: Ref) -> Ref:
         return ref
     if state.classes[ref.source].group is cls.group:
         return ref
-    numbers = ref.shift + (np.arange(cls.count) if ref.kind == "delay" else np.zeros(cls.count, np.int64))
-    return Ref("gather", classes=np.full(cls.count, ref.source), numbers=numbers)
+    numbers = ref.shift + (arange(cls.count) if ref.kind == "delay" else full(cls.count, 0))
+    return Ref("gather", classes=full(cls.count, ref.source), numbers=numbers)
 
 
 def _needed(graph: Graph, wanted: list[int]) -> None:
@@ -246,7 +264,7 @@ def _level_order(graph: Graph, classes: list[Class]) -> list[Class]:
             if ref.kind == "same" and ref.source in inside:
                 reads.add(inside[ref.source])
             elif ref.classes is not None and ref.numbers is not None:
-                own = ref.classes[ref.numbers == np.arange(cls.count)]
+                own = ref.classes[ref.numbers == arange(cls.count)]
                 reads.update(
                     inside[c] for c in set(own.tolist()) & inside.keys() if graph.classes[c].group is cls.group
                 )

@@ -8,6 +8,7 @@ from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, Term, Unit
 from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.regions import Region, Schedule
+from tinyseq.engine.plan.symbols import integer, length
 from tinyseq.engine.plan.tasks import Back, Tasks
 from tinyseq.engine.plan.values_read import values_read
 
@@ -43,10 +44,10 @@ def _leads(graph: Graph) -> dict[int, tuple[int, int]]:
     return leads
 
 
-def rows_per_level(cls: Class) -> float:
-    """Rows of a level, on average."""
-    levels = cls.count if cls.group.levels is None else len(cls.group.levels) - 1
-    return float(np.maximum(cls.rows, 1).sum()) / max(levels, 1)
+def enough_rows(cls: Class) -> bool:
+    """Whether a level has, on average, rows enough to multiply at full speed."""
+    levels = cls.count if cls.group.levels is None else length(cls.group.levels) - 1
+    return integer(np.maximum(cls.rows, 1).sum()) >= ENOUGH_ROWS * max(levels, 1)
 
 
 def recurs(graph: Graph, term: Term, inside: set[int]) -> bool:
@@ -58,7 +59,7 @@ def recurs(graph: Graph, term: Term, inside: set[int]) -> bool:
         return False
     if "hoist" in graph.without:
         return True
-    return rows_per_level(term.cls) >= ENOUGH_ROWS and term.cls.refs[0].kind != "shared"
+    return enough_rows(term.cls) and term.cls.refs[0].kind != "shared"
 
 
 class _Lifetimes:

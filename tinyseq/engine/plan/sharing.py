@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from tinyseq.engine.kernels.batched import MATMUL_TILED, SCATTER_ROWS
 from tinyseq.engine.plan.layout import Block, Instruction, Layout
 from tinyseq.engine.plan.parts import Parts
+from tinyseq.engine.plan.symbols import arange, full, integer, length
 
 THREADED_WORK = 2e7
 
@@ -43,7 +45,7 @@ class Shares:
         if rows is not None and rows.max(initial=0) >= 2 * self.threads:
             return "rows", rows
         apart = block.levels == 1 and block.bounds and self.writes_members(block)
-        if apart and min(int(b[-1]) for b in block.bounds.values()) >= 2 * self.threads:
+        if apart and min(integer(b[-1]) for b in block.bounds.values()) >= 2 * self.threads:
             return "members", None
         return "single", None
 
@@ -56,7 +58,7 @@ class Shares:
             if split is None or not split.strides[0]:
                 return None
             number, key = instruction.vary.get(split.slot, (instruction.d[split.slot], None))
-            rows = np.full(block.levels, number) if key is None else number * self.column(block, key)
+            rows = full(block.levels, number) if key is None else number * self.column(block, key)
             rows = rows // split.unit
             if counts is not None and (rows != counts).any():
                 return None
@@ -74,15 +76,20 @@ class Shares:
     def share_of_rows(self, counts: np.ndarray) -> tuple[int, np.ndarray]:
         """The first of this thread's rows, and how many of them each level has: the same rows at all levels, so many
         that each thread has as much to do, though there may be fewer rows from level to level."""
-        most = int(counts.max(initial=0))
+        most = integer(counts.max(initial=0))
         if (counts == most).all():
             low, high = self.share(most)
         else:
-            levels = np.array([0, *np.cumsum([np.count_nonzero(counts > r) for r in range(most)])])
+            levels = np.cumsum(np.count_nonzero(counts[:, None] > arange(most), axis=0))
             step = 4 if most >= 8 * self.threads else 1
-            cuts = [np.searchsorted(levels, levels[-1] * k / self.threads) for k in (self.thread, self.thread + 1)]
-            low, high = (min(int(-(-cut // step)) * step, most) for cut in cuts)
+            cuts = [self.cut(levels, k) for k in (self.thread, self.thread + 1)]
+            low, high = (min(-(-cut // step) * step, most) for cut in cuts)
         return low, np.clip(counts - low, 0, high - low)
+
+    def cut(self, levels: np.ndarray, thread: int) -> int:
+        """How many rows come before a thread's, so that each has as much to do."""
+        done = np.concatenate([[0], levels])
+        return integer(np.searchsorted(done, done[-1] * thread / self.threads))
 
     def writes_members(self, block: Block) -> bool:
         """Whether threads that each take some members of a level write places of their own: not where a member adds to
@@ -130,12 +137,12 @@ class Shares:
             elif target.storage.index == index and target.vary is not None:
                 size, key = target.vary
                 if key[0] == "member":
-                    members = np.arange(*block.bounds[key[1]][[0, -1]])
+                    members = arange(block.bounds[key[1]][0], block.bounds[key[1]][-1])
                     found.append((size * (target.offset // size + members), members, key[1], size))
         if len({size for *_, size in found}) > 1:
             return False
         rows = [
-            np.stack([members, np.full(len(members), group), places, self.levels(block, group)[members]])
+            np.stack([members, full(length(members), group), places, self.levels(block, group)[members]])
             for places, members, group, _ in found
         ]
         writes = np.concatenate(rows, axis=1)
@@ -148,7 +155,7 @@ class Shares:
     def levels(block: Block, group: int) -> np.ndarray:
         """The level of each member of a group."""
         bounds = block.bounds[group]
-        return np.searchsorted(bounds, np.arange(bounds[-1]), side="right")
+        return np.searchsorted(bounds, arange(bounds[-1]), side="right")
 
     def starts(self, c: int) -> np.ndarray:
         """Rows before each member of a class."""
@@ -177,7 +184,7 @@ class Shares:
             return starts[last] - starts[first]
         place = first + key[2]
         beyond = np.minimum(place, 0) + np.maximum(place - cls.count, 0)
-        return starts[np.clip(place, 0, cls.count)] + beyond * int(cls.rows.max())
+        return starts[np.clip(place, 0, cls.count)] + beyond * integer(cls.rows.max())
 
 
 def available() -> int:
@@ -195,18 +202,17 @@ def work(plan: Parts) -> float:
     total = 0.0
     for block in plan.blocks:
         for instruction in block.instructions:
-            d = [float(n) for n in instruction.d]
-            levels = float(block.levels)
+            d: list[Any] = [1.0 * n for n in instruction.d]
+            levels = 1.0 * block.levels
             for slot, (coefficient, key) in instruction.vary.items():
                 if key[0] == "rows":  # of members that differ in their rows
                     cls = plan.graph.classes[key[1]]
-                    first, last = block.bounds[cls.group.index][[0, -1]]
-                    count = float(np.maximum(cls.rows, 1)[first:last].sum())
+                    bounds = block.bounds[cls.group.index]
+                    count = np.maximum(cls.rows, 1)[bounds[0] : bounds[-1]].sum()
                 else:
-                    count = float(block.bounds[key[1]][-1])
+                    count = block.bounds[key[1]][-1]
                 d[slot] = coefficient * count / levels
             sizes = d[1 + len(instruction.operands) + 1 :]
             sizes = sizes[: 3 if instruction.kernel is MATMUL_TILED else 2]
-            each = float(np.prod([max(n, 1.0) for n in sizes])) if sizes else 1.0
-            total += levels * max(d[0], 1.0) * each
+            total += levels * max(d[0], 1.0) * prod([max(n, 1.0) for n in sizes])
     return total

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Ref, Unplannable
 from tinyseq.engine.plan.graph import Graph
+from tinyseq.engine.plan.symbols import arange, full, integer, length
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import TAKEN
 from tinyseq.ops.op import Site, row_by_row
@@ -19,7 +20,7 @@ def inputs_of(graph: Graph, cls: Class) -> list[Ref]:
     if joined is None:
         return cls.refs
     assert joined.classes is not None and joined.numbers is not None
-    if len(joined.classes) > MOST_JOINED:
+    if length(joined.classes) > MOST_JOINED:
         raise Unplannable(f"{cls.op} of {len(joined.classes)} tensors that don't lie in order", cls)
     return [Ref("shared", c, n) for c, n in zip(joined.classes.tolist(), joined.numbers.tolist(), strict=True)]
 
@@ -43,7 +44,7 @@ def site(graph: Graph, cls: Class) -> Site:
         for i, given in enumerate(shapes):
             if row_by_row(OPS[cls.op], cls.attrs, cls.tail, i, given[1:]):
                 shapes[i] = (1, *given[1:])
-    return Site(cls.attrs, int(cls.args[0]), tuple(shapes), shape)
+    return Site(cls.attrs, integer(cls.args[0]), tuple(shapes), shape)
 
 
 def listed(cls: Class) -> tuple[np.ndarray, np.ndarray]:
@@ -51,10 +52,10 @@ def listed(cls: Class) -> tuple[np.ndarray, np.ndarray]:
     ref = cls.refs[0]
     if ref.classes is not None and ref.numbers is not None:
         return ref.classes, ref.numbers
-    numbers = np.full(cls.count, ref.shift) if ref.kind == "shared" else np.arange(cls.count) + ref.shift
-    classes = np.full(cls.count, ref.source)
+    numbers = full(cls.count, ref.shift) if ref.kind == "shared" else arange(cls.count) + ref.shift
+    classes = full(cls.count, ref.source)
     if ref.start:
-        before = numbers < 0 if ref.shift < 0 else np.arange(cls.count) + ref.shift >= cls.count
+        before = numbers < 0 if ref.shift < 0 else arange(cls.count) + ref.shift >= cls.count
         classes[before], numbers[before] = ref.start
     return classes, numbers
 
@@ -82,5 +83,5 @@ def start_sources(graph: Graph, cls: Class) -> dict[int, tuple[Class, int]]:
 
 def ragged_start(cls: Class, place: int) -> int:
     """Row at which a place before the first member (negative) or after the last begins, members being ragged."""
-    most = int(cls.rows.max())
-    return place * most if place < 0 else int(cls.rows.sum()) + (place - cls.count) * most
+    most = integer(cls.rows.max())
+    return place * most if place < 0 else integer(cls.rows.sum()) + (place - cls.count) * most

@@ -12,6 +12,7 @@ from tinyseq.engine.plan.graph import Graph, repeated_row
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.maps import MAPS, VIEWS
 from tinyseq.engine.plan.sites import input_shape
+from tinyseq.engine.plan.symbols import integer, length
 from tinyseq.ops import OPS
 from tinyseq.ops.op import size
 
@@ -27,8 +28,8 @@ class Views:
         layout = self.layouts[ref.source]
         if ref.kind == "shared" and layout.ragged >= 0:
             rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
-            offset = layout.offset + int(rows[: ref.shift].sum()) * layout.row
-            return replace(layout, offset=offset, member=0, rows=int(rows[ref.shift]), ragged=-1), 0
+            offset = layout.offset + integer(rows[: ref.shift].sum()) * layout.row
+            return replace(layout, offset=offset, member=0, rows=integer(rows[ref.shift]), ragged=-1), 0
         if ref.kind == "shared":
             return replace(layout, offset=layout.offset + ref.shift * layout.member, member=0), 0
         return layout, ref.shift
@@ -38,7 +39,7 @@ class Views:
         ref = cls.refs[0]
         source, shift = self.operand(cls, ref)
         member = 0 if ref.kind == "shared" or cls.count == 1 else source.member
-        rows = 1 if cls.scalar else int(cls.rows[0])
+        rows = 1 if cls.scalar else integer(cls.rows[0])
         return replace(source, member=member, row=0, rows=rows, cols=cls.cols), shift
 
     def view(self, cls: Class) -> Layout | None:
@@ -84,14 +85,14 @@ class Views:
             return None
         source = found[0]
         steps = np.diff(cls.args)
-        if len(steps) and (steps != steps[0]).any():
+        if length(steps) and (steps != steps[0]).any():
             return None
         slab = size(input_shape(self.graph, cls.refs[0])[1:])
-        step = int(steps[0]) if len(steps) else 0
-        rows = 1 if cls.scalar else int(cls.rows[0])
+        step = integer(steps[0]) if length(steps) else 0
+        rows = 1 if cls.scalar else integer(cls.rows[0])
         return Layout(
             source.storage,
-            source.offset + int(cls.args[0]) * slab,
+            source.offset + integer(cls.args[0]) * slab,
             source.member + step * slab,
             cls.cols,
             rows,
@@ -108,14 +109,16 @@ class Views:
             starts = np.cumsum(cls.rows) - cls.rows
             if source.member != 0 or not source.dense or (cls.args != starts + cls.args[0]).any():
                 return None
-            offset = source.offset + int(cls.args[0]) * cls.cols
-            return Layout(source.storage, offset, 0, cls.cols, int(cls.rows[0]), cls.cols, ragged=cls.index)
+            offset = source.offset + integer(cls.args[0]) * cls.cols
+            return Layout(source.storage, offset, 0, cls.cols, integer(cls.rows[0]), cls.cols, ragged=cls.index)
         steps = np.diff(cls.args)
-        if len(steps) and (steps != steps[0]).any():
+        if length(steps) and (steps != steps[0]).any():
             return None
-        step = int(steps[0]) if len(steps) else 0
-        offset = source.offset + int(cls.args[0]) * source.row
-        return Layout(source.storage, offset, source.member + step * source.row, source.row, int(cls.rows[0]), cls.cols)
+        step = integer(steps[0]) if length(steps) else 0
+        offset = source.offset + integer(cls.args[0]) * source.row
+        return Layout(
+            source.storage, offset, source.member + step * source.row, source.row, integer(cls.rows[0]), cls.cols
+        )
 
     def view_reshaped(self, cls: Class) -> Layout | None:
         """The same numbers under another shape."""
@@ -124,12 +127,12 @@ class Views:
         if given is not None and given.ragged >= 0:  # rows of different numbers keep their first axis
             alike = given.dense and given.cols == cls.cols and ref.kind == "same"
             rows_alike = alike and np.array_equal(cls.rows, self.graph.classes[ref.source].rows)
-            return replace(given, rows=int(cls.rows[0]), cols=cls.cols) if rows_alike else None
+            return replace(given, rows=integer(cls.rows[0]), cols=cls.cols) if rows_alike else None
         found = self.source_of(cls)
         if found is None or not found[0].dense:
             return None
         source = found[0]
-        rows = 1 if cls.scalar else int(cls.rows[0])
+        rows = 1 if cls.scalar else integer(cls.rows[0])
         return replace(source, row=cls.cols, rows=rows, cols=cls.cols)
 
     def view_same(self, cls: Class) -> Layout | None:
@@ -144,7 +147,7 @@ class Views:
         if found is None:
             return None
         source = found[0]
-        rows = int(cls.rows[0])
+        rows = integer(cls.rows[0])
         if flags["axis"] == 0:
             return replace(source, offset=source.offset + flags["start"] * source.row, rows=rows, cols=cls.cols)
         if len(cls.tail) != 1:
@@ -167,13 +170,15 @@ class Views:
             return None
         sources, numbers = joined.classes, joined.numbers
         assert sources is not None and numbers is not None
-        source = self.graph.classes[int(sources[0])]
+        source = self.graph.classes[integer(sources[0])]
         layout = self.layouts.get(source.index)
         if (sources != source.index).any() or layout is None or layout.level or not layout.packed:
             return None
-        if (np.diff(numbers) != 1).any() or (layout.ragged >= 0 and (numbers[0] != 0 or len(numbers) != source.count)):
+        if (np.diff(numbers) != 1).any() or (
+            layout.ragged >= 0 and (numbers[0] != 0 or length(numbers) != source.count)
+        ):
             return None
-        rows, cols = (1 if cls.scalar else int(cls.rows[0])), cls.cols
-        return Layout(layout.storage, layout.offset + int(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
+        rows, cols = (1 if cls.scalar else integer(cls.rows[0])), cls.cols
+        return Layout(layout.storage, layout.offset + integer(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
 
     view_stacked = view_joined

@@ -14,6 +14,7 @@ from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.regions import Region
 from tinyseq.engine.plan.sites import inputs_of, site, start_sources
 from tinyseq.engine.plan.steps import Loop, Pack, Seed, StartBack, Work, Zero, elided, joined
+from tinyseq.engine.plan.symbols import integer
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import JOINS, RANGES
@@ -163,7 +164,7 @@ class Gradients(Collected):
         wanted = [j for j, ref in enumerate(refs) if ref.source in graph.wants]
         if ends[-1] != target.cols or not wanted:
             return whole
-        first, last = int(ends[wanted[0]]), int(ends[wanted[-1] + 1])
+        first, last = integer(ends[wanted[0]]), integer(ends[wanted[-1] + 1])
         return first, last - first
 
     # -- overwrite or add
@@ -190,9 +191,9 @@ class Gradients(Collected):
         storage = layout.storage
         if storage.index in self.ready:
             return True
-        rows = int(np.maximum(target.rows, 1).sum())
+        rows = integer(np.maximum(target.rows, 1).sum())
         before, after = self.buffers.leads.get(target.index, (0, 0))
-        ends = (before + after) * int(np.maximum(target.rows, 1).max()) * target.cols
+        ends = (before + after) * integer(np.maximum(target.rows, 1).max()) * target.cols
         if not (whole and layout.packed and rows * target.cols == storage.size - ends):
             self.zero(layout)
             return True
@@ -210,7 +211,7 @@ class Gradients(Collected):
     def zero_ends(self, cls: Class, layout: Layout) -> None:
         """Zero what lies before the first member and after the last."""
         storage = layout.storage
-        members = int(np.maximum(cls.rows, 1).sum()) * cls.cols
+        members = integer(np.maximum(cls.rows, 1).sum()) * cls.cols
         ends = ((-storage.lead, storage.lead), (members, storage.size - storage.lead - members))
         parts = tuple((start, length) for start, length in ends if length > 0)
         if parts:
@@ -244,12 +245,12 @@ class Gradients(Collected):
             return 0
         shifts: set[int] = set()
         for reader in wanted:
-            for target, ref, whole in writes(self.buffers, reader):
+            for target, ref, all_of_it in writes(self.buffers, reader):
                 if cls.index in roots(self.buffers, target):
                     return 0
                 if target != cls.index or ref.kind == "same":
                     continue
-                if ref.kind != "delay" or not whole or reader.count != cls.count:
+                if ref.kind != "delay" or not all_of_it or reader.count != cls.count:
                     return 0
                 shifts.add(ref.shift)
         shift = shifts.pop() if len(shifts) == 1 else 0
