@@ -6,9 +6,11 @@ import os
 import traceback
 from typing import TYPE_CHECKING
 
+from tinyseq.engine.instances import INSTANCES, verify_instance
 from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.choices import switched_off
 from tinyseq.engine.plan.folded import Class, Unplannable
-from tinyseq.engine.plan.pipeline import checking, plan_tape
+from tinyseq.engine.plan.pipeline import checking, fold, plan_tape
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.errors import FallbackWarning, TapeError, warn
@@ -28,8 +30,12 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
     if check:
         verify(tape)
     try:
-        plan = plan_tape(tape, outputs, loss, check=check)
-        program = Program(plan, shares=True)
+        folded, without = fold(tape, outputs, loss, check), switched_off()
+        program = INSTANCES.program(folded, outputs, loss, without)
+        if program is None:
+            program = Program(plan_tape(tape, outputs, loss, without=without, check=check, folded=folded), shares=True)
+        elif check:
+            verify_instance(program)
     except Unplannable as reason:
         return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason, tape)}"
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
@@ -39,8 +45,8 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
         return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error, tape)}"
     if check:
-        verify_plan(plan)
-        verify_meaning(plan, tape, bounded=bounded)
+        verify_plan(program.plan)
+        verify_meaning(program.plan, tape, bounded=bounded)
     return program
 
 

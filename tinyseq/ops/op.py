@@ -87,7 +87,9 @@ def call(
     add: bool = False,
 ) -> Call:
     """A call from ``{role: row stride}``, the first role being the one written."""
-    d = np.array([rows, *operands.values(), int(add), *sizes], np.int64)
+    d = np.array([rows, *operands.values(), int(add), *sizes])
+    if d.dtype != object:  # a planner's symbols stay as they are
+        d = d.astype(np.int64, copy=False)
     return Call(kernel, d, tuple(operands), partial)
 
 

@@ -13,7 +13,7 @@ from tinyseq.engine.plan import chunks
 from tinyseq.engine.plan.layout import ALIGN, Address, Block, Instruction, Storage
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.sharing import Shares
-from tinyseq.engine.plan.symbols import arange, full, integer, length, vector
+from tinyseq.engine.plan.symbols import arange, full, integer, larger, length, vector
 
 NOWHERE = -9  # in place of a storage: a number that moves with none
 SHARE = ("share",)  # table key: a thread's rows at each level
@@ -125,13 +125,17 @@ class Assembler(Shares):
 
     def chunks(self, blocks: list[Block]) -> None:
         """Sums over rows: those over the same rows take each chunk in turn."""
-        of_rows: dict[int, list[tuple[Block, Instruction]]] = {}
+        of_rows: list[tuple[int, list[tuple[Block, Instruction]]]] = []
         for block in blocks:
             for instruction in block.instructions:
-                of_rows.setdefault(self.rows(block, instruction), []).append((block, instruction))
-        for place, (rows, sums) in enumerate(of_rows.items()):
+                rows = self.rows(block, instruction)
+                sums = next((found for other, found in of_rows if other == rows), None)
+                if sums is None:
+                    of_rows.append((rows, sums := []))
+                sums.append((block, instruction))
+        for place, (rows, sums) in enumerate(of_rows):
             chunk = chunks.chunk_rows([i for _, i in sums], self.plan.dtype.itemsize)
-            chunk = max(chunk, -(-rows // (self.threads * chunks.MOST_CHUNKS)))
+            chunk = larger(chunk, -(-rows // (self.threads * chunks.MOST_CHUNKS)))
             begun = frozenset(self.own)
             for _ in self.in_turn():
                 self.share_of_chunks(sums, rows, chunk, begun, sync=int(place == len(of_rows) - 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import addressof, c_char
 from functools import cached_property
@@ -10,16 +10,14 @@ from functools import cached_property
 import numpy as np
 
 from tinyseq.engine.forks import owned
-from tinyseq.engine.machine.assemble import Assembler, Common, Part
+from tinyseq.engine.machine.assemble import Assembler, Part
+from tinyseq.engine.machine.assembled import Assembled, assembled
 from tinyseq.engine.machine.lookups import Lookup, check_lookups, lookups
 from tinyseq.engine.machine.memory import LENT, LINE, Memory, held
 from tinyseq.engine.machine.pacing import Pace
 from tinyseq.engine.machine.workers import WORKERS
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.sharing import wanted_threads
-from tinyseq.ops import OPS
-from tinyseq.ops.groups import INPUTS
-from tinyseq.ops.op import Site
 from tinyseq.ops.picks import in_range
 from tinyseq.tape import Tape
 
@@ -39,19 +37,38 @@ class Program:
     """
 
     def __init__(self, plan: Plan, threads: int | None = None, shares: bool = False) -> None:
-        self.plan, self.dtype = plan, plan.dtype
-        self._leaves = [s for s in plan.storages if s.space == "leaf" and s.last >= 0]
-        self._limits = index_limits(plan)
+        made = assembled(plan, threads if threads is not None else wanted_threads(plan))
+        self._plan: Plan | Callable[[], Plan] = plan
+        self._load(made, plan.graph.outputs, plan.arena, threads is None, shares)
+
+    @classmethod
+    def instance(cls, made: Assembled, outputs: list[int], arena: int, plan: Callable[[], Plan]) -> Program:
+        """A program whose plan is worked out when somebody asks for it."""
+        self = cls.__new__(cls)
+        self._plan = plan
+        self._load(made, outputs, arena, True, False)
+        return self
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that this runs."""
+        if not isinstance(self._plan, Plan):
+            self._plan = self._plan()
+        return self._plan
+
+    def _load(self, made: Assembled, outputs: list[int], arena: int, paced: bool, shares: bool) -> None:
+        self.dtype, self.storages, self.threads, self.made = made.dtype, made.storages, made.threads, made
+        self._arena_size = max(arena, 1)
+        self._leaves = [s for s in self.storages if s.space == "leaf" and s.last >= 0]
         self._lookups: list[Lookup] | None = None
-        self.threads = threads if threads is not None else wanted_threads(plan)
-        self._pace = Pace() if threads is None and self.threads > 1 else None
+        self._pace = Pace() if paced and self.threads > 1 else None
         self.flags = np.zeros(16, np.int64)
         self._place_integers()
-        self._grads = [s for s in plan.storages if s.space == "grads"]
-        common = Common(plan)
-        places, self._grads_size = common.flat_places, common.flat_size
-        self._grad_places = {storage.node: places[storage.index].start for storage in self._grads}
-        self._parts = [Assembler(plan, (k,), self.threads, common).assemble() for k in range(self.threads)]
+        self._grads = [s for s in self.storages if s.space == "grads"]
+        self._grads_size = made.flat_size
+        self._grad_places = {storage.node: made.flat_starts[storage.index] for storage in self._grads}
+        self._parts = made.parts
+        self._views = dict(zip(outputs, made.views, strict=True))
         self._in_turn: Part | None = None
         self._move_in(LENT.memory(self._room()) if shares else Memory(self._room()))
         if not shares:
@@ -63,13 +80,13 @@ class Program:
         return self._before_grads() + max(self._grads_size * self.threads, 1) * self.dtype.itemsize
 
     def _before_grads(self) -> int:
-        return -(-max(self.plan.arena, 1) * self.dtype.itemsize // LINE) * LINE
+        return -(-self._arena_size * self.dtype.itemsize // LINE) * LINE
 
     def _move_in(self, memory: Memory) -> None:
         """Run in this memory from now on."""
         self.memory = memory
         size, start, end = self.dtype.itemsize, self._before_grads(), self._room()
-        self.arena = memory.bytes[: max(self.plan.arena, 1) * size].view(self.dtype)
+        self.arena = memory.bytes[: self._arena_size * size].view(self.dtype)
         self.grads = memory.bytes[start:end].view(self.dtype)
         self._addresses = address_of(self.arena), address_of(self.integers)
         for storage in self._grads:
@@ -87,7 +104,7 @@ class Program:
         """Write what runs expect to find in the memory, which may have been another program's."""
         self.memory.tenant = None  # an exception in the middle leaves nobody's
         self.grads[:] = 0
-        for storage in self.plan.storages:
+        for storage in self.storages:
             if storage.space == "arena" and storage.data is not None and storage.last >= 0:
                 self.arena[storage.base : storage.base + len(storage.data)] = storage.data
         self.memory.tenant = self._parts
@@ -119,7 +136,7 @@ class Program:
         self._settled = False
 
     def _place_integers(self) -> None:
-        wanted = [s for s in self.plan.storages if s.space == "integers" and s.last >= 0]
+        wanted = [s for s in self.storages if s.space == "integers" and s.last >= 0]
         total = 0
         for storage in wanted:
             storage.base = total + storage.lead
@@ -134,7 +151,7 @@ class Program:
         only integers that an op looks up by count; without it all of a leaf do. After an exception in the middle,
         Ctrl-C say, the next call binds everything anew.
         """
-        for node, (limit, op) in self._limits.items():
+        for node, limit, op in self.made.limits:
             array = arrays[node]
             # a negative number read without its sign is larger than any limit
             if array.size and array.view(np.uint64).max() >= limit:
@@ -177,31 +194,26 @@ class Program:
             self._placed = True
             for part in self._parts:
                 self._move(part)
-            is_leaf = np.array([s.space == "leaf" for s in self.plan.storages] + [False, False])
+            is_leaf = np.array([s.space == "leaf" for s in self.storages] + [False, False])
             for code, _, (places, storages, constants) in self._parts:
                 moves = is_leaf[storages]
                 self._moving.append((code, places[moves], storages[moves], constants[moves]))
         else:
-            bases = np.array([s.base for s in self.plan.storages], np.int64)
+            bases = np.array([s.base for s in self.storages], np.int64)
             for code, places, storages, constants in self._moving:
                 code[places] = constants + bases[storages]
         if self._in_turn:
             self._move(self._in_turn)
-        for _, where, ref, layouts in self.plan.pointers:
-            if where.last < 0:
-                continue
-            assert ref.classes is not None
-            index = self.integers[where.base : where.base + len(where.data)]
-            for c, layout in layouts.items():
-                if first or layout.storage.space == "leaf":
-                    chosen = ref.classes == c
-                    index[chosen] = layout.storage.base + layout.offset + where.data[chosen]
+        storages = self.storages
+        for where, storage, listed, numbers in self.made.listed:
+            if first or storages[storage].space == "leaf":
+                self.integers[storages[where].base + listed] = storages[storage].base + numbers
 
     def _move(self, part: Part) -> None:
         """Write into a program where its storages lie now."""
         code, _, (places, storages, constants) = part
         origin = (address_of(self.grads) - self._addresses[0]) // self.dtype.itemsize
-        bases = np.array([s.base for s in self.plan.storages] + [origin, 0], np.int64)
+        bases = np.array([s.base for s in self.storages] + [origin, 0], np.int64)
         code[places] = constants + bases[storages]
 
     @cached_property
@@ -210,8 +222,8 @@ class Program:
         found = self.arena.nbytes + self.grads.nbytes + self.integers.nbytes
         for code, tables, moves in self._parts:
             found += code.nbytes + tables.nbytes + 2 * sum(part.nbytes for part in moves)
-        found += sum(s.data.nbytes for s in self.plan.storages if isinstance(s.data, np.ndarray))
-        return found + 2000 * len(self.plan.storages) + 1000 * len(self.plan.graph.classes)
+        found += sum(s.data.nbytes for s in self.storages if isinstance(s.data, np.ndarray))
+        return found + 2000 * len(self.storages) + 1000 * self.made.classes
 
     def run(self) -> None:
         """Run the program from its first block to its last."""
@@ -269,25 +281,19 @@ class Program:
 
     def _view(self, node: int) -> tuple[np.ndarray, bool]:
         """A view of a wanted value, and whether it stays where it is."""
-        state = self.plan.graph.state
-        place, number = state.places[node]
-        cls = state.classes[place]
-        layout = self.plan.values[cls.index]
-        shape = cls.shape(number)
-        stays = layout.storage.space != "leaf"
+        view = self._views[node]
+        storage = self.storages[view.storage]
+        stays = storage.space != "leaf"
+        start = view.start
         if not stays:
-            source = self._keep[layout.storage.node].reshape(-1)
-            start = layout.offset + number * layout.member
+            source = self._keep[storage.node].reshape(-1)
         else:
-            source = self.integers if cls.dtype.kind == "i" else self.arena
-            start = layout.storage.base + layout.offset + number * layout.member
-        if layout.ragged >= 0:
-            start += int(state.classes[layout.ragged].rows[:number].sum()) * layout.row
-        rows, cols = (shape[0] if shape else 1), cls.cols
-        if layout.dense:
-            return source[start : start + rows * cols].reshape(shape), stays
-        strides = (layout.row * source.itemsize, source.itemsize)
-        return np.lib.stride_tricks.as_strided(source[start:], (rows, cols), strides).reshape(shape), stays
+            source = self.integers if view.integers else self.arena
+            start += storage.base
+        if view.dense:
+            return source[start : start + view.rows * view.cols].reshape(view.shape), stays
+        strides, shape = (view.row * source.itemsize, source.itemsize), (view.rows, view.cols)
+        return np.lib.stride_tricks.as_strided(source[start:], shape, strides).reshape(view.shape), stays
 
     def gradients(self) -> dict[int, np.ndarray]:
         """Views of the parameters' gradients by tape index, until the next run."""
@@ -302,29 +308,3 @@ class Program:
     def _parts_of(self, flat: np.ndarray) -> dict[int, np.ndarray]:
         places = self._grad_places
         return {s.node: flat[places[s.node] : places[s.node] + s.size] for s in self._grads}
-
-
-def index_limits(plan: Plan) -> dict[int, tuple[int, str]]:
-    """For each integer leaf (tape index), the number below which its elements must lie, and the op that says so."""
-    limits: dict[int, tuple[int, str]] = {}
-    graph = plan.graph
-    for i in sorted(graph.needed):
-        cls = graph.classes[i]
-        of = OPS[cls.op].limit if cls.op in OPS else None
-        if of is None:
-            continue
-        position = len(cls.refs) - 1
-        shapes = tuple(graph.classes[ref.sources()[0]].shape() for ref in cls.refs)
-        limit = of(Site(cls.attrs, int(cls.args[0]), shapes, cls.shape()))
-        stack, seen = list(cls.refs[position].sources()), set()
-        while stack:
-            source = graph.classes[stack.pop()]
-            if source.index in seen:
-                continue
-            seen.add(source.index)
-            if source.op in INPUTS:
-                node = int(source.nodes[0])
-                limits[node] = min(limits.get(node, (limit, cls.op)), (limit, cls.op))
-            stack += [s for ref in source.refs for s in ref.sources()]
-            stack += graph.state.joined(source.index)
-    return limits

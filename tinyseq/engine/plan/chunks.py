@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyseq.engine.kernels.batched import PACK, ROWS_AT_ONCE
 from tinyseq.engine.plan.layout import Address, Block, Instruction, Storage
-from tinyseq.engine.plan.symbols import arange
+from tinyseq.engine.plan.symbols import arange, larger
 
 CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 32  # the sums of chunks are added one by one, which loses digits where they are many
@@ -85,15 +85,15 @@ def _kind(block: Block, chunked: set[int]) -> str:
 def chunk_rows(instructions: Sequence[Instruction], itemsize: int) -> int:
     """Rows of a chunk, so that what all sums read of it stays in a second-level cache."""
     widths = {a.storage.index: abs(stride) for i in instructions for a, stride in zip(i.operands, i.sums, strict=True)}
-    each = max(sum(widths.values()) * itemsize, 1)
-    return max(CHUNK_BYTES // each // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
+    each = larger(sum(widths.values()) * itemsize, 1)
+    return larger(CHUNK_BYTES // each // ROWS_AT_ONCE, 1) * ROWS_AT_ONCE
 
 
 def share_of_chunks(rows: int, chunk: int, thread: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
     """(first row, number of rows) of each of a thread's chunks: all of one size, which is `chunk` at most; one of no
     rows if there are too few."""
     first, last = rows * thread // threads, rows * (thread + 1) // threads
-    parts = max(-(-(last - first) // chunk), 1)
+    parts = larger(-(-(last - first) // chunk), 1)
     size = -(-(last - first) // parts)
     starts = first + size * arange(parts)
     return starts, np.minimum(last - starts, size)

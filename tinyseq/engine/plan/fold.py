@@ -64,7 +64,7 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
     for index, nodes in at.joins.items():
         classes, numbers = at.cls[nodes].astype(np.int64), at.number[nodes].astype(np.int64)
         state.joins[index] = Ref("gather", classes=classes, numbers=numbers)
-    state.places = {node: (int(at.cls[node]), int(at.number[node])) for node in {*outputs, *([loss] * (loss >= 0))}}
+    state.places = {node: (int(at.cls[node]), int(at.number[node])) for node in (*outputs, *([loss] * (loss >= 0)))}
     return state
 
 

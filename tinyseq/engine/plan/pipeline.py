@@ -30,12 +30,14 @@ from tinyseq.engine.plan.differentiate import differentiate
 from tinyseq.engine.plan.emit import emit
 from tinyseq.engine.plan.explain import explain
 from tinyseq.engine.plan.fold import condense
-from tinyseq.engine.plan.folded import Refused, verify_folded
+from tinyseq.engine.plan.folded import Condensed, Refused, verify_folded
 from tinyseq.engine.plan.graph import Graph, verify_graph
+from tinyseq.engine.plan.instructions import Instructions
+from tinyseq.engine.plan.layout import Block
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.place import place
 from tinyseq.engine.plan.regions import verify_schedule
-from tinyseq.engine.plan.reuse import Arena, reuse, verify_arena
+from tinyseq.engine.plan.reuse import Arena, alive, reuse, verify_arena
 from tinyseq.engine.plan.rewrite import rewrite
 from tinyseq.engine.plan.schedule import schedule
 from tinyseq.engine.plan.steps import verify_written
@@ -69,15 +71,18 @@ class Plan(Parts):
 class Stages:
     """The passes of one tape, run one after the other; ``values`` holds what each has made."""
 
-    def __init__(self, tape: Tape, outputs: Sequence[int], loss: int, without: frozenset[str], check: bool) -> None:
+    def __init__(
+        self, tape: Tape | None, outputs: Sequence[int], loss: int, without: frozenset[str], check: bool
+    ) -> None:
         self.outputs, self.loss, self.without, self.check = list(outputs), loss, without, check
         self.values: dict[str, Any] = {}
         self.at = ""  # the pass that is running, or ran last
-        self._tape: Tape | None = tape
+        self._tape = tape
 
     def run(self, until: str) -> Any:
-        """Run the passes up to one; returns what that has made. Raises Refused, with its stage."""
-        for name in PASSES:
+        """Run the passes up to one that have not been run; returns what it has made. Raises Refused, with its stage."""
+        value = None
+        for name in PASSES[len(self.values) :]:
             self.at = name
             try:
                 value = self.values[name] = MAKE[name](self)
@@ -89,7 +94,7 @@ class Stages:
             except Exception as error:
                 error.add_note(f"in the pass {name!r} of the planner")
                 raise
-            if name in os.environ.get(DUMP, "").split(","):
+            if self._tape is not None and name in os.environ.get(DUMP, "").split(","):
                 print(f"== {name}\n{self.dump(name)}", file=sys.stderr)
             if name == until:
                 break
@@ -156,14 +161,25 @@ def stages_of(
     until: str = "reuse",
     without: frozenset[str] | None = None,
     check: bool | None = None,
+    folded: Condensed | None = None,
 ) -> Stages:
-    """What each pass up to ``until`` makes of a tape. Raises Refused where it has no plan."""
+    """What each pass up to ``until`` makes of a tape, which may have been ``folded`` already. Raises Refused where it
+    has no plan."""
     if until not in PASSES:
         raise DataError(f"no pass is called {until!r}; there are {', '.join(PASSES)}")
     off = switched_off() if without is None else checked(frozenset(without))
     stages = Stages(tape, outputs, loss, off, checking() if check is None else check)
-    stages.run(until)
+    if folded is not None:
+        stages.values["fold"] = folded
+    if until not in stages.values:
+        stages.run(until)
     return stages
+
+
+def fold(tape: Tape, outputs: Sequence[int], loss: int = -1, check: bool = False) -> Condensed:
+    """The first pass alone. Raises Refused, with its stage."""
+    stages = Stages(tape, outputs, loss, frozenset(), check)
+    return stages.run("fold")
 
 
 def plan_tape(
@@ -172,22 +188,36 @@ def plan_tape(
     loss: int = -1,
     without: frozenset[str] | None = None,
     check: bool | None = None,
+    folded: Condensed | None = None,
 ) -> Plan:
     """Plan a tape for the values of ``outputs`` and, with ``loss``, the gradients of its parameters.
 
-    ``without`` names optional decisions (`choices.OPTIONAL`) to leave out, ``check`` says whether every pass is
-    verified; if None, the environment says so. Raises Refused where there is no plan, TapeError where a pass is wrong.
+    It may have been ``folded`` already. ``without`` names optional decisions (`choices.OPTIONAL`) to leave out,
+    ``check`` says whether every pass is verified; if None, the environment says so. Raises Refused where there is no
+    plan, TapeError where a pass is wrong.
     """
-    return finished(stages_of(tape, outputs, loss, without=without, check=check))
+    return finished(stages_of(tape, outputs, loss, without=without, check=check, folded=folded))
+
+
+def plan_of_symbols(folded: Condensed, outputs: Sequence[int], loss: int, without: frozenset[str]) -> Plan:
+    """The plan of a tape of which some numbers are symbols, but for the places of storages."""
+    stages = Stages(None, outputs, loss, without, check=False)
+    stages.values["fold"] = folded
+    instructions: Instructions = stages.run("emit")
+    return _plan(stages, alive(instructions))
 
 
 def finished(stages: Stages) -> Plan:
     """The plan of passes that all have run; they forget the tape."""
-    arena: Arena = stages.values["reuse"]
-    instructions = arena.instructions
-    buffers = instructions.written.buffers
     stages.finish()
+    arena: Arena = stages.values["reuse"]
+    return _plan(stages, arena.blocks, arena.size, arena.without_reuse)
+
+
+def _plan(stages: Stages, blocks: Sequence[Block], size: int = 0, without_reuse: int = 0) -> Plan:
+    instructions: Instructions = stages.values["emit"]
+    buffers = instructions.written.buffers
     return Plan(
-        buffers.graph, buffers.dtype, list(arena.blocks), list(instructions.storages), buffers.values,
-        buffers.gradients, arena.size, arena.without_reuse, list(instructions.pointers), stages,
+        buffers.graph, buffers.dtype, list(blocks), list(instructions.storages), buffers.values, buffers.gradients,
+        size, without_reuse, list(instructions.pointers), stages,
     )  # fmt: skip

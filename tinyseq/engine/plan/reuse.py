@@ -35,6 +35,12 @@ class Arena:
 
 def reuse(instructions: Instructions) -> Arena:
     """Sums over rows side by side, then lifetimes, then places (first fit, in order of birth)."""
+    blocks = alive(instructions)
+    return Arena(instructions, blocks, *allocate(list(instructions.storages)))
+
+
+def alive(instructions: Instructions) -> tuple[Block, ...]:
+    """The blocks in their last order; storages know from here on from where to where they are alive."""
     buffers = instructions.written.buffers
     without, storages = buffers.graph.without, list(instructions.storages)
     blocks = list(instructions.blocks)
@@ -50,8 +56,7 @@ def reuse(instructions: Instructions) -> Arena:
     for storage in storages:
         if storage.last >= 0 and (storage.data is not None or "reuse" in without):
             storage.first, storage.last = 0, FOREVER
-    size, total = allocate(storages)
-    return Arena(instructions, tuple(blocks), size, total)
+    return tuple(blocks)
 
 
 def _lifetimes(storages: list[Storage], blocks: list[Block]) -> None:

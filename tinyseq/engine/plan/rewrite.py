@@ -264,10 +264,9 @@ def _level_order(graph: Graph, classes: list[Class]) -> list[Class]:
             if ref.kind == "same" and ref.source in inside:
                 reads.add(inside[ref.source])
             elif ref.classes is not None and ref.numbers is not None:
-                own = ref.classes[ref.numbers == arange(cls.count)]
-                reads.update(
-                    inside[c] for c in set(own.tolist()) & inside.keys() if graph.classes[c].group is cls.group
-                )
+                own = ref.numbers == arange(cls.count)
+                alike = [c for c in ref.sources() if c in inside and graph.classes[c].group is cls.group]
+                reads.update(inside[c] for c in alike if (own & (ref.classes == c)).any())
         reads.update(inside[c] for c in graph.state.joined(cls.index) if c in inside)
         successors.append(reads)
     order = components(successors)

@@ -11,7 +11,7 @@ import numpy as np
 from tinyseq.engine.kernels.batched import MATMUL_TILED, SCATTER_ROWS
 from tinyseq.engine.plan.layout import Block, Instruction, Layout
 from tinyseq.engine.plan.parts import Parts
-from tinyseq.engine.plan.symbols import arange, full, integer, length
+from tinyseq.engine.plan.symbols import arange, full, integer, larger, length, smaller
 
 THREADED_WORK = 2e7
 
@@ -29,7 +29,7 @@ class Shares:
         step = 8 if total >= 16 * self.threads else 1
         parts = -(-total // step)
         low, high = parts * self.thread // self.threads * step, parts * (self.thread + 1) // self.threads * step
-        return min(low, total), min(high, total)
+        return smaller(low, total), smaller(high, total)
 
     def mode(self, block: Block) -> str:
         """How threads share a block by itself: "rows", "members" or not at all ("single")."""
@@ -83,7 +83,7 @@ class Shares:
             levels = np.cumsum(np.count_nonzero(counts[:, None] > arange(most), axis=0))
             step = 4 if most >= 8 * self.threads else 1
             cuts = [self.cut(levels, k) for k in (self.thread, self.thread + 1)]
-            low, high = (min(-(-cut // step) * step, most) for cut in cuts)
+            low, high = (smaller(-(-cut // step) * step, most) for cut in cuts)
         return low, np.clip(counts - low, 0, high - low)
 
     def cut(self, levels: np.ndarray, thread: int) -> int:
@@ -97,20 +97,23 @@ class Shares:
         """
         if "members" in self.plan.graph.without:
             return False
-        written: dict[int, set[tuple[int, int, int]]] = {}
+        written: dict[int, list[tuple[int, int, int]]] = {}  # (group, elements of a member, shift) by storage
         for instruction in block.instructions:
             if instruction.kernel is SCATTER_ROWS:
                 for layout in self.scattered(instruction)[1].values():
-                    written.setdefault(layout.storage.index, set()).add((-1, 0, 0))
+                    written.setdefault(layout.storage.index, []).append((-1, 0, 0))
                 continue
             target = instruction.operands[0]
             if target.vary is None or not target.vary[0] or target.vary[1][0] == "rowstart":
                 return False
             size, key = target.vary
             if key[0] == "member":
-                written.setdefault(target.storage.index, set()).add((key[1], size, target.offset // size))
-        shared = {index for index, ways in written.items() if len(ways) > 1 or ways & {(-1, 0, 0)}}
-        shared |= {index for index, ways in written.items() if any(shift for _, _, shift in ways)}
+                written.setdefault(target.storage.index, []).append((key[1], size, target.offset // size))
+        shared = [
+            index
+            for index, ways in written.items()
+            if any(way != ways[0] or way[0] < 0 for way in ways) or any(shift for _, _, shift in ways)
+        ]
         return all(self.writes_apart(block, index) for index in shared)
 
     def scattered(self, instruction: Instruction) -> tuple[np.ndarray, dict[int, Layout], np.ndarray]:
@@ -139,7 +142,7 @@ class Shares:
                 if key[0] == "member":
                     members = arange(block.bounds[key[1]][0], block.bounds[key[1]][-1])
                     found.append((size * (target.offset // size + members), members, key[1], size))
-        if len({size for *_, size in found}) > 1:
+        if any(size != found[0][3] for *_, size in found):
             return False
         rows = [
             np.stack([members, full(length(members), group), places, self.levels(block, group)[members]])
@@ -214,5 +217,5 @@ def work(plan: Parts) -> float:
                 d[slot] = coefficient * count / levels
             sizes = d[1 + len(instruction.operands) + 1 :]
             sizes = sizes[: 3 if instruction.kernel is MATMUL_TILED else 2]
-            total += levels * max(d[0], 1.0) * prod([max(n, 1.0) for n in sizes])
+            total += levels * larger(d[0], 1.0) * prod([larger(n, 1.0) for n in sizes])
     return total

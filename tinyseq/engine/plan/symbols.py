@@ -73,6 +73,8 @@ class Trace:
             return f"({''.join(self.text(part, uses) + ', ' for part in thing)})"
         if isinstance(thing, list):
             return f"[{', '.join(self.text(part, uses) for part in thing)}]"
+        if isinstance(thing, dict):
+            return f"{{{', '.join(f'{self.text(key, uses)}: {self.text(v, uses)}' for key, v in thing.items())}}}"
         return self.named(thing)
 
     def result(self, text: str, uses: Sequence[str], value: Any) -> Any:
@@ -123,7 +125,7 @@ def _trace_in(things: Any) -> Trace | None:
 _PLAIN = {
     "+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
     "/": operator.truediv, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "!=": operator.ne,
+    "==": operator.eq, "!=": operator.ne, "&": operator.and_, "|": operator.or_,
 }  # fmt: skip
 _COMPARES = ("<", "<=", ">", ">=", "==", "!=")
 NUMBERS = (int, float, np.integer, np.floating)
@@ -196,6 +198,12 @@ class _Arithmetic:
 
     def __ne__(self, other: Any) -> Any:
         return self._binary("!=", other)
+
+    def __and__(self, other: Any) -> Any:
+        return self._binary("&", other)
+
+    def __or__(self, other: Any) -> Any:
+        return self._binary("|", other)
 
     def __neg__(self) -> Any:
         return self._binary("*", -1)
@@ -290,10 +298,7 @@ class Array(_Arithmetic):
     @classmethod
     def repeated(cls, trace: Trace, count: Any, number: Any) -> Array:
         """One number, ``count`` times."""
-        kind = type(value_of(number))
-        return cls(
-            trace, None, np.full(value_of(count), value_of(number), np.int64 if kind is int else kind), (count, number)
-        )
+        return cls(trace, None, np.full(value_of(count), value_of(number)), (count, number))
 
     @property
     def name(self) -> str:
@@ -385,17 +390,17 @@ class Array(_Arithmetic):
         value = getattr(self.value, name)(*given, **{key: value_of(a) for key, a in keywords.items()})
         return self.trace.result(f"{self.name}.{name}({', '.join(parts)})", uses, value)
 
-    def any(self) -> Any:
+    def any(self, **axis: Any) -> Any:
         """Whether one element is true."""
-        if self.alike is not None and self.alike[0] > 0:
+        if self.alike is not None and not axis and self.alike[0] > 0:
             return bool(self.alike[1])
-        return self._method("any")
+        return self._method("any", **axis)
 
-    def all(self) -> Any:
+    def all(self, **axis: Any) -> Any:
         """Whether all elements are true."""
-        if self.alike is not None:
+        if self.alike is not None and not axis:
             return not self.alike[0] > 0 or bool(self.alike[1])
-        return self._method("all")
+        return self._method("all", **axis)
 
     def sum(self) -> Any:
         """The sum."""
@@ -422,10 +427,8 @@ class Array(_Arithmetic):
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         if function is np.diff and self.alike is not None and len(args) == 1 and not keywords:
-            count, number = self.alike
-            return Array.repeated(
-                self.trace, count - 1 if count > 0 else count, number - number if not isinstance(number, Num) else 0
-            )
+            count = self.alike[0]
+            return Array.repeated(self.trace, count - 1 if count > 0 else count, 0)
         return self.trace.apply(function, args, keywords)
 
 
@@ -454,6 +457,25 @@ def put(array: np.ndarray, index: Any, given: Any) -> np.ndarray:
 def integer(number: Any) -> int:
     """A number of NumPy's as one of Python's; a symbol as it is."""
     return number if isinstance(number, Num) else int(number)
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two numbers; of symbols one for both, where ``max`` would decide for one of them."""
+    return _picked("max", a, b)
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two numbers, as ``larger``."""
+    return _picked("min", a, b)
+
+
+def _picked(which: str, a: Any, b: Any) -> Any:
+    trace, picks = _trace_in((a, b)), max if which == "max" else min
+    if trace is None:
+        return picks(a, b)
+    uses: list[str] = []
+    text = f"{which}({trace.text(a, uses)}, {trace.text(b, uses)})"
+    return Num(trace, trace.let(text, uses), picks(value_of(a), value_of(b)))
 
 
 def length(array: Any) -> int:

@@ -179,6 +179,8 @@ class Views:
         ):
             return None
         rows, cols = (1 if cls.scalar else integer(cls.rows[0])), cls.cols
-        return Layout(layout.storage, layout.offset + integer(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
+        return Layout(
+            layout.storage, layout.offset + integer(numbers[0]) * layout.member, rows * cols, cols, rows, cols
+        )
 
     view_stacked = view_joined

@@ -1,0 +1,257 @@
+"""Plans that do not know their lengths: a tape folded like one planned before gets that one's program with its numbers.
+
+The passes behind ``fold``, and the assembly of integers, run once on symbols (`plan.symbols`, `plan.unknowns`). What
+they write down is compiled to one Python function from the numbers of a folded tape to those of its program. It gives
+up where something that the planner decided by would come out otherwise; then the tape is planned anew.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyseq.engine.forks import Guard
+from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, View, assembled
+from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.folded import Condensed
+from tinyseq.engine.plan.layout import Storage, allocate
+from tinyseq.engine.plan.pipeline import PASSES, VERIFY, Plan, checking, finished, plan_of_symbols
+from tinyseq.engine.plan.reuse import Arena
+from tinyseq.engine.plan.sharing import available, wanted_threads
+from tinyseq.engine.plan.symbols import Array, Num, Trace
+from tinyseq.engine.plan.unknowns import structure, symbolic
+from tinyseq.errors import TapeError
+
+MOST_STRUCTURES = 64
+MOST_TEMPLATES = 8  # of one structure: plans that differ in what was decided by numbers
+
+
+class Template:
+    """One run of the planner on symbols."""
+
+    def __init__(self, folded: Condensed, outputs: Sequence[int], loss: int, without: frozenset[str]) -> None:
+        self.trace = trace = Trace()
+        self.plan = plan_of_symbols(symbolic(folded, trace), outputs, loss, without)
+        self.made = assembled(self.plan, wanted_threads(self.plan))
+        self._program = _compiled(trace, _recorded(self.made))
+        self._values: Any = None
+
+    def program(self, folded: Condensed, outputs: list[int], loss: int) -> Program | None:
+        """The program of a tape folded alike; None where this plan is not its."""
+        given = _given(folded)
+        found = self._program(*given)
+        if found is None:
+            return None
+        storages, parts, starts, size, limits, views, listed = found
+        made, kept = self.made, list(map(_like, self.made.storages, storages))
+        arena, total = allocate(kept)
+        parts = [(code.copy(), tables, moves) for code, tables, moves in parts]
+        new = Assembled(
+            made.dtype, made.threads, kept, parts, starts, size, [Limit(*each) for each in limits],
+            [View(*each) for each in views], [Listed(*each) for each in listed], made.classes,
+        )  # fmt: skip
+        return Program.instance(new, outputs, arena, lambda: self.filled(given, kept, (arena, total), outputs, loss))
+
+    def filled(
+        self, given: tuple, storages: list[Storage], sizes: tuple[int, int], outputs: list[int], loss: int
+    ) -> Plan:
+        """The whole plan of a tape folded alike, with the storages that its program has."""
+        if self._values is None:
+            self._values = _compiled(self.trace, _Symbols(self.plan.stages, self.plan.blocks).every)
+        filling = _Filling(self._values(*given))
+        for old, new in zip(self.plan.storages, storages, strict=True):
+            filling.done[id(old)] = new
+        stages, blocks = filling.of(self.plan.stages), filling.of(tuple(self.plan.blocks))
+        stages.outputs, stages.loss = outputs, loss
+        stages.values["reuse"] = Arena(stages.values["emit"], blocks, *sizes)
+        for state in (stages.values["fold"], stages.values["rewrite"].state):
+            at = list(state.places.values())
+            state.places = dict(zip(dict.fromkeys([*outputs, *([loss] * (loss >= 0))]), at, strict=True))
+        graph = stages.values["rewrite"]
+        graph.outputs, graph.loss = outputs, loss
+        return finished(stages)
+
+
+def _given(folded: Condensed) -> tuple:
+    """What the compiled function reads: classes, groups, joins, numbers of the places asked for."""
+    return folded.classes, folded.groups, folded.joins, [number for _, number in folded.places.values()]
+
+
+def _like(storage: Storage, numbers: tuple) -> Storage:
+    size, lead, node, data = numbers
+    return Storage(storage.index, size, lead, storage.space, node, storage.what, storage.first, storage.last, 0, data)
+
+
+def _recorded(made: Assembled) -> tuple:
+    """All numbers of a program, as nested tuples and lists."""
+    storages = [(s.size, s.lead, s.node, s.data) for s in made.storages]
+    rest = made.limits, made.views, made.listed
+    return storages, made.parts, made.flat_starts, made.flat_size, *([tuple(each) for each in part] for part in rest)
+
+
+def _compiled(trace: Trace, result: Any) -> Any:
+    """A function (C, G, J, P) → result, or None where a guard fails."""
+    uses: list[str] = []
+    text = trace.text(result, uses)
+    wanted, lines = set(uses), []
+    for line in reversed(trace.lines):
+        if line.name and line.name not in wanted:
+            continue
+        wanted.update(line.uses)
+        lines.append(f" {line.name} = {line.text}" if line.name else f" if {line.text}: return None")
+    source = "\n".join(["def instance(C, G, J, P):", *reversed(lines), f" return {text}"])
+    scope = dict(trace.objects)
+    exec(compile(source, "<instance of a plan>", "exec"), scope)
+    return scope["instance"]
+
+
+class _Symbols:
+    """The symbols in a plan, each once."""
+
+    def __init__(self, *things: Any) -> None:
+        self.every: dict[str, Any] = {}
+        self._seen: set[int] = set()
+        for thing in things:
+            self._look(thing)
+
+    def _look(self, thing: Any) -> None:
+        if isinstance(thing, Num | Array):
+            self.every[thing.name] = thing
+        elif id(thing) not in self._seen and (parts := _parts(thing)):
+            self._seen.add(id(thing))
+            for part in parts:
+                self._look(part)
+
+
+class _Filling:
+    """A copy of a plan with numbers in place of its symbols; what it shares with itself the copy shares too."""
+
+    def __init__(self, numbers: dict[str, Any]) -> None:
+        self.numbers = numbers
+        self.done: dict[int, Any] = {}
+
+    def of(self, thing: Any) -> Any:
+        """The copy of a thing."""
+        if isinstance(thing, Num | Array):
+            return self.numbers[thing.name]
+        if id(thing) in self.done:
+            return self.done[id(thing)]
+        made: Any = thing
+        if isinstance(thing, list):
+            made = self.done[id(thing)] = []
+            made += map(self.of, thing)
+        elif isinstance(thing, tuple):
+            made = self.done[id(thing)] = tuple(map(self.of, thing))
+        elif isinstance(thing, dict):
+            made = self.done[id(thing)] = {self.of(key): self.of(value) for key, value in thing.items()}
+        elif _of_a_plan(thing):
+            made = self.done[id(thing)] = object.__new__(type(thing))
+            for name, value in vars(thing).items():
+                object.__setattr__(made, name, self.of(value))
+        return made
+
+
+def _of_a_plan(thing: Any) -> bool:
+    return type(thing).__module__.startswith("tinyseq.engine.plan") and hasattr(thing, "__dict__")
+
+
+def _parts(thing: Any) -> list[Any]:
+    """What a thing of a plan is made of."""
+    if isinstance(thing, list | tuple):
+        return list(thing)
+    if isinstance(thing, dict):
+        return [*thing.keys(), *thing.values()]
+    return list(vars(thing).values()) if _of_a_plan(thing) else []
+
+
+class _Known:
+    """The templates of a structure; ``hopeless`` where it can't be planned with symbols."""
+
+    def __init__(self) -> None:
+        self.templates: list[Template] = []
+        self.times, self.hopeless = 0, False
+
+
+class Instances:
+    """Templates by structure; the least recently used structure is dropped."""
+
+    def __init__(self, most: int = MOST_STRUCTURES) -> None:
+        self.most = most
+        self.counts = {"instances": 0, "templates": 0, "failed": 0}
+        self.reasons: list[str] = []  # why there was no template, the last ones
+        self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._guard = Guard()
+
+    def program(self, folded: Condensed, outputs: list[int], loss: int, without: frozenset[str]) -> Program | None:
+        """The program of a tape folded as others were before; None where it has to be planned."""
+        key = structure(folded, outputs, loss), without, available()
+        with self._guard.lock:
+            known = self._known[key] = self._known.pop(key, None) or _Known()
+            while len(self._known) > self.most:
+                self._known.popitem(last=False)
+            known.times += 1
+        if known.times == 1 or known.hopeless:  # most structures are seen once
+            return None
+        for template in list(known.templates):
+            if (found := self._instance(template, folded, outputs, loss)) is not None:
+                return found
+        if len(known.templates) >= MOST_TEMPLATES:
+            return None
+        try:
+            template = Template(folded, outputs, loss, without)
+        except Exception as error:  # what can't be planned with symbols is planned as it is
+            known.hopeless = True
+            self._failed(error)
+            return None
+        self.counts["templates"] += 1
+        known.templates.append(template)
+        return self._instance(template, folded, outputs, loss)
+
+    def _instance(self, template: Template, folded: Condensed, outputs: list[int], loss: int) -> Program | None:
+        try:
+            found = template.program(folded, outputs, loss)
+        except Exception as error:
+            self._failed(error)
+            return None
+        self.counts["instances"] += found is not None
+        return found
+
+    def _failed(self, error: Exception) -> None:
+        self.counts["failed"] += 1
+        self.reasons = [*self.reasons[-9:], f"{type(error).__name__}: {error}"]
+        if checking():
+            raise error
+
+    def clear(self) -> None:
+        """Forget all templates."""
+        with self._guard.lock:
+            self._known.clear()
+
+
+def verify_instance(program: Program) -> None:
+    """Every value behind ``fold`` keeps its rules, and the integers are those that the plan itself assembles to. Raises
+    TapeError."""
+    plan = program.plan
+    assert plan.stages is not None
+    for name in PASSES[1:]:
+        VERIFY[name](plan.stages)
+    expected, found = assembled(plan, program.threads), program.made
+    if wanted_threads(plan) != program.threads:
+        raise TapeError(f"instance: {program.threads} threads, the plan wants {wanted_threads(plan)}")
+    for what in ("flat_starts", "flat_size", "limits", "views"):
+        if getattr(expected, what) != getattr(found, what):
+            raise TapeError(f"instance: {what} {getattr(found, what)}, the plan says {getattr(expected, what)}")
+    for k, (mine, other) in enumerate(zip(found.parts, expected.parts, strict=True)):
+        pairs = zip((*mine[:2], *mine[2]), (*other[:2], *other[2]), strict=True)
+        for what, (a, b) in zip(("code", "tables", "places", "storages", "constants"), pairs, strict=True):
+            if not np.array_equal(a, b):
+                raise TapeError(f"instance: the {what} of thread {k} are not those that its plan assembles to")
+    for a, b in zip(found.listed, expected.listed, strict=True):
+        if a[:2] != b[:2] or not (np.array_equal(a.places, b.places) and np.array_equal(a.numbers, b.numbers)):
+            raise TapeError(f"instance: the list of addresses in s{a.where} is not the plan's")
+
+
+INSTANCES = Instances()

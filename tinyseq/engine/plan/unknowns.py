@@ -1,0 +1,95 @@
+"""What plans of tapes folded alike have in common, and what of a folded tape may be another number for the next.
+
+The structure is who reads whom and how, with ops, shapes behind the first axis, and names. Unknown are counts: steps,
+rows of a batch, members of a group and their order, which rows are picked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref
+from tinyseq.engine.plan.symbols import Array, Num, Trace
+from tinyseq.ops.groups import PARAMETERS
+
+
+def structure(folded: Condensed, outputs: Sequence[int], loss: int) -> Hashable:
+    """Equal for tapes whose plans differ in numbers alone."""
+    groups = tuple([(g.levels is None, g.backwards, g.ragged, g.count == 1) for g in folded.groups])
+    classes = tuple([_of_class(cls) for cls in folded.classes])
+    attrs = repr([cls.attrs for cls in folded.classes if cls.attrs])  # 1, 1.0 and True are equal
+    order = list(folded.places)
+    places = tuple([(order.index(node), folded.places[node][0]) for node in (*outputs, *([loss] * (loss >= 0)))])
+    return groups, classes, attrs, tuple(folded.joins), places, loss >= 0
+
+
+def _of_class(cls: Class) -> Hashable:
+    rows = cls.rows
+    shape = tuple(rows.tolist()) if cls.op in PARAMETERS else (rows[0] < 0, _alike(rows))
+    reads = tuple([_of_ref(ref) for ref in cls.refs])
+    kind = (cls.op, cls.attrs, cls.tail, cls.dtype.char, cls.name, cls.cell, cls.line)
+    return kind, cls.group.index, shape, _alike(cls.args), reads
+
+
+def _of_ref(ref: Ref) -> Hashable:
+    if ref.kind == "shared":
+        return ref.source
+    if ref.kind == "gather":
+        return ref.kind
+    return ref.kind, ref.source, ref.shift, None if ref.start is None else ref.start[0]
+
+
+def _alike(numbers: np.ndarray) -> bool:
+    return numbers.strides == (0,) or len(numbers) == 1 or bool((numbers == numbers[0]).all())
+
+
+def symbolic(folded: Condensed, trace: Trace) -> Condensed:
+    """The folded tape with its unknown numbers replaced by symbols, read from ``C`` (classes), ``G`` (groups), ``J``
+    (joins) and ``P`` (numbers of the places asked for)."""
+
+    def number(text: str, value: Any) -> Any:
+        return Num(trace, trace.let(text, ()), int(value))
+
+    def array(text: str, value: np.ndarray) -> Any:
+        return Array(trace, trace.let(text, ()), value)
+
+    groups = []
+    for i, group in enumerate(folded.groups):
+        count = number(f"G[{i}].count", group.count) if group.count > 1 else 1
+        levels = None if group.levels is None else array(f"G[{i}].levels", group.levels)
+        groups.append(Group(i, count, group.backwards, group.ragged, levels))
+    classes = []
+    for i, cls in enumerate(folded.classes):
+        group = groups[cls.group.index]
+        numbers = []
+        for what, values in (("rows", cls.rows), ("args", cls.args)):
+            if what == "rows" and (cls.op in PARAMETERS or values[0] < 0):
+                numbers.append(Array.repeated(trace, group.count, int(values[0])))
+            elif _alike(values):
+                numbers.append(Array.repeated(trace, group.count, number(f"int(C[{i}].{what}[0])", values[0])))
+            else:
+                numbers.append(array(f"C[{i}].{what}", values))
+        nodes = Array.repeated(trace, 1, number(f"int(C[{i}].nodes[0])", cls.nodes[0]))
+        refs = [_ref(ref, f"C[{i}].refs[{j}]", number, array) for j, ref in enumerate(cls.refs)]
+        classes.append(replace(cls, nodes=nodes, rows=numbers[0], args=numbers[1], group=group, refs=refs))
+    joins = {i: _ref(ref, f"J[{i}]", number, array) for i, ref in folded.joins.items()}
+    places = {
+        node: (c, number(f"P[{k}]", at) if len(folded.classes[c].rows) > 1 else 0)
+        for k, (node, (c, at)) in enumerate(folded.places.items())
+    }
+    return Condensed(classes, groups, joins, places)
+
+
+def _ref(ref: Ref, text: str, number: Any, array: Any) -> Ref:
+    if ref.kind == "gather":
+        assert ref.classes is not None and ref.numbers is not None
+        return Ref(
+            ref.kind, classes=array(f"{text}.classes", ref.classes), numbers=array(f"{text}.numbers", ref.numbers)
+        )
+    shift = number(f"{text}.shift", ref.shift) if ref.kind == "shared" else ref.shift
+    start = None if ref.start is None else (ref.start[0], number(f"{text}.start[1]", ref.start[1]))
+    return Ref(ref.kind, ref.source, shift, start)
