@@ -1,0 +1,143 @@
+"""Plans that do not know their lengths: what a tape gets that is folded like one planned before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinyseq as ts
+from tests.engine.agreement import compare, leaves, names_of, reference, results_of
+from tests.engine.test_agreement_nets import CELLS, NETS, Equations, H, Named, O, V, loss_of, zero_state
+from tinyseq.engine.instances import Instances, Template, verify_instance
+from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.pipeline import fold, plan_tape
+from tinyseq.engine.plan.unknowns import structure
+from tinyseq.engine.validation.check import verify_plan
+from tinyseq.engine.validation.meaning import verify_meaning
+
+Build = Callable[[], ts.Tensor]
+
+
+def recorded(build: Build) -> tuple[ts.Tape, int]:
+    with ts.Tape(executor=ts.Reference) as tape:
+        loss = build()
+    return tape, loss.index
+
+
+def check(program: Program, tape: ts.Tape, loss: int) -> None:
+    """An instance is verified as a plan is, computes what the reference does, and is the plan that a tape has anew."""
+    verify_instance(program)
+    verify_plan(program.plan)
+    verify_meaning(program.plan, tape)
+    anew = plan_tape(tape, [loss], loss)
+    assert program.plan.dump("emit") == anew.dump("emit")
+    assert [(s.size, s.lead, s.base) for s in program.storages if s.space == "arena" and s.last >= 0] == [
+        (s.size, s.lead, s.base) for s in anew.storages if s.space == "arena" and s.last >= 0
+    ]
+    program.bind({i: tape.executor.value(i) for i in leaves(tape)}, tape)
+    program.run_in_turn()
+    found = results_of(program, [loss], loss, tape)
+    program.run_together()
+    again = results_of(program, [loss], loss, tape)
+    for node, gradient in found.gradients.items():
+        np.testing.assert_array_equal(gradient, again.gradients[node])
+    compare(found, reference(tape, [loss], loss), 1e-10, names_of(tape))
+
+
+def instances(builds: list[Build], threads: int = 1) -> int:
+    """How many of the others are instances of the first; each is checked."""
+    found, template, first = 0, None, None
+    for build in builds:
+        tape, loss = recorded(build)
+        folded = fold(tape, [loss], loss)
+        if template is None:
+            template, first = Template(folded, [loss], loss, threads=threads), structure(folded, [loss], loss)
+        if structure(folded, [loss], loss) == first:
+            program = template.program(folded, [loss], loss)
+            if program is not None:
+                check(program, tape, loss)
+                found += 1
+    return found
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", NETS)
+def test_nets_at_other_lengths_and_batches(name: str, threads: int) -> None:
+    sizes = [(6, 3), (9, 3), (7, 4), (13, 5)]
+    builds = [partial(NETS[name], Named(1, np.float64), T, B) for T, B in sizes]
+    assert instances(builds, threads)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_sequences_of_other_lengths(cell: str) -> None:
+    equations, count = CELLS[cell]
+
+    def build(lengths: list[int]) -> ts.Tensor:
+        pool = Named(1, np.float64)
+        chain = ts.Chain(lengths)
+        x = ts.tensor(pool.array((sum(lengths), V), 1))
+        state = zero_state(pool, count, len(lengths))
+        return loss_of(pool, ts.unfold(Equations(pool, equations), chain, x, state).outputs)
+
+    batches = [[9, 7, 4, 2], [8, 3, 3, 1], [12, 11, 5, 4], [6, 5, 4, 3, 2, 1, 1]]
+    assert instances([partial(build, lengths) for lengths in batches], 1) == len(batches)
+    assert instances([partial(build, lengths) for lengths in batches], 2) >= 1
+
+
+@pytest.mark.parametrize("net", ["RecursiveNet", "TreeLSTM", "ChildSumTreeLSTM", "RNTN"])
+def test_other_trees(net: str) -> None:
+    def build(seed: int, many: int) -> ts.Tensor:
+        rng = np.random.default_rng(seed)
+        forest = ts.Forest([_tree(rng, int(rng.integers(4, 12))) for _ in range(many)])
+        pool = Named(1, np.float64)
+        made: Any = getattr(ts.nn, net)(V, H, O, rng=np.random.default_rng(3), dtype=np.float64)
+        x = ts.tensor(pool.array((forest.n_leaves, V), 1))
+        return made.loss(forest, x, pool.integers((forest.n_trees,), O, 2))
+
+    builds = [partial(build, seed, many) for seed, many in [(0, 6), (1, 6), (2, 9), (3, 5)]]
+    assert instances(builds, 1) >= 3
+    assert instances(builds, 2) >= 1
+
+
+def _tree(rng: np.random.Generator, n: int) -> ts.Tree:
+    nested: list[Any] = list(range(n))
+    while len(nested) > 1:
+        k = int(rng.integers(len(nested) - 1))
+        nested[k : k + 2] = [(nested[k], nested[k + 1])]
+    return ts.Tree.from_nested(nested[0])
+
+
+def test_a_structure_is_planned_anew_until_it_comes_back() -> None:
+    made = Instances()
+    found = []
+    for T in (5, 8, 11, 4):
+        tape, loss = recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3))
+        found.append(made.program(fold(tape, [loss], loss), [loss], loss, frozenset()))
+    assert found[0] is None and all(program is not None for program in found[1:])
+    assert made.counts == {"instances": 3, "templates": 1, "failed": 0}
+
+
+def test_what_was_decided_by_a_number_is_decided_again() -> None:
+    """One step is no chain: nothing recurs."""
+    made = Instances()
+    for T in (6, 7, 1, 1, 2, 2, 9):
+        tape, loss = recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3))
+        program = made.program(fold(tape, [loss], loss), [loss], loss, frozenset())
+        if program is not None:
+            check(program, tape, loss)
+    assert made.counts["failed"] == 0
+
+
+def test_structures_that_are_kept_are_bounded() -> None:
+    made = Instances(most=3)
+    for H_ in range(4, 12):
+        with ts.Tape(executor=ts.Reference) as tape:
+            w = ts.Parameter(np.zeros((H_, H_)), name="W")
+            loss = ts.sum(ts.unfold(lambda x, h: ((h := ts.tanh(x + h @ w)), h), ts.Chain(5), np.ones((5, 2, H_)),
+                                    ts.zeros((2, H_), np.float64)).outputs)  # fmt: skip
+        made.program(fold(tape, [loss.index], loss.index), [loss.index], loss.index, frozenset())
+    assert len(made) == 3
