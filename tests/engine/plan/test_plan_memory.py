@@ -9,7 +9,6 @@ import pytest
 
 import tinyseq as ts
 from tinyseq.engine.machine.program import Program
-from tinyseq.engine.plan import repeats
 from tinyseq.engine.plan.fold import condense
 from tinyseq.engine.plan.pipeline import plan_tape
 from tinyseq.unfolding import stamping
@@ -71,7 +70,6 @@ def test_pieces_of_any_size_give_the_same_tape_and_classes(record, piece: int, m
     whole = record()
     expected = described(whole)
     monkeypatch.setattr(stamping, "PIECE", piece)
-    monkeypatch.setattr(repeats, "PIECE", piece)
     pieces = record()
     assert pieces.tape.same_graph(whole.tape)
     assert described(pieces) == expected

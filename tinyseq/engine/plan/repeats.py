@@ -1,17 +1,17 @@
 """Cutting a tape into repeated instances: calls of one cell, or turns of one loop, that record the same nodes.
 
-A tape may hold millions of nodes, so it is read in pieces of whole instances that stay in the cache: what is kept of a
-node is its number among the inner nodes and whether an instance begins there, what is kept of an instance its hash.
+A tape may hold millions of nodes, so it is read once, node by node, in machine code: of each instance a hash is kept,
+of what its nodes are and how they are wired.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from tinyseq.jit.decorators import kernel
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import JOINS, NUMBERED, PARAMETERS, RANGES
 from tinyseq.ops.op import EACH, KEPT, WIDER
@@ -19,7 +19,7 @@ from tinyseq.tape import Kind, Tape
 
 FEW_JOINED = 16  # tensors: more of them are a whole sequence, not a part of a loop
 FEWEST_REPEATS = 8  # of nodes outside cells: fewer are not taken for a loop
-PIECE = 1 << 13  # nodes
+LOOSE, JOIN, STACK, PARAMETER, LOOSE_PICK, FREE = (1 << i for i in range(6))
 
 
 def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarray, list[tuple[np.ndarray, int]]]:
@@ -27,9 +27,8 @@ def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarr
     if not len(inner):
         return np.zeros(0, np.int64), []
     about = _Kinds(kinds)
-    starts = _starts(tape, inner, about)
+    starts, keys = _cut(tape, inner, about)
     ends = np.append(starts, len(inner))
-    keys = _keys(tape, inner, ends, about)
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
     cuts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
@@ -37,9 +36,9 @@ def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarr
     parts: list[np.ndarray] = []
     for instances in templates:
         kind = int(tape.kind[inner[starts[instances[0]]]])
-        if about.loose_pick[kind]:
+        if about.traits[kind] & LOOSE_PICK:
             parts += _runs(instances, tape.arg[inner[starts[instances]]])
-        elif about.free[kind] and len(instances) < FEWEST_REPEATS:
+        elif about.traits[kind] & FREE and len(instances) < FEWEST_REPEATS:
             parts += np.split(instances, len(instances))
         else:
             parts.append(instances)
@@ -47,65 +46,112 @@ def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarr
 
 
 class _Kinds:
-    """What matters of each kind, as tables."""
+    """What matters of each kind, as tables: its cell, traits, axes, and how many rows it reads of its inputs."""
 
     def __init__(self, kinds: list[Kind]) -> None:
-        def table(which: Callable[[Kind], bool]) -> np.ndarray:
-            return np.array([which(k) for k in kinds])
-
         names = {name: i for i, name in enumerate(dict.fromkeys(["", *(k.cell for k in kinds)]))}
-        self.cell = np.array([names[k.cell] for k in kinds], np.int32)
-        self.loose = table(lambda k: not k.cell and k.op not in RANGES)
-        self.join = table(lambda k: k.op in JOINS and not k.cell)
-        self.stack = table(lambda k: k.op in JOINS and not k.attrs)
-        self.parameter = table(lambda k: k.op in PARAMETERS)
-        self.loose_pick = table(lambda k: not k.cell and k.op in NUMBERED)
-        self.free = table(lambda k: not k.cell and k.op not in NUMBERED)
+        self.cell = np.array([names[k.cell] for k in kinds], np.int64)
+        self.traits = np.array([_traits(k) for k in kinds], np.int64)
         tails = {tail: i for i, tail in enumerate(dict.fromkeys(k.tail for k in kinds))}
         shapes = {shape: i for i, shape in enumerate(dict.fromkeys((k.tail, k.dtype) for k in kinds))}
         self.tail = np.array([tails[k.tail] for k in kinds], np.int64)
         self.shape = np.array([shapes[k.tail, k.dtype] for k in kinds], np.int64)
         self.rank = np.array([len(k.tail) for k in kinds], np.int64)
         self.columns = np.array([prod(k.tail) for k in kinds], np.int64)
-        rules = [rows if len(rows) > 1 else rows * 2 for rows in (OPS[k.op].rows(k.attrs, k.tail) for k in kinds)]
-        self.rules = np.array([rows[:2] for rows in rules], np.int64).reshape(-1, 2)
+        self.rules = rules_of(kinds)
 
-    def row_by_row(self, kind: np.ndarray, position: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Whether nodes read of an input one row for each row of theirs; given its position and its kind."""
-        rule = self.rules[kind, np.minimum(position, 1)]
-        wider = (rule == WIDER) & (self.rank[source] >= self.rank[kind]) & (self.tail[source] != self.tail[kind])
-        return (rule == EACH) | wider | ((rule == KEPT) & (self.columns[source] == self.columns[kind]))
+    @property
+    def table(self) -> np.ndarray:
+        """All of it, a row for each kind."""
+        return np.column_stack([self.cell, self.traits, self.shape, self.tail, self.rank, self.columns, self.rules])
 
 
-def _starts(tape: Tape, inner: np.ndarray, about: _Kinds) -> np.ndarray:
-    """Where instances begin: at each node outside cells, and where the cell or its step changes."""
-    bounds = np.ones(len(inner), bool)
-    for low in range(1, len(inner), PIECE):
-        nodes = inner[low - 1 : low + PIECE]
-        cell, step = about.cell[tape.kind[nodes]], tape.step[nodes]
-        bounds[low : low + PIECE] = (cell[1:] == 0) | (cell[1:] != cell[:-1]) | (step[1:] != step[:-1])
-    return np.flatnonzero(bounds)
+def rules_of(kinds: list[Kind]) -> np.ndarray:
+    """How the rows of a kind go with those of its first input, and of the others."""
+    rules = [rows if len(rows) > 1 else rows * 2 for rows in (OPS[k.op].rows(k.attrs, k.tail) for k in kinds)]
+    return np.array([rows[:2] for rows in rules], np.int64).reshape(-1, 2)
 
 
-def _keys(tape: Tape, inner: np.ndarray, ends: np.ndarray, about: _Kinds) -> np.ndarray:
-    """A hash of each instance: of its nodes and of how they are wired."""
-    number = np.full(len(tape), -1, inner.dtype)
-    number[inner] = np.arange(len(inner), dtype=inner.dtype)
-    keys = np.empty(len(ends) - 1, np.uint64)
-    cuts = np.unique(np.append(np.searchsorted(ends, np.arange(0, len(inner), PIECE)), len(keys)))
-    for a, b in zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True):
-        starts, lengths = ends[a:b], np.diff(ends[a : b + 1])
-        low = int(starts[0])
-        nodes = inner[low : int(ends[b])]
-        start = np.repeat(starts, lengths)
-        place = np.arange(low, low + len(nodes)) - start
-        kind = tape.kind[nodes]
-        code = _mix(kind.astype(np.uint64) * np.uint64(2) + np.uint64(1)) * _mixed(place, 1 << 40)
-        loose = about.loose[kind]
-        code[loose] += _mixed(tape.rows[nodes[loose]], 1 << 44)
-        code += _wiring(tape, nodes, kind, number, start, place, about)
-        keys[a:b] = np.add.reduceat(code, starts - low) + _mixed(lengths, 0)
-    return keys
+def _traits(k: Kind) -> int:
+    loose = not k.cell
+    return (
+        LOOSE * (loose and k.op not in RANGES)
+        + JOIN * (loose and k.op in JOINS)
+        + STACK * (k.op in JOINS and not k.attrs)
+        + PARAMETER * (k.op in PARAMETERS)
+        + LOOSE_PICK * (loose and k.op in NUMBERED)
+        + FREE * (loose and k.op not in NUMBERED)
+    )
+
+
+def _cut(tape: Tape, inner: np.ndarray, about: _Kinds) -> tuple[np.ndarray, np.ndarray]:
+    """Where instances begin: at each node outside cells, and where the cell or its step changes; a hash of each."""
+    starts, keys = np.empty(len(inner), np.int64), np.zeros(len(inner), np.uint64)
+    number = np.full(len(tape), -1, np.int64)
+    columns = tape.kind, tape.rows, tape.step, tape.input_pointers, tape.input_indices
+    count = _hashes(*columns, inner, about.table, number, starts, keys)
+    return starts[:count], keys[:count]
+
+
+@kernel
+def _mixed(x, salt):
+    """Bits of a number stirred."""
+    y = np.uint64(x) + np.uint64(salt)
+    y ^= y >> np.uint64(30)
+    y *= np.uint64(0xBF58476D1CE4E5B9)
+    y ^= y >> np.uint64(27)
+    y *= np.uint64(0x94D049BB133111EB)
+    return y ^ (y >> np.uint64(31))
+
+
+@kernel
+def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, keys):
+    """Starts and hashes of all instances; ``number`` becomes that of each node among the inner ones, -1 for a leaf.
+
+    A node's hash holds its kind and place, outside cells its rows, and of each input where in the same instance it
+    lies, or else what it is. Members are run by one site: what they read has the same axes, and as many rows unless each goes
+    with one of theirs. Outside cells the place in a loop is told by what a node reads.
+    """
+    count, begin, cell, at = 0, 0, np.int64(-1), np.int64(-1)
+    code = np.uint64(0)
+    for i in range(inner.size):
+        node = inner[i]
+        number[node] = i
+        k = kind[node]
+        traits = table[k, 1]
+        if i == 0 or table[k, 0] == 0 or table[k, 0] != cell or step[node] != at:
+            if count:
+                keys[count - 1] = code + _mixed(i - begin, 0)
+            starts[count], code, begin, cell, at = i, np.uint64(0), i, table[k, 0], step[node]
+            count += 1
+        place = i - begin
+        code += _mixed(2 * k + 1, 0) * _mixed(place, 1 << 40)
+        if traits & LOOSE:
+            code += _mixed(rows[node], 1 << 44)
+        first, inputs = np.int64(pointers[node]), np.int64(pointers[node + 1]) - np.int64(pointers[node])
+        code += _mixed(inputs, 1 << 50) * _mixed(place, 1 << 41)
+        if traits & JOIN and (inputs > FEW_JOINED or traits & STACK):
+            code += _mixed(node, 1 << 43)
+            inputs = 0  # such a node is like no other: what it joins, often a whole sequence, tells nothing more
+        for j in range(inputs):
+            source = np.int64(edges[first + j])
+            other = np.int64(kind[source])
+            where = number[source] - begin + 1 if number[source] >= begin else np.int64(0)
+            if traits & LOOSE_PICK and where == 0:
+                where = source + (1 << 20)  # rows of two sequences are two classes, though the nodes look alike
+            if traits & FREE or table[other, 1] & PARAMETER:
+                where = source + (1 << 30) if number[source] < 0 else other + (1 << 20)
+            rule = table[k, 6 + min(j, 1)]
+            wider = rule == WIDER and table[other, 4] >= table[k, 4] and table[other, 3] != table[k, 3]
+            alike = rule == EACH or wider or (rule == KEPT and table[other, 5] == table[k, 5])
+            many = np.int64(rows[source])
+            if alike and not traits & FREE:
+                many = min(many, np.int64(0))
+            where += (table[other, 2] << 32) + (many << 42)
+            code += _mixed(where, 7) * _mixed(place * 64 + j, 1 << 42)
+    if count:
+        keys[count - 1] = code + _mixed(inner.size - begin, 0)
+    return count
 
 
 def _runs(instances: np.ndarray, args: np.ndarray) -> list[np.ndarray]:
@@ -118,63 +164,3 @@ def _runs(instances: np.ndarray, args: np.ndarray) -> list[np.ndarray]:
             cuts.append(turn + 1 if way[turn] != way[start] else turn)
             start = cuts[-1]
     return [part for part in np.split(instances, cuts) if len(part)]
-
-
-def _wiring(
-    tape: Tape,
-    nodes: np.ndarray,
-    kind: np.ndarray,
-    number: np.ndarray,
-    start: np.ndarray,
-    place: np.ndarray,
-    about: _Kinds,
-) -> np.ndarray:
-    """A hash of each node's inputs: their number, and which of them lie in the same instance, where.
-
-    ``number`` is that of each node of the tape among the inner ones, -1 for a leaf.
-    """
-    pointers = tape.input_pointers
-    firsts = pointers[nodes].astype(np.int64)
-    counts = pointers[nodes + 1] - firsts
-    code = _mixed(counts, 1 << 50) * _mixed(place, 1 << 41)
-    joins = about.join[kind] & ((counts > FEW_JOINED) | about.stack[kind])
-    code[joins] += _mixed(nodes[joins], 1 << 43)
-    counts[joins] = 0  # such a node is like no other: what it joins, often a whole sequence, tells nothing more
-    reading = np.flatnonzero(counts)
-    if not len(reading):
-        return code
-    before = np.cumsum(counts) - counts
-    owner = np.repeat(np.arange(len(nodes)), counts)
-    within = np.arange(len(owner)) - before[owner]
-    edge = tape.input_indices[firsts[owner] + within].astype(np.int64)
-    source, begin, edge_kind = number[edge], start[owner], tape.kind[edge]
-    local = source >= begin
-    where = np.where(local, source - begin + 1, 0)
-    # rows of two sequences are two classes, though the nodes look alike
-    where = np.where(about.loose_pick[kind][owner] & ~local, edge + (1 << 20), where)
-    # outside cells the place in a loop is told by what a node reads
-    from_leaf = np.where(source < 0, edge + (1 << 30), edge_kind.astype(np.int64) + (1 << 20))
-    free = about.free[kind][owner]
-    where = np.where(free | about.parameter[edge_kind], from_leaf, where)
-    # members run by one site: what they read has the same axes, and as many rows unless each goes with one of theirs
-    rows = tape.rows[edge].astype(np.int64)
-    alike = about.row_by_row(kind[owner], within, edge_kind) & ~free
-    where += (about.shape[edge_kind] << 32) + (np.where(alike, np.minimum(rows, 0), rows) << 42)
-    weight = _mixed(place[owner] * 64 + within, 1 << 42)
-    code[reading] += np.add.reduceat(_mixed(where, 7) * weight, before[reading])
-    return code
-
-
-def _mixed(x: np.ndarray, salt: int) -> np.ndarray:
-    return _mix(x.astype(np.uint64) + np.uint64(salt))
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """Bits of numbers stirred. Overwrites what it is given."""
-    with np.errstate(over="ignore"):
-        x ^= x >> np.uint64(30)
-        x *= np.uint64(0xBF58476D1CE4E5B9)
-        x ^= x >> np.uint64(27)
-        x *= np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    return x
