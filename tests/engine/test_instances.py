@@ -132,12 +132,20 @@ def test_what_was_decided_by_a_number_is_decided_again() -> None:
     assert made.counts["failed"] == 0
 
 
+def _tanh_net(width: int) -> ts.Tensor:
+    w = ts.Parameter(np.zeros((width, width)), name="W")
+
+    def step(x: Any, h: Any) -> Any:
+        h = ts.tanh(x + h @ w)
+        return h, h
+
+    start = ts.zeros((2, width), np.float64)
+    return ts.sum(ts.unfold(step, ts.Chain(5), np.ones((5, 2, width)), start).outputs)
+
+
 def test_structures_that_are_kept_are_bounded() -> None:
     made = Instances(most=3)
-    for H_ in range(4, 12):
-        with ts.Tape(executor=ts.Reference) as tape:
-            w = ts.Parameter(np.zeros((H_, H_)), name="W")
-            loss = ts.sum(ts.unfold(lambda x, h: ((h := ts.tanh(x + h @ w)), h), ts.Chain(5), np.ones((5, 2, H_)),
-                                    ts.zeros((2, H_), np.float64)).outputs)  # fmt: skip
-        made.program(fold(tape, [loss.index], loss.index), [loss.index], loss.index, frozenset())
+    for width in range(4, 12):
+        tape, loss = recorded(partial(_tanh_net, width))
+        made.program(fold(tape, [loss], loss), [loss], loss, frozenset())
     assert len(made) == 3

@@ -12,17 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import (
-    Class,
-    Condensed,
-    Group,
-    Ref,
-    Unplannable,
-    compact,
-    distinct,
-    index_type,
-)
+from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable, index_type
 from tinyseq.engine.plan.members import Numbering, components, orient
+from tinyseq.engine.plan.reading import read, repeated, take
 from tinyseq.engine.plan.repeats import instances as repeated_instances
 from tinyseq.engine.plan.used import marks_of, split_by_use
 from tinyseq.ops import OPS
@@ -40,72 +32,76 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
     leaf_kind = np.array([k.op in GIVEN for k in kinds])
     integers = index_type(n)
     inner = np.flatnonzero(~leaf_kind[kind]).astype(integers)
-    pointers, edges = tape.input_pointers, tape.input_indices
     starts, found = repeated_instances(tape, inner, kinds)
     members = [(instances, np.arange(length)) for instances, length in found]
     if outputs or loss >= 0:
         members = split_by_use(tape, inner, starts, members, marks_of(tape, outputs, loss))
     state = Condensed([], [], {}, {})
     at = Numbering(np.full(n, -1, integers), np.full(n, -1, integers), {})
+    first = np.zeros(1, np.int64)
     for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
-        _add_class(tape, state, at, np.array([leaf]), _add_group(state, 1))
+        _add_classes(tape, state, at, np.array([leaf]), first, first)
     if sum(len(places) for _, places in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)
-    for instances, places in members:
-        group = _add_group(state, len(instances))
-        for place in places.tolist():
-            _add_class(tape, state, at, inner[starts[instances] + place], group)
-    for cls in state.classes[first_inner:]:
-        _read(at, cls, pointers, edges)
+    made = [_add_classes(tape, state, at, inner, starts[instances], places) for instances, places in members]
+    for nodes, classes in made:
+        _read(tape, at, nodes, classes)
     for cls in state.classes[first_inner:]:
         _check_alike(state, cls)
     orient(state, first_inner, at)
-    for index, nodes in at.joins.items():
-        classes, numbers = at.cls[nodes].astype(np.int64), at.number[nodes].astype(np.int64)
-        state.joins[index] = Ref("gather", classes=classes, numbers=numbers)
+    for index, joined in at.joins.items():
+        lists = at.cls[joined].astype(np.int64), at.number[joined].astype(np.int64)
+        state.joins[index] = Ref("gather", classes=lists[0], numbers=lists[1])
     state.places = {node: (int(at.cls[node]), int(at.number[node])) for node in (*outputs, *([loss] * (loss >= 0)))}
     return state
 
 
-def _add_group(state: Condensed, count: int) -> Group:
-    group = Group(len(state.groups), count)
+def _add_classes(
+    tape: Tape, state: Condensed, at: Numbering, inner: np.ndarray, begins: np.ndarray, places: np.ndarray
+) -> tuple[np.ndarray, list[Class]]:
+    """A group whose members begin at some of the inner nodes, with a class for each place in them: (the nodes of each,
+    the classes)."""
+    group = Group(len(state.groups), len(begins))
     state.groups.append(group)
-    return group
+    shape, first = (len(places), len(begins)), len(state.classes)
+    nodes = np.empty(shape, at.cls.dtype)
+    rows, args = np.empty(shape, tape.rows.dtype), np.empty(shape, tape.arg.dtype)
+    alike = np.empty(len(places), np.int64)
+    take(inner, begins, places, tape.rows, tape.arg, first, at.cls, at.number, nodes, rows, args, alike)
+    kinds, known = tape.kinds, alike.tolist()
+    for p, kind in enumerate(tape.kind[nodes[:, 0]].tolist()):
+        k, bits = kinds[kind], known[p]
+        group.ragged |= not bits & 1
+        numbers = [
+            repeated(a[p, 0], group.count) if bits & bit else a[p].astype(np.int64) for a, bit in ((rows, 1), (args, 2))
+        ]
+        state.classes.append(
+            Class(first + p, k.op, k.attrs, k.tail, DTYPES[k.dtype], k.name, k.cell, k.line, nodes[p], *numbers, group)
+        )
+    return nodes, state.classes[first:]
 
 
-def _add_class(tape: Tape, state: Condensed, at: Numbering, nodes: np.ndarray, group: Group) -> None:
-    k = tape.kinds[int(tape.kind[nodes[0]])]
-    rows = compact(tape.rows[nodes].astype(np.int64))
-    cls = Class(
-        len(state.classes),
-        k.op,
-        k.attrs,
-        k.tail,
-        DTYPES[k.dtype],
-        k.name,
-        k.cell,
-        k.line,
-        nodes,
-        rows,
-        compact(tape.arg[nodes].astype(np.int64)),
-        group,
-    )
-    group.ragged = group.ragged or bool((rows != rows[0]).any())
-    at.cls[nodes] = cls.index
-    at.number[nodes] = np.arange(len(nodes))
-    state.classes.append(cls)
-
-
-def _read(at: Numbering, cls: Class, pointers: np.ndarray, edges: np.ndarray) -> None:
-    arity = int(pointers[cls.nodes[0] + 1] - pointers[cls.nodes[0]])
-    if cls.op in JOINS and cls.count == 1:
-        at.joins[cls.index] = edges[pointers[cls.nodes[0]] : pointers[cls.nodes[0] + 1]]
-        return
-    for j in range(arity):
-        nodes = edges[pointers[cls.nodes] + j]
-        classes, numbers = compact(at.cls[nodes]), compact(at.number[nodes])
-        cls.refs.append(Ref("gather", classes=classes, numbers=numbers))
+def _read(tape: Tape, at: Numbering, nodes: np.ndarray, classes: list[Class]) -> None:
+    """What each class of a group reads; lists of members until they are seen in order."""
+    pointers, edges = tape.input_pointers, tape.input_indices
+    arity = (pointers[nodes[:, 0] + 1] - pointers[nodes[:, 0]]).astype(np.int64)
+    for p, cls in enumerate(classes):
+        if cls.op in JOINS and cls.count == 1:
+            begin = pointers[nodes[p, 0]]
+            at.joins[cls.index] = edges[begin : begin + arity[p]]
+            arity[p] = 0
+    total = int(arity.sum())
+    sources, numbers = np.empty((total, nodes.shape[1]), nodes.dtype), np.empty((total, nodes.shape[1]), nodes.dtype)
+    only, step = np.empty(total, np.int64), np.empty(total, np.int64)
+    read(nodes, arity, pointers, edges, at.cls, at.number, sources, numbers, only, step)
+    ones, steps, r = only.tolist(), step.tolist(), 0
+    for cls, inputs in zip(classes, arity.tolist(), strict=True):
+        cls.refs = [
+            Ref("gather", classes=sources[k], numbers=numbers[k], only=ones[k], step=steps[k])
+            for k in range(r, r + inputs)
+        ]
+        r += inputs
 
 
 def _check_alike(state: Condensed, cls: Class) -> None:
@@ -115,8 +111,10 @@ def _check_alike(state: Condensed, cls: Class) -> None:
         return
     for j, ref in enumerate(cls.refs):
         assert ref.classes is not None and ref.numbers is not None
-        read = distinct(ref.classes).tolist()
-        sources = [state.classes[c] for c in read]
+        if ref.only >= 0 and not cls.group.ragged and state.classes[ref.only].rows.strides == (0,):
+            continue
+        members = ref.sources()
+        sources = [state.classes[c] for c in members]
         first = sources[0]
         follows = row_by_row(OPS[cls.op], cls.attrs, cls.tail, j, first.tail)
         if all(s.rows.strides == (0,) or s.count == 1 for s in sources):
@@ -126,7 +124,7 @@ def _check_alike(state: Condensed, cls: Class) -> None:
             alike = False
         if not alike:
             rows = np.empty(cls.count, np.int64)
-            for c in read:
+            for c in members:
                 chosen = ref.classes == c
                 rows[chosen] = state.classes[c].rows[ref.numbers[chosen]]
             alike = bool((rows == (cls.rows if follows and (rows != rows[0]).any() else rows[0])).all())

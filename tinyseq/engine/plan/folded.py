@@ -10,8 +10,6 @@ from tinyseq.engine.plan.symbols import integer, length
 from tinyseq.errors import TapeError
 from tinyseq.tape import Tape
 
-MANY = 1024  # numbers: fewer take less time to keep than to compare
-
 
 class Refused(Exception):
     """This tape has no plan; the reference executor runs it. The message says why, and where on the tape.
@@ -34,13 +32,6 @@ def index_type(count: int) -> type[np.signedinteger]:
     return np.int32 if count <= np.iinfo(np.int32).max else np.int64
 
 
-def compact(numbers: np.ndarray) -> np.ndarray:
-    """The same numbers; many that are all alike without room of their own, read-only."""
-    if len(numbers) >= MANY and (numbers == numbers[0]).all():
-        return np.broadcast_to(numbers[0], numbers.shape)
-    return numbers
-
-
 def distinct(numbers: np.ndarray) -> np.ndarray:
     """The numbers that occur, in order; they are numbers of classes, so counting beats sorting."""
     if length(numbers) == 1 or numbers.strides == (0,):
@@ -54,7 +45,8 @@ class Ref:
 
     same/delay   members ``number + shift`` of class ``source``; ``start`` stands for those before the first
     shared       member ``shift`` of class ``source`` for all
-    gather       any: ``classes`` and ``numbers``, one for each member
+    gather       any: ``classes`` and ``numbers``, one for each member; ``only`` is their class where there is one, and
+                 ``step`` how the numbers go (`reading`), as long as somebody keeps count
     """
 
     kind: str
@@ -63,6 +55,8 @@ class Ref:
     start: tuple[int, int] | None = None
     classes: np.ndarray | None = None
     numbers: np.ndarray | None = None
+    only: int = -1
+    step: int | None = None
 
     def __str__(self) -> str:
         match self.kind:
@@ -79,7 +73,7 @@ class Ref:
         """Every class this input reads."""
         if self.kind == "gather":
             assert self.classes is not None
-            return distinct(self.classes).tolist()
+            return [self.only] if self.only >= 0 else distinct(self.classes).tolist()
         return [self.source] + ([self.start[0]] if self.start else [])
 
 

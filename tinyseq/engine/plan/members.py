@@ -7,53 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable, distinct
-from tinyseq.jit.decorators import kernel
+from tinyseq.engine.plan.reading import DOWN, SAME, UP, delayed, described, heights, moved, reads_inside
 from tinyseq.ops.groups import NUMBERED
 
 
-def simplify(ref: Ref, classes_: list[Class]) -> Ref:
+def simplify(ref: Ref, classes: list[Class]) -> Ref:
     """Recognise same, delayed and shared members in a list of them."""
-    classes, numbers = ref.classes, ref.numbers
-    assert classes is not None and numbers is not None
-    count = len(classes)
-    last = int(classes[-1])
-    same = classes == last
-    if same.all():
-        if (numbers == numbers[0]).all():
-            if count == 1 and classes_[last].count == 1:
-                return Ref("same", last, 0)
-            return Ref("shared", last, int(numbers[0]))
-        if (np.diff(numbers) == 1).all():
-            whole = numbers[0] == 0 and classes_[last].count == count
-            return Ref("same" if whole else "delay", last, int(numbers[0]))
+    assert ref.classes is not None and ref.numbers is not None and ref.step is not None
+    count, only = len(ref.classes), ref.only
+    if only >= 0:
+        first = int(ref.numbers[0])
+        if ref.step == SAME:
+            return Ref("same", only, 0) if count == 1 and classes[only].count == 1 else Ref("shared", only, first)
+        if ref.step == UP:
+            return Ref("same" if first == 0 and classes[only].count == count else "delay", only, first)
         return ref
-    for source, forwards in ((int(classes[-1]), True), (int(classes[0]), False)):
-        found = _delayed(ref, source, forwards) if classes_[source].count == count else None
-        if found is not None:
-            return found
+    for source, forwards in ((int(ref.classes[-1]), True), (int(ref.classes[0]), False)):
+        if classes[source].count == count:
+            found, shift, start, number = delayed(ref.classes, ref.numbers, source, forwards)
+            if found:
+                return Ref("delay", source, shift, (start, number))
     return ref
-
-
-def _delayed(ref: Ref, source: int, forwards: bool) -> Ref | None:
-    """The main source shifted, with one shared node standing for what lies before (or after) its members."""
-    classes, numbers = ref.classes, ref.numbers
-    assert classes is not None and numbers is not None
-    main = classes == source
-    count = len(classes)
-    edge = int(main.argmax()) if forwards else int(main.argmin())
-    body = slice(edge, None) if forwards else slice(None, edge)
-    rest = slice(None, edge) if forwards else slice(edge, None)
-    if not main[body].all() or main[rest].any():
-        return None
-    shift = int(numbers[body][0] - np.arange(count)[body][0])
-    if (numbers[body] - np.arange(count)[body] != shift).any() or (shift >= 0) == forwards:
-        return None
-    if abs(shift) != len(classes[rest]):
-        return None
-    start_class, start_number = int(classes[rest][0]), int(numbers[rest][0])
-    if (classes[rest] != start_class).any() or (numbers[rest] != start_number).any():
-        return None
-    return Ref("delay", source, shift, (start_class, start_number))
 
 
 def components(successors: list[set[int]]) -> list[list[int]]:
@@ -118,13 +92,12 @@ def orient(state: Condensed, first_inner: int, at: Numbering) -> None:
     of_group: list[list[Class]] = [[] for _ in state.groups]
     for cls in state.classes:
         of_group[cls.group.index].append(cls)
-    group_of = np.array([cls.group.index for cls in state.classes])
+    group_of = [cls.group.index for cls in state.classes]
     reads: list[set[int]] = [set() for _ in state.groups]
     for cls in state.classes:
         for ref in cls.refs:
-            assert ref.classes is not None
-            reads[cls.group.index].update(group_of[distinct(ref.classes)].tolist())
-        reads[cls.group.index].update(group_of[at.joined(cls.index)].tolist())
+            reads[cls.group.index].update(group_of[c] for c in ref.sources())
+        reads[cls.group.index].update(group_of[c] for c in at.joined(cls.index).tolist())
     done = {state.classes[i].group.index for i in range(first_inner)}
     together = np.zeros(len(state.groups), np.int64)
     for place, members in enumerate(components(reads)):
@@ -139,7 +112,7 @@ def orient(state: Condensed, first_inner: int, at: Numbering) -> None:
         found = [simplify(ref, state.classes) for ref in cls.refs]
         for j, simple in enumerate(found):
             if simple.start:
-                start, source = int(group_of[simple.start[0]]), int(group_of[simple.source])
+                start, source = group_of[simple.start[0]], group_of[simple.source]
                 if (start, source) not in late:
                     late[start, source] = _leads_to(reads, together, start, source)
                 key = simple.source, simple.shift < 0
@@ -189,10 +162,10 @@ def _order(state: Condensed, at: Numbering, groups: list[Group], classes: list[C
                 _renumber(state, at, [cls for cls in classes if cls.group is group], order)
                 group.backwards = True
         return
-    heights = _heights_of(at, groups, classes, inside)
-    top = max(int(h.max()) for h in heights.values())
+    found = _heights_of(at, groups, classes, inside)
+    top = max(int(h.max()) for h in found.values())
     for group in groups:
-        height = heights[group.index]
+        height = found[group.index]
         order = np.argsort(height, kind="stable")
         _renumber(state, at, [cls for cls in classes if cls.group is group], order)
         group.levels = np.searchsorted(height[order], np.arange(top + 2))
@@ -202,13 +175,18 @@ def _runs_backwards(state: Condensed, classes: list[Class], done: set[int]) -> b
     votes = 0
     for cls in classes:
         if cls.op in NUMBERED:
-            votes += int((np.diff(cls.args) == 1).all()) - int((np.diff(cls.args) == -1).all())
+            votes += _way(described(cls.args, cls.args)[1])
         for ref in cls.refs:
-            assert ref.classes is not None and ref.numbers is not None
-            source = state.classes[int(ref.classes[0])]
-            if source.group.index in done and source.group.count > 1 and (ref.classes == source.index).all():
-                votes += int((np.diff(ref.numbers) == 1).all()) - int((np.diff(ref.numbers) == -1).all())
+            assert ref.step is not None
+            if ref.only >= 0 and len(cls.nodes) > 1:
+                group = state.classes[ref.only].group
+                votes += _way(ref.step) if group.index in done and group.count > 1 else 0
     return votes < 0
+
+
+def _way(step: int) -> int:
+    """1 where numbers go up, -1 where they go down."""
+    return step if step in (UP, DOWN) else 0
 
 
 def _is_chain(state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> bool:
@@ -218,7 +196,7 @@ def _is_chain(state: Condensed, at: Numbering, groups: list[Group], classes: lis
     for cls in classes:
         for ref in cls.refs:
             assert ref.classes is not None
-            if inside[ref.classes].any():
+            if inside[ref.only] if ref.only >= 0 else inside[ref.classes].any():
                 found = simplify(ref, state.classes)
                 if found.kind not in ("same", "delay") or found.shift > 0 or not inside[found.source]:
                     return False
@@ -227,51 +205,35 @@ def _is_chain(state: Condensed, at: Numbering, groups: list[Group], classes: lis
     return True
 
 
-@kernel
-def _heights(pointers, children, heights):
-    """Longest path from a member without children; members come after their children."""
-    for i in range(heights.size):
-        top = -1
-        for j in range(pointers[i], pointers[i + 1]):
-            if heights[children[j]] > top:
-                top = heights[children[j]]
-        heights[i] = top + 1
-
-
 def _heights_of(at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> dict[int, np.ndarray]:
     """Height of each group's members: the longest path through members of these groups."""
     offsets = dict(zip([g.index for g in groups], np.cumsum([0, *[g.count for g in groups]]).tolist(), strict=False))
     total = sum(group.count for group in groups)
-    offset_of = np.zeros(len(inside), np.int64)
-    first_node = np.zeros(total, np.int64)
+    offset_of, first_node = np.zeros(len(inside), np.int64), np.zeros(total, np.int64)
     for cls in reversed(classes):
-        offset_of[cls.index] = offsets[cls.group.index]
-        first_node[offsets[cls.group.index] : offsets[cls.group.index] + cls.count] = cls.nodes
-    targets, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        offset = offset_of[cls.index] = offsets[cls.group.index]
+        first_node[offset : offset + cls.count] = cls.nodes
+    room = sum(len(cls.refs) * cls.count for cls in classes) + sum(len(at.joins.get(c.index, ())) for c in classes)
+    targets, sources, count = np.empty(room, np.int64), np.empty(room, np.int64), 0
     for cls in classes:
-        nodes = at.joins.get(cls.index, np.zeros(0, np.int64))
-        nodes = nodes[inside[at.cls[nodes]]]
-        source = at.number[nodes] + offset_of[at.cls[nodes]]
-        source = source[source != offsets[cls.group.index]]
-        targets.append(np.full(len(source), offsets[cls.group.index]))
-        sources.append(source)
+        own = offsets[cls.group.index]
+        if cls.index in at.joins:
+            joined = at.joins[cls.index]
+            joined = joined[inside[at.cls[joined]]]
+            read = at.number[joined] + offset_of[at.cls[joined]]
+            read = read[read != own]
+            targets[count : count + len(read)], sources[count : count + len(read)] = own, read
+            count += len(read)
         for ref in cls.refs:
-            assert ref.classes is not None and ref.numbers is not None
-            where = np.flatnonzero(inside[ref.classes])
-            target = where + offsets[cls.group.index]
-            source = ref.numbers[where] + offset_of[ref.classes[where]]
-            targets.append(target[source != target])
-            sources.append(source[source != target])
+            if ref.only < 0 or inside[ref.only]:
+                count = reads_inside(ref.classes, ref.numbers, inside, offset_of, own, targets, sources, count)
+    order = np.argsort(first_node, kind="stable")
     rank = np.empty(total, np.int64)
-    by_tape = np.argsort(first_node, kind="stable")
-    rank[by_tape] = np.arange(total)
-    target, source = rank[np.concatenate(targets)], rank[np.concatenate(sources)]
-    if (source >= target).any():
+    rank[order] = np.arange(total)
+    found = np.zeros(total, np.int64)
+    if not heights(targets[:count], sources[:count], rank, order, found):
         raise Unplannable("members of a cell depend on members recorded after them", classes[0])
-    order = np.argsort(target, kind="stable")
-    heights = np.zeros(total, np.int64)
-    _heights(np.searchsorted(target[order], np.arange(total + 1)), source[order], heights)
-    return {g.index: heights[rank[offsets[g.index] : offsets[g.index] + g.count]] for g in groups}
+    return {g.index: found[offsets[g.index] : offsets[g.index] + g.count] for g in groups}
 
 
 def _renumber(state: Condensed, at: Numbering, classes: list[Class], order: np.ndarray) -> None:
@@ -280,14 +242,14 @@ def _renumber(state: Condensed, at: Numbering, classes: list[Class], order: np.n
     new[order] = np.arange(len(order))
     lo, hi = classes[0].index, classes[-1].index
     for cls in classes:
-        cls.nodes, cls.rows, cls.args = cls.nodes[order], cls.rows[order], cls.args[order]
+        cls.nodes = cls.nodes[order]
+        cls.rows, cls.args = (a if a.strides == (0,) else a[order] for a in (cls.rows, cls.args))
         at.number[cls.nodes] = np.arange(len(order))
         for ref in cls.refs:
-            ref.classes, ref.numbers = ref.classes[order], ref.numbers[order]  # type: ignore[index]
+            ref.classes, ref.numbers, ref.step = ref.classes[order], ref.numbers[order], None  # type: ignore[index]
     for cls in state.classes:
         for ref in cls.refs:
-            if ref.classes is not None:
-                inside = (ref.classes >= lo) & (ref.classes <= hi)
-                if inside.any():
-                    ref.numbers = ref.numbers.copy()  # type: ignore[union-attr]
-                    ref.numbers[inside] = new[ref.numbers[inside]]
+            if ref.only < 0 or lo <= ref.only <= hi:
+                ref.numbers, ref.step = moved(ref.classes, ref.numbers, lo, hi, new), None
+            if ref.step is None:
+                ref.step = described(ref.classes, ref.numbers)[1]

@@ -86,11 +86,24 @@ def _traits(k: Kind) -> int:
 
 def _cut(tape: Tape, inner: np.ndarray, about: _Kinds) -> tuple[np.ndarray, np.ndarray]:
     """Where instances begin: at each node outside cells, and where the cell or its step changes; a hash of each."""
-    starts, keys = np.empty(len(inner), np.int64), np.zeros(len(inner), np.uint64)
-    number = np.full(len(tape), -1, np.int64)
+    table, number = about.table, np.full(len(tape), -1, inner.dtype)
+    many = _count(tape.kind, tape.step, inner, table)
+    starts, keys = np.empty(many, np.int64), np.zeros(many, np.uint64)
     columns = tape.kind, tape.rows, tape.step, tape.input_pointers, tape.input_indices
-    count = _hashes(*columns, inner, about.table, number, starts, keys)
-    return starts[:count], keys[:count]
+    _hashes(*columns, inner, table, number, starts, keys)
+    return starts, keys
+
+
+@kernel
+def _count(kind, step, inner, table):
+    """How many instances there are."""
+    count, cell, at = 0, np.int64(0), np.int64(0)
+    for i in range(inner.size):
+        node = inner[i]
+        own = table[kind[node], 0]
+        count += i == 0 or own == 0 or own != cell or step[node] != at
+        cell, at = own, step[node]
+    return count
 
 
 @kernel
@@ -109,8 +122,8 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
     """Starts and hashes of all instances; ``number`` becomes that of each node among the inner ones, -1 for a leaf.
 
     A node's hash holds its kind and place, outside cells its rows, and of each input where in the same instance it
-    lies, or else what it is. Members are run by one site: what they read has the same axes, and as many rows unless each goes
-    with one of theirs. Outside cells the place in a loop is told by what a node reads.
+    lies, or else what it is. Members are run by one site: what they read has the same axes, and as many rows unless
+    each goes with one of theirs. Outside cells the place in a loop is told by what a node reads.
     """
     count, begin, cell, at = 0, 0, np.int64(-1), np.int64(-1)
     code = np.uint64(0)
@@ -151,7 +164,6 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
             code += _mixed(where, 7) * _mixed(place * 64 + j, 1 << 42)
     if count:
         keys[count - 1] = code + _mixed(inner.size - begin, 0)
-    return count
 
 
 def _runs(instances: np.ndarray, args: np.ndarray) -> list[np.ndarray]:

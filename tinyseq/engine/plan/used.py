@@ -32,6 +32,17 @@ def _mark(pointers, edges, kind, passes, marks):
                 marks[edges[j]] |= 1 | (marks[i] & passes[kind[i], min(j - first, 3)])
 
 
+@kernel
+def _codes(inner, starts, instances, places, marks, code):
+    """Write the marks of (instances, places); whether those of all instances are alike."""
+    alike = True
+    for m in range(instances.size):
+        for p in range(places.size):
+            code[m, p] = marks[inner[starts[instances[m]] + places[p]]]
+            alike &= code[m, p] == code[0, p]
+    return alike
+
+
 def marks_of(tape: Tape, outputs: Sequence[int], loss: int) -> np.ndarray:
     """NEEDED and REACHED of each node."""
     marks = np.zeros(len(tape), np.uint8)
@@ -52,13 +63,12 @@ def split_by_use(
 
     What recurs is cut between its steps, so that it stays a chain; what only reads the recurrence, place by place.
     """
-    codes = []
-    for instances, places in templates:  # a place at a time: of a long tape all of them are many
-        begins, code = starts[instances], np.empty((len(instances), len(places)), np.uint8)
-        for column, place in enumerate(places.tolist()):
-            code[:, column] = marks[inner[begins + place]]
+    codes, alike = [], True
+    for instances, places in templates:
+        code = np.empty((len(instances), len(places)), np.uint8)
+        alike &= _codes(inner, starts, instances, places, marks, code)
         codes.append(code)
-    if all((code == code[0]).all() for code in codes):
+    if alike:
         needed = [(instances, places[code[0] > 0]) for (instances, places), code in zip(templates, codes, strict=True)]
         return [template for template in needed if len(template[1])]
     recurs = _recurring(tape, inner, starts, templates, marks)
