@@ -197,7 +197,8 @@ class Instances:
         """The program of a tape folded as others were before; None where it has to be planned."""
         key = structure(folded, outputs, loss), without, available()
         with self._guard.lock:
-            known = self._known[key] = self._known.pop(key, None) or _Known()
+            known = self._known.pop(key) if key in self._known else _Known()
+            self._known[key] = known
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
             known.times += 1
@@ -258,9 +259,10 @@ def verify_instance(program: Program) -> None:
         for what, (a, b) in zip(("code", "tables", "places", "storages", "constants"), pairs, strict=True):
             if not np.array_equal(a, b):
                 raise TapeError(f"instance: the {what} of thread {k} are not those that its plan assembles to")
-    for a, b in zip(found.listed, expected.listed, strict=True):
-        if a[:2] != b[:2] or not (np.array_equal(a.places, b.places) and np.array_equal(a.numbers, b.numbers)):
-            raise TapeError(f"instance: the list of addresses in s{a.where} is not the plan's")
+    for own, its in zip(found.listed, expected.listed, strict=True):
+        lists = np.array_equal(own.places, its.places) and np.array_equal(own.numbers, its.numbers)
+        if own[:2] != its[:2] or not lists:
+            raise TapeError(f"instance: the list of addresses in s{own.where} is not the plan's")
 
 
 INSTANCES = Instances()

@@ -11,9 +11,9 @@ from tinyseq.engine.kernels.batched import ADD_TO
 from tinyseq.engine.machine.vm import BLOCK_HEADER, HEADER, kernel_address
 from tinyseq.engine.plan import chunks
 from tinyseq.engine.plan.layout import ALIGN, Address, Block, Instruction, Storage
+from tinyseq.engine.plan.numbers import arange, full, integer, larger, length, vector
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.sharing import Shares
-from tinyseq.engine.plan.symbols import arange, full, integer, larger, length, vector
 
 NOWHERE = -9  # in place of a storage: a number that moves with none
 SHARE = ("share",)  # table key: a thread's rows at each level

@@ -12,8 +12,8 @@ import numpy as np
 
 from tinyseq.engine.machine.assemble import Assembler, Common, Part
 from tinyseq.engine.plan.layout import Storage
+from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.pipeline import Plan
-from tinyseq.engine.plan.symbols import integer
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import INPUTS
 from tinyseq.ops.op import Site

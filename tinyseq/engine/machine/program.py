@@ -46,7 +46,7 @@ class Program:
         """A program whose plan is worked out when somebody asks for it."""
         self = cls.__new__(cls)
         self._plan = plan
-        self._load(made, outputs, arena, True, False)
+        self._load(made, outputs, arena, True, True)
         return self
 
     @property
@@ -204,10 +204,10 @@ class Program:
                 code[places] = constants + bases[storages]
         if self._in_turn:
             self._move(self._in_turn)
-        storages = self.storages
-        for where, storage, listed, numbers in self.made.listed:
-            if first or storages[storage].space == "leaf":
-                self.integers[storages[where].base + listed] = storages[storage].base + numbers
+        for each in self.made.listed:
+            where, storage = self.storages[each.where], self.storages[each.storage]
+            if first or storage.space == "leaf":
+                self.integers[where.base + each.places] = storage.base + each.numbers
 
     def _move(self, part: Part) -> None:
         """Write into a program where its storages lie now."""

@@ -12,10 +12,10 @@ from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.collecting import packed_as
 from tinyseq.engine.plan.folded import Class, Group, Ref, Unplannable
 from tinyseq.engine.plan.layout import Address, Block, Instruction, Layout, Split, Storage
+from tinyseq.engine.plan.numbers import arange, full, integer, length, vector
 from tinyseq.engine.plan.parts import Pointers
 from tinyseq.engine.plan.sites import listed, picks_rows
 from tinyseq.engine.plan.steps import Pack
-from tinyseq.engine.plan.symbols import arange, full, integer, length, vector
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import NUMBERED
 from tinyseq.ops.op import Kernel

@@ -6,7 +6,7 @@ from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.building import Building
 from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Address, Layout, Split
-from tinyseq.engine.plan.symbols import integer
+from tinyseq.engine.plan.numbers import integer
 from tinyseq.ops.op import Call, Site, size
 from tinyseq.ops.products import MATMUL
 

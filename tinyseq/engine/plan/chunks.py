@@ -12,7 +12,7 @@ import numpy as np
 
 from tinyseq.engine.kernels.batched import PACK, ROWS_AT_ONCE
 from tinyseq.engine.plan.layout import Address, Block, Instruction, Storage
-from tinyseq.engine.plan.symbols import arange, larger
+from tinyseq.engine.plan.numbers import arange, larger
 
 CHUNK_BYTES = 1 << 18
 MOST_CHUNKS = 32  # the sums of chunks are added one by one, which loses digits where they are many

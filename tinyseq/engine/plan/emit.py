@@ -13,9 +13,9 @@ from tinyseq.engine.plan.emit_values import emit_value
 from tinyseq.engine.plan.instructions import Instructions
 from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY
+from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.sites import ragged_start
 from tinyseq.engine.plan.steps import Loop, Pack, Seed, Start, StartBack, Step, Work, Written, Zero
-from tinyseq.engine.plan.symbols import integer
 from tinyseq.ops.leaves import FILL
 
 

@@ -12,9 +12,9 @@ from tinyseq.engine.plan.calls import emit_calls
 from tinyseq.engine.plan.flows import flat_product
 from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY, kernels_of
+from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.sites import inputs_of, picks_rows, site
 from tinyseq.engine.plan.steps import Pack, Work
-from tinyseq.engine.plan.symbols import integer
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import RANGES

@@ -73,11 +73,12 @@ def _add_classes(
     for p, kind in enumerate(tape.kind[nodes[:, 0]].tolist()):
         k, bits = kinds[kind], known[p]
         group.ragged |= not bits & 1
-        numbers = [
+        own_rows, own_args = (
             repeated(a[p, 0], group.count) if bits & bit else a[p].astype(np.int64) for a, bit in ((rows, 1), (args, 2))
-        ]
+        )
+        dtype = DTYPES[k.dtype]
         state.classes.append(
-            Class(first + p, k.op, k.attrs, k.tail, DTYPES[k.dtype], k.name, k.cell, k.line, nodes[p], *numbers, group)
+            Class(first + p, k.op, k.attrs, k.tail, dtype, k.name, k.cell, k.line, nodes[p], own_rows, own_args, group)
         )
     return nodes, state.classes[first:]
 

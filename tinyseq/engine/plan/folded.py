@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyseq.engine.plan.symbols import integer, length
+from tinyseq.engine.plan.numbers import integer, length
 from tinyseq.errors import TapeError
 from tinyseq.tape import Tape
 

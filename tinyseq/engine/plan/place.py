@@ -9,8 +9,8 @@ from tinyseq.engine.plan.flows import plain_targets, writes
 from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Layout, Storage
 from tinyseq.engine.plan.maps import MIRRORED, passed_on
+from tinyseq.engine.plan.numbers import full, integer
 from tinyseq.engine.plan.regions import Region, Schedule
-from tinyseq.engine.plan.symbols import full, integer
 from tinyseq.engine.plan.views import Views
 from tinyseq.ops.groups import GIVEN, PARAMETERS
 from tinyseq.ops.op import size

@@ -13,7 +13,7 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable
 from tinyseq.engine.plan.graph import Graph, Term, Unit, differentiable, refs_of, repeated_row, tiled
 from tinyseq.engine.plan.members import components
-from tinyseq.engine.plan.symbols import arange, full, integer, length
+from tinyseq.engine.plan.numbers import arange, full, integer, length
 from tinyseq.ops.groups import PARAMETERS
 
 MANY_JOINED = 4  # members: fewer are copied one by one
@@ -64,7 +64,8 @@ def _gathers(state: Condensed, without: frozenset[str]) -> None:
 
 def _same_list(ref: Ref, other: Ref) -> bool:
     """Whether two lists name the same members."""
-    assert ref.classes is not None and ref.numbers is not None and other.classes is not None
+    assert ref.classes is not None and ref.numbers is not None
+    assert other.classes is not None and other.numbers is not None
     return np.array_equal(ref.classes, other.classes) and np.array_equal(ref.numbers, other.numbers)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, Term, Unit
 from tinyseq.engine.plan.maps import VIEWS
+from tinyseq.engine.plan.numbers import integer, length
 from tinyseq.engine.plan.regions import Region, Schedule
-from tinyseq.engine.plan.symbols import integer, length
 from tinyseq.engine.plan.tasks import Back, Tasks
 from tinyseq.engine.plan.values_read import values_read
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tinyseq.engine.kernels.batched import MATMUL_TILED, SCATTER_ROWS
 from tinyseq.engine.plan.layout import Block, Instruction, Layout
+from tinyseq.engine.plan.numbers import arange, full, integer, larger, length, smaller
 from tinyseq.engine.plan.parts import Parts
-from tinyseq.engine.plan.symbols import arange, full, integer, larger, length, smaller
 
 THREADED_WORK = 2e7
 

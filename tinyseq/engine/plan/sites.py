@@ -6,7 +6,7 @@ import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Ref, Unplannable
 from tinyseq.engine.plan.graph import Graph
-from tinyseq.engine.plan.symbols import arange, full, integer, length
+from tinyseq.engine.plan.numbers import arange, full, integer, length
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import TAKEN
 from tinyseq.ops.op import Site, row_by_row

@@ -8,11 +8,12 @@ out otherwise is planned anew. So does all that leaves the symbols, as an index 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from tinyseq.engine.plan.arithmetic import COMPARES, NUMBERS, PLAIN, Arithmetic
 
 
 class Line(NamedTuple):
@@ -113,103 +114,16 @@ def value_of(thing: Any) -> Any:
     return thing
 
 
-def _trace_in(things: Any) -> Trace | None:
+def trace_in(things: Any) -> Trace | None:
     for thing in things:
         if isinstance(thing, Num | Array):
             return thing.trace
-        if isinstance(thing, tuple | list) and (found := _trace_in(thing)) is not None:
+        if isinstance(thing, tuple | list) and (found := trace_in(thing)) is not None:
             return found
     return None
 
 
-_PLAIN = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "//": operator.floordiv, "%": operator.mod,
-    "/": operator.truediv, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "!=": operator.ne, "&": operator.and_, "|": operator.or_,
-}  # fmt: skip
-_COMPARES = ("<", "<=", ">", ">=", "==", "!=")
-NUMBERS = (int, float, np.integer, np.floating)
-
-
-class _Arithmetic:
-    """Operators of symbols."""
-
-    __slots__ = ()
-
-    def _binary(self, sign: str, other: Any, turned: bool = False) -> Any:
-        raise NotImplementedError
-
-    def __add__(self, other: Any) -> Any:
-        return self._binary("+", other)
-
-    def __radd__(self, other: Any) -> Any:
-        return self._binary("+", other, True)
-
-    def __sub__(self, other: Any) -> Any:
-        return self._binary("-", other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return self._binary("-", other, True)
-
-    def __mul__(self, other: Any) -> Any:
-        return self._binary("*", other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return self._binary("*", other, True)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return self._binary("//", other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return self._binary("//", other, True)
-
-    def __mod__(self, other: Any) -> Any:
-        return self._binary("%", other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return self._binary("%", other, True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return self._binary("/", other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return self._binary("/", other, True)
-
-    def __divmod__(self, other: Any) -> Any:
-        return self // other, self % other
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return other // self, other % self
-
-    def __lt__(self, other: Any) -> Any:
-        return self._binary("<", other)
-
-    def __le__(self, other: Any) -> Any:
-        return self._binary("<=", other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self._binary(">", other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self._binary(">=", other)
-
-    def __eq__(self, other: Any) -> Any:
-        return self._binary("==", other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self._binary("!=", other)
-
-    def __and__(self, other: Any) -> Any:
-        return self._binary("&", other)
-
-    def __or__(self, other: Any) -> Any:
-        return self._binary("|", other)
-
-    def __neg__(self) -> Any:
-        return self._binary("*", -1)
-
-
-class Num(_Arithmetic):
+class Num(Arithmetic):
     """A number that may be another one for the next tape."""
 
     __slots__ = ("name", "trace", "value")
@@ -223,17 +137,17 @@ class Num(_Arithmetic):
         if isinstance(other, np.ndarray) and other.ndim:
             return Array.constant(self.trace, other)._binary(sign, self, not turned)
         if isinstance(other, Num):
-            if other.name == self.name and sign in _COMPARES:
+            if other.name == self.name and sign in COMPARES:
                 return sign in ("<=", ">=", "==")
         elif not isinstance(other, NUMBERS):
             return sign == "!=" if sign in ("==", "!=") else NotImplemented
         elif (sign == "*" and other == 1) or (sign == "+" and other == 0):
             return self
         pair = (other, self) if turned else (self, other)
-        value = _PLAIN[sign](*(value_of(part) for part in pair))
+        value = PLAIN[sign](*(value_of(part) for part in pair))
         uses: list[str] = []
         text = f"{self.trace.text(pair[0], uses)} {sign} {self.trace.text(pair[1], uses)}"
-        if sign in _COMPARES:
+        if sign in COMPARES:
             self.trace.guard(f"not {text}" if value else text, uses)
             return bool(value)
         return Num(self.trace, self.trace.let(text, uses), value)
@@ -278,7 +192,7 @@ class Num(_Arithmetic):
         return _ufunc(ufunc, method, inputs, keywords)
 
 
-class Array(_Arithmetic):
+class Array(Arithmetic):
     """An array of integers or truths that may be another one, and of another length, for the next tape.
 
     Where all its elements are one number, ``alike`` says so: ``(how many, which)``.
@@ -375,12 +289,12 @@ class Array(_Arithmetic):
     def _binary(self, sign: str, other: Any, turned: bool = False) -> Any:
         if self.alike is not None and isinstance(other, (Num, *NUMBERS)):
             count, number = self.alike
-            found = _PLAIN[sign](other, number) if turned else _PLAIN[sign](number, other)
+            found = PLAIN[sign](other, number) if turned else PLAIN[sign](number, other)
             return Array.repeated(self.trace, count, found)
         uses: list[str] = []
         pair = (other, self) if turned else (self, other)
         text = f"{self.trace.text(pair[0], uses)} {sign} {self.trace.text(pair[1], uses)}"
-        return self.trace.result(text, uses, _PLAIN[sign](*(value_of(part) for part in pair)))
+        return self.trace.result(text, uses, PLAIN[sign](*(value_of(part) for part in pair)))
 
     def _method(self, name: str, *args: Any, **keywords: Any) -> Any:
         uses: list[str] = [self.name]
@@ -435,7 +349,7 @@ class Array(_Arithmetic):
 def _ufunc(ufunc: Any, method: str, inputs: tuple, keywords: dict[str, Any]) -> Any:
     if keywords.get("out") is not None:
         return NotImplemented
-    trace = _trace_in(inputs)
+    trace = trace_in(inputs)
     assert trace is not None
     if ufunc is np.maximum and method == "__call__" and not keywords:
         first, second = inputs
@@ -451,60 +365,3 @@ def put(array: np.ndarray, index: Any, given: Any) -> np.ndarray:
     copy = array.copy()
     copy[index] = given
     return copy
-
-
-# -- what the planner calls in place of int, len and makers of arrays, which give plain numbers and never symbols
-def integer(number: Any) -> int:
-    """A number of NumPy's as one of Python's; a symbol as it is."""
-    return number if isinstance(number, Num) else int(number)
-
-
-def larger(a: Any, b: Any) -> Any:
-    """The larger of two numbers; of symbols one for both, where ``max`` would decide for one of them."""
-    return _picked("max", a, b)
-
-
-def smaller(a: Any, b: Any) -> Any:
-    """The smaller of two numbers, as ``larger``."""
-    return _picked("min", a, b)
-
-
-def _picked(which: str, a: Any, b: Any) -> Any:
-    trace, picks = _trace_in((a, b)), max if which == "max" else min
-    if trace is None:
-        return picks(a, b)
-    uses: list[str] = []
-    text = f"{which}({trace.text(a, uses)}, {trace.text(b, uses)})"
-    return Num(trace, trace.let(text, uses), picks(value_of(a), value_of(b)))
-
-
-def length(array: Any) -> int:
-    """How many elements there are; a symbol's is a symbol."""
-    return array.size if isinstance(array, Array) else len(array)
-
-
-def _made(function: Callable[..., Any], *args: Any) -> Any:
-    trace = _trace_in(args)
-    return function(*args) if trace is None else trace.apply(function, args, {})
-
-
-def full(count: Any, number: Any) -> np.ndarray:
-    """One integer, ``count`` times."""
-    trace = _trace_in((count, number))
-    if trace is None:
-        return np.full(count, number, np.int64)
-    return Array.repeated(trace, count, number)  # type: ignore[return-value]
-
-
-def arange(*bounds: Any) -> np.ndarray:
-    """The integers from the first bound to before the second, or from 0."""
-    return _made(np.arange, *bounds)
-
-
-def vector(numbers: Sequence[Any]) -> np.ndarray:
-    """Integers as an array."""
-    return _made(_integers, list(numbers))
-
-
-def _integers(numbers: list[int]) -> np.ndarray:
-    return np.array(numbers, np.int64)

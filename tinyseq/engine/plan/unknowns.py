@@ -65,7 +65,7 @@ def symbolic(folded: Condensed, trace: Trace) -> Condensed:
     classes = []
     for i, cls in enumerate(folded.classes):
         group = groups[cls.group.index]
-        numbers = []
+        numbers: list[Any] = []
         for what, values in (("rows", cls.rows), ("args", cls.args)):
             if what == "rows" and (cls.op in PARAMETERS or values[0] < 0):
                 numbers.append(Array.repeated(trace, group.count, int(values[0])))
@@ -73,7 +73,7 @@ def symbolic(folded: Condensed, trace: Trace) -> Condensed:
                 numbers.append(Array.repeated(trace, group.count, number(f"int(C[{i}].{what}[0])", values[0])))
             else:
                 numbers.append(array(f"C[{i}].{what}", values))
-        nodes = Array.repeated(trace, 1, number(f"int(C[{i}].nodes[0])", cls.nodes[0]))
+        nodes: Any = Array.repeated(trace, 1, number(f"int(C[{i}].nodes[0])", cls.nodes[0]))
         refs = [_ref(ref, f"C[{i}].refs[{j}]", number, array) for j, ref in enumerate(cls.refs)]
         classes.append(replace(cls, nodes=nodes, rows=numbers[0], args=numbers[1], group=group, refs=refs))
     joins = {i: _ref(ref, f"J[{i}]", number, array) for i, ref in folded.joins.items()}

@@ -11,8 +11,8 @@ from tinyseq.engine.plan.folded import Class, Ref
 from tinyseq.engine.plan.graph import Graph, repeated_row
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.maps import MAPS, VIEWS
+from tinyseq.engine.plan.numbers import integer, length
 from tinyseq.engine.plan.sites import input_shape
-from tinyseq.engine.plan.symbols import integer, length
 from tinyseq.ops import OPS
 from tinyseq.ops.op import size
 

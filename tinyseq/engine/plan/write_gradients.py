@@ -11,10 +11,10 @@ from tinyseq.engine.plan.collecting import Collected
 from tinyseq.engine.plan.flows import flat_product, plain_targets, roots, writes
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.regions import Region
 from tinyseq.engine.plan.sites import inputs_of, site, start_sources
 from tinyseq.engine.plan.steps import Loop, Pack, Seed, StartBack, Work, Zero, elided, joined
-from tinyseq.engine.plan.symbols import integer
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import JOINS, RANGES
