@@ -38,11 +38,12 @@ def check(program: Program, tape: ts.Tape, loss: int) -> None:
     assert [(s.size, s.lead, s.base) for s in program.storages if s.space == "arena" and s.last >= 0] == [
         (s.size, s.lead, s.base) for s in anew.storages if s.space == "arena" and s.last >= 0
     ]
-    program.bind({i: tape.executor.value(i) for i in leaves(tape)}, tape)
-    program.run_in_turn()
-    found = results_of(program, [loss], loss, tape)
-    program.run_together()
-    again = results_of(program, [loss], loss, tape)
+    with program.alone():
+        program.bind({i: tape.executor.value(i) for i in leaves(tape)}, tape)
+        program.run()
+        found = results_of(program, [loss], loss, tape)
+        program.run_in_turn()
+        again = results_of(program, [loss], loss, tape)
     for node, gradient in found.gradients.items():
         np.testing.assert_array_equal(gradient, again.gradients[node])
     compare(found, reference(tape, [loss], loss), 1e-10, names_of(tape))
