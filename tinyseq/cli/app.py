@@ -16,9 +16,10 @@ from tinyseq.cli.guarantees import guarantees
 from tinyseq.cli.lesson import lesson
 from tinyseq.cli.look import draw, gradcheck
 from tinyseq.cli.plan import plan
+from tinyseq.cli.runs import compare, evaluate, info, predict, sample
 from tinyseq.cli.site import site
 from tinyseq.cli.stepper import step
-from tinyseq.cli.train import sample, train
+from tinyseq.cli.train import train
 
 app = typer.Typer(
     name="tinyseq",
@@ -52,7 +53,8 @@ def _paragraphs(docstring: str | None) -> str:
 
 
 COMMANDS = (
-    demo, train, sample, draw, step, lesson, figure, figures, gradcheck, plan, check, guarantees, bench, site,
+    demo, train, evaluate, predict, sample, info, compare, draw, step, lesson, figure, figures, gradcheck, plan, check,
+    guarantees, bench, site,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(help=_paragraphs(command.__doc__))(command)

@@ -1,23 +1,26 @@
-"""``tinyseq train`` and ``tinyseq sample``: character models of a text."""
+"""``tinyseq train``: a text, a table, sequences or trees, guessed by what it is given."""
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from math import log2
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly, say, shown
-from tinyseq.cli.training import Keeper, Run, begun, resumed
-from tinyseq.errors import FileError
-from tinyseq.train import Diverged, bits_per_token, fit, load, sample_text
+from tinyseq.cli.config import check_choice, read_config, save_config
+from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly, say
+from tinyseq.cli.fitting import train_data
+from tinyseq.cli.reading import TASKS, WORDS, guess
+from tinyseq.cli.training import PARTS, STEPS, Run, begun, resumed
+from tinyseq.errors import TinyseqError
+from tinyseq.train import Diverged, bits_per_token, fit
 from tinyseq.train.checkpoints import checkpoint_file
 from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.progress import bits_text
+from tinyseq.train.run_folder import RunFolder, last_good
+from tinyseq.train.schedules import NAMES, named
 
 
 class ModelName(StrEnum):
@@ -26,6 +29,8 @@ class ModelName(StrEnum):
     rnn = "rnn"
     lstm = "lstm"
     gru = "gru"
+    leaky = "leaky"
+    deep = "deep"
 
 
 class OptimiserName(StrEnum):
@@ -34,111 +39,251 @@ class OptimiserName(StrEnum):
     sgd = "sgd"
     rmsprop = "rmsprop"
     adam = "adam"
+    adamw = "adamw"
+
+
+KEYS: dict[str, type] = {
+    "data": str, "out": str, "task": str, "model": str, "hidden": int, "layers": int, "bidirectional": bool,
+    "dropout": float, "layer_norm": bool, "embedding": int, "window": int, "horizon": int, "batch": int, "steps": int,
+    "epochs": float, "optimiser": str, "rate": float, "schedule": str, "clip": float, "weight_decay": float,
+    "accumulate": int, "held_out": float, "patience": int, "label_smoothing": float, "target": str, "features": list,
+    "group": str, "time": str, "missing": str, "sort": bool, "labels": str, "binary": str, "least": int, "seed": int,
+}  # fmt: skip
+OF_TEXTS = ("model", "hidden", "layers", "dropout", "window", "batch", "optimiser", "rate", "schedule", "clip",
+            "weight_decay", "accumulate", "held_out", "seed", "steps")  # fmt: skip
+DATA, NET, RULE = "Data", "Net", "Training"
 
 
 @friendly
 def train(
-    text: Annotated[
+    data: Annotated[
         Path | None,
         typer.Argument(
-            help="A UTF-8 text file; without one, Python's own language reference, or the text of --resume."
+            help="A text, a CSV or JSON-lines file, trees in brackets, CoNLL-U, a folder of texts by class; or vowels, "
+            "sunspots, co2. Without one Python's own language reference, or the data of --resume."
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the model (default: tinyseq-model, or that of --resume)."),
-    ] = None,
-    model: Annotated[ModelName | None, typer.Option(help=f"The cell (default: {Run.model}).")] = None,
-    hidden: Annotated[int | None, typer.Option(help=f"Hidden units (default: {Run.hidden}).", min=1)] = None,
-    window: Annotated[
-        int | None, typer.Option(help=f"Steps the gradient runs back (default: {Run.window}).", min=1)
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option(help=f"Places of the text read side by side (default: {Run.batch}).", min=1)
-    ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps, one window each; with --resume so many more.", min=1)] = (
-        2000
-    ),
-    optimiser: Annotated[
-        OptimiserName | None, typer.Option(help=f"The rule for the weights (default: {Run.optimiser}).")
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Learning rate (default: 0.5 for sgd, 0.002 for rmsprop, 0.003 for adam).")
-    ] = None,
-    clip: Annotated[float | None, typer.Option(help=f"Largest norm of the gradient (default: {Run.clip:g}).")] = None,
-    held_out: Annotated[
-        float | None, typer.Option(help=f"Part of the text, at its end, to measure on (default: {Run.held_out}).")
+        typer.Option("--out", "-o", help="Folder for the run (default: tinyseq-model, or that of --resume)."),
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Go on with the training in this model folder, where it stopped, with its text and options."),
+        typer.Option(help="Go on with the training in this folder, where it stopped, with its data and options."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help=f"Seed of the first weights (default: {Run.seed}).", min=0)] = None,
-) -> None:
-    """Train a character model on a text and save it, at the end and on the way.
+    config: Annotated[Path | None, typer.Option(help="A TOML file of options; those given here go before it.")] = None,
+    save_options: Annotated[
+        Path | None, typer.Option("--save-config", help="Write the options that hold as TOML.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help=f"What the data are, where the guess is wrong: {', '.join(TASKS)}.",
+                                 rich_help_panel=DATA)] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Column or key to predict (default: the last column; y).", rich_help_panel=DATA)
+    ] = None,
+    features: Annotated[
+        list[str] | None, typer.Option(help="A column to read; give it once for each (default: all of numbers).",
+                                       rich_help_panel=DATA)] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column whose equal cells make a sequence.", rich_help_panel=DATA)] = None,
+    time: Annotated[
+        str | None, typer.Option(help="Column of times, which rise in a sequence.", rich_help_panel=DATA)] = None,
+    sort: Annotated[bool | None, typer.Option("--sort", help="Sort rows by --time.", rich_help_panel=DATA)] = None,
+    missing: Annotated[
+        str | None, typer.Option(help="Empty cells: error, hold (the state), mask (0 and a feature that says so).",
+                                 rich_help_panel=DATA)] = None,
+    horizon: Annotated[
+        int | None, typer.Option(help="Steps ahead that a series is predicted (default: 1).", min=0,
+                                 rich_help_panel=DATA)] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Trees: learn every node's label, or the root's.", rich_help_panel=DATA)] = None,
+    binary: Annotated[
+        str | None, typer.Option(help="Trees: make wide nodes binary to the right or left.", rich_help_panel=DATA)
+    ] = None,
+    least: Annotated[
+        int | None, typer.Option(help="Words seen less often are unknown.", min=1, rich_help_panel=DATA)] = None,
+    held_out: Annotated[
+        float | None, typer.Option(help=f"Part to measure on (default: {Run.held_out} of a text, its end; 0.2).",
+                                   rich_help_panel=DATA)] = None,
+    model: Annotated[
+        ModelName | None, typer.Option(help=f"The cell (default: {Run.model} for texts, gru).", rich_help_panel=NET)
+    ] = None,
+    hidden: Annotated[
+        int | None, typer.Option(help=f"Hidden units (default: {Run.hidden} for texts, 32).", min=1,
+                                 rich_help_panel=NET)] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers (default: 1).", min=1, rich_help_panel=NET)] = None,
+    bidirectional: Annotated[
+        bool | None, typer.Option("--bidirectional", help="Read sequences both ways.", rich_help_panel=NET)] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Rate of units dropped, the same at every step.", rich_help_panel=NET)] = None,
+    layer_norm: Annotated[
+        bool | None, typer.Option("--layer-norm", help="Normalise what a layer gives.", rich_help_panel=NET)] = None,
+    embedding: Annotated[int | None, typer.Option(help="Features of a word.", min=1, rich_help_panel=NET)] = None,
+    window: Annotated[
+        int | None, typer.Option(help=f"Steps the gradient runs back in a text (default: {Run.window}); steps of a "
+                                 "series that are read.", min=1, rich_help_panel=RULE)] = None,
+    batch: Annotated[
+        int | None, typer.Option(help=f"Sequences side by side (default: {Run.batch} of a text, 16).", min=1,
+                                 rich_help_panel=RULE)] = None,
+    steps: Annotated[
+        int | None, typer.Option(help=f"Training steps (default: {STEPS} for texts); with --resume so many more, "
+                                 "without it as many as were planned.", min=1, rich_help_panel=RULE)] = None,
+    epochs: Annotated[float | None, typer.Option(help="Readings of all data (default: 30).", rich_help_panel=RULE)] = (
+        None
+    ),
+    optimiser: Annotated[
+        OptimiserName | None, typer.Option(help=f"The rule (default: {Run.optimiser} for texts, adamw).",
+                                           rich_help_panel=RULE)] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate (default: 0.5 for sgd, 0.002 for rmsprop, 0.003 for adam).",
+                                   rich_help_panel=RULE)] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help=f"Of the rate: {', '.join(NAMES)}.", rich_help_panel=RULE)] = None,
+    clip: Annotated[
+        float | None, typer.Option(help=f"Largest norm of the gradient (default: {Run.clip:g}).",
+                                   rich_help_panel=RULE)] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="λ of w ← (1 − ελ) w.", rich_help_panel=RULE)] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches that make a step.", min=1, rich_help_panel=RULE)] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="Smooth the classes.", rich_help_panel=RULE)] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many validations without a better one.", min=1,
+                                 rich_help_panel=RULE)] = None,
+    seed: Annotated[
+        int | None, typer.Option(help=f"Seed of weights, order, dropout (default: {Run.seed}).", min=0,
+                                 rich_help_panel=RULE)] = None,
+) -> None:  # fmt: skip
+    """Train a model on data of yours, measure it on a part held out, and save it, at the end and on the way.
 
-    Ctrl-C stops early and saves what was learned; what is killed has lost seconds. --resume goes on where a training
-    stopped: 1000 steps and then 1000 more are 2000.
+    What the data are is guessed and said. Ctrl-C stops early and saves what was learned; what is killed has lost
+    seconds: --resume goes on where it stopped, to the same weights, bit for bit.
+
+    Examples:
+
+    tinyseq train book.txt --model lstm --layers 2 --dropout 0.2
+
+    tinyseq train weather.csv --target rain --group station --time day --missing hold
+
+    tinyseq train vowels · tinyseq train sunspots · tinyseq train --resume tinyseq-model
     """
-    place = out or resume or Path("tinyseq-model")
+    given = {name: value for name, value in locals().items() if name in KEYS and value not in (None, [])}
+    given = {name: str(value) if isinstance(value, (Path, StrEnum)) else value for name, value in given.items()}
+    if config is not None:
+        given = {**read_config(config, KEYS), **given}
+    _choices(given)
+    place = Path(given.get("out") or resume or "tinyseq-model")
     check_output(place, folder=checkpoint_file(place) != place)
-    given: dict[str, Any] = {"model": model, "hidden": hidden, "window": window, "batch": batch, "optimiser": optimiser}
-    given |= {"rate": rate, "clip": clip, "held_out": held_out, "seed": seed}
-    run = resumed(resume, text, given) if resume else begun(text, given)
+    kind, path, told = _task(given, resume)
+    if told:
+        say(told)
+    if save_options is not None:
+        files([(save_config(save_options, {**given, "task": kind, "out": str(place)}), "the options that hold")])
+    if kind == "text":
+        _train_text(path, place, given, resume)
+    else:
+        _of_data(kind, path, place, given, resume)
+
+
+def _choices(given: dict[str, Any]) -> None:
+    choices: dict[str, Any] = {
+        "model": list(ModelName), "optimiser": list(OptimiserName), "schedule": NAMES, "task": TASKS,
+        "missing": ("error", "hold", "mask"), "labels": ("every", "root"), "binary": ("left", "right"),
+    }  # fmt: skip
+    for name, known in choices.items():
+        check_choice(f"--{name}", given.get(name), [str(k) for k in known])
+
+
+def _task(given: dict[str, Any], resume: Path | None) -> tuple[str, Path | None, str]:
+    """(task, data, what was guessed)."""
+    path = Path(given["data"]) if "data" in given else None
+    saved = _saved_config(resume) if resume is not None else None
+    if saved:
+        task = given.get("task") or str(saved["task"])
+        return task, path or Path(str(saved["path"])), ""
+    if resume is not None or path is None:
+        return given.get("task") or "text", path, ""
+    if "task" in given:
+        return given["task"], path, ""
+    task, why = guess(path)
+    if task == "text":
+        return task, path, ""
+    return task, path, f"{path} is taken for {task}, {WORDS[task]}, {why}; --task says otherwise"
+
+
+def _saved_config(folder: Path) -> dict[str, Any] | None:
+    """The options of a run of sequences or trees, None of a text's."""
+    found = last_good(checkpoint_file(folder))
+    return dict(found.info["config"]) if found is not None and "config" in found.info else None
+
+
+def _of_data(task: str, path: Path | None, place: Path, given: dict[str, Any], resume: Path | None) -> None:
+    if path is None:
+        raise TinyseqError(f"--task {task} needs data: tinyseq train FILE --task {task}")
+    options = {name: value for name, value in given.items() if name not in ("data", "out", "task")}
+    if resume is not None:
+        saved = _saved_config(resume) or {}
+        may = ("epochs", "steps", "patience")
+        for name, value in options.items():
+            if name not in may and saved.get(name) is not None and saved[name] != value:
+                option = name.replace("_", "-")
+                raise TinyseqError(f"{resume} was trained with --{option} {saved[name]}, not {value}; leave it out")
+        options = {**{k: v for k, v in saved.items() if k not in ("task", "path")}, **options}
+    train_data(task, path, place, options, resume)
+
+
+def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: Path | None) -> None:
+    """Train on a text, save first, measure then, and save the measure."""
+    options = {name: given.get(name) for name in OF_TEXTS}
+    wrong = sorted(set(given) - {*OF_TEXTS, "data", "out", "task", "epochs"})
+    if wrong:
+        raise TinyseqError(
+            f"a text has no --{wrong[0].replace('_', '-')}: leave it out, or say what the data are, --task"
+        )
+    steps = options.pop("steps")
+    run = resumed(resume, path, options) if resume else begun(path, options)
+    if steps is None and given.get("epochs") is not None:
+        steps = max(1, round(given["epochs"] * run.windows.per_epoch / run.accumulate)) - (run.done if resume else 0)
+    if steps is None:
+        left = int(run.state.get("planned", 0)) - run.done  # of a training that was cut off
+        steps = left if left > 0 else STEPS
+    run.planned = run.done + steps
     say(
         f"{run.corpus.name}: {len(run.corpus.train):,} characters to train on, {len(run.corpus.held_out):,} held out, "
         f"{len(run.corpus.vocabulary)} different"
     )
     if run.note:
         say(run.note)
-    keeper = Keeper(run, place, steps)
-    _train(run, keeper, steps)
+    folder = RunFolder(
+        place, run.net, run.rule, vocabulary=run.corpus.vocabulary, about=run.info, every=max(steps // PARTS, 1)
+    )
+    if run.source is not None:
+        folder.start = run.source, run.state
+    _fit_text(run, folder, place, steps)
 
 
-def _train(run: Run, keeper: Keeper, steps: int) -> None:
-    """Train, save first, measure then, and save the measure."""
+def _fit_text(run: Run, folder: RunFolder, place: Path, steps: int) -> None:
+    schedule = None if run.schedule == "constant" else named(run.schedule, run.rate, run.planned)
     try:
-        history = fit(run.net, run.windows, run.rule, steps, clip=run.clip, after_step=keeper)
+        history = fit(
+            run.net, run.windows, run.rule, steps, clip=run.clip, schedule=schedule, accumulate=run.accumulate,
+            validation=run.corpus, validate_every=max(run.planned // PARTS, 1), run=folder,
+        )  # fmt: skip
     except Diverged:
-        files([(keeper.save(), f"the last good weights: tinyseq sample {keeper.out}")])
+        files([(folder.file, f"the last good weights: tinyseq sample {place}")])
         raise
     with Interrupts() as ctrl_c:
-        file = keeper.save()
-    if history.interrupted:
-        say(f"stopped early after {len(history.bits)} of {steps} steps")
+        if history.interrupted:
+            say(f"stopped early after {len(history.bits)} of {steps} steps; tinyseq train --resume {place} goes on")
     try:
         if ctrl_c.wanted:
             raise KeyboardInterrupt
         bits = bits_per_token(run.net, run.corpus.held_out, run.corpus.train)
     except KeyboardInterrupt:
-        files([(file, f"the model, not measured: tinyseq sample {keeper.out}")])
+        files([(folder.file, f"the model, not measured: tinyseq sample {place}")])
         raise typer.Exit(INTERRUPTED) from None
     say(f"held out: {bits_text(bits)} bits per character after {run.done:,} steps")
     V = len(run.corpus.vocabulary)
     if bits > log2(V):
         say(f"that is worse than guessing ({log2(V):.3f}): train for more steps, or with a smaller --rate")
-    keeper.save(held_out_bits=bits)
-    files([(file, f"the model: tinyseq sample {keeper.out}")])
-
-
-@friendly
-def sample(
-    folder: Annotated[Path, typer.Argument(help="A folder that `tinyseq train` or `tinyseq demo` wrote.")],
-    length: Annotated[int, typer.Option(help="Characters to draw.", min=0)] = 400,
-    temperature: Annotated[
-        float, typer.Option(help="Below 1 more cautious, above 1 wilder; 0 always takes the likeliest.")
-    ] = 0.8,
-    prompt: Annotated[str | None, typer.Option(help="Text to go on from (default: a new line).")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0)] = 0,
-) -> None:
-    """Let a saved model write."""
-    found = load(folder)
-    if found.vocabulary is None:
-        raise FileError(f"{folder} holds no vocabulary, so it is not a character model")
-    symbols = found.vocabulary.symbols
-    start = prompt if prompt is not None else ("\n" if "\n" in symbols else symbols[0])
-    drawn = sample_text(
-        found.model, found.vocabulary, length, rng=np.random.default_rng(seed), temperature=temperature, prompt=start
-    )
-    written = (prompt or "") + drawn
-    say(shown(written) if sys.stdout.isatty() else written)
+    folder.note(held_out_bits=bits)
+    files([(folder.file, f"the model: tinyseq sample {place}")])

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
-import typer
 
 from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
+from tinyseq.nn.kinds import make_cell
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
-from tinyseq.train import OPTIMISERS, Checkpoint, History, Optimiser, load, save
+from tinyseq.train import OPTIMISERS, Checkpoint, Optimiser, load
 from tinyseq.train.checkpoints import checkpoint_file
-from tinyseq.train.optimisers import positive_number
+from tinyseq.train.loop import RATES
+from tinyseq.train.optimisers import number_from_0, positive_number
+from tinyseq.train.run_folder import last_good
 
-MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
-RATES = {"sgd": 0.5, "rmsprop": 2e-3, "adam": 3e-3}
+MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU, "leaky": None, "deep": None}
 SECONDS, PARTS = 10.0, 10  # a training is saved so often by the clock, and so often by its steps
-OF_THE_MODEL, OF_THE_READING = ("model", "hidden", "optimiser", "seed"), ("window", "batch", "held_out")
+STEPS = 2000
+OF_THE_MODEL = ("model", "hidden", "layers", "dropout", "optimiser", "seed")
+OF_THE_READING = ("window", "batch", "held_out")
+KEPT = ("model", "hidden", "layers", "dropout", "window", "batch", "rate", "clip", "schedule", "weight_decay",
+        "accumulate")  # fmt: skip
 
 
 @dataclass
@@ -43,8 +47,16 @@ class Run:
     clip: float = 1.0
     held_out: float = 0.1
     seed: int = 0
+    layers: int = 1
+    dropout: float = 0.0
+    schedule: str = "constant"
+    weight_decay: float = 0.0
+    accumulate: int = 1
+    planned: int = STEPS
     before: int = 0
     note: str = ""
+    source: Path | None = None
+    state: dict[str, Any] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -53,7 +65,7 @@ class Run:
 
     def info(self, **more: Any) -> dict[str, Any]:
         """What is saved beside the model, so that it can be resumed."""
-        options = {name: getattr(self, name) for name in ("model", "hidden", "window", "batch", "rate", "clip")}
+        options = {name: getattr(self, name) for name in KEPT}
         return {
             "text": self.corpus.name,
             "path": self.path,
@@ -73,13 +85,24 @@ def begun(text: Path | None, given: dict[str, Any]) -> Run:
     corpus = Corpus.of(content, corpus_name, options.get("held_out", Run.held_out))
     V, hidden = len(corpus.vocabulary), options.get("hidden", Run.hidden)
     rng = np.random.default_rng(options.get("seed", Run.seed))
-    net = MODELS[options.get("model", Run.model)](V, hidden, V, rng=rng)
+    net = _net(options, V, hidden, rng)
     return _run(corpus, path, _digest(content), net, options)
+
+
+def _net(options: dict[str, Any], V: int, hidden: int, rng: np.random.Generator) -> Any:
+    """One of the nets of the chapter, or cells in layers, with dropout between them."""
+    kind, layers, dropout = options.get("model", Run.model), options.get("layers", 1), options.get("dropout", 0.0)
+    if layers == 1 and not dropout and MODELS[kind] is not None:
+        return MODELS[kind](V, hidden, V, rng=rng)
+    cells = [make_cell(kind, hidden if k else V, hidden, rng=rng) for k in range(layers)]
+    return nn.CellNet(cells[0] if layers == 1 else nn.StackedCells(cells), V, rng=rng, dropout=dropout)
 
 
 def resumed(folder: Path, text: Path | None, given: dict[str, Any]) -> Run:
     """The training that was saved in a folder, to go on. Raises TinyseqError for options that contradict it."""
-    found = load(folder)
+    found = last_good(checkpoint_file(folder))
+    if found is None:
+        found = load(folder)
     if found.vocabulary is None:
         raise FileError(f"{folder} holds no vocabulary, so it is not a character model that could go on")
     saved = _saved(found)
@@ -94,6 +117,7 @@ def resumed(folder: Path, text: Path | None, given: dict[str, Any]) -> Run:
     if found.optimiser_state:
         run.rule.load_state_dict(found.optimiser_state)
     run.before = int(found.info.get("steps", 0)) - run.rule.steps
+    run.source, run.state = checkpoint_file(folder).parent, {**found.info.get("fit", {}), "step": run.done}
     place = run.rule.place
     if place is None or place.digest != run.windows.digest:
         run.note = f"not the text that {folder} was trained on, or no place in it saved: read from its beginning"
@@ -106,14 +130,16 @@ def _run(corpus: Corpus, path: str, digest: str, net: Any, options: dict[str, An
     rate = options.get("rate", RATES[optimiser])
     positive_number("clip", options.get("clip", Run.clip))
     rule = OPTIMISERS[optimiser](net.parameters(), rate)
+    rule.weight_decay = number_from_0("weight_decay", options.get("weight_decay", rule.weight_decay))
     return Run(corpus, path, digest, net, rule, windows, **{**options, "optimiser": optimiser, "rate": rate})
 
 
 def _saved(found: Checkpoint) -> dict[str, Any]:
     """The options of a saved training, as far as it knows them."""
     options = {k: v for k, v in dict(found.info.get("options", {})).items() if k in Run.__dataclass_fields__}
-    options["model"] = next((name for name, made in MODELS.items() if type(found.model) is made), None)
-    options["hidden"] = getattr(found.model, "hidden_size", None)
+    known = next((name for name, made in MODELS.items() if type(found.model) is made), None)
+    options["model"] = known or options.get("model")
+    options["hidden"] = options.get("hidden") or getattr(found.model, "hidden_size", None)
     options |= {name: found.info.get(name) for name in ("optimiser", "seed")}
     return {name: value for name, value in options.items() if value is not None}
 
@@ -147,34 +173,3 @@ def _content(text: Path | None) -> tuple[str, str, str]:
 
 def _digest(content: str) -> str:
     return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-class Keeper:
-    """Saves a training: called after each step it does so ten times in all, and every ten seconds; first of all at the
-    start, where the folder holds no model yet. A kill at any moment leaves the last one whole."""
-
-    def __init__(self, run: Run, out: Path, steps: int) -> None:
-        self.run, self.out, self.steps = run, out, steps
-        self.saved, self.warned = monotonic(), False
-        if not checkpoint_file(out).exists():
-            self.save()
-
-    def save(self, **more: Any) -> Path:
-        """Save now; returns the file."""
-        run = self.run
-        file = save(self.out, run.net, run.corpus.vocabulary, run.rule, run.info(**more))
-        self.saved = monotonic()
-        return file
-
-    def __call__(self, history: History) -> None:
-        """Save where it is time; a disk that is full stops no training."""
-        done = len(history.bits)
-        if done * PARTS // self.steps == (done - 1) * PARTS // self.steps and monotonic() < self.saved + SECONDS:
-            return
-        try:
-            self.save()
-        except FileError as error:
-            self.saved = monotonic()
-            if not self.warned:
-                typer.echo(f"not saved, training goes on: {error}", err=True)
-            self.warned = True

@@ -23,7 +23,7 @@ from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
 from tinyseq.nn.reservoir import Reservoir, spectral_radius
 from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
-from tinyseq.nn.rnn import GRU, LSTM, RNN
+from tinyseq.nn.rnn import GRU, LSTM, RNN, CellNet
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
 from tinyseq.nn.time_scales import ClockworkCell, LeakyCell, SkipCell, decays, time_constants
@@ -36,6 +36,7 @@ __all__ = [
     "Attention",
     "Bidirectional",
     "Cell",
+    "CellNet",
     "ChildSumTreeLSTM",
     "ClockworkCell",
     "Decoded",

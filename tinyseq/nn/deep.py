@@ -34,8 +34,10 @@ class StackedCells(Cell):
         self.output_size = sum(c.output_size for c in cells) if skip else cells[-1].output_size
         self.hidden_size = self.output_size
 
-    def step(self, x: Tensor, states: tuple, terms: Any = None) -> tuple[tuple, Tensor]:
-        """x(t), the states of all layers → their new states, the output of the top (of all, with skips)."""
+    def step(self, x: Tensor, states: tuple, terms: Any = None, masks: Any = None) -> tuple[tuple, Tensor]:
+        """x(t), the states of all layers → their new states, the output of the top (of all, with skips).
+
+        ``masks`` drop units between the layers: one (B, H) for each but the last."""
         new, outputs, below = [], [], x
         for i, cell in enumerate(self.cells):
             if i and self.skip:
@@ -43,6 +45,8 @@ class StackedCells(Cell):
             state, below = cell.step(below, states[i], terms) if i == 0 and terms else cell.step(below, states[i])
             new.append(state)
             outputs.append(below)
+            if masks is not None and i < len(masks):
+                below = F.mul(below, masks[i])
         return tuple(new), F.concatenate(outputs) if self.skip else below
 
     def terms(self, c: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,10 @@ class RecurrentNet(Cell):
         loss, unfolded = self.losses(inputs[0], y, **options)
         return loss, unfolded.outputs[0]
 
-    def losses(self, x: Any, y: Any, h: Any = None) -> tuple[Tensor, Unfolded]:
-        """The total loss and the unfolded net, whose outputs are (o, L(t)) and whose final state can be carried on."""
+    def losses(self, x: Any, y: Any, h: Any = None, masks: Any = None) -> tuple[Tensor, Unfolded]:
+        """The total loss and the unfolded net, whose outputs are (o, L(t)) and whose final state can be carried on.
+
+        ``masks`` are those of a net that drops units (``nn.CellNet``)."""
         x = self._input(x)
         y = F.indices(y, "targets")
         y = y if y.name else y.named("y")
@@ -71,7 +74,7 @@ class RecurrentNet(Cell):
             hint = "; y looks batch-first: write y.T" if y.shape == x.shape[:2][::-1] else ""
             raise ShapeError(f"targets are (T, B) class numbers: x has (T, B) = {x.shape[:2]}, y {y.shape}{hint}")
         F.check_range("cross_entropy: target", y, self.output_size)
-        named_step = _LossStep(self)
+        named_step = _LossStep(self, masks)
         unfolded = unfold(named_step, Chain(x.shape[0]), (x, y), self._state(x, h))
         return F.sum(unfolded.outputs[1]).named("L"), unfolded
 
@@ -121,5 +124,8 @@ class RecurrentNet(Cell):
 class _LossStep:
     """The step of a cell together with its loss, under the cell's own name."""
 
-    def __init__(self, cell: RecurrentNet) -> None:
+    def __init__(self, cell: RecurrentNet, masks: Any = None) -> None:
         self.scope_cell, self.name, self.step, self.parameters = cell, cell.name, cell.loss_step, cell.parameters
+        if masks is not None:
+            given = [here(mask, "a dropout mask") for mask in masks]
+            self.step = partial(cell.loss_step, masks=given)  # type: ignore[call-arg]

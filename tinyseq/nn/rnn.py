@@ -9,6 +9,8 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.checks import generator, positive
 from tinyseq.nn.cells import RecurrentCell
+from tinyseq.nn.deep import StackedCells
+from tinyseq.nn.dropout import dropout_mask
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.module import uniform
 from tinyseq.nn.recurrent_net import RecurrentNet
@@ -100,6 +102,49 @@ class GatedNet(RecurrentNet):
         """One step: x(t) (B, input) or tokens (B), the state before → the state after, o(t)."""
         state, h = self.cell.step(x, state)
         return state, (self.c + F.linear(h, self.V)).named("o")
+
+    def initial_state(self, batch: int) -> Any:
+        """The cell's state before the first step: zeros."""
+        return self.cell.initial_state(batch)
+
+
+class CellNet(RecurrentNet):
+    """Any cell with an output at each step: o(t) = c + V h(t), V (output, h), c (output); h is the cell's output.
+
+    With StackedCells it has several layers. ``dropout`` drops units between the layers and before the output, the same
+    at every step: ``losses(x, y, h, masks)`` with ``masks(rng, x)``.
+    """
+
+    def __init__(self, cell: Any, output_size: int, *, rng: np.random.Generator, dropout: float = 0.0) -> None:
+        positive(output_size=output_size)
+        self.cell, self.name, self.dtype = cell, cell.name, cell.dtype
+        self.input_size, self.hidden_size, self.output_size = cell.input_size, cell.hidden_size, output_size
+        self.dropout = dropout
+        features = cell.output_size
+        self.V = Parameter(uniform(generator(rng), (output_size, features), features, cell.dtype), "V")
+        self.c = Parameter(np.zeros(output_size, cell.dtype), "c")
+
+    def step(self, x: Tensor, state: Any, masks: Any = None) -> tuple[Any, Tensor]:
+        """One step: x(t) (B, input) or tokens (B), the state before → the state after, o(t)."""
+        if masks is None:
+            state, h = self.cell.step(x, state)
+        else:
+            *between, last = masks
+            state, h = self.cell.step(x, state, masks=between) if between else self.cell.step(x, state)
+            h = F.mul(h, last)
+        return state, (self.c + F.linear(h, self.V)).named("o")
+
+    def loss_step(self, x: Tensor, y: Tensor, state: Any, masks: Any = None) -> tuple[Any, tuple[Tensor, Tensor]]:
+        """One step and its loss."""
+        state, o = self.step(x, state, masks)
+        return state, (o, F.cross_entropy(o, y).named("L"))
+
+    def masks(self, rng: np.random.Generator, x: Any) -> list[np.ndarray] | None:
+        """Dropout masks for sequences x (T, B); None without dropout."""
+        if not self.dropout:
+            return None
+        cells = self.cell.cells if isinstance(self.cell, StackedCells) else [self.cell]
+        return [dropout_mask(rng, (x.shape[1], cell.output_size), self.dropout, self.dtype) for cell in cells]
 
     def initial_state(self, batch: int) -> Any:
         """The cell's state before the first step: zeros."""

@@ -8,6 +8,7 @@ from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.history import History
 from tinyseq.train.information_flow import information_flow
 from tinyseq.train.loop import bits_per_token, fit
+from tinyseq.train.models import model_for
 from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, RMSprop
 from tinyseq.train.rtrl import RTRL
 from tinyseq.train.run_folder import RunFolder
@@ -38,6 +39,7 @@ __all__ = [
     "global_norm",
     "information_flow",
     "load",
+    "model_for",
     "one_cycle",
     "sample_text",
     "save",

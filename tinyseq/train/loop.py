@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -15,8 +17,9 @@ from tinyseq.data.metrics import better
 from tinyseq.data.sequences import Sequences
 from tinyseq.data.trees import Trees
 from tinyseq.engine.limits import LIMITS
-from tinyseq.errors import DataError, TinyseqError
+from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.habits import advised
+from tinyseq.nn.module import modules
 from tinyseq.nn.running import as_data, evaluated
 from tinyseq.nn.text_loss import bits_per_token, window_loss
 from tinyseq.tasks.text import Corpus, Windows
@@ -61,12 +64,12 @@ def fit(
     after_step: Callable[[History], None] | None = None,
     rng: np.random.Generator | None = None,
     progress: bool = True,
-    run: str | os.PathLike[str] | None = None,
-    resume: bool = False,
+    run: str | os.PathLike[str] | RunFolder | None = None,
+    resume: bool | str | os.PathLike[str] = False,
     save_every: int | None = None,
     save_seconds: float = 10.0,
     vocabulary: Any = None,
-    about: dict[str, Any] | None = None,
+    about: Any = None,
 ) -> History:
     """Train a model for so many ``steps`` or ``epochs``; returns what happened (``History``).
 
@@ -85,7 +88,8 @@ def fit(
     callbacks   functions of the history, called after each step; a true result ends the training. ``after_step`` is one
     rng         for what is shuffled and dropped; seed 0 where there is none. The same seed gives the same weights
     run         a folder in which all of it is kept: with ``resume`` a training that was ended, killed or cut off goes
-                on there to the same end, bit for bit; ``steps`` and ``epochs`` count from the beginning then
+                on there to the same end, bit for bit; ``steps`` and ``epochs`` count from the beginning then.
+                ``resume`` may be another folder, to go on from there
     save_every, save_seconds   how often it is kept
 
     Ctrl-C ends the training after the step that runs and keeps what was learned (``history.interrupted``). Raises
@@ -106,7 +110,9 @@ def fit(
     total = update.planned = _steps(steps, epochs, per_epoch)
     history = History(per_epoch=per_epoch, model=model, optimiser=rule)
     folder = None
-    if run is not None:
+    if isinstance(run, RunFolder):
+        folder = run
+    elif run is not None:
         folder = RunFolder(run, model, rule, vocabulary=vocabulary, about=about, every=save_every, seconds=save_seconds)
     training = _Training(
         model, source, rule, history, folder, total, seed,
@@ -114,10 +120,15 @@ def fit(
         _schedule(schedule, rule, total, monitor), validation, validate_every or per_epoch or 100, monitor, patience,
         _kept(keep, patience), [*callbacks, *([after_step] if after_step else [])],
     )  # fmt: skip
+    if folder is not None and folder.start is not None:
+        source_folder, state = folder.start
+        folder.begin(history, int(state["step"]), source_folder, state)
+        training.done, update.planned = history.step, total + history.step
+        training.total = update.planned
     if resume:
         if folder is None:
             raise TinyseqError("to go on with a training say where it is: fit(..., run='folder', resume=True)")
-        training.restore()
+        training.restore(None if resume is True else Path(resume))
     training.go(progress)
     return history
 
@@ -154,24 +165,26 @@ class _Training:
             "tokens": self.history.tokens,
         }  # fmt: skip
 
-    def restore(self) -> None:
-        """Go on where the folder stands."""
+    def restore(self, source: Path | None) -> None:
+        """Go on where the folder, or another, stands."""
         assert self.folder is not None
-        state = self.folder.restore(self.history)
+        state = self.folder.restore(self.history, source)
         if state is None:
+            if source is not None:
+                raise FileError(f"no training in {source} to go on with")
             return
         check_same(self.folder.folder, "data", state.get("digest"), self.source.digest)
         self.done, self.bad = self.history.step, int(state.get("bad", 0))
         self.history.tokens, self.seconds = int(state.get("tokens", 0)), float(state.get("seconds", 0.0))
         if self.history.best is not None and not self.folder.single:
-            self._best_of_file()
+            self._best_of_file(source or self.folder.folder)
         if state.get("stopped") == "patience":
             self.total = self.done
 
-    def _best_of_file(self) -> None:
-        assert self.folder is not None
-        model = load(self.folder.folder / BEST, [type(self.model)]).model
-        self.best = [p.value.copy() for p in model.parameters()]
+    def _best_of_file(self, folder: Path) -> None:
+        with suppress(FileError):  # a disk that was full has none
+            model = load(folder / BEST, [type(module) for module in modules(self.model)]).model
+            self.best = [p.value.copy() for p in model.parameters()]
 
     def go(self, progress: bool) -> None:
         """Train to the end."""
@@ -180,19 +193,21 @@ class _Training:
         place = self._start()
         before = LIMITS.number
         LIMITS.number = max(before, 2 * self.source.per_epoch + 8)
+        if self.folder is not None and not self.folder.file.exists():
+            self.folder.save(history, self.state())
         with Progress(max(left, 0), progress, self.source.unit, self.source.counted) as bar, Interrupts() as ctrl_c:
             try:
                 for _ in range(left):
                     place, tokens, loss = self._step(place)
                     history.seconds = perf_counter() - started
                     stop = self._after_step(bar)
+                    if self.folder is not None and not stop:
+                        self.folder.tick(history, self.state())
                     bar.advance(loss if self.source.unit == "loss" else history.bits[-1], tokens)
                     if ctrl_c.wanted:
                         raise KeyboardInterrupt
                     if stop:
                         break
-                    if self.folder is not None:
-                        self.folder.tick(history, self.state())
             except (KeyboardInterrupt, StopIteration) as error:
                 history.interrupted = isinstance(error, KeyboardInterrupt)
                 history.stopped = "interrupted" if history.interrupted else ""
@@ -203,6 +218,7 @@ class _Training:
             finally:
                 LIMITS.number = before
             history.seconds = perf_counter() - started
+        with Interrupts():
             self._end()
 
     def _start(self) -> Place:

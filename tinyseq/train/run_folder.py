@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import DataError, FileError, TinyseqError
-from tinyseq.train.checkpoints import FILE, Checkpoint, load, save, writable_folder, write_safely
+from tinyseq.nn.module import modules
+from tinyseq.train.checkpoints import FILE, Checkpoint, checkpoint_file, load, save, writable_folder, write_safely
 from tinyseq.train.history import History
 
 PREVIOUS, BEST, METRICS, CURVES = "previous.safetensors", "best.safetensors", "metrics.jsonl", "curves.svg"
@@ -51,7 +52,7 @@ class RunFolder:
         optimiser: Any,
         *,
         vocabulary: Any = None,
-        about: dict[str, Any] | None = None,
+        about: dict[str, Any] | Callable[[], dict[str, Any]] | None = None,
         every: int | None = None,
         seconds: float = 10.0,
     ) -> None:
@@ -60,8 +61,11 @@ class RunFolder:
         self.folder = given.parent if self.single else given
         self.file = given if self.single else given / FILE
         self.model, self.optimiser, self.vocabulary = model, optimiser, vocabulary
-        self.about, self.every, self.seconds = dict(about or {}), every, seconds
+        self.about = about if callable(about) else lambda: dict(about or {})
+        self.every, self.seconds = every, seconds
         self.at, self.saved, self.lines, self.warned = monotonic(), 0, 0, False
+        self.start: tuple[Path, dict[str, Any]] | None = None  # a training in memory that goes on: whence, its state
+        self._last: Any = None
         writable_folder(self.folder)
 
     def save(self, history: History, state: dict[str, Any], **more: Any) -> Path:
@@ -70,11 +74,15 @@ class RunFolder:
             self._append(history)
             if self.file.exists():
                 self._keep_previous()
-        info = {**self.about, **more, "fit": {**state, "step": history.step, "validation": history.validation,
+        info = {**self.about(), **more, "fit": {**state, "step": history.step, "validation": history.validation,
                                              "best": history.best}, "versions": versions()}  # fmt: skip
         save(self.file, self.model, self.vocabulary, self.optimiser, info)
-        self.at, self.saved = monotonic(), history.step
+        self.at, self.saved, self._last = monotonic(), history.step, (history, state)
         return self.file
+
+    def note(self, **more: Any) -> Path:
+        """Save the last state again, with more said beside it."""
+        return self.save(*self._last, **more)
 
     def tick(self, history: History, state: dict[str, Any]) -> None:
         """Save where it is time; a disk that is full stops no training, and is told once."""
@@ -86,7 +94,7 @@ class RunFolder:
     def save_best(self, history: History) -> None:
         """Write the weights of the best validation."""
         if not self.single:
-            info = {**self.about, "fit": {"step": history.step, "best": history.best}, "versions": versions()}
+            info = {**self.about(), "fit": {"step": history.step, "best": history.best}, "versions": versions()}
             self._tried(lambda: save(self.folder / BEST, self.model, self.vocabulary, None, info))
 
     def _tried(self, write: Callable[[], Any]) -> None:
@@ -126,9 +134,11 @@ class RunFolder:
         self.lines = history.step
 
     # -- going on
-    def restore(self, history: History, classes: Any = ()) -> dict[str, Any] | None:
-        """Put weights, optimiser, place and history back; returns the state of ``fit``, None where nothing is saved."""
-        found = last_good(self.file, classes)
+    def restore(self, history: History, source: Path | None = None) -> dict[str, Any] | None:
+        """Put weights, optimiser, place and history back, from another folder where one is given; returns the state of
+        ``fit``, None where nothing is saved."""
+        file = self.file if source is None else checkpoint_file(source)
+        found = last_good(file, [type(module) for module in modules(self.model)])
         if found is None:
             return None
         try:
@@ -136,10 +146,15 @@ class RunFolder:
             if found.optimiser_state:
                 self.optimiser.load_state_dict(found.optimiser_state)
         except TinyseqError as error:
-            raise TinyseqError(f"{self.file} holds another training than this one: {error}") from None
+            raise TinyseqError(f"{file} holds another training than this one: {error}") from None
         state = dict(found.info.get("fit", {}))
         step = int(state.get("step", 0))
-        rows = [] if self.single else list(_metrics(self.folder / METRICS, step))
+        self.begin(history, step, file.parent, state)
+        return state
+
+    def begin(self, history: History, step: int, source: Path, state: dict[str, Any]) -> None:
+        """Go on after a step, with the metrics up to it that stand in a folder."""
+        rows = [] if self.single else list(_metrics(source / METRICS, step))
         whole = [row["step"] for row in rows] == list(range(1, step + 1))
         if whole:
             history.read(rows)
@@ -150,7 +165,6 @@ class RunFolder:
         if not self.single:
             write_safely(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
         self.lines = self.saved = step
-        return state
 
 
 def _metrics(path: Path, step: int) -> Iterator[dict[str, Any]]:
