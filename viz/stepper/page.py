@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
@@ -22,10 +23,12 @@ from tinyseq.viz.stepper.run import Run
 from tinyseq.viz.stepper.scripts import ops_script, without_script
 from tinyseq.viz.stepper.still import still
 
+ONLY_COMPUTING = re.compile(r"<!--\(computes-->.*?<!--computes\)-->", re.DOTALL)
 BUDGET = 2 * 1024 * 1024  # bytes of data on a page
 ALWAYS = ("executor.js", "data.js", "gradient.js", "words.js", "graph.js", "panels.js")
 COMPUTING = (  # of pages that compute; others get ``state.js`` alone
     "live.js", "state.js", "eigenvalues.js", "editor.js", "knobs.js", "training.js", "bands.js", "tasks.js",
+    "beside.js",
 )  # fmt: skip
 
 
@@ -176,18 +179,24 @@ def _asset(name: str) -> str:
     return files("tinyseq.viz.stepper").joinpath("assets", name).read_text("utf-8")
 
 
+def _computes(runs: list[Run]) -> bool:
+    return all(run.live for run in runs)
+
+
 def _script(runs: list[Run], notebook: bool) -> str:
     """The page's script; without the lines that are comments alone, and without indentation."""
-    names = (*ALWAYS, *(COMPUTING if any(run.live for run in runs) else ("state.js",)))
+    names = (*ALWAYS, *(COMPUTING if _computes(runs) else ("state.js",)))
     names += (("notebook.js",) if notebook else ()) + ("main.js",)
-    text = "\n".join([ops_script(op for run in runs for op in run.ops), *map(_asset, names)])
-    lines = (line.strip() for line in text.splitlines())
+    ops = {op for run in runs if run.whole for op in run.ops}  # of others no sum can be worked out anew
+    lines = (line.strip() for line in "\n".join([ops_script(ops), *map(_asset, names)]).splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
 def _assemble(runs: list[Run], caps: list[int], learning_rate: float, notebook: bool = False) -> str:
     title = " and ".join(run.title for run in runs)
     page = _asset("page.html")
+    if not _computes(runs):
+        page = ONLY_COMPUTING.sub("", page)
     parts = {
         "TITLE": escape(labels.clean(f"{title}, step by step")),
         "STYLE": _asset("page.css"),
@@ -195,6 +204,7 @@ def _assemble(runs: list[Run], caps: list[int], learning_rate: float, notebook: 
         "STILL": still(runs[0]),
         "DATA": _data(runs, caps, learning_rate),
     }
+    page = page.replace("<!--(computes-->", "").replace("<!--computes)-->", "")
     for name, text in parts.items():  # the data comes last: nothing in it is taken for a place
         page = page.replace(f"<!--{name}-->", text, 1)
     return page

@@ -52,7 +52,8 @@ class Run:
         self.inside: Inside = inside(self.tape, self.order)
         self.nodes = self.order.nodes[self.order.kept].tolist()
         self.local = {i: n for n, i in enumerate(self.nodes)}
-        self.live = live and len(self.nodes) == len(self.order.nodes)
+        self.whole = len(self.nodes) == len(self.order.nodes)
+        self.live = live and self.whole
         self.events = self._events()
         self.counts = count_arrows(self.tape, self.nodes, self.needed, self._event_after)
         self.pool = Pool()
@@ -262,7 +263,7 @@ class Run:
             "equation": op.equation,
             "value": op.words, "partials": op.partials,
             "line": labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "",
-            "code": labels.clean(linecache.getline(file, line).strip())[:160] if line else "",
+            "code": labels.clean(linecache.getline(file, line).strip())[:400] if line else "",
         }  # fmt: skip
 
     def _walk(self) -> dict[str, Any]:

@@ -71,6 +71,12 @@ function reach_text(run, groups, track) {
   return `Losses that reach t = ${track.step[start]} with at least 1 % of their gradient at their own step: ${list}. Of the last one, of t = ${steps_text(last.steps)}, ${Number.isNaN(share) ? "nothing is known there" : `${show(100 * share, 3)} % is left there`}. Heights add up norms; gradients of different losses can cancel.`;
 }
 
+// The bar of a row of the ledger, in the colours of the losses that its term comes from.
+function band_bar(run, row) {
+  const { groups } = bands_of(run), total = groups.reduce((sum, g) => sum + (g.rows[row] || 0), 0) || 1;
+  return groups.map((g, k) => element("i", { style: `width:${((100 * (g.rows[row] || 0)) / total).toFixed(1)}%;background:${band_colour(k, groups.length)}`, title: `loss of t = ${steps_text(g.steps)}: ${show(g.rows[row] || 0, 3)}` }));
+}
+
 PARTS.push({
   draw: (run) => draw_bands(run),
   listen() {

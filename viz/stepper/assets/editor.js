@@ -14,12 +14,17 @@ const log_now = () => logs[state.run];
 
 // Do one thing more, or the last thing with another number.
 function act(action) {
-  const log = log_now(), last = log.done[log.done.length - 1], same = SAME[action[0]];
+  note_action(log_now(), action);
+  also_there(action);
+  replay(state.run);
+  render();
+}
+
+function note_action(log, action) {
+  const last = log.done[log.done.length - 1], same = SAME[action[0]];
   if (last && same !== undefined && last.slice(0, same + 1).join() === action.slice(0, same + 1).join()) log.done.pop();
   log.done.push(action);
   log.undone = [];
-  replay(state.run);
-  render();
 }
 
 // Do again all that is in the list, from the numbers that the page was written with.

@@ -45,6 +45,7 @@ const focus = (run) => (state.pinned >= 0 && state.pinned < run.n ? state.pinned
 
 function view_of(run) {
   return {
+    bands: run.computes && state.bands && state.bands !== "off" && state.mask === "full" ? (row) => band_bar(run, row) : null,
     k: state.k, pinned: state.pinned >= 0, rate: data.rate, masked: state.mask,
     grads: (n) => gradient_of(run, n), grad_norm: (n) => gradient_norm(run, n),
     unit: (n) => (state.unit >= 0 && state.unit < (run.array(run.value[n])?.numbers.length ?? 1) ? state.unit : default_unit(run, n)),
@@ -239,7 +240,7 @@ function draw_inside(run) {
   const [number, members] = run.inside.parts[part], picture = opened(run, number), drawing = run.inside.drawings[number];
   if (box.firstElementChild !== picture.svg) {
     box.replaceChildren(picture.svg);
-    const factor = Math.min(1, Math.max(0.5, (room_of(box)[0] - 4) / drawing.size[0]));
+    const factor = Math.min(1.35, Math.max(0.5, (room_of(box)[0] - 4) / drawing.size[0]));
     picture.svg.style.width = `${Math.round(drawing.size[0] * factor)}px`;
     picture.svg.style.height = `${Math.round(drawing.size[1] * factor)}px`;
   }
@@ -509,7 +510,27 @@ const KEYS = {
   Home: () => go(0), End: () => go(run_now().end), " ": () => play(!playing),
   f: () => toggle("fold"), g: () => toggle("heat"), l: () => toggle("log"), "?": () => $("help").showModal(),
   Escape: () => { state.pinned = -1; render(); },
+  n: () => choose_node(1), p: () => choose_node(-1),
 };
+
+// The next node of the graph, or the one before, into the inspector: what a click does, by keys.
+function choose_node(way) {
+  const run = run_now(), nodes = Array.from(run.vertexNode).filter((n) => n >= 0), start = state.pinned >= 0 ? state.pinned : vertex_node(run);
+  const at = nodes.indexOf(start);
+  state.pinned = nodes[(at + way + nodes.length) % nodes.length];
+  state.unit = -1;
+  render();
+  const known = run.is_leaf(state.pinned) || run.computed[state.pinned] <= state.k, norm_ = gradient_norm(run, state.pinned);
+  $("say").textContent = `${name_text(run, state.pinned)}, ${stage_text(run, state.pinned)}: ${known ? `value of norm ${show(run.value_norm[state.pinned])}` : "not computed yet"}${norm_ === null ? "" : `, gradient of norm ${show(norm_)}`}.`;
+  const vertex = scene(state.run).main.vertices[Array.from(run.vertexNode).indexOf(state.pinned)];
+  if (vertex && !state.fold) follow($("graph"), vertex);
+}
+
+// The node that stands in the graph for the current event.
+function vertex_node(run) {
+  const n = run.node_at(state.k);
+  return n >= 0 && run.owner[n] >= 0 ? run.vertexNode[run.owner[n]] : -1;
+}
 
 function toggle(what) {
   state[what] = !state[what];
@@ -575,6 +596,8 @@ function legend(run) {
 function help() {
   const swatch = (c) => element("span", { class: "swatch", style: `background:${c}` });
   $("help-heat").replaceChildren("Gradient norms, from small to large: ", ...data.heat.scale.map(swatch), "; exactly 0: ", swatch(data.heat.zero), "; not finite: ", swatch(data.heat.bad), ". The fill a node has at the start: no gradient has come to it yet, or none ever does. Pale: not computed yet.");
+  const told = [["--forward", "forward: buttons, the walk, bars of terms that point the way of the sum"], ["--backward", "backward; bars of terms against the sum; arrows that truncation or you have cut"], ["--update", "update"], ["--changed", "changed by you: nodes whose value or gradient is no longer that of the page as it was written"], ["--state", "a state"], ["--data", "an input or a target"], ["--param", "a parameter"], ["--loss", "a loss"]];
+  $("help-colours").replaceChildren(...told.flatMap(([name, words]) => [element("dt", {}, element("span", { class: "swatch framed", style: `background:var(${name})` })), element("dd", {}, words)]));
 }
 
 document.documentElement.classList.add("scripted");

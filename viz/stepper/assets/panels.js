@@ -192,7 +192,8 @@ function ledger_rows(run, ledger, view, summed) {
     if (ledger.event[i] > view.k) break;
     filled_++;
     const [delta, size, cosine, running] = summed ? [summed.rows[i].delta, summed.rows[i].size, summed.rows[i].cosine, summed.rows[i].running] : ledger.numbers.subarray(4 * i, 4 * i + 4);
-    const bar = element("span", { class: cosine < 0 ? "bar against" : "bar", style: `width:${Math.round((60 * size) / top) || 0}px` });
+    const bands = view.bands && element("span", { class: "stack", style: `width:${Math.round((60 * size) / top) || 0}px` }, ...view.bands(i));
+    const bar = bands || element("span", { class: cosine < 0 ? "bar against" : "bar", style: `width:${Math.round((60 * size) / top) || 0}px` });
     rows.push(element("tr", {}, element("th", { scope: "row" }, ledger.rows[i]), element("td", {}, show(delta, 3)), element("td", {}, show(size, 3)), element("td", { class: "bars" }, bar), element("td", {}, show(Math.round(cosine * 1000) / 1000, 3)), element("td", {}, show(running, 3))));
   }
   const word = { chain: "t", tree: "height", bare: "line" }[run.structure];
