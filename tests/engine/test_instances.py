@@ -113,7 +113,7 @@ def _tree(rng: np.random.Generator, n: int) -> ts.Tree:
 
 
 def test_a_structure_is_planned_anew_until_it_comes_back() -> None:
-    made = Instances()
+    made = Instances(often=2)
     found = []
     for T in (5, 8, 11, 4):
         tape, loss = recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3))
@@ -124,7 +124,7 @@ def test_a_structure_is_planned_anew_until_it_comes_back() -> None:
 
 def test_what_was_decided_by_a_number_is_decided_again() -> None:
     """One step is no chain: nothing recurs."""
-    made = Instances()
+    made = Instances(often=2)
     for T in (6, 7, 1, 1, 2, 2, 9):
         tape, loss = recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3))
         program = made.program(fold(tape, [loss], loss), [loss], loss, frozenset())
@@ -145,7 +145,7 @@ def _tanh_net(width: int) -> ts.Tensor:
 
 
 def test_structures_that_are_kept_are_bounded() -> None:
-    made = Instances(most=3)
+    made = Instances(most=3, often=2)
     for width in range(4, 12):
         tape, loss = recorded(partial(_tanh_net, width))
         made.program(fold(tape, [loss], loss), [loss], loss, frozenset())

@@ -25,8 +25,9 @@ from tinyseq.engine.plan.symbols import Array, Num, Trace
 from tinyseq.engine.plan.unknowns import structure, symbolic
 from tinyseq.errors import TapeError
 
-MOST_STRUCTURES = 64
-MOST_TEMPLATES = 8  # of one structure: plans that differ in what was decided by numbers
+MOST_STRUCTURES = 32
+MOST_TEMPLATES = 4  # of one structure: plans that differ in what was decided by numbers
+OFTEN = 4  # times that a structure comes before it is worth a run on symbols, which takes as long as many plans
 
 
 class Template:
@@ -45,6 +46,7 @@ class Template:
         self.made = assembled(self.plan, threads or wanted_threads(self.plan))
         self._program = _compiled(trace, _recorded(self.made))
         self._values: Any = None
+        trace.forget()
 
     def program(self, folded: Condensed, outputs: list[int], loss: int) -> Program | None:
         """The program of a tape folded alike; None where this plan is not its."""
@@ -186,8 +188,8 @@ class _Known:
 class Instances:
     """Templates by structure; the least recently used structure is dropped."""
 
-    def __init__(self, most: int = MOST_STRUCTURES) -> None:
-        self.most = most
+    def __init__(self, most: int = MOST_STRUCTURES, often: int = OFTEN) -> None:
+        self.most, self.often = most, often
         self.counts = {"instances": 0, "templates": 0, "failed": 0}
         self.reasons: list[str] = []  # why there was no template, the last ones
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
@@ -202,7 +204,7 @@ class Instances:
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
             known.times += 1
-        if known.times == 1 or known.hopeless:  # most structures are seen once
+        if known.times < self.often or known.hopeless:
             return None
         for template in list(known.templates):
             if (found := self._instance(template, folded, outputs, loss)) is not None:

@@ -152,7 +152,7 @@ class Building:
         """A storage of addresses, filled in when storages have their places: one for each member, or for each row where
         members have different numbers of rows. Until then it holds each place within its storage's layout."""
         classes, numbers = listed(cls)
-        used = [int(c) for c in np.unique(classes)]
+        used = sorted(set(cls.refs[0].sources()))
         chosen = {c: unwanted if unwanted and c not in self.graph.wants else layouts[c] for c in used}
         if any(not layout.dense or layout.level for layout in chosen.values()):
             raise Unplannable("rows picked from a value without a place of its own", cls)

@@ -45,8 +45,9 @@ class Ref:
 
     same/delay   members ``number + shift`` of class ``source``; ``start`` stands for those before the first
     shared       member ``shift`` of class ``source`` for all
-    gather       any: ``classes`` and ``numbers``, one for each member; ``only`` is their class where there is one, and
-                 ``step`` how the numbers go (`reading`), as long as somebody keeps count
+    gather       any: ``classes`` and ``numbers``, one for each member; ``only`` is their class where there is one,
+                 ``named`` all classes once somebody has asked, and ``step`` how the numbers go (`reading`), as long as
+                 somebody keeps count
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Ref:
     numbers: np.ndarray | None = None
     only: int = -1
     step: int | None = None
+    named: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         match self.kind:
@@ -73,7 +75,9 @@ class Ref:
         """Every class this input reads."""
         if self.kind == "gather":
             assert self.classes is not None
-            return [self.only] if self.only >= 0 else distinct(self.classes).tolist()
+            if not self.named:
+                self.named = (self.only,) if self.only >= 0 else tuple(distinct(self.classes).tolist())
+            return list(self.named)
         return [self.source] + ([self.start[0]] if self.start else [])
 
 

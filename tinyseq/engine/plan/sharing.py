@@ -84,7 +84,7 @@ class Shares:
             step = 4 if most >= 8 * self.threads else 1
             cuts = [self.cut(levels, k) for k in (self.thread, self.thread + 1)]
             low, high = (smaller(-(-cut // step) * step, most) for cut in cuts)
-        return low, np.clip(counts - low, 0, high - low)
+        return low, np.minimum(np.maximum(counts - low, 0), high - low)
 
     def cut(self, levels: np.ndarray, thread: int) -> int:
         """How many rows come before a thread's, so that each has as much to do."""
@@ -187,7 +187,7 @@ class Shares:
             return starts[last] - starts[first]
         place = first + key[2]
         beyond = np.minimum(place, 0) + np.maximum(place - cls.count, 0)
-        return starts[np.clip(place, 0, cls.count)] + beyond * integer(cls.rows.max())
+        return starts[np.minimum(np.maximum(place, 0), cls.count)] + beyond * integer(cls.rows.max())
 
 
 def available() -> int:

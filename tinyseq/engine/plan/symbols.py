@@ -34,6 +34,15 @@ class Trace:
         self._names: dict[str, str] = {}  # of what was computed before
         self._guards: set[str] = set()
         self._of_object: dict[int, str] = {}
+        self.arrays: list[Array] = []  # whose values are those of the tape at hand
+
+    def forget(self) -> None:
+        """Forget what arrays were for the tape at hand: only their names count from now on."""
+        for array in self.arrays:
+            array.name  # noqa: B018 (it may not have one yet)
+        for array in self.arrays:
+            array.value = np.zeros(0, np.int64)
+        self.arrays.clear()
 
     def let(self, text: str, uses: Sequence[str]) -> str:
         """The name of an expression; the same for the same."""
@@ -203,6 +212,7 @@ class Array(Arithmetic):
 
     def __init__(self, trace: Trace, name: str | None, value: np.ndarray, alike: tuple[Any, Any] | None = None) -> None:
         self.trace, self._name, self.value, self.alike = trace, name, value, alike
+        trace.arrays.append(self)
 
     @classmethod
     def constant(cls, trace: Trace, value: np.ndarray) -> Array:

@@ -22,9 +22,10 @@ def structure(folded: Condensed, outputs: Sequence[int], loss: int) -> Hashable:
     groups = tuple([(g.levels is None, g.backwards, g.ragged, g.count == 1) for g in folded.groups])
     classes = tuple([_of_class(cls) for cls in folded.classes])
     attrs = repr([cls.attrs for cls in folded.classes if cls.attrs])  # 1, 1.0 and True are equal
+    joins = tuple([(index, *ref.sources()) for index, ref in folded.joins.items()])
     order = list(folded.places)
     places = tuple([(order.index(node), folded.places[node][0]) for node in (*outputs, *([loss] * (loss >= 0)))])
-    return groups, classes, attrs, tuple(folded.joins), places, loss >= 0
+    return groups, classes, attrs, joins, places, loss >= 0
 
 
 def _of_class(cls: Class) -> Hashable:
@@ -39,7 +40,7 @@ def _of_ref(ref: Ref) -> Hashable:
     if ref.kind == "shared":
         return ref.source
     if ref.kind == "gather":
-        return ref.kind
+        return ref.kind, *ref.sources()
     return ref.kind, ref.source, ref.shift, None if ref.start is None else ref.start[0]
 
 
@@ -87,9 +88,8 @@ def symbolic(folded: Condensed, trace: Trace) -> Condensed:
 def _ref(ref: Ref, text: str, number: Any, array: Any) -> Ref:
     if ref.kind == "gather":
         assert ref.classes is not None and ref.numbers is not None
-        return Ref(
-            ref.kind, classes=array(f"{text}.classes", ref.classes), numbers=array(f"{text}.numbers", ref.numbers)
-        )
+        lists = array(f"{text}.classes", ref.classes), array(f"{text}.numbers", ref.numbers)
+        return Ref(ref.kind, classes=lists[0], numbers=lists[1], named=tuple(ref.sources()))
     shift = number(f"{text}.shift", ref.shift) if ref.kind == "shared" else ref.shift
     start = None if ref.start is None else (ref.start[0], number(f"{text}.start[1]", ref.start[1]))
     return Ref(ref.kind, ref.source, shift, start)
