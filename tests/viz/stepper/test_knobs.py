@@ -158,6 +158,12 @@ def test_an_arrow_cut_is_a_state_detached(browser: Any, tmp_path: Any) -> None:
             np.testing.assert_allclose(numbers, wanted[name].ravel(), rtol=1e-9, atol=1e-14)
         assert page.locator("#graph g.severed").count() == 1
         assert "1 arrow cut" in page.text_content("#knobs")
+        page.evaluate(
+            "() => { const r = stepper.runs[0]; stepper.state.pinned = [...Array(r.n).keys()].find((n) => r.of_kind(n).name === 'h' && r.position[n] === 2 && !r.is_leaf(n)); stepper.render(); }"
+        )
+        page.locator(".arrivals button", has_text="mend").click()  # and by keys
+        assert page.locator("#graph g.severed").count() == 0
+        page.locator(".arrivals button", has_text="cut").first.click()
         page.click("#undo")
         for name, numbers in page.evaluate(STATE)[1].items():
             np.testing.assert_allclose(numbers, full[name].ravel(), rtol=1e-9, atol=1e-14)

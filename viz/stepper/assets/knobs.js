@@ -178,6 +178,13 @@ function cut_arrows(run) {
   });
 }
 
+// The same by keys: a button beside each arrow that leaves a node, where the graph draws that arrow.
+function cut_button(run, x, n) {
+  const [a, b] = [run.owner[x], run.owner[n]], cut = run.cuts.has(`${a}>${b}`);
+  if (a < 0 || b < 0 || a === b || !run.view.ends.some(([from, to]) => from === a && to === b)) return "";
+  return element("button", { type: "button", class: "small", "aria-pressed": String(cut), title: "as detach does: the value crosses, the gradient does not", onclick: () => act(["c", a, b]) }, cut ? "✂ mend" : "✂ cut");
+}
+
 // Whether a gradient goes back along some arrow between what two drawn nodes stand for.
 function gradient_goes(run, a, b) {
   run.pairs ??= new Set(Array.from(run.source, (x, e) => (run.form[e] ? `${run.owner[x]}>${run.owner[run.reader[e]]}` : "")));

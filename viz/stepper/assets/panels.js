@@ -179,7 +179,7 @@ function arrivals(run, n, view) {
   const rows = shown.map((pair) => {
     if (!pair) return element("li", {}, `… ${more.toLocaleString("en")} more${unseen ? `, ${unseen.toLocaleString("en")} of them from nodes that this page does not hold` : ""} …`);
     const [r, e] = pair, done = run.walked[r] <= view.k;
-    return element("li", { class: done ? "done" : "waiting" }, "from ", ...name_of(run, r), done ? `: ‖increment‖ ${show(run.increment_of(e))}` : ": still to come");
+    return element("li", { class: done ? "done" : "waiting" }, "from ", ...name_of(run, r), done ? `: ‖increment‖ ${show(run.increment_of(e))}` : ": still to come", view.cut ? view.cut(n, r) : "");
   });
   return element("details", { ...(all > 1 ? { open: "" } : {}), class: "arrivals" }, element("summary", {}, `Gradient: ${here.toLocaleString("en")} of ${all.toLocaleString("en")} arrived`), element("p", { class: "note" }, arrows_text(run.leaving[n], all)), element("ul", {}, ...rows));
 }
