@@ -31,10 +31,11 @@
       const { batch, m, n, k, aRow, aColumn, bRow, bColumn } = productLayout(site);
       for (let r = 0; r < batch; r++) {
         for (let p = 0; p < k; p++) {
+          const from = r * m * k + p * aColumn, to = r * k * n + p * bRow;
           for (let j = 0; j < n; j++) {
-            let total = 0;
-            for (let i = 0; i < m; i++) total += a[r * m * k + i * aRow + p * aColumn] * g[(r * m + i) * n + j];
-            out[r * k * n + p * bRow + j * bColumn] += total;
+            let total = a[from] * g[r * m * n + j];
+            for (let i = 1; i < m; i++) total += a[from + i * aRow] * g[(r * m + i) * n + j];
+            if (m) out[to + j * bColumn] += total;
           }
         }
       }

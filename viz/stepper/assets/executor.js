@@ -26,15 +26,15 @@ class Executor {
   }
 
   // Gradients of one node by all that it depends on, null where none comes. ``passes(n, place)`` says along which arrows
-  // gradients go, ``seed`` what stands at the start.
-  backward(loss, passes = () => true, seed = null) {
-    const grads = new Array(this.nodes.length).fill(null);
-    grads[loss] = seed ?? this.zeros(loss).fill(1);
+  // gradients go, ``seed`` what stands at the start; ``kept`` holds arrays that may be written over.
+  backward(loss, passes = () => true, seed = null, kept = []) {
+    const grads = new Array(this.nodes.length).fill(null), empty = (n) => kept[n]?.fill(0) ?? (kept[n] = this.zeros(n));
+    grads[loss] = seed ?? empty(loss).fill(1);
     for (let n = loss; n >= 0; n--) {
       if (!grads[n]) continue;
       this.nodes[n].inputs.forEach((x, place) => {
         if (!this.rule(n, place) || !passes(n, place)) return;
-        grads[x] ??= this.zeros(x);
+        grads[x] ??= empty(x);
         this.pull(n, place, grads[n], grads[x]);
       });
     }

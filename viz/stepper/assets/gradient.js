@@ -126,7 +126,12 @@ function backward(run, mask) {
   return total;
 }
 
-const norm = (x) => (x ? Math.sqrt(x.reduce((s, v) => s + v * v, 0)) : NaN);
+function norm(x) {
+  if (!x) return NaN;
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i] * x[i];
+  return Math.sqrt(sum);
+}
 
 // The terms of ∂L/∂W from δ and what stood beside it, added up: {rows: norms, total, residual}. ``grads`` are those of
 // a mask, or null for those the run was exported with.

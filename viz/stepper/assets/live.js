@@ -21,6 +21,7 @@ class Live extends Run {
     this.cuts = new Set(); // arrows of the drawing that the reader has cut
     this.counts = null; // step → whether its loss counts; null: all do
     this.outer = new Mask(this, "full", 1);
+    this.kept = []; // arrays of gradients, written over each time
     this.values = this.given.map((numbers) => numbers && numbers.slice());
     this.made = new Executor(this.nodes, this.values);
     this.compute();
@@ -31,7 +32,7 @@ class Live extends Run {
   compute() {
     const { executor } = this;
     executor.forward((n) => this.held.has(n));
-    this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0 && !this.blocks(n, this.pointer[n] + place));
+    this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0 && !this.blocks(n, this.pointer[n] + place), null, this.kept);
     for (let n = 0; n < this.n; n++) {
       if (!this.grads[n] && this.begun[n] >= 0) this.grads[n] = executor.zeros(n); // all that comes to it is stopped
       this.value_norm[n] = norm(this.values[n]);

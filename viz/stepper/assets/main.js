@@ -393,9 +393,16 @@ function render() {
 // -- the address ---------------------------------------------------------------------------------------------------
 const SHORT = { run: "run", k: "k", by: "by", fold: "fold", heat: "heat", log: "log", parameter: "p", track: "of", mask: "mask", width: "w", pinned: "n", unit: "u", leaf: "leaf", place: "at", embed: "embed" };
 const START = { ...state };
-let saved = "";
+let saved = "", later = 0;
 
+// While a slider is dragged the address waits: a browser takes its time for each.
 function save() {
+  clearTimeout(later);
+  if (window.event?.type === "input" && window.event.target?.type === "range") later = setTimeout(save_now, 200);
+  else save_now();
+}
+
+function save_now() {
   const parts = new URLSearchParams();
   for (const key in SHORT) if (state[key] !== START[key]) parts.set(SHORT[key], String(state[key]));
   for (const part of PARTS) part.save?.(parts);

@@ -113,7 +113,10 @@ function hint_for({ answer, upstream, local, parts }, x) {
 const solved = () => (run_now().solved ??= new Set());
 let task_at = 0;
 
+let tasks_seen = true; // whether the card is on the screen: what nobody sees is not worked out at every change
+
 function draw_tasks(run) {
+  if (!tasks_seen && run.tasks && run.computes) return;
   const list = run.computes ? tasks_of(run) : [], box = $("tasks");
   box.hidden = !list.length;
   if (!list.length) return;
@@ -149,6 +152,10 @@ PARTS.push({
   listen() {
     $("task-form").addEventListener("submit", (event) => { event.preventDefault(); check_task(); });
     $("task-show").addEventListener("click", reveal_task);
+    new IntersectionObserver((entries) => {
+      tasks_seen = entries[entries.length - 1].isIntersecting;
+      if (tasks_seen) draw_tasks(run_now());
+    }).observe($("tasks"));
   },
   save(parts) {
     runs.forEach((run, i) => { if (run.solved?.size) parts.set(`ok${i || ""}`, [...run.solved].sort().join(".")); });
