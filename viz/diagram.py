@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinyseq.viz.look.labels import Label, text_of
+from tinyseq.viz.look.options import Look
 
 Point = tuple[float, float]
 
@@ -149,6 +150,7 @@ class Diagram:
     counts: tuple[int, int] | None = None
     title: str = ""
     description: str = ""
+    look: Look = field(default_factory=Look)
 
     def vertex(self, id: str) -> Vertex:
         """A vertex by its id."""

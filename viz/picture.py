@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,15 @@ from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.viz.diagram import Diagram
 from tinyseq.viz.excerpt.excerpt import ancestors
+from tinyseq.viz.look import labels, style
+from tinyseq.viz.look.options import Look
+from tinyseq.viz.output import paint
+from tinyseq.viz.output.animate import animated
+from tinyseq.viz.output.beside import head, side_by_side
 from tinyseq.viz.output.dot import dot_text
 from tinyseq.viz.output.json_text import graph, json_text
 from tinyseq.viz.output.render import format_of, render, write
+from tinyseq.viz.output.tikz import tikz_text
 from tinyseq.viz.overlays import overlays
 from tinyseq.viz.overlays.fixed import mark
 from tinyseq.viz.overlays.overlays import gradient_colours
@@ -34,8 +41,8 @@ from tinyseq.viz.views.unfolded import unfolded
 class Picture:
     """A drawn graph.
 
-    ``dot`` DOT text · ``svg`` SVG text · ``png``, ``pdf`` bytes · ``save(path)`` by the file's ending · ``diagram`` its
-    nodes and arrows with their positions. Notebooks show it as it is.
+    ``dot`` DOT text · ``svg`` SVG text · ``tex`` TikZ · ``png``, ``pdf`` bytes · ``save(path)`` by the file's ending ·
+    ``animation()`` an SVG that moves · ``diagram`` its nodes and arrows with their positions. Notebooks show it.
     """
 
     def __init__(self, diagram: Diagram, format: str = "svg") -> None:
@@ -43,12 +50,12 @@ class Picture:
 
     @cached_property
     def dot(self) -> str:
-        """DOT text with positions: ``neato -n2`` draws it."""
+        """DOT text with positions: ``neato -n2`` draws it as it is, plain ``dot`` in rows of its own."""
         return dot_text(self.diagram)
 
     @cached_property
     def svg(self) -> str:
-        """SVG text, for light and dark pages."""
+        """SVG text in the picture's theme."""
         return self._render("svg").decode()
 
     @property
@@ -58,20 +65,35 @@ class Picture:
 
     @property
     def png(self) -> bytes:
-        """PNG at 192 dots per inch."""
+        """PNG, as the SVG looks, at 192 dots per inch unless ``draw`` was told otherwise."""
         return self._render("png")
 
     @property
     def pdf(self) -> bytes:
-        """PDF."""
+        """PDF, as the SVG looks."""
         return self._render("pdf")
 
+    @property
+    def tex(self) -> str:
+        """A LaTeX document with the picture in TikZ: ``pdflatex`` or ``lualatex`` makes a PDF of it."""
+        return tikz_text(self.diagram)
+
+    def animation(self, what: str = "unfolding", seconds: float = 6.0) -> str:
+        """The picture as one SVG that moves, again and again: "unfolding" shows step after step as it is recorded,
+        "backward" runs from the loss back through the arrows."""
+        return animated(self.svg, self.diagram, what, seconds)
+
     def _render(self, format: str, system: bool = False) -> bytes:
-        title = self.diagram.title or f"{self.diagram.view.capitalize()} graph"
-        return render(self.dot, format, title, self.diagram.description, system)
+        diagram = self.diagram
+        if format == "tex":
+            return self.tex.encode()
+        if format in ("png", "pdf") and not system:
+            return paint.paint(diagram, format)
+        title = diagram.title or f"{diagram.view.capitalize()} graph"
+        return render(self.dot, format, title, diagram.description, system, diagram.look)
 
     def save(self, path: str | os.PathLike[str], format: str | None = None, *, system: bool = False) -> Path:
-        """Write svg, png, pdf or dot, by the file's ending or ``format``.
+        """Write svg, png, pdf, dot or tex, by the file's ending or ``format``.
 
         Raises TinyseqError for an unknown format, FileError where the file cannot be written. ``system=True`` lets the
         Graphviz program of the system draw instead of the one inside pygraphviz.
@@ -103,8 +125,16 @@ def draw(
     inputs: Any = None,
     state: Any = None,
     delays: Sequence[int] = (1,),
+    title: str = "",
+    theme: str = "light",
+    notes: bool = True,
+    legend: bool = True,
+    shapes: bool = True,
+    font: str = "",
+    size: float = style.LABEL_SIZE,
+    dpi: int = style.DPI,
 ) -> Picture:
-    """Draw a tape, the tape up to a tensor, or a cell.
+    """Draw a tape, the tape up to a tensor, or a cell; several of them, in a list or as {title: thing}, side by side.
 
     view       "unfolded": a column for each time step; "folded": one step, with a black square where a value is late
     detail     "box": each call of a cell as one box, but for the cells named in ``opened``; "cell": named nodes,
@@ -113,8 +143,12 @@ def draw(
     gradients  colour nodes by ‖∂L/∂node‖: None unfolded graphs after a backward pass, True always, False never
     overlay    "value", "gradient", "share" (of ∂L/∂W by time step; ``of`` W or its name), "saturation", "bytes",
                "nonfinite", "cuts", "levels": colours, a number beside each node and a legend (viz/overlays.py)
-    path       where to save it; ``format`` svg, png, pdf or dot, by default what the path ends in
+    path       where to save it; ``format`` svg, png, pdf, dot or tex, by default what the path ends in
     inputs, state, delays  for a cell whose sizes cannot be guessed: arrays of one step (B, …), and its delays
+    title      words over the picture
+    theme      "light", "dark", "print" (black and grey on white), or "auto": an SVG that follows the reader's settings
+    notes, legend, shapes  False leaves out all words beside the graph, the legend of colours, the shapes of values
+    font, size, dpi        a font for the labels, their size in points (all else grows with it), dots per inch of a PNG
 
     Steps are counted from 0 as on the tape, so h(−1) is the initial state. Raises TinyseqError for unknown words,
     GradientError for gradients that are not there, FileError for a path that cannot be written.
@@ -123,55 +157,99 @@ def draw(
     _one_of("detail", detail, ("box", "cell", "units", "ops"))
     if overlay is not None:
         _one_of("overlay", overlay, tuple(overlays.MEASURES))
-    cells = (opened,) if isinstance(opened, str) else tuple(opened)
+    look = Look(theme, notes, legend, shapes, font, size, dpi)
     wanted = format_of(path, format)
-    if isinstance(thing, Tape):
-        diagram, tape = _of_tape(thing, view, detail, steps, None, cells), thing
-    elif isinstance(thing, Tensor):
-        thing._settled()
-        tape = thing.tape
-        diagram = _of_tape(tape, view, detail, steps, ancestors(tape, thing.index), cells)
-    elif hasattr(thing, "step") and hasattr(thing, "parameters"):
-        tape, centre = tape_of(thing, delays, inputs, state)
-        if view == "folded":
-            diagram = folded(tape, detail, opened=cells)
-        else:
-            shown = range(centre - 1, centre + 2) if steps is None else steps
-            diagram = unfolded(tape, shown, detail, None, relative_time(centre), count_gaps=False, opened=cells)
-        diagram.repeats, diagram.counts = 0, None
-        if inputs is None and state is None:
-            any_batch(diagram)
+    cells = (opened,) if isinstance(opened, str) else tuple(opened)
+    asked = _Asked(view, detail, steps, cells, inputs, state, tuple(delays), gradients, overlay, of, look)
+    if isinstance(thing, (list, tuple, dict)) and not hasattr(thing, "step"):
+        named = thing.items() if isinstance(thing, dict) else (("", one) for one in thing)
+        diagrams = [_placed(one, asked, str(name)) for name, one in named]
+        if not diagrams:
+            raise TinyseqError("nothing to draw: the list is empty; put tapes, cells or tensors in it")
+        diagram = side_by_side(diagrams)
+        diagram.look = look
+        diagram.description = " ".join(d.description for d in diagrams)
     else:
-        raise TinyseqError(f"draw takes a tape, a cell or a tensor, got {type(thing).__name__}")
-    if not diagram.vertices:
-        raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
-    legend = None if overlay is None else overlays.measure(diagram, tape, overlay, of)
-    mark(diagram, tape)
-    layout = Layout(diagram)
-    route(layout)
-    annotate(layout)
-    if legend is not None:
-        overlays.finish(diagram, legend)
-    else:
-        gradient_colours.colour(diagram, tape, gradients if view == "unfolded" or gradients else False)
+        diagram = _placed(thing, asked, "")
+    if title:
+        head(diagram, title)
     picture = Picture(diagram, wanted)
     if path is not None:
         picture.save(path, wanted)
     return picture
 
 
-def _of_tape(
-    tape: Tape, view: str, detail: str, steps: Any, keep: np.ndarray | None, opened: tuple[str, ...]
-) -> Diagram:
+@dataclass(frozen=True)
+class _Asked:
+    """The options of ``draw`` that say what to draw."""
+
+    view: str
+    detail: str
+    steps: Any
+    opened: tuple[str, ...]
+    inputs: Any
+    state: Any
+    delays: tuple[int, ...]
+    gradients: bool | None
+    overlay: str | None
+    of: Any
+    look: Look
+
+
+def _placed(thing: Any, asked: _Asked, title: str) -> Diagram:
+    """One thing as a placed diagram with its colours and notes."""
+    diagram, tape = _diagram(thing, asked)
+    diagram.look, diagram.title = asked.look, title
+    if not diagram.vertices:
+        raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
+    found = None if asked.overlay is None else overlays.measure(diagram, tape, asked.overlay, asked.of)
+    mark(diagram, tape)
+    if not asked.look.shapes:
+        for v in diagram.vertices:
+            v.note = "" if v.note == labels.shape(v.shape or ()) else v.note
+    layout = Layout(diagram)
+    route(layout)
+    if asked.look.notes:
+        annotate(layout)
+    if found is not None:
+        overlays.finish(diagram, found)
+    else:
+        wanted = asked.gradients if asked.view == "unfolded" or asked.gradients else False
+        gradient_colours.colour(diagram, tape, wanted)
+    return diagram
+
+
+def _diagram(thing: Any, asked: _Asked) -> tuple[Diagram, Tape]:
+    if isinstance(thing, Tape):
+        return _of_tape(thing, asked, None), thing
+    if isinstance(thing, Tensor):
+        thing._settled()
+        return _of_tape(thing.tape, asked, ancestors(thing.tape, thing.index)), thing.tape
+    if not (hasattr(thing, "step") and hasattr(thing, "parameters")):
+        raise TinyseqError(f"draw takes a tape, a cell or a tensor, got {type(thing).__name__}")
+    tape, centre = tape_of(thing, asked.delays, asked.inputs, asked.state)
+    if asked.view == "folded":
+        diagram = folded(tape, asked.detail, opened=asked.opened)
+    else:
+        shown = range(centre - 1, centre + 2) if asked.steps is None else asked.steps
+        time = relative_time(centre)
+        diagram = unfolded(tape, shown, asked.detail, None, time, count_gaps=False, opened=asked.opened)
+    diagram.repeats, diagram.counts = 0, None
+    if asked.inputs is None and asked.state is None:
+        any_batch(diagram)
+    return diagram, tape
+
+
+def _of_tape(tape: Tape, asked: _Asked, keep: np.ndarray | None) -> Diagram:
     if len(tape) == 0:
         raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
     known = {kind.cell for kind in tape.kinds if kind.cell}
-    for cell in opened:
+    for cell in asked.opened:
         if cell not in known:
             raise TinyseqError(f"opened names a cell {cell!r} that is not on this tape; its cells are {sorted(known)}")
-    if view == "folded":
-        return folded(tape, detail, keep, opened=opened)
-    return unfolded(tape, steps, detail, keep, opened=opened)
+    if asked.view == "folded":
+        return folded(tape, asked.detail, keep, opened=asked.opened)
+    return unfolded(tape, asked.steps, asked.detail, keep, opened=asked.opened)
 
 
 def _one_of(what: str, given: Any, known: tuple[str, ...]) -> None:

@@ -109,7 +109,7 @@ def test_empty_tape():
 
 
 def test_svg_has_a_title_dark_mode_and_selectable_text():
-    root = ET.fromstring(draw(rnn_tape(3)).svg)
+    root = ET.fromstring(draw(rnn_tape(3), theme="auto").svg)
     assert root.get("role") == "img"
     assert root.find(f"{SVG}title").text == "Unfolded graph"
     assert "3 time steps" in root.find(f"{SVG}desc").text

@@ -32,6 +32,15 @@ class Detail(StrEnum):
     ops = "ops"
 
 
+class Theme(StrEnum):
+    """The colours of the picture."""
+
+    light = "light"
+    dark = "dark"
+    auto = "auto"
+    print = "print"
+
+
 class Overlay(StrEnum):
     """What is measured and laid over the picture."""
 
@@ -68,7 +77,8 @@ Seed = Annotated[int, typer.Option(help="Seed of weights and inputs.", min=0)]
 def draw(
     target: Target,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File: .svg, .png, .pdf or .dot (default: VIEW.svg).")
+        Path | None,
+        typer.Option("--out", "-o", help="File: .svg, .png, .pdf, .tex (TikZ) or .dot (default: VIEW.svg)."),
     ] = None,
     view: Annotated[View, typer.Option(help="One step with its delayed edges, or all steps.")] = View.unfolded,
     detail: Annotated[
@@ -85,6 +95,18 @@ def draw(
         Overlay | None,
         typer.Option(help=f"Colour and number the nodes by what is measured: {', '.join(Overlay)}.", metavar="WHAT"),
     ] = None,
+    title: Annotated[str, typer.Option(help="Words over the picture.")] = "",
+    theme: Annotated[
+        Theme, typer.Option(help="light; dark; print, black and grey on white; auto, as the reader's page.")
+    ] = Theme.light,
+    notes: Annotated[
+        bool, typer.Option(help="Words beside the graph: shapes, parameters, how much is left out.")
+    ] = True,
+    legend: Annotated[bool, typer.Option(help="The legend of colours.")] = True,
+    shapes: Annotated[bool, typer.Option(help="Shapes of values and parameters.")] = True,
+    font: Annotated[str, typer.Option(help="A font for the labels (default: Times).")] = "",
+    size: Annotated[float, typer.Option(help="Size of the labels in points; all else grows with it.")] = 15.0,
+    dpi: Annotated[int, typer.Option(help="Dots per inch of a PNG.")] = 192,
     inputs: Inputs = None,
     hidden: Hidden = None,
     outputs: Outputs = None,
@@ -113,7 +135,10 @@ def draw(
         else:
             example.unfold()
     writable_folder(path.parent)
-    viz.draw(tape, path, view=view.value, detail=detail.value, overlay=overlay and overlay.value)
+    viz.draw(
+        tape, path, view=view.value, detail=detail.value, overlay=overlay and overlay.value, title=title,
+        theme=theme.value, notes=notes, legend=legend, shapes=shapes, font=font, size=size, dpi=dpi,
+    )  # fmt: skip
     what = f"{found.title}, {view}" + (f", {steps} steps" if view == View.unfolded else "")
     files([(path, what + (f", {overlay}" if overlay else f", gradients of {example.what}" if gradients else ""))])
 

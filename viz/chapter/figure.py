@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tinyseq.viz.chapter.panel import Panel, side_by_side
+from tinyseq.viz.chapter.panel import Panel
 from tinyseq.viz.diagram import Diagram
+from tinyseq.viz.look.options import Look
+from tinyseq.viz.output.beside import side_by_side
 from tinyseq.viz.output.source import program
 from tinyseq.viz.picture import Picture
 
@@ -36,6 +38,7 @@ class Figure:
         diagram = side_by_side([panel.diagram() for panel in self.panels(recorded)], self.between)
         diagram.title = f"Figure {self.number}: {self.title}"
         diagram.description = _aloud(diagram)
+        diagram.look = Look("auto")
         return Picture(diagram)
 
     @property

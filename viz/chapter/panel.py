@@ -15,7 +15,6 @@ from tinyseq.viz.views.folded import folded
 from tinyseq.viz.views.unfolded import unfolded
 
 Places = Mapping[str, Point]
-GAP = 44.0  # between two graphs, and half as much around the word between them
 
 
 def around(centre: int, letter: str = "t") -> Callable[[int], str]:
@@ -200,30 +199,6 @@ def _enter(found: Diagram, targets: Collection[Vertex]) -> None:
         found.links.append(Link(start.id, v.id, path=path, tip=tip))
 
 
-def extent(found: Diagram) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of everything drawn."""
-    xs, ys = [], []
-    for v in found.vertices:
-        xs += [v.x - v.width / 2, v.x + v.width / 2]
-        ys += [v.y - v.height / 2, v.y + v.height / 2]
-    for e in found.links:
-        xs += [x for x, _ in (*e.path, *e.path_in)]
-        ys += [y for _, y in (*e.path, *e.path_in)]
-        if e.label_at and e.label:
-            half = labels.width(labels.names(e.label)) / 2
-            xs += [e.label_at[0] - half, e.label_at[0] + half]
-            ys += [e.label_at[1] - 8, e.label_at[1] + 8]
-    for f in found.frames:
-        xs += [f.x - f.width / 2, f.x + f.width / 2]
-        ys += [f.y - f.height / 2, f.y + f.height / 2]
-    for n in found.notes:
-        half = labels.width(n.text, n.size) / 2
-        middle = n.x + (half if n.align == "left" else -half if n.align == "right" else 0)
-        xs += [middle - half, middle + half]
-        ys += [n.y - 7, n.y + 7]
-    return min(xs), min(ys), max(xs), max(ys)
-
-
 def tree_places(found: Diagram) -> dict[str, Point]:
     """Places of a tree: leaves in a row from left to right, what reads them one row higher in their middle."""
     text = {v.id: v.text for v in found.vertices}
@@ -244,59 +219,3 @@ def tree_places(found: Diagram) -> dict[str, Point]:
         x, y = next(places[j] for j in below if i in below[j])
         places[i] = (x, y + 1)
     return places
-
-
-def side_by_side(diagrams: Sequence[Diagram], between: str = "") -> Diagram:
-    """Several graphs in a row, middles level; ``between`` is written on an arrow from the first to the second."""
-    whole = Diagram(diagrams[0].view if len(diagrams) == 1 else "figure", diagrams[0].detail)
-    edge = 0.0
-    for number, one in enumerate(diagrams):
-        left, bottom, right, top = extent(one)
-        if number and between:
-            edge = _arrow(whole, edge, between)
-        elif number:
-            edge += 1.4 * GAP
-        _add(whole, one, edge - left, -bottom if not between else -(bottom + top) / 2, number)
-        edge += right - left
-    _titles(whole, diagrams)
-    return whole
-
-
-def _titles(whole: Diagram, diagrams: Sequence[Diagram]) -> None:
-    top = max(extent(one)[3] for one in diagrams)
-    for one in diagrams:
-        if one.title:
-            left, _, right, _ = extent(one)
-            whole.notes.append(Note((Run(one.title),), (left + right) / 2, top + 22, size=13.0))
-
-
-def _arrow(whole: Diagram, edge: float, word: str) -> float:
-    width = max(labels.width((Run(word),), 13.0), 40.0) + 10
-    start = Vertex("from", ("from",), None, "anchor", (), x=edge + GAP / 2, y=0.0)
-    end = Vertex("to", ("to",), None, "anchor", (), x=start.x + width, y=0.0)
-    points = [(start.x + width * share, 0.0) for share in (0.0, 1 / 3, 2 / 3)]
-    tip = (end.x, 0.0)
-    link = Link("from", "to", path=[*points, (end.x - style.ARROW, 0.0)], tip=tip)
-    whole.vertices += [start, end]
-    whole.links.append(link)
-    whole.notes.append(Note((Run(word),), (start.x + end.x) / 2, 10.0, size=13.0))
-    return end.x + GAP / 2
-
-
-def _add(whole: Diagram, one: Diagram, dx: float, dy: float, number: int) -> None:
-    def move(p: Point) -> Point:
-        return p[0] + dx, p[1] + dy
-
-    prefix = f"p{number}_"
-    for v in one.vertices:
-        v.id, v.x, v.y = prefix + v.id, v.x + dx, v.y + dy
-    for e in one.links:
-        e.source, e.target = prefix + e.source, prefix + e.target
-        e.path, e.path_in = [move(p) for p in e.path], [move(p) for p in e.path_in]
-        e.tip, e.label_at, e.square = (p and move(p) for p in (e.tip, e.label_at, e.square))
-    for thing in (*one.notes, *one.frames):
-        thing.x, thing.y = thing.x + dx, thing.y + dy
-    whole.vertices += one.vertices
-    whole.links += one.links
-    whole.notes += one.notes
-    whole.frames += one.frames

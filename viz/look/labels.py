@@ -9,7 +9,44 @@ from tinyseq.viz.look import style
 
 ITALIC, UPRIGHT, SUPER, SUB = "italic", "upright", "super", "sub"
 LONGEST = 28
-_SYMBOL = re.compile(r"([^\W\d_])(?:_?([0-9]{1,4})|_([^\W_]{1,12}))?['′]?")
+ACCENTS = {"tilde": "\u0303", "hat": "\u0302", "bar": "\u0304", "dot": "\u0307", "vec": "\u20d7", "check": "\u030c"}
+GREEK = dict(
+    zip(
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "omicron",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+        ],
+        "αβγδεζηθικλμνξοπρστυφχψω",
+        strict=True,
+    )
+)
+GREEK |= {word.capitalize(): letter.upper() for word, letter in GREEK.items()}
+_COMMAND = re.compile(r"\\([A-Za-z]+)\s*(?:\{([^{}]*)\}|(?=([^\W\d_])))?")
+_SYMBOL = re.compile(
+    r"([^\W\d_][\u0300-\u036f\u20d7]?)(?:_?([0-9]{1,4})|_([^\W_]{1,12})|_\{([^{}]{1,16})\})?(['′]{0,3})"
+)
 
 
 class Run(NamedTuple):
@@ -44,14 +81,33 @@ def shorten(text: str, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def spelled(text: str) -> str:
+    """TeX's commands for Greek letters and accents as characters: \\alpha is α, \\tilde h is h with a tilde."""
+
+    def command(match: re.Match[str]) -> str:
+        word, inside, following = match.group(1), match.group(2), match.group(3)
+        if word in GREEK:
+            return GREEK[word] + (f"{{{inside}}}" if inside is not None else "")
+        if word in ACCENTS and inside:
+            return f"{inside[:1]}{ACCENTS[word]}{inside[1:]}"
+        return f"\0{ACCENTS[word]}" if word in ACCENTS and following else match.group(0)
+
+    text = _COMMAND.sub(command, text)
+    return re.sub("\0(.)(.)", r"\2\1", text)
+
+
 def name(text: str) -> Label:
-    """A name: one letter is a symbol in italics, its number or word a subscript; other names stay as they are."""
-    match = _SYMBOL.fullmatch(text)
+    """A name: one letter is a symbol in italics, its number or word a subscript; other names stay as they are.
+
+    As in TeX, W_{xh} has all of xh as its subscript, \\tilde h a tilde, \\alpha is α.
+    """
+    match = _SYMBOL.fullmatch(spelled(text) if "\\" in text else text)
     if match is None:
         return (Run(shorten(clean(text))),)
-    sub = match.group(2) or match.group(3)
-    prime = (Run("′"),) if text.endswith(("'", "′")) else ()
-    return (Run(match.group(1), ITALIC), *((Run(sub, SUB),) if sub else ()), *prime)
+    sub = match.group(2) or match.group(3) or match.group(4)
+    primes = len(match.group(5))
+    prime = (Run("′" * primes),) if primes else ()
+    return (Run(match.group(1), ITALIC), *((Run(spelled(sub), SUB),) if sub else ()), *prime)
 
 
 def at_time(label: Label, time: str) -> Label:

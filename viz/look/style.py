@@ -7,6 +7,7 @@ and Ito's palette; the heat scale runs over lightness, monotonously.
 from __future__ import annotations
 
 from math import log10
+from unicodedata import combining
 
 MATH_FONT = "Times,serif"
 TEXT_FONT = "Helvetica,Arial,sans-serif"
@@ -19,6 +20,7 @@ OP_ROW_GAP, OP_COLUMN_GAP, OP_NODE_GAP = 26.0, 54.0, 14.0
 DELAY_SQUARE, LOOP_REACH = 9.0, 30.0
 GRID_CELL, GRID_GAP = 22.0, 5.0  # cells of a unit that is drawn as a grid
 ARROW = 7.0
+DPI = 192  # dots per inch of a PNG
 MARGIN = 8.0
 
 INK, PAPER, MUTED = "#1a1a1a", "#ffffff", "#5f6670"
@@ -44,6 +46,9 @@ HEAT = ("#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225e
 # White is kept for what was not computed: a number that is exactly 0 has a colour of its own, not one of the scale.
 NO_GRADIENT, EXACTLY_ZERO, NOT_FINITE, GRADIENT_NOT_FINITE = "#ffffff", "#b4b8be", "#d55e00", "#f2b27c"
 
+NUMERALS = """
+.tinyseq text { font-variant-numeric: lining-nums; }
+"""
 STYLESHEET = """
 .tinyseq text { font-variant-numeric: lining-nums; }
 @media (prefers-color-scheme: dark) {
@@ -81,6 +86,8 @@ def text_width(text: str, size: float) -> float:
     """Rough width in points of text in a proportional font; errs on the wide side."""
     em = 0.0
     for c in text:
+        if combining(c):
+            continue
         if c in "iljtfI.,:;|'!()[]{} ·":
             em += 0.36
         elif c in "mwMW—…⋯→∂" or ord(c) > 0x2E80:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
 from tinyseq.viz.look import labels, style
+from tinyseq.viz.look.options import Palette
 
 
 def dot_text(diagram: Diagram) -> str:
@@ -13,42 +14,64 @@ def dot_text(diagram: Diagram) -> str:
     from graphviz import Digraph
 
     graph = Digraph("tinyseq")
-    graph.attr("graph", bgcolor=style.PAPER, pad=f"{style.MARGIN / 72:.3f}", splines="true", outputorder="edgesfirst",
-               comment=_plain(diagram.description), fontname=style.TEXT_FONT, **{"class": "tinyseq"})  # fmt: skip
+    colours = diagram.look.palette
+    graph.attr("graph", bgcolor=colours.paper, rankdir="BT", pad=f"{style.MARGIN / 72:.3f}", splines="true",
+               outputorder="edgesfirst", comment=_plain(diagram.description), fontname=style.TEXT_FONT,
+               **{"class": "tinyseq"})  # fmt: skip
     graph.attr("node", shape="circle", fixedsize="shape", style="filled", fontname=style.MATH_FONT, penwidth="1.1",
                margin="0")  # fmt: skip
-    graph.attr("edge", arrowsize="0.7", penwidth="1.0", color=style.INK, fontname=style.MATH_FONT)
+    graph.attr("edge", arrowsize="0.7", penwidth="1.0", color=colours.edge, fontname=style.MATH_FONT)
     for number, frame in enumerate(diagram.frames):
-        _frame(graph, frame, number)
+        _frame(graph, frame, number, colours)
     for v in diagram.vertices:
-        _vertex(graph, v)
+        _vertex(graph, v, colours)
     for number, link in enumerate(diagram.links):
-        _link(graph, link, number, diagram.detail == "ops")
+        _link(graph, link, number, diagram)
+    _ranks(graph, diagram)
     for number, note in enumerate(diagram.notes):
-        _note(graph, note, f"note{number}")
+        _note(graph, note, f"note{number}", colours)
     return graph.source
 
 
-def _frame(graph, frame: Frame, number: int) -> None:
-    graph.node(f"frame{number}", label="", shape="box", style="rounded", color=style.MUTED, penwidth="0.9",
+def _ranks(graph, diagram: Diagram) -> None:
+    """For programs that place nodes anew, as plain ``dot``: what stands in a row stays in it, in its order."""
+    rows: dict[int, list[tuple[float, str]]] = {}
+    for v in diagram.vertices:
+        if v.column is not None and v.role != "anchor":
+            rows.setdefault(round(v.y), []).append((v.x, v.id))
+    last = []
+    for number, note in enumerate(diagram.notes):
+        if note.align == "right" and round(note.y) in rows:
+            rows[round(note.y)].append((note.x, f"note{number}"))
+        elif not note.box:
+            last.append(f"note{number}")
+    for row in rows.values():
+        names = [f'"{name}"' for _, name in sorted(row)]
+        graph.body.append(f"\t{{ rank=same; {' -> '.join(names)} [style=invis] }}\n" if len(names) > 1 else "")
+    if last and rows:
+        graph.body.append(f"\t{{ rank=min; {'; '.join(last)} }}\n")
+
+
+def _frame(graph, frame: Frame, number: int, colours: Palette) -> None:
+    graph.node(f"frame{number}", label="", shape="box", style="rounded", color=colours.muted, penwidth="0.9",
                pos=f"{frame.x:.2f},{frame.y:.2f}", width=f"{frame.width / 72:.4f}", height=f"{frame.height / 72:.4f}",
                tooltip=" ", **{"class": "frame"})  # fmt: skip
     if frame.title:
         left, top = frame.x - frame.width / 2 + 10, frame.y + frame.height / 2 - 12
-        _note(graph, Note(frame.title, left, top, "left", 12.0), f"frame{number}title")
+        _note(graph, Note(frame.title, left, top, "left", 12.0), f"frame{number}title", colours)
 
 
-def _vertex(graph, v: Vertex) -> None:
+def _vertex(graph, v: Vertex, colours: Palette) -> None:
     if v.role == "anchor":  # the ends of an arrow between two graphs
         graph.node(v.id, label="", shape="point", style="invis", pos=f"{v.x:.2f},{v.y:.2f}", width="0.01")
         return
-    fill = v.fill or style.FILLS[v.role]
-    ink = style.ink_on(fill)
-    line = style.STROKES.get(v.role, style.INK)
+    fill = v.fill or colours.fills[v.role]
+    ink = style.ink_on(fill) if v.fill else colours.ink
+    line = colours.strokes.get(v.role, colours.ink)
     size = style.LABEL_SIZE if v.round or not v.note else 13.0
     if v.is_sign and v.height <= style.SIGN:
         size = style.SIGN_SIZE
-    label = labels.html_label(v.label, v.note, size, ink, ink if v.fill else style.MUTED)
+    label = labels.html_label(v.label, v.note, size, ink, ink if v.fill else colours.muted)
     graph.node(
         v.id,
         label=labels.grid_label(label, *v.cells) if v.cells else label,
@@ -69,25 +92,25 @@ def _spline(path: Sequence[Point], tip: Point | None) -> str:
     return f"e,{tip[0]:.2f},{tip[1]:.2f} {points}" if tip else points
 
 
-def _link(graph, link: Link, number: int, ops: bool) -> None:
-    attrs = {"class": "edge ink"}
+def _link(graph, link: Link, number: int, diagram: Diagram) -> None:
+    attrs, colours = {"class": "edge ink"}, diagram.look.palette
     if link.dashed:
         attrs["style"] = "dashed"
     if link.fixed:
-        attrs.update({"class": "edge ink fixed", "color": style.FIXED, "style": "dashed"})
-    if link.recurrent and ops:
-        attrs.update({"class": "edge ink recurrent", "color": style.RECURRENT})
+        attrs.update({"class": "edge ink fixed", "color": colours.fixed, "style": "dashed"})
+    if link.recurrent and diagram.detail == "ops":
+        attrs.update({"class": "edge ink recurrent", "color": colours.recurrent})
     if link.cut:
-        attrs.update({"class": "edge ink cut", "color": style.CUT, "style": "dashed"})
+        attrs.update({"class": "edge ink cut", "color": colours.cut, "style": "dashed"})
     source = link.source
     if link.square:
         source = f"delay{number}"
         text = str(link.delay).replace("-", "−") if link.delay != 1 else ""
         side = style.DELAY_SQUARE + (3.0 * len(text) if text else 0.0)
-        label = labels.html_label((labels.Run(text),), "", 8.5, style.PAPER) if text else ""
+        label = labels.html_label((labels.Run(text),), "", 8.5, colours.paper) if text else ""
         graph.node(
-            source, label=label, pos=_spline([link.square], None), shape="box", style="filled", fillcolor=style.INK,
-            width=f"{side / 72:.4f}", height=f"{side / 72:.4f}", tooltip=_delay_text(link.delay), color=style.INK,
+            source, label=label, pos=_spline([link.square], None), shape="box", style="filled", fillcolor=colours.ink,
+            width=f"{side / 72:.4f}", height=f"{side / 72:.4f}", tooltip=_delay_text(link.delay), color=colours.ink,
             **{"class": "delay"},
         )  # fmt: skip
         graph.edge(link.source, source, pos=_spline(link.path_in, None), dir="none", **attrs)
@@ -95,8 +118,10 @@ def _link(graph, link: Link, number: int, ops: bool) -> None:
     if link.cut or link.badge:
         name = (*name, labels.Run((" ✂" if link.cut else "") + (f" {link.badge}" if link.badge else "")))
     if name and link.label_at:
-        attrs["label"] = labels.html_label(name, "", 14.0)
+        attrs["label"] = labels.html_label(name, "", 14.0, colours.ink)
         attrs["lp"] = f"{link.label_at[0]:.2f},{link.label_at[1]:.2f}"
+    if link.recurrent or link.delay:
+        attrs["constraint"] = "false"
     graph.edge(source, link.target, pos=_spline(link.path, link.tip), tooltip=_plain(", ".join(link.label)), **attrs)
 
 
@@ -110,7 +135,7 @@ def _delay_text(delay: int) -> str:
     return f"delay of {delay} time step{'s' if abs(delay) != 1 else ''}"
 
 
-def _note(graph, note: Note, name: str) -> None:
+def _note(graph, note: Note, name: str, colours: Palette) -> None:
     if note.box:
         width, height, fill = note.box
         graph.node(name, label="", shape="box", style="filled", fillcolor=fill, color=fill,
@@ -123,6 +148,6 @@ def _note(graph, note: Note, name: str) -> None:
         else style.text_width(labels.text_of(note.text), note.size)
     )
     x = note.x - width / 2 if note.align == "right" else note.x + width / 2 if note.align == "left" else note.x
-    graph.node(name, label=labels.html_label(note.text, "", note.size, style.MUTED), shape="plaintext",
+    graph.node(name, label=labels.html_label(note.text, "", note.size, colours.muted), shape="plaintext",
                style="", pos=f"{x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height="0.2", tooltip=" ",
                **{"class": "note"})  # fmt: skip

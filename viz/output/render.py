@@ -12,10 +12,11 @@ from pathlib import Path
 
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.train.checkpoints import write_safely
+from tinyseq.viz.look import style
+from tinyseq.viz.look.options import Look
 from tinyseq.viz.output.svg import polish
 
-FORMATS = ("svg", "png", "pdf", "dot")
-PNG_DPI = 192
+FORMATS = ("svg", "png", "pdf", "dot", "tex")
 
 
 def format_of(path: str | os.PathLike[str] | None, given: str | None) -> str:
@@ -36,13 +37,15 @@ def format_of(path: str | os.PathLike[str] | None, given: str | None) -> str:
     return ending
 
 
-def render(dot: str, format: str, title: str = "", description: str = "", system: bool = False) -> bytes:
+def render(
+    dot: str, format: str, title: str = "", description: str = "", system: bool = False, look: Look | None = None
+) -> bytes:
     """A placed graph as the bytes of a file. ``system`` runs the Graphviz program of the system instead."""
     format = format_of(None, format)
     if format == "dot":
         return dot.encode()
     raw = _by_system(dot, format) if system else _embedded(dot, format)
-    return polish(raw, title, description, fingerprint(dot)).encode() if format == "svg" else raw
+    return polish(raw, title, description, fingerprint(dot), look).encode() if format == "svg" else raw
 
 
 def fingerprint(dot: str) -> str:
@@ -61,7 +64,7 @@ def _embedded(dot: str, format: str) -> bytes:
     graph = AGraph(string=dot)
     try:
         if format == "png":
-            graph.graph_attr["dpi"] = str(PNG_DPI)
+            graph.graph_attr["dpi"] = str(style.DPI)
         graph.has_layout = True  # positions are in the text
         with without_font_warnings():
             data = graph.draw(format=format)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from tinyseq.viz.look import style
+from tinyseq.viz.look.options import Look
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -16,7 +17,7 @@ _TEXT, _GROUP, _TITLE = f"{{{SVG}}}text", f"{{{SVG}}}g", f"{{{SVG}}}title"
 KEPT = ("font-family", "font-style", "font-size")
 
 
-def polish(raw: bytes, title: str, description: str, source: str = "") -> str:
+def polish(raw: bytes, title: str, description: str, source: str = "", look: Look | None = None) -> str:
     """Graphviz's SVG → the SVG that is handed out. ``source`` is kept in it: what it was drawn from, as a number."""
     ET.register_namespace("", SVG)
     root = ET.fromstring(raw)
@@ -38,9 +39,15 @@ def polish(raw: bytes, title: str, description: str, source: str = "") -> str:
         if group.tag == _GROUP:
             _unwrap(group)
             _join_runs(group)
+    look = look or Look("auto")
     sheet = ET.Element(f"{{{SVG}}}style")
-    sheet.text = style.STYLESHEET
+    sheet.text = (style.STYLESHEET if look.theme == "auto" else style.NUMERALS) + (
+        f".tinyseq text, .tinyseq tspan {{ font-family: '{look.font}', {style.MATH_FONT}; }}\n" if look.font else ""
+    )
     root.insert(0, sheet)
+    if look.scale != 1:
+        for side in ("width", "height"):
+            root.set(side, f"{float(root.get(side, '0').removesuffix('pt')) * look.scale:g}pt")
     for tag, text in (("desc", description), ("title", title)):
         element = ET.Element(f"{{{SVG}}}{tag}")
         element.text = text
@@ -65,6 +72,10 @@ def _unwrap(group: ET.Element) -> None:
     classes = group.get("class", "").split()
     if "node" in classes and node and not {"note", "swatch", "frame"} & set(classes):
         group.set("data-node", node)
+    if "edge" in classes and node and "->" in node:
+        source, target = node.split("->", 1)
+        group.set("data-source", source)
+        group.set("data-target", target)
     if words:
         element = ET.Element(_TITLE)
         element.text = words

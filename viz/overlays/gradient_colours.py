@@ -70,6 +70,8 @@ def decades(norms: list[float]) -> tuple[float, float]:
 
 def legend(diagram: Diagram, low: Label, high: Label, title: str, lines: list[str]) -> None:
     """A colour bar with its ends and title (if there is one) under everything else, and lines of words."""
+    if not diagram.look.legend:
+        return
     lowest = min([n.y for n in diagram.notes] + [v.y - v.height / 2 for v in diagram.vertices])
     left = min(v.x - v.width / 2 for v in diagram.vertices)
     right = max(v.x + v.width / 2 for v in diagram.vertices)

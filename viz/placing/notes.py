@@ -40,9 +40,10 @@ class _Notes:
             v = self.layout.vertices[id]
             notes.append(Note((Run(word),), v.x, v.y - v.height / 2 - 10, size=style.NOTE_SIZE + 2.5))
             bottom = min(bottom, v.y - v.height / 2 - 16)
-        if not self.layout.ops:
+        if not self.layout.ops and self.layout.diagram.look.shapes:
             self._row_shapes(left - 12)
-        self._parameters(left, right, bottom - 22)
+        if self.layout.diagram.look.shapes:
+            self._parameters(left, right, bottom - 22)
         self._banner(left, right)
 
     def _banner(self, left: float, right: float) -> None:
