@@ -120,6 +120,7 @@ def test_10_9():
     wanted = chain("h", "W") | {("x", f"h({t})"): "R" for t in T} | {(f"h({t})", f"o({t})"): "V" for t in T}
     wanted |= {(f"o({t})", f"L({t})"): None for t in T}
     wanted |= {("y(t)", "L(t−1)"): None, ("y(t+1)", "L(t)"): None, ("y(t+2)", "L(t+1)"): None}
+    wanted |= {("x", "h(…)"): "R"}
     wanted |= {("y(…)", "h(t−1)"): "U", ("y(t)", "h(t)"): "U", ("y(t+1)", "h(t+1)"): "U", ("y(t+2)", "h(…)"): "U"}
     same(read("10.9")["unfolded"], wanted)
 

@@ -49,7 +49,7 @@ FIGURES = [
                     "w′": "reading addresses",
                 },
                 lines=grid.Arrows(
-                    bows={("M", "w"): 0.3, ("r", "h"): 0.0, ("M", "r"): 0.28}, loops={"h": "left", "w": "left"}
+                    bows={("M", "w"): -0.42, ("r", "h"): 0.0, ("M", "r"): 0.28}, loops={"h": "left", "w": "left"}
                 ),
                 pitch=(84.0, 76.0),
             )

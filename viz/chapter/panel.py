@@ -83,6 +83,7 @@ class Panel:
         else:
             found = unfolded(self.tape, self.steps or None, self.detail, None, self.time, False, self.through)
         self._choose(found)
+        self._reach_on(found)
         _retime(found, self.retime)
         entered = self._come_in(found)
         self._relabel(found)
@@ -112,6 +113,18 @@ class Panel:
         first = min((v.column for v in found.vertices if v.column is not None), default=0)
         for v in found.vertices:
             v.column = None if v.column is None else v.column - first
+
+    @staticmethod
+    def _reach_on(found: Diagram) -> None:
+        """What every step reads of what stands beside all steps, those read too that follow."""
+        sources = {v.id for v in found.vertices if v.column is None and v.role == "data"}
+        ids = {v.id: v for v in found.vertices}
+        names = {(e.source, ids[e.target].name): e.label for e in found.links if e.source in sources}
+        for (source, name), label in names.items():
+            following = [v for v in found.vertices if v.role == "ellipsis" and v.name == name]
+            if following:
+                last = max(following, key=lambda v: v.column or 0)
+                found.links.append(Link(source, last.id, label, dashed=True))
 
     def _relabel(self, found: Diagram) -> None:
         vertices = {v.id: v for v in found.vertices}
@@ -172,6 +185,7 @@ class Panel:
                 width, half, away = style.text_width(words, 11.0), v.width / 2, v.width / 2 + 5
                 high, low = v.y + v.height * 0.45 + 4, v.y - v.height * 0.45 - 4
                 spots = [(v.x + away, v.y), (v.x - away - width, v.y), (v.x - width / 2, v.y - v.height / 2 - 9)]
+                spots += [(v.x - width / 2, v.y + v.height / 2 + 9)]
                 spots += [(v.x + half * 0.6, high), (v.x - half * 0.6 - width, high)]
                 spots += [(v.x + half * 0.6, low), (v.x - half * 0.6 - width, low)]
                 loops = [abs(e.square[0] - v.x) + 9 for e in found.links if e.square and e.source == e.target == v.id]

@@ -78,7 +78,7 @@ FIGURES = [
         lambda tape: [
             Panel(
                 tape,
-                {"x": (0, 0), "h": (0, 1), "C": (-1.5, 2.3), "s": (0, 3.6), "y": (0.5, 4.6)},
+                {"x": (0, 0), "h": (0, 1), "C": (-1.5, 2.2), "s": (0, 4.0), "y": (0.5, 5.3)},
                 name="encoder and decoder",
                 times={"x": _up_to("m"), "h": _up_to("m"), "s": _up_to("n"), "y": _up_to("n"), "C": None},
                 arrows="none",

@@ -187,8 +187,18 @@ def grid_label(label: str, rows: int, columns: int) -> str:
     return f'<<TABLE BORDER="0" CELLBORDER="0" CELLPADDING="0" CELLSPACING="{style.GRID_GAP:g}">{head}{lines}</TABLE>>'
 
 
+_TIMES = re.compile(r"(?<![^\W\d_])([tTτnmijk])(?![^\W\d_])")
+
+
+def script(text: str) -> list[tuple[str, bool]]:
+    """A script in pieces: (text, whether it is a symbol): t, τ and n are set in italics, as everywhere."""
+    return [(piece, bool(n % 2)) for n, piece in enumerate(_TIMES.split(text)) if piece]
+
+
 def _html_run(run: Run, small: float) -> str:
     text = html(run.text)
+    if run.style in (SUPER, SUB):
+        text = "".join(f"<I>{html(piece)}</I>" if symbol else html(piece) for piece, symbol in script(run.text))
     if run.style == ITALIC:
         return f"<I>{text}</I>"
     if run.style in (SUPER, SUB):

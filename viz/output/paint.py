@@ -170,8 +170,14 @@ class _Painter:
         """Runs one after the other, scripts raised and lowered as in the SVG."""
         math = any(run.style != UPRIGHT for run in label)
         small = labels.script_size(size)
-        pieces = [(run, small if run.style in (SUPER, SUB) else size) for run in label if run.text]
-        fonts = [self._font(run.style, s, math) for run, s in pieces]
+        pieces: list[tuple[Run, float]] = []
+        slanted = []
+        for run in label:
+            scripted = run.style in (SUPER, SUB)
+            parts = labels.script(run.text) if scripted else [(run.text, run.style == ITALIC)] if run.text else []
+            pieces += [(Run(text, run.style), small if scripted else size) for text, _ in parts]
+            slanted += [symbol for _, symbol in parts]
+        fonts = [self._font(symbol, s, math) for (_, s), symbol in zip(pieces, slanted, strict=True)]
         widths = [_width(run.text, font) for (run, _), font in zip(pieces, fonts, strict=True)]
         x -= sum(widths) / 2 if align == "center" else sum(widths) if align == "right" else 0.0
         base = y - 0.31 * size
@@ -183,9 +189,9 @@ class _Painter:
                            color=colour or self.colours.muted, parse_math=False)  # fmt: skip
             x += width
 
-    def _font(self, kind: str, size: float, math: bool) -> Any:
+    def _font(self, italic: bool, size: float, math: bool) -> Any:
         families = (*((self.look.font,) if self.look.font else ()), *(MATH if math else TEXT))
-        return _font(families, kind == ITALIC, size)
+        return _font(families, italic, size)
 
 
 def _plain(text: str) -> str:

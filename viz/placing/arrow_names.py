@@ -42,12 +42,12 @@ def _best(link: Link, taken: Taken) -> Point:
 
 
 def _beside(path: Sequence[Point], at: float, wide: float) -> list[Point]:
-    """The places on both sides of an arrow; first outside an arc, else on the right or above."""
+    """The places on both sides of an arrow; first outside an arc, else above it, of an upright one on its right."""
     here, (dx, dy) = curves.along(path, at)
     across, up = (dy, -dx) if abs(dy) > abs(dx) else (-dy, dx)
     a, b = path[0], path[-1]
     bulge = (here[0] - (a[0] + b[0]) / 2) * across + (here[1] - (a[1] + b[1]) / 2) * up
-    side = bulge if abs(bulge) > 3 else across if abs(dy) > abs(dx) else up
+    side = bulge if abs(bulge) > 3 else up if abs(up) > 0.15 else across
     if side < 0:
         across, up = -across, -up
     away = abs(across) * wide / 2 + abs(up) * 8 + 4.5

@@ -131,7 +131,9 @@ def hop(source: Vertex, target: Vertex, side: int) -> list[Point]:
     rise, turn = side * abs(b[0] - a[0]) * 0.42, (b[0] - a[0]) * 0.16
     lean = source.width * 0.2 * (1 if b[0] > a[0] else -1)
     a, b = border(source, (a[0] + lean, a[1])), border(target, (b[0] - lean, b[1]))
-    return [a, (a[0] + turn, a[1] + rise), (b[0] - turn, b[1] + rise), b]
+    left, right = halves([a, (a[0] + turn, a[1] + rise), (b[0] - turn, b[1] + rise), b])
+    quarters = [*halves(left), *halves(right)]  # points of control near the curve: the picture is no higher than it
+    return [a, *(p for quarter in quarters for p in quarter[1:])]
 
 
 def _steep(source: Vertex, target: Vertex, share: float) -> list[Point]:

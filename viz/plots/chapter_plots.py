@@ -61,8 +61,8 @@ def draw_cliff(figure: Any, found: Cliff) -> None:
     runs = {"without clipping": found.without, f"with clipping, ‖g‖ ≤ {found.limit:g}": found.clipped}
     for place, (title, run) in enumerate(runs.items()):
         axes = figure.add_subplot(1, 2, place + 1, projection="3d", computed_zorder=False)
-        axes.plot_surface(w, b, found.surface, cmap="Greys", vmin=-0.3, vmax=0.9, rcount=60, ccount=60,
-                          linewidth=0.1, edgecolor="#8a9099", alpha=0.9, zorder=1)  # fmt: skip
+        axes.plot_surface(w, b, found.surface, cmap="Greys", vmin=-0.3, vmax=0.9, rcount=160, ccount=160,
+                          linewidth=0, antialiased=False, zorder=1)  # fmt: skip
         note = _draw_descent(axes, run, found)
         axes.set_xlabel("$w$")
         axes.set_ylabel("$b$")
@@ -77,7 +77,7 @@ def _draw_descent(axes: Any, run: Descent, found: Cliff) -> str:
     inside = np.all((run.place >= low) & (run.place <= high), axis=1)
     end = int(np.flatnonzero(~inside)[0]) if not inside.all() else len(run.place)
     p, z = run.place[:end], run.loss[:end] + 0.01
-    axes.plot(p[:, 0], p[:, 1], z, color=COLOURS[1], marker="o", markersize=1.6, linewidth=0.6, zorder=5)
+    axes.plot(p[:, 0], p[:, 1], z, color=COLOURS[1], linewidth=0.8, zorder=5)
     axes.plot(*p[0], z[0], marker="s", color=COLOURS[0], markersize=5, zorder=6)
     note = f"{len(run.place) - 1} steps, the lowest J = {run.loss.min():.1e}"
     if end < len(run.place):
