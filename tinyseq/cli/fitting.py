@@ -18,7 +18,7 @@ from tinyseq.train.run_folder import CURVES, METRICS
 
 DEFAULTS: dict[str, Any] = {
     "model": "gru", "hidden": 32, "layers": 1, "bidirectional": False, "dropout": 0.0, "layer_norm": False,
-    "epochs": 30, "batch": 16, "optimiser": "adamw", "rate": 5e-3, "schedule": "cosine", "clip": 1.0,
+    "batch": 16, "optimiser": "adamw", "rate": 5e-3, "schedule": "cosine", "clip": 1.0,
     "weight_decay": 0.0, "accumulate": 1, "held_out": 0.2, "seed": 0,
 }  # fmt: skip
 FOR: dict[str, dict[str, Any]] = {
@@ -26,6 +26,7 @@ FOR: dict[str, dict[str, Any]] = {
     "sunspots": {"hidden": 12, "epochs": 150, "batch": 32, "window": 18, "model": "gru", "weight_decay": 0.02},
     "co2": {"hidden": 16, "epochs": 60, "batch": 32, "window": 24, "model": "gru"},
 }
+EPOCHS, LEAST = 30, 400  # epochs where nobody says how long, and steps of few data
 VALIDATED = 0.15  # of the part to train on, to choose the weights by
 
 
@@ -43,7 +44,8 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
         options |= {"window": trained.about["windows"]["length"], "horizon": trained.about["windows"]["horizon"]}
     config = {"task": task, "path": str(path.absolute()) if task not in REAL else task, **options}
     about = {"config": config, "data": facts(trained)}
-    steps = {"steps": options["steps"]} if options.get("steps") else {"epochs": options["epochs"]}
+    steps = {name: options[name] for name in ("steps", "epochs") if options.get(name)}
+    steps = steps or {"steps": max(LEAST, EPOCHS * -(-len(part) // options["batch"]))}
     try:
         history = fit(
             model, part, options["optimiser"], rate=options["rate"], batch=options["batch"], clip=options["clip"],

@@ -128,9 +128,9 @@ def train(
     steps: Annotated[
         int | None, typer.Option(help=f"Training steps (default: {STEPS} for texts); with --resume so many more, "
                                  "without it as many as were planned.", min=1, rich_help_panel=RULE)] = None,
-    epochs: Annotated[float | None, typer.Option(help="Readings of all data (default: 30).", rich_help_panel=RULE)] = (
-        None
-    ),
+    epochs: Annotated[
+        float | None, typer.Option(help="Readings of the data (default: 30, of few more).", rich_help_panel=RULE)
+    ] = None,
     optimiser: Annotated[
         OptimiserName | None, typer.Option(help=f"The rule (default: {Run.optimiser} for texts, adamw).",
                                            rich_help_panel=RULE)] = None,

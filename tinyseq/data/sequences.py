@@ -92,8 +92,8 @@ class Sequences:
     def __repr__(self) -> str:
         lengths = self.lengths
         span = str(lengths.min()) if lengths.min() == lengths.max() else f"{lengths.min()} to {lengths.max()}"
-        read = f"{self.input_size} features" if not self.tokens else f"{self.input_size} different tokens"
-        return f"{self.name}: {len(self)} sequences of {span} steps, {read}; {self.said}"
+        read = _many(self.input_size, "different token" if self.tokens else "feature")
+        return f"{self.name}: {_many(len(self), 'sequence')} of {span} steps, {read}; {self.said}"
 
     @property
     def lengths(self) -> np.ndarray:
@@ -144,7 +144,7 @@ class Sequences:
             return "no targets"
         if self.paired:
             return f"a sequence of {self.output_size} different tokens for each"
-        what = f"one of {self.output_size} classes" if self.classified else f"{self.output_size} reals"
+        what = f"one of {self.output_size} classes" if self.classified else _many(self.output_size, "real")
         return f"{what} for each {'step' if self.each_step else 'sequence'}"
 
     @property
@@ -277,6 +277,10 @@ class Sequences:
         if self.y is None:
             raise DataError(f"{self.name} has no targets")
         return np.concatenate(self.y) if isinstance(self.y, list) else self.y
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _apart(x: Any, what: str, dtype: Any) -> list[np.ndarray]:

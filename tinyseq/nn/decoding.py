@@ -95,8 +95,13 @@ def search_step_by_step(
 
 
 @advised
-def beam_search(advance: Advance, state: Any, width: int, end: int, max_length: int) -> list[Decoded]:
+def beam_search(
+    advance: Advance, state: Any, width: int, end: int, max_length: int, *, length_penalty: float = 0.0
+) -> list[Decoded]:
     """The likeliest sequences, best first, keeping the ``width`` best beginnings of each length.
+
+    ``length_penalty`` α orders what has ended by log p / ((5 + n)/6)^α, n its symbols and the end (Wu et al. 2016): at 0
+    the likeliest is first, above it longer ones win.
 
     The state is that of one sequence (one row). With a width of at least V^max_length the search is exhaustive.
     Where no sequence ends within ``max_length`` symbols, the beginnings of that length are returned.
@@ -104,14 +109,20 @@ def beam_search(advance: Advance, state: Any, width: int, end: int, max_length: 
     check_length(max_length)
     if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
         raise TinyseqError(f"the width of a beam is a whole number of at least 1, got {width!r}")
+    if (
+        isinstance(length_penalty, bool)
+        or not isinstance(length_penalty, (int, float))
+        or not 0 <= length_penalty < 100
+    ):
+        raise TinyseqError(f"length_penalty is a number from 0, got {length_penalty!r}")
     prefixes, scores, last = np.zeros((1, 0), np.int64), np.zeros(1), None
     done: list[Decoded] = []
     for length in range(max_length + 1):
         log_p, state = advance(state, last)
         total = scores[:, None] + log_p
         done += [Decoded(p, float(s), True) for p, s in zip(prefixes, total[:, end], strict=True)]
-        done = sorted(done, key=lambda d: -d.log_prob)[:width]
-        if length == max_length or (len(done) == width and done[-1].log_prob >= scores.max()):
+        done = sorted(done, key=lambda d: -d.log_prob / _longer(len(d.tokens) + 1, length_penalty))[:width]
+        if length == max_length or (len(done) == width and _none_better(done[-1], scores, max_length, length_penalty)):
             break
         going = total.copy()
         going[:, end] = -np.inf
@@ -122,6 +133,15 @@ def beam_search(advance: Advance, state: Any, width: int, end: int, max_length: 
         scores, last, state = going.ravel()[best], symbols, state_rows(state, rows)
     cut = [] if done else [Decoded(p, float(s), False) for p, s in zip(prefixes, scores, strict=True)]
     return done + sorted(cut, key=lambda d: -d.log_prob)
+
+
+def _longer(n: int, penalty: float) -> float:
+    return ((5 + n) / 6) ** penalty
+
+
+def _none_better(worst: Decoded, scores: np.ndarray, max_length: int, penalty: float) -> bool:
+    """Whether no beginning can end better than the worst that is kept: its log p only falls, its length may grow."""
+    return worst.log_prob / _longer(len(worst.tokens) + 1, penalty) >= scores.max() / _longer(max_length + 1, penalty)
 
 
 def check_length(max_length: Any) -> None:

@@ -160,19 +160,34 @@ class EncoderDecoder(Module):
         return steps
 
     # -- decoding -----------------------------------------------------------------------------------------------------
-    def decode(self, x: Any, lengths: Any = None, *, max_length: int, beam: int = 1) -> list[Decoded]:
-        """For each x the likeliest y found, with its log-probability: greedy, or by a beam of that width."""
+    def decode(
+        self, x: Any, lengths: Any = None, *, max_length: int, beam: int = 1, length_penalty: float = 0.0
+    ) -> list[Decoded]:
+        """For each x the likeliest y found, with its log-probability: greedy, or by a beam of that width, whose
+        ``length_penalty`` lets longer ones win (``nn.beam_search``)."""
         state, count = self._started(x, lengths)
         if beam == 1:
             return greedy(self._advance_values, state, count, self.vocabulary, max_length)
         rows = [state_rows(state, np.array([i])) for i in range(count)]
-        return [beam_search(self._advance_values, r, beam, self.vocabulary, max_length)[0] for r in rows]
+        found = [
+            beam_search(self._advance_values, r, beam, self.vocabulary, max_length, length_penalty=length_penalty)
+            for r in rows
+        ]
+        return [best[0] for best in found]
 
     def generate(
-        self, x: Any, lengths: Any = None, *, max_length: int, beam: int = 1, cut: bool = False
+        self,
+        x: Any,
+        lengths: Any = None,
+        *,
+        max_length: int,
+        beam: int = 1,
+        cut: bool = False,
+        length_penalty: float = 0.0,
     ) -> list[np.ndarray]:
         """The symbols of ``decode``; a sequence without an end is an error, unless ``cut``."""
-        return whole(self.decode(x, lengths, max_length=max_length, beam=beam), max_length, cut)
+        found = self.decode(x, lengths, max_length=max_length, beam=beam, length_penalty=length_penalty)
+        return whole(found, max_length, cut)
 
     def sample(
         self, x: Any, lengths: Any = None, *, rng: np.random.Generator, max_length: int, cut: bool = False
