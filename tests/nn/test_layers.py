@@ -10,8 +10,8 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import nn
-from tinyseq.nn.torch_weights import to_torch
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
+from tinyseq.nn.torch_weights import to_torch
 
 pytestmark = pytest.mark.usefixtures("executor")
 F64 = np.float64

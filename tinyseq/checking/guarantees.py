@@ -53,7 +53,7 @@ def promises() -> tuple[Promise, ...]:
         Promise(
             "determinism",
             "Nothing is random but by a generator that you give; a resumed training goes on with the same bits.",
-            ("nn/test_initialisation.py", "train/test_resume.py"),
+            ("nn/test_initialisation.py", "train/test_resume.py", "train/test_run_folder.py"),
         ),
         Promise(
             "threads",

@@ -100,7 +100,7 @@ def beam_search(
 ) -> list[Decoded]:
     """The likeliest sequences, best first, keeping the ``width`` best beginnings of each length.
 
-    ``length_penalty`` α orders what has ended by log p / ((5 + n)/6)^α, n its symbols and the end (Wu et al. 2016): at 0
+    ``length_penalty`` α orders what has ended by log p / ((5 + n)/6)^α, n symbols with the end (Wu et al. 2016): at 0
     the likeliest is first, above it longer ones win.
 
     The state is that of one sequence (one row). With a width of at least V^max_length the search is exhaustive.

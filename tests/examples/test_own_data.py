@@ -1,0 +1,15 @@
+"""The examples with data of one's own run in their short form."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.examples.running import run_short
+
+
+@pytest.mark.parametrize("name", ["own_text.py", "own_csv.py", "own_sequences.py", "own_trees.py"])
+def test_short_form(name: str, tmp_path: Path) -> None:
+    assert re.search(r"\d\.\d|\d%", run_short(name, tmp_path / "out"))
