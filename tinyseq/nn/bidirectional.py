@@ -18,6 +18,8 @@ class Bidirectional(Module):
     from its own end.
     """
 
+    each_step = True
+
     def __init__(self, forward: Any, backward: Any, merge: str = "concatenate") -> None:
         if merge not in ("concatenate", "sum"):
             raise TinyseqError(f"merge is 'concatenate' or 'sum', got {merge!r}")

@@ -74,6 +74,8 @@ class Stack(Module):
     units at every step, or packed rows. ``dropout_masks`` draws them; without masks nothing is dropped.
     """
 
+    each_step = True
+
     def __init__(self, layers: Sequence[Any]) -> None:
         check_layers(layers)
         self.layers = list(layers)

@@ -22,7 +22,8 @@ class TreeCell(Module):
     """A net over trees: subclasses define ``leaf(x) -> state`` and ``merge(left, right, …) -> state``.
 
     Calling a cell records one node of a tree: ``cell(x=row)`` a leaf, ``cell(left, right)`` an inner node,
-    ``cell(left, right, x=row)`` an inner node with an input. ``at`` is its position, by default the number of the call.
+    ``cell(left, right, x=row)`` an inner node with an input; ``net(tree, x)`` runs over a tree. ``at`` is its position,
+    by default the number of the call.
     """
 
     name = "tree"
@@ -35,7 +36,9 @@ class TreeCell(Module):
         """State of an inner node from its children's states, left to right. Subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} must define merge(left, right, ...) -> state")
 
-    def __call__(self, *children: Any, x: Any = None, at: int | None = None) -> Any:
+    def __call__(self, *children: Any, x: Any = None, at: int | None = None, **options: Any) -> Any:
+        if children and isinstance(children[0], Forest):  # a whole tree, as any model is called
+            return super().__call__(*children, **({} if x is None else {"x": x}), **options)
         tape = Tape.current()
         if tape.name_of(self) is None:
             # only for the order: a parameter that comes later has its leaf where it is first used

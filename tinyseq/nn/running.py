@@ -21,14 +21,24 @@ Arguments = tuple[tuple[Any, ...], Any, dict[str, Any]]  # inputs, targets, opti
 
 
 def applied(model: Any, given: tuple, options: dict[str, Any]) -> Any:
-    """What a model gives for arrays, as arrays; for sequences of unequal lengths a list of them."""
+    """What a model gives for arrays, as arrays; for sequences of unequal lengths a list of them. Floats are taken in
+    the dtype of the model."""
+    dtype = getattr(model, "dtype", None)
+    cast = given if dtype is None else [_cast_all(part, dtype) for part in given]
     with Tape():
-        result = model.run(*given, **options)
+        result = model.run(*cast, **options)
         values = [leaf.value for leaf in flatten(result)]
     lengths = _lengths(given, options)
     if lengths is not None and model.each_step:
         return rebuild(result, [unpack(value, lengths) for value in values])
     return rebuild(result, values)
+
+
+def _cast_all(x: Any, dtype: Any) -> Any:
+    """Floats in the dtype of the model, in lists too."""
+    if type(x) in (list, tuple):
+        return type(x)(_cast_all(part, dtype) for part in x)
+    return _cast(x, dtype)
 
 
 def _lengths(given: tuple, options: dict[str, Any]) -> Any:
