@@ -14,6 +14,7 @@ import pytest
 import tinyseq as ts
 from tinyseq import viz
 from tinyseq.errors import GradientError, OpError, TinyseqError
+from tinyseq.functions.shapes import window
 from tinyseq.functions.vjps import RULES, Passing, recorded
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops import OPS, Kernel, Op, Site, call, register
@@ -253,6 +254,64 @@ def test_a_reduction(rng) -> None:
         w,
         xs,
     )
+
+
+@kernel
+def _blend(d, y, a, b, table):
+    """y[r] = a[r] b[r] + Σ_k table[k]; d = [rows, strides, accumulate, columns, rows of the table]."""
+    for r in range(d[0]):
+        for j in range(d[6]):
+            total = a[r * d[2] + j] * b[r * d[3] + j]
+            for k in range(d[7]):
+                total += table[k * d[6] + j]
+            y[r * d[1] + j] = total
+
+
+@kernel
+def _blend_back(d, gx, g, other):
+    for r in range(d[0]):
+        for j in range(d[5]):
+            at = r * d[1] + j
+            gx[at] = (gx[at] if d[4] else g.dtype.type(0)) + g[r * d[2] + j] * other[r * d[3] + j]
+
+
+def blend() -> Op:
+    """Rows of the first two inputs go together, the third is read whole."""
+    run, back = Kernel("blend", _blend, ("y", "a", "b", "t")), Kernel("blend_back", _blend_back, ("gx", "g", "x"))
+
+    def vjp(position: int) -> Callable[[Site], list]:
+        roles = f"gx{position}", "g", f"x{1 - position}"
+        return lambda s: [call(back, s.shape[0], dict.fromkeys(roles, s.shape[1]), (s.shape[1],))]
+
+    return Op(
+        "blend", 3, "⋈", "y = a b + Σ t",
+        lambda attrs, shapes, dtypes: (shapes[0], dtypes[0]),
+        lambda s: [call(run, s.shape[0], {"y": s.shape[1], "x0": s.shape[1], "x1": s.shape[1], "x2": 0},
+                        (s.shape[1], s.shapes[2][0]))],
+        {0: vjp(0), 1: vjp(1)},
+        {0: ("x1",), 1: ("x0",)},
+        rows=lambda attrs, tail: (EACH, EACH, ALL),
+    )  # fmt: skip
+
+
+def test_inputs_of_three_kinds_of_rows(rng) -> None:
+    """The table of each step has other numbers of rows: only of the first two do rows go with the result's."""
+    register(blend())
+    w, xs, tables = parameter(rng, 4, 4), rng.normal(size=(5, 3, 4)), rng.normal(size=(5, 6, 4))
+
+    def loss(xs: Any, tables: Any) -> Any:
+        total = None
+        for t in range(5):
+            h = record("blend", (xs[t] @ w, xs[t] * 0.5, window(tables[t], 0, 1 + t % 3)))
+            part = ts.sum(ts.tanh(h) ** 2.0)
+            total = part if total is None else total + part
+        return total
+
+    def by_numpy(w: np.ndarray, xs: np.ndarray, tables: np.ndarray) -> float:
+        parts = [np.tanh((xs[t] @ w) * xs[t] * 0.5 + tables[t][: 1 + t % 3].sum(0)) ** 2 for t in range(5)]
+        return float(np.sum(parts))
+
+    agrees(loss, by_numpy, w, xs, tables)
 
 
 def test_it_is_drawn_stepped_and_gradchecked(cumsum, rng, tmp_path) -> None:

@@ -243,3 +243,24 @@ def test_a_step_that_fails_leaves_the_next_tape_right() -> None:
             ts.unfold(broken, ts.Chain(3), np.ones((3, 2)), np.zeros(2))
     line = inspect.getsourcelines(Tanh.step)[1] + 1
     assert {n.line[1] for n in loop(Tanh()).tape.nodes() if n.op == "tanh"} == {line}
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_what_is_unfolded_after_a_known_beginning_is_part_of_the_structure(read: bool) -> None:
+    """The beginning was recorded before, and what is known of it holds no longer once a step has been stamped."""
+
+    def key(activation: Any) -> Any:
+        def step(x: Any, h: Any) -> Any:
+            h = activation(x + h)
+            return h, h
+
+        with Tape() as tape:
+            x, h = ts.tensor(np.ones((4, 1, 2))), ts.zeros((1, 2), np.float64) + 1.0
+            if read:
+                tape.flush()
+            last = ts.unfold(step, ts.Chain(4), x, h).output(-1)
+        return structure_key(tape, [last.index], -1)
+
+    first = key(ts.tanh)
+    assert key(ts.tanh) == first and key(ts.tanh) == first
+    assert key(ts.sigmoid) != first

@@ -207,3 +207,10 @@ def test_axes_beyond_32_bits() -> None:
     assert tape.rows.tolist() == [2, rows, 3, 2, 2] and tape.arg.tolist() == [0, 0, rows - 1, rows - 2, 0]
     assert tape.inputs(4) == (3, 0)
     ts.verify(tape)
+
+
+def test_a_tape_records_inside_its_block_only() -> None:
+    assert Tape.recording() is False
+    with Tape():
+        assert Tape.recording() is True
+    assert Tape.recording() is False

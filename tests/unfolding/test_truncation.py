@@ -270,3 +270,65 @@ def test_wrong_truncations(rng: np.random.Generator) -> None:
             ts.unfold(cell, ts.Chain(T), x, cell.initial_state(B), truncate=10)  # type: ignore[call-overload]
         with pytest.raises(ShapeError, match="truncation cuts time, and a tree has none"):
             ts.unfold(cell, ts.Tree.balanced(4), x, truncate=ts.Chunk(2))  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("lengths", [(1, 3, 3), (2, 1, 1), (1, 1)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_sequences_of_which_one_ends_at_once(kind: Any, lengths: tuple[int, ...], rng: np.random.Generator) -> None:
+    """The batch shrinks after the first step, or there is no other step; each sequence is as if it were alone."""
+    cell = made("rnn", rng)
+    xs = [rng.standard_normal((n, F)) for n in lengths]
+    chain = ts.Chain(lengths)
+    with ts.Tape():
+        net = ts.unfold(cell, chain, chain.pack(xs), cell.initial_state(len(lengths)), truncate=kind(2))
+        ts.sum(net.outputs**2).backward()
+        found = {p: p.grad.copy() for p in cell.parameters()}
+    expected = {p: np.zeros(p.shape) for p in cell.parameters()}
+    for x in xs:
+        with ts.Tape():
+            alone = ts.unfold(cell, ts.Chain(len(x)), x[:, None], cell.initial_state(1), truncate=kind(2))
+            ts.sum(alone.outputs**2).backward()
+        for p in cell.parameters():
+            expected[p] += p.grad
+    for p in cell.parameters():
+        np.testing.assert_allclose(found[p], expected[p], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_that_a_step_takes_from_outside(kind: Any, rng: np.random.Generator) -> None:
+    """From the second step on the state is a tensor that no step makes: it is read there, and cut like any state."""
+    W, x = ts.Parameter(rng.standard_normal((H, H)), "W"), rng.standard_normal((T, B, H))
+
+    def loss(unfolded: bool) -> tuple[float, np.ndarray]:
+        with ts.Tape():
+            outside = ts.tanh(W * 1.0)[:B]
+
+            def step(x_t: Any, state: Any) -> Any:
+                h, k = state
+                h = ts.tanh(x_t @ W + h * k)
+                return (h, outside), h
+
+            zeros = ts.zeros((B, H), np.float64), ts.zeros((B, H), np.float64)
+            if unfolded:
+                outputs = ts.unfold(step, ts.Chain(T), x, zeros, truncate=kind(T)).outputs
+                total = ts.sum(outputs**2)
+            else:
+                state, total = zeros, 0.0
+                for x_t in x:
+                    state, o = step(ts.tensor(x_t), state)
+                    total = total + ts.sum(o**2)
+            total.backward()
+            return total.item(), W.grad.copy()
+
+    (value, grad), (by_loop, expected) = loss(True), loss(False)
+    assert value == pytest.approx(by_loop, rel=1e-12)
+    np.testing.assert_allclose(grad, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuts_belong_to_no_step(kind: Any, rng: np.random.Generator) -> None:
+    cell = made("rnn", rng)
+    with ts.Tape() as tape:
+        ts.unfold(cell, ts.Chain(T), rng.standard_normal((T, B, F)), cell.initial_state(B), truncate=kind(2))
+    cuts = [node for node in tape.nodes() if node.op == "detach"]
+    assert cuts and {(node.cell, node.step) for node in cuts} == {("", -1)}

@@ -287,3 +287,26 @@ def test_what_belongs_to_chains_or_forests_is_refused():
             _ = unfolded.root
         with pytest.raises(DataError, match="position 6 asked for"):
             unfolded.state(6)
+
+
+@pytest.mark.parametrize("trees", [[[-1]], [[-1], [-1]], [[-1, 0, 0], [-1]]])
+def test_trees_of_one_leaf_have_states_too(trees):
+    """Where there is no inner node there is no merge: the states are those of the leaves."""
+    forest, cell = ts.Forest([ts.Tree.from_parents(p) for p in trees]), Net(5)
+    x = np.random.default_rng(4).normal(size=(forest.n_leaves, 3))
+    with ts.Tape():
+        unfolded = ts.unfold(cell, forest, x)
+        h, (s,) = unfolded.states
+        expected = by_loop(cell, forest, lambda p: ts.window(ts.tensor(x), p, 1), False)
+        for found, states in ((h, [a for a, _ in expected]), (s, [b for _, (b,) in expected])):
+            np.testing.assert_allclose(found.value, np.concatenate([state.value for state in states]), rtol=1e-12)
+
+
+def test_what_is_unfolded_says_the_shapes_of_all_states():
+    forest, cell = some_forest(3), Net(5)
+    shared = ts.Tree.from_parents([-1, 0, 0])
+    with ts.Tape():
+        text = repr(ts.unfold(cell, forest, np.zeros((forest.n_leaves, 3))))
+        assert f"states (({len(forest)}, 5), (({len(forest)}, 5),))" in text
+        text = repr(ts.unfold(cell, shared, np.zeros((2, 7, 3))))
+        assert "states ((3, 7, 5), ((3, 7, 5),))" in text
