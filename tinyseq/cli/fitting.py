@@ -33,6 +33,8 @@ VALIDATED = 0.15  # of the part to train on, to choose the weights by
 def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: Path | None) -> None:
     """The whole job; ``given`` are the options that hold, without those that nobody gave."""
     options = {**DEFAULTS, **FOR.get(task, {}), **given}
+    if "steps" in given and "epochs" not in given:
+        options.pop("epochs", None)
     rng = np.random.default_rng(options["seed"])
     trained, held = real_parts(task, options) if task in REAL else _parts(task, path, options, rng)
     say(f"to train on  {trained!r}")

@@ -218,8 +218,9 @@ def _numbers(table: Table, chosen: list[int], missing: str, dtype: Any) -> tuple
     """(rows, features) and where they are missing."""
     values = np.zeros((len(table.rows), len(chosen)))
     gaps = np.zeros(values.shape, bool)
-    for k, place in enumerate(chosen):
-        for i, cell in enumerate(table.cells(place)):
+    for i, row in enumerate(table.rows):
+        for k, place in enumerate(chosen):
+            cell = row[place]
             number = _number(cell)
             if number is not None:
                 values[i, k] = number
