@@ -35,7 +35,8 @@ def step(
     """Walk through backpropagation in time: one offline HTML page.
 
     Open the page in a browser: arrow keys step through forward, backward and update, with the numbers in every
-    equation and a ledger of the terms of each weight's gradient.
+    equation and a ledger of the terms of each weight's gradient. The page computes: change a weight, an input or a
+    target, turn the spectral radius, cut an arrow, train, and everything follows.
     """
     from tinyseq.viz.stepper import to_html
 

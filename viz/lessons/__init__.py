@@ -7,6 +7,7 @@ from pathlib import Path
 from tinyseq.errors import TinyseqError
 from tinyseq.viz.lessons import cuts, flow, graphs, terms
 from tinyseq.viz.lessons.lesson import Answer, Lesson
+from tinyseq.viz.lessons.live import live_name, live_page
 from tinyseq.viz.lessons.notebook import notebook
 from tinyseq.viz.lessons.page import page
 from tinyseq.viz.output.render import write
@@ -27,7 +28,9 @@ def lesson(number: int | str) -> Lesson:
 
 
 def write_page(answers: list[Answer], folder: Path) -> Path:
-    """One page that needs no network with all the answers; returns its path."""
+    """One page that needs no network with all the answers, and beside it a page that computes for each of them."""
+    for answer in answers:
+        live_page(answer.number, folder / live_name(answer.number))
     return write(folder / "index.html", page([(LESSONS[a.number], a) for a in answers]).encode())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tinyseq.viz.chapter.gallery import STYLE, inline
 from tinyseq.viz.lessons.lesson import Answer, Lesson
+from tinyseq.viz.lessons.live import LIVE, live_name
 
 MORE = """
 .row { grid-template-columns: minmax(0, 42rem) minmax(0, 1fr); }
@@ -40,7 +41,8 @@ def _section(lesson: Lesson, answer: Answer) -> str:
     )
     return (
         f'<section id="lesson-{answer.number}">\n<h2>{answer.number}. {html.escape(answer.question)}</h2>\n'
-        f'<div class="row">\n<div>{said}<pre class="table" tabindex="0">{html.escape(answer.table)}</pre>\n'
+        f'<div class="row">\n<div>{said}<p><a href="{live_name(answer.number)}{LIVE[answer.number].hash}">Change its '
+        f'numbers: a page that computes</a></p><pre class="table" tabindex="0">{html.escape(answer.table)}</pre>\n'
         f'<details><summary>the run</summary><pre class="code" tabindex="0"><code>{code}</code>'
         f"</pre></details></div>\n<div>{shown}</div>\n</div>\n</section>\n"
     )

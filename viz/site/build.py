@@ -115,7 +115,7 @@ class _Site:
 def gallery() -> str:
     """Markdown of the page of all figures."""
     sections = "".join(
-        f"\n## Figure {number}: {found.title}\n\n```figure {number}\n```\n" for number, found in FIGURES.items()
+        f"\n## Figure {number}: {found.title}\n\n```figure {number} live\n```\n" for number, found in FIGURES.items()
     )
     lead = "Drawn by tinyseq from the nets themselves, never from a list of edges."
     return f"# The figures of chapter 10\n\n{lead}\n{sections}"

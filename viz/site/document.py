@@ -5,9 +5,10 @@ A fenced block's first line says what is done with it:
     python                   run; what it prints, and the pictures that it writes, stand below
     python raises            run, and it has to raise; the message stands below
     python live NAME HASH    run; its ``loss`` (and ``compare``, if there) becomes a live page, shown in a frame
-    figure 10.3              a figure of the chapter and its equation
+    figure 10.3 live         a figure of the chapter and its equation; ``live``: and the page of its graph
     source MODULE:NAME       the source of a function or class
     lesson 4                 the answer of a lesson
+    live 4                   its graph: how it is recorded, and the live page
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tinyseq.errors import TinyseqError
 from tinyseq.viz.chapter import figure
 from tinyseq.viz.chapter.gallery import ending, equation_html, inline
 from tinyseq.viz.lessons import lesson
+from tinyseq.viz.lessons.live import LIVE, live_page
 from tinyseq.viz.site.extra import needed
 from tinyseq.viz.site.formulas import with_formulas
 from tinyseq.viz.stepper import to_html
@@ -65,7 +67,13 @@ class Document:
 
     def _block(self, info: list[str], code: str) -> str:
         kind, rest = (info[0], info[1:]) if info else ("", [])
-        known = {"python": self._python, "figure": self._figure, "source": self._source, "lesson": self._lesson}
+        known = {
+            "python": self._python,
+            "figure": self._figure,
+            "source": self._source,
+            "lesson": self._lesson,
+            "live": self._lesson_live,
+        }
         if kind not in known:
             raise TinyseqError(f"{self.path}: a block of {kind or 'nothing'!r}; blocks are {', '.join(known)}")
         return known[kind](rest, code)
@@ -101,9 +109,16 @@ class Document:
 
     def _live(self, name: str, hash: str) -> str:
         loss, words = self.names["loss"], name.replace("_", " ")
+        path = self._live_path(name)
+        to_html(loss.tape, path, loss=loss, title=words, compare=self.names.pop("compare", None))
+        return self._framed(name, words, hash)
+
+    def _live_path(self, name: str) -> Path:
         path = self.out / "live" / f"{name}.html"
         path.parent.mkdir(parents=True, exist_ok=True)
-        to_html(loss.tape, path, loss=loss, title=words, compare=self.names.pop("compare", None))
+        return path
+
+    def _framed(self, name: str, words: str, hash: str) -> str:
         address = f"{self.up}live/{name}.html"
         embedded = "&".join(part for part in ("embed=true", hash.lstrip("#")) if part)
         return (
@@ -125,7 +140,19 @@ class Document:
             path.write_bytes(picture.png)
             image = f'<img src="{self.up}pictures/{path.name}" alt="{html.escape(found.title)}">'
             shown = f'<figure class="picture plot">{image}<figcaption>{words}</figcaption></figure>'
-        return f'{shown}\n<p class="equation">{equation_html(found.equation)}</p>'
+        live = self._figure_live(found) if rest[1:] == ["live"] else ""
+        return f'{shown}\n<p class="equation">{equation_html(found.equation)}</p>{live}'
+
+    def _figure_live(self, found: Any) -> str:
+        """A link to the page of a figure's graph, where that has one loss to walk back from."""
+        name = f"figure_{found.number.replace('.', '_')}"
+        recorded = found.record() if hasattr(found, "record") else None
+        tape = recorded[0] if isinstance(recorded, tuple) else recorded
+        try:
+            to_html(tape, self._live_path(name), title=f"Figure {found.number}")
+        except (TinyseqError, AttributeError):
+            return ""
+        return f'<p><a href="{self.up}live/{name}.html">Walk through its graph</a></p>'
 
     def _source(self, rest: list[str], _: str) -> str:
         module, _, name = rest[0].partition(":")
@@ -139,6 +166,12 @@ class Document:
         said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in answer.sentences)
         shown = "".join(pictured(path.read_text("utf-8"), what) for path, what in answer.pictures.items())
         return f'{said}<pre class="printed" tabindex="0">{html.escape(answer.table)}</pre>{shown}'
+
+    def _lesson_live(self, rest: list[str], _: str) -> str:
+        number = int(rest[0])
+        made, name = LIVE[number], f"lesson_{number:02d}"
+        live_page(number, self._live_path(name))
+        return f"{highlighted(inspect.getsource(made.record))}\n{self._framed(name, f'lesson {number}', made.hash)}"
 
 
 def pictured(svg: str, words: str = "") -> str:

@@ -43,6 +43,9 @@ def to_html(
 ) -> Path:
     """Write the stepper of a tape: one HTML file, offline, to be walked forward, backward and through the update.
 
+    The page computes: it holds the graph and the numbers of its leaves, and values, gradients and ledgers follow when
+    they are changed. Where it cannot hold the whole, or an op has no JavaScript, it shows stored numbers and says so.
+
     loss           the scalar to differentiate, or its name; by default the one scalar that nothing else reads
     compare        another loss, or {title: loss}, on this or another tape: the page switches between the runs
     learning_rate  step of the update shown, θ ← θ − η ∂L/∂θ; the parameters themselves are not changed

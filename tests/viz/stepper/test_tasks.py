@@ -31,8 +31,7 @@ def test_five_tasks_with_hints_and_progress(browser: Any, exported: Any, name: s
             "a term of the ledger",
             "a weight's gradient",
         ]
-        if name != "gru":
-            assert names[4] == "an eigenvalue" and len(tasks) == 5
+        assert names[4] == "an eigenvalue" and len(tasks) == 5
         slope, state, term, total = tasks[:4]
         assert slope["answer"] == pytest.approx(slope["upstream"] * slope["local"])
         for task in (state, term, total):
@@ -68,4 +67,16 @@ def test_a_tree_has_the_tasks_that_fit_it(browser: Any, exported: Any) -> None:
     path, _ = exported("tree")
     with opened(browser, path) as page:
         names = [task["name"] for task in page.evaluate(LIST)]
-        assert "a local derivative" in names and "a weight's gradient" in names
+        assert "a local derivative" in names and "a weight's gradient" in names and len(names) == 5
+
+
+def test_an_update_and_what_it_promises(browser: Any, exported: Any) -> None:
+    path, loss = exported("loop")
+    with opened(browser, path) as page:
+        tasks = {task["name"]: task for task in page.evaluate(LIST)}
+        assert tasks["what a step promises"]["answer"] == pytest.approx(
+            -0.1 * sum(float(np.vdot(p.grad, p.grad)) for p in loss.tape.parameters)
+        )
+        p = max(loss.tape.parameters, key=lambda p: np.linalg.norm(p.grad))
+        at = np.abs(p.grad).argmax()
+        assert tasks["an update"]["answer"] == pytest.approx(p.value.ravel()[at] - 0.1 * p.grad.ravel()[at])

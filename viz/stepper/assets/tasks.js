@@ -1,13 +1,13 @@
 // Predict, then reveal: questions about the numbers of this run. An answer is checked within a hundredth; where it is
 // wrong, the hint says which part is: the local derivative, the upstream gradient, or the sum.
-const TOLERANCE = 0.01;
+const TOLERANCE = 0.01, MOST_TASKS = 5;
 const near = (x, wanted) => Math.abs(x - wanted) <= TOLERANCE * Math.max(Math.abs(wanted), 1e-9);
 
 // The tasks of a run: {ask, answer, upstream, local, parts, formula, k}; k is the event before the answer shows.
 function tasks_of(run) {
   const key = `${run.version}`;
   if (run.tasks?.key === key) return run.tasks.list;
-  const list = [slope_task, state_task, term_task, sum_task, eigenvalue_task].map((make) => make(run)).filter((t) => t && Number.isFinite(t.answer) && t.answer !== 0);
+  const list = [slope_task, state_task, term_task, sum_task, eigenvalue_task, update_task, drop_task, (r) => slope_task(r, 1)].map((make) => make(run)).filter((t) => t && Number.isFinite(t.answer) && t.answer !== 0).slice(0, MOST_TASKS);
   run.tasks = { key, list };
   return list;
 }
@@ -18,15 +18,16 @@ const unit_name = (run, n, unit) => [...name_of(run, n), element("sub", {}, plac
 const gradient_name = (run, n, unit) => ["∂L/∂", ...unit_name(run, n, unit)];
 
 // One backward step through a function that works on each unit: upstream times slope.
-function slope_task(run) {
+function slope_task(run, number = 0) {
   const all = Array.from(run.backward).filter((m) => (OPS[run.of_kind(m).op].drawn ?? []).includes("activation") && run.forms[run.form[run.pointer[m]]] === "diagonal");
   const able = all.filter((_, i) => i % Math.ceil(all.length / 12) === 0); // a dozen of them, from all over the walk
   if (!able.length) return null;
   const worth = (m) => run.slope(run.pointer[m]).map((slope, i) => Math.abs(run.grads[m][i] * slope * (1 - slope))); // a slope of 1 asks nothing
-  const n = able.reduce((best, m) => (Math.max(...worth(m)) > Math.max(...worth(best)) ? m : best));
+  const n = able.sort((a, b) => Math.max(...worth(b)) - Math.max(...worth(a)))[number];
+  if (n === undefined) return null;
   const e = run.pointer[n], unit = largest_place(worth(n)), upstream = run.grads[n][unit], local = run.slope(e)[unit], y = run.values[n][unit];
   return {
-    name: "a local derivative", upstream, local, answer: upstream * local, parts: [upstream * local], k: run.walked[n] - 1,
+    name: number ? "another local derivative" : "a local derivative", upstream, local, answer: upstream * local, parts: [upstream * local], k: run.walked[n] - 1,
     ask: ["Backward comes to ", ...name_of(run, n), " = ", ...symbolic(run, n, value_template(run, n)), ". The unit is ", ...unit_name(run, n, unit), ` = ${show(y)}, and `, ...gradient_name(run, n, unit), ` = ${show(upstream)}. What is sent back to `, ...name_of(run, run.source[e]), "?"],
     formula: `${bracket(upstream)} · ${bracket(local)} = ${show(upstream * local)}`,
   };
@@ -34,7 +35,8 @@ function slope_task(run) {
 
 // The gradient of a state: what comes back along all arrows that leave it.
 function state_task(run) {
-  const n = middle(Array.from(run.backward).filter((m) => run.of_kind(m).step && run.readers[m].length > 1 && run.readers[m].some(([r]) => delayed(run, r, m))));
+  const several = Array.from(run.backward).filter((m) => run.readers[m].length > 1), states = several.filter((m) => run.readers[m].some(([r]) => delayed(run, r, m)));
+  const n = middle(states.length ? states : several);
   if (n === undefined) return null;
   const unit = largest_place(run.grads[n]), parts = run.readers[n].map(([, e]) => run.pulled(e, (_, i) => run.grads[run.reader[e]][i])[unit]), last = Math.max(...run.readers[n].map(([r]) => run.walked[r]));
   return {
@@ -72,7 +74,7 @@ function term_task(run) {
 // ∂L/∂W is the sum of its terms.
 function sum_task(run) {
   const ledger = chosen_ledger(run);
-  if (!ledger || ledger.step.length < 2 || ledger.step.length > 16) return null;
+  if (!ledger || ledger.step.length < 2 || ledger.step.length > 24) return null;
   const { rows, sum } = (ledger.checked ??= terms(run, ledger, null)), unit = largest_place(sum), parts = rows.map((row) => row.term[unit]);
   return {
     name: "a weight's gradient", answer: sum[unit], upstream: NaN, local: NaN, parts, k: run.F + run.B - 1,
@@ -85,14 +87,43 @@ function sum_task(run) {
 function eigenvalue_task(run) {
   const leaf = features_of(run).square.length ? chosen_ledger(run).leaf : undefined, n = leaf === undefined ? 0 : run.shape(leaf)[0];
   if (n < 2 || n > 8) return null;
-  const values = eigenvalues(Float64Array.from(run.values[leaf]), n), real = values?.findIndex(([, im]) => Math.abs(im) < 1e-9);
-  if (!values || real < 0) return null;
-  const trace = Array.from({ length: n }, (_, i) => run.values[leaf][i * n + i]).reduce((a, b) => a + b, 0), others = values.filter((_, i) => i !== real);
+  const values = eigenvalues(Float64Array.from(run.values[leaf]), n);
+  if (!values) return null;
+  const real = values.findIndex(([, im]) => Math.abs(im) < 1e-9), asked = real >= 0 ? [real] : pair_of(values), share = asked.length;
+  const trace = Array.from({ length: n }, (_, i) => run.values[leaf][i * n + i]).reduce((a, b) => a + b, 0), others = values.filter((_, i) => !asked.includes(i));
   const text = ([re, im]) => (Math.abs(im) < 1e-9 ? show(re, 3) : `${show(re, 3)} ${im < 0 ? "−" : "+"} ${show(Math.abs(im), 3)} i`);
+  const known = others.length ? `Its eigenvalues are ${others.map(text).join(", ")}, and ` : "Its eigenvalues are ", im = show(Math.abs(values[asked[0]][1]), 3);
   return {
-    name: "an eigenvalue", answer: values[real][0], upstream: NaN, local: NaN, parts: [trace, ...others.map(([re]) => -re)], k: state.k,
-    ask: ["The diagonal of ", ...name_of(run, leaf), ` adds up to ${show(trace)}. Its eigenvalues are ${others.map(text).join(", ")}, and one more. Which?`],
-    formula: `${show(trace)} − (${others.map(([re]) => show(re, 3)).join(" + ")}) = ${show(values[real][0])}`,
+    name: "an eigenvalue", answer: values[asked[0]][0], upstream: NaN, local: NaN, parts: [trace, ...others.map(([re]) => -re)], k: state.k,
+    ask: ["The diagonal of ", ...name_of(run, leaf), ` adds up to ${show(trace)}. ${known}`, share > 1 ? `a pair a ± ${im} i. What is a?` : "one more. Which?"],
+    formula: `(${show(trace)} − (${others.map(([re]) => show(re, 3)).join(" + ") || "0"}))${share > 1 ? " / 2" : ""} = ${show(values[asked[0]][0])}`,
+  };
+}
+
+// The places of an eigenvalue that is not real and of its conjugate.
+function pair_of(values) {
+  const [re, im] = values[0], other = values.findIndex((v, i) => i && Math.abs(v[0] - re) < 1e-6 && Math.abs(v[1] + im) < 1e-6);
+  return [0, Math.max(other, 1)];
+}
+
+// One weight after one step of gradient descent.
+function update_task(run) {
+  const ledger = run.ledgers.reduce((best, l) => (l.total > best.total ? l : best)), n = ledger.leaf, unit = largest_place(run.grads[n]);
+  const w = run.values[n][unit], g = run.grads[n][unit], parts = [w, -data.rate * g];
+  return {
+    name: "an update", answer: w - data.rate * g, upstream: NaN, local: NaN, parts, k: run.F + run.B + run.ledgers.indexOf(ledger),
+    ask: ["Gradient descent with rate ", show(data.rate), ": ", ...unit_name(run, n, unit), ` = ${show(w)}, and its gradient is ${show(g)}. What is it after one update?`],
+    formula: `${show(w)} − ${show(data.rate)} · ${bracket(g)} = ${show(w - data.rate * g)}`,
+  };
+}
+
+// What one small step promises: the loss falls by rate times the square of the gradient's norm.
+function drop_task(run) {
+  const size = global_norm(run, run.grads), squares = run.ledgers.map((l) => -data.rate * l.total ** 2);
+  return {
+    name: "what a step promises", answer: -data.rate * size ** 2, upstream: NaN, local: NaN, parts: squares, k: run.F + run.B,
+    ask: [`The gradient by all parameters has norm ${show(size)}; a small step of gradient descent with rate ${show(data.rate)} goes against it. By how much does the loss change, to first order?`],
+    formula: `−${show(data.rate)} · ${show(size)}² = ${show(-data.rate * size ** 2)}`,
   };
 }
 
