@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinyseq as ts
 from tests.engine.plan.golden import programs
 from tinyseq.engine.kernels.batched import ZERO
 from tinyseq.engine.machine import assemble
@@ -18,6 +19,7 @@ from tinyseq.engine.plan import chunks
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
 from tinyseq.engine.plan.sharing import Shares
 from tinyseq.engine.validation.disassemble import disassembled, verify_assembled
+from tinyseq.engine.validation.passes import guilty_pass
 from tinyseq.errors import TapeError
 
 NETS = [name for name in programs() if name.startswith(("cell", "tree"))]
@@ -179,3 +181,13 @@ def test_what_is_assembled_wrong_is_refused(what: str, monkeypatch: pytest.Monke
     found = next(refusals(), "nothing is refused")
     assert found.startswith("assemble: ")
     assert any(words in found for words in message.split("|")), found
+
+
+def test_the_guilty_pass_is_assemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ts.Tape(ts.Reference) as tape:
+        net = ts.nn.RNN(3, 4, 3, rng=np.random.default_rng(0), dtype=np.float64)
+        loss = net.loss(np.zeros((20, 8), np.int64), np.zeros((20, 8), np.int64))
+    assert guilty_pass(tape, loss) == guilty_pass(tape, loss.index) == ("", "")
+    chunks_apart(monkeypatch)
+    found, what = guilty_pass(tape, loss)
+    assert found == "assemble" and "rows of level" in what

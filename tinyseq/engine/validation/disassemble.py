@@ -78,6 +78,9 @@ def _kernels(plan: Plan, thread: int, threads: int, tracing: _Tracing) -> None:
 
 def verify_assembled(plan: Plan, threads: int) -> None:
     """Raise TapeError naming the first instruction that the threads' programs do not run as the plan has it."""
+    every = [id(instruction) for block in plan.blocks for instruction in block.instructions]
+    if len(set(every)) < len(every):
+        raise TapeError("emit: one instruction stands twice in the plan")
     space = Space(plan, threads)
     parts: dict[int, list[tuple[int, Step]]] = defaultdict(list)
     programs = disassembled(plan, threads)
