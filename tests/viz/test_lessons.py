@@ -165,7 +165,9 @@ def test_12_depths_and_ratios(figures):
 def test_the_page_needs_no_network(answers):
     found, folder = answers
     text = lessons.write_page(list(found.values()), folder).read_text("utf-8")
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", text)
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:|lesson_\d\d_live\.html)""", text)
+    live = set(re.findall(r'href="(lesson_\d\d_live\.html)', text))  # beside it, one that computes for each
+    assert len(live) == len(found) and all((folder / name).exists() for name in live)
     assert not re.search(r"<(?:script|link|iframe)\b|url\((?!#)|@import", text)
     for n in found:
         assert f'<section id="lesson-{n}">' in text and f'href="#lesson-{n}"' in text
