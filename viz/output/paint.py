@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
@@ -24,7 +25,9 @@ def paint(diagram: Diagram, format: str) -> bytes:
     look = diagram.look
     left, bottom, right, top = extent(diagram)
     left, bottom, right, top = left - style.MARGIN, bottom - style.MARGIN, right + style.MARGIN, top + style.MARGIN
-    with rc_context({"pdf.fonttype": 42, "text.usetex": False, "path.simplify": False}):
+    settings = {"pdf.fonttype": 42, "text.usetex": False, "path.simplify": False}
+    with rc_context(settings), warnings.catch_warnings():  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box is drawn for it
         size = ((right - left) * look.scale / 72, (top - bottom) * look.scale / 72)
         figure = Figure(figsize=size, dpi=look.dpi, facecolor=look.palette.paper)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

@@ -29,7 +29,7 @@ class _Wires:
         self.loops: dict[str, int] = {}
         lines = steps.heights.line.values()
         low = min([*(v.y - v.height / 2 for v in self.at.values() if v.column is not None), *(y for y in lines)])
-        self.bottom = low - 6.0
+        self.bottom = min(low, *steps.heights.centre) - 6.0 if steps.heights.centre else low - 6.0
         level = [
             arrow_names.width(e) for n, e in enumerate(steps.diagram.links)
             if e.delay and n in self.nets.tap_of and straight(self.rows, self.nets.tap_of[n])
