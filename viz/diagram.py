@@ -56,9 +56,8 @@ class Vertex:
     @property
     def is_sign(self) -> bool:
         """An op without a name, drawn as its sign: a × or + on the way of a state."""
-        return (
-            self.role == "unit" and not self.note and bool(self.base) and self.base != self.label and self.time is None
-        )
+        renamed = bool(self.base) and self.base != self.label[: len(self.base)]
+        return self.role == "unit" and not self.note and renamed
 
     @property
     def text(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
 from tinyseq.viz.look import labels, style
@@ -34,7 +35,10 @@ def dot_text(diagram: Diagram) -> str:
 
 
 def _ranks(graph, diagram: Diagram) -> None:
-    """For programs that place nodes anew, as plain ``dot``: what stands in a row stays in it, in its order."""
+    """For programs that place nodes anew, as plain ``dot``: what stands in a row stays in it, in its order.
+
+    The invisible edges that say so have positions too, else ``neato -n2`` would seek a way for each.
+    """
     rows: dict[int, list[tuple[float, str]]] = {}
     for v in diagram.vertices:
         if v.column is not None and v.role != "anchor":
@@ -45,11 +49,20 @@ def _ranks(graph, diagram: Diagram) -> None:
             rows[round(note.y)].append((note.x, f"note{number}"))
         elif not note.box:
             last.append(f"note{number}")
-    for row in rows.values():
-        names = [f'"{name}"' for _, name in sorted(row)]
-        graph.body.append(f"\t{{ rank=same; {' -> '.join(names)} [style=invis] }}\n" if len(names) > 1 else "")
+    for y, row in rows.items():
+        row.sort()
+        graph.body.append(f"\t{{ rank=same; {'; '.join(chr(34) + name + chr(34) for _, name in row)} }}\n")
+        for (x, name), (z, other) in pairwise(row):
+            line = _spline(_level((x, float(y)), (z, float(y))), None)
+            graph.edge(name, other, style="invis", pos=line)
     if last and rows:
         graph.body.append(f"\t{{ rank=min; {'; '.join(last)} }}\n")
+
+
+def _level(a: Point, b: Point) -> list[Point]:
+    """A straight piece as the four points of a cubic."""
+    third = (b[0] - a[0]) / 3
+    return [a, (a[0] + third, a[1]), (b[0] - third, b[1]), b]
 
 
 def _frame(graph, frame: Frame, number: int, colours: Palette) -> None:

@@ -15,6 +15,14 @@ from tinyseq.viz.output.extent import extent
 
 MATH, TEXT = ("STIXGeneral", "DejaVu Sans"), ("DejaVu Sans",)
 DASHES = (4.0, 2.6)
+ACCENTS = {
+    "\u0303": "\u02dc",
+    "\u0302": "\u02c6",
+    "\u0304": "\u00af",
+    "\u0307": "\u02d9",
+    "\u030c": "\u02c7",
+    "\u20d7": "\u2192",
+}
 
 
 def paint(diagram: Diagram, format: str) -> bytes:
@@ -188,9 +196,24 @@ class _Painter:
             raised = {SUPER: 0.62 * s, SUB: -0.32 * s}.get(run.style, 0.0)
             scaled = font.copy()
             scaled.set_size(s * self.scale)
-            self.axes.text(x, base + raised, _plain(run.text), fontproperties=scaled, ha="left", va="baseline",
-                           color=colour or self.colours.muted, parse_math=False)  # fmt: skip
+            ink = colour or self.colours.muted
+            self._letters(run.text, x, base + raised, s, scaled, ink)
             x += width
+
+    def _letters(self, text: str, x: float, y: float, size: float, font: Any, ink: str) -> None:
+        """Text from a place on; accents are set over their letters by hand: few fonts can."""
+        letters = "".join(c for c in text if c not in ACCENTS)
+        style = {"fontproperties": font, "va": "baseline", "color": ink, "parse_math": False}
+        self.axes.text(x, y, _plain(letters), ha="left", **style)
+        plain = font.copy()
+        plain.set_size(size)
+        for place, c in enumerate(text):
+            if c in ACCENTS and place:
+                before = "".join(d for d in text[: place - 1] if d not in ACCENTS)
+                letter = text[place - 1]
+                middle = _width(before, plain) + _width(letter, plain) / 2 + 0.06 * size
+                tall = letter.isupper() or letter in "bdfhklt"
+                self.axes.text(x + middle, y + (0.24 if tall else 0.03) * size, ACCENTS[c], ha="center", **style)
 
     def _font(self, italic: bool, size: float, math: bool) -> Any:
         families = (*((self.look.font,) if self.look.font else ()), *(MATH if math else TEXT))
@@ -211,7 +234,8 @@ def _font(families: tuple[str, ...], italic: bool, size: float) -> Any:
 def _width(text: str, font: Any) -> float:
     from matplotlib.textpath import text_to_path
 
-    return float(text_to_path.get_text_width_height_descent(_plain(text), font, False)[0])
+    letters = "".join(c for c in _plain(text) if c not in ACCENTS)
+    return float(text_to_path.get_text_width_height_descent(letters, font, False)[0]) if letters else 0.0
 
 
 def node_size(v: Vertex) -> float:

@@ -185,7 +185,7 @@ def loop(v: Vertex, side: int, reach: float, level: int = 0) -> tuple[list[Point
     """A loop on the right (side 1) or left (-1) of a vertex: (to the square, from the square, middle of the square)."""
     r, angle = v.width / 2, radians(36 + 20 * min(level, 2))
     half = style.DELAY_SQUARE / 2
-    x, rise = r + reach, v.height * 0.375 + reach * 0.42
+    x, rise = r + reach, v.height * 0.375 + min(reach, 34.0) * 0.42 + 5.0 * level
     near, out = r * cos(angle), r * cos(angle) + reach * 0.45
     start = (near, v.height / 2 * sin(angle)) if v.round else (r, v.height * (0.22 + 0.1 * min(level, 2)))
     to = [start, (out if v.round else r + reach * 0.45, rise), (x, rise), (x, half)]

@@ -17,6 +17,7 @@ from tinyseq.viz.look.style import LOOP_REACH
 from tinyseq.viz.placing import arrow_names
 
 Key = Any
+LOOPED = 9.0  # how much lower names stand under several loops
 
 
 class Net(NamedTuple):
@@ -80,6 +81,11 @@ class Nets:
 def is_thin(diagram: Diagram, column: int | None) -> bool:
     """Whether a column is no step: a gap, or the states before the first step."""
     return bool(diagram.columns) and column is not None and diagram.columns[column].step is None
+
+
+def is_looped(nets: Nets, key: Key) -> bool:
+    """Whether a node of a folded graph has several loops beside it, so large that names must keep below them."""
+    return max(nets.loops.get(key, (0.0, 0.0))) > 1.5 * (LOOP_REACH + 14.0)
 
 
 def collect(diagram: Diagram, totals: Iterable[str]) -> Nets:

@@ -8,7 +8,7 @@ from tinyseq.viz.diagram import Link, Point, Vertex
 from tinyseq.viz.look import style
 from tinyseq.viz.placing import arrow_names, curves
 from tinyseq.viz.placing.across import NAME_GAP, straight
-from tinyseq.viz.placing.nets import Net, Tap, is_thin
+from tinyseq.viz.placing.nets import LOOPED, Net, Tap, is_looped, is_thin
 from tinyseq.viz.placing.steps import Steps
 
 RADIUS = 7.0
@@ -26,7 +26,7 @@ class _Wires:
         self.steps, self.nets, self.rows = steps, steps.nets, steps.rows
         self.at = steps.nets.at
         self.wraps: dict[Net, int] = {}
-        self.loops: dict[str, int] = {}
+        self.loops: dict[str, tuple[int, float]] = {}
         lines = steps.heights.line.values()
         low = min([*(v.y - v.height / 2 for v in self.at.values() if v.column is not None), *(y for y in lines)])
         self.bottom = min(low, *steps.heights.centre) - 6.0 if steps.heights.centre else low - 6.0
@@ -75,7 +75,7 @@ class _Wires:
         group = [t for t in self.nets.taps[tap.target] if t.top == tap.top and not straight(self.rows, t)]
         left = len(group) > 1 and tap is min(group, key=lambda t: t.offset)
         x = b.x + tap.offset + (-1 if left else 1) * (wide / 2 + NAME_GAP)
-        away = b.height / 2 + 15.0
+        away = b.height / 2 + 15.0 + (LOOPED if is_looped(self.nets, tap.target) else 0.0)
         link.label_at = (x, b.y + away if tap.top else b.y - away)
 
     # -- ends ------------------------------------------------------------------------
@@ -200,9 +200,8 @@ class _Wires:
     def _delayed(self, link: Link, a: Vertex, b: Vertex, net: Net | None, tap: Tap | None) -> None:
         """Beside its node where a state is read only to be made anew; else around the step, under everything."""
         if net is None or tap is None or self._own_loop(a, net):
-            level = self.loops.get(a.id, 0)
-            self.loops[a.id] = level + 1
-            reach = style.LOOP_REACH + level * (style.LOOP_REACH + 14)
+            level, reach = self.loops.get(a.id, (0, style.LOOP_REACH))
+            self.loops[a.id] = level + 1, reach + style.LOOP_REACH + max(14.0, arrow_names.width(link))
             link.path_in, home, link.square = curves.loop(a, self.steps.way(link.delay), reach, level)
             link.path, link.tip = curves.headed(home)
             wide = arrow_names.width(link)

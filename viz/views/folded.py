@@ -137,7 +137,7 @@ def _kinds(tape: Tape, keep: np.ndarray | None) -> list[int]:
 
 
 def typical_step(tape: Tape, keep: np.ndarray | None = None) -> int | None:
-    """The step with the most late inputs, of several the middle one; None on a tape without steps."""
+    """The step with the most late inputs, of several one made as most are; None on a tape without steps."""
     step, pointers, inputs = tape.step, tape.input_pointers, tape.input_indices
     if keep is not None:
         step = np.where(keep, step, -1)
@@ -148,7 +148,11 @@ def typical_step(tape: Tape, keep: np.ndarray | None = None) -> int | None:
     late = (reader >= 0) & (step[inputs] >= 0) & (reader != step[inputs])
     counts = np.bincount(reader[late], minlength=total)
     best = np.flatnonzero(counts == counts.max())
-    return int(best[len(best) // 2])
+    middle = best[max(0, len(best) // 2 - AROUND) : len(best) // 2 + AROUND + 1]
+    made = {int(s): tuple(tape.kind[step == s].tolist()) for s in middle}
+    usual = max(dict.fromkeys(made.values()), key=list(made.values()).count)
+    alike = [s for s, kinds in made.items() if kinds == usual]
+    return alike[len(alike) // 2]
 
 
 # -- cells ----------------------------------------------------------------------------------------------------------

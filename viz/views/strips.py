@@ -57,8 +57,7 @@ def _number(diagram: Diagram) -> None:
 def _is_bare(v: Vertex) -> bool:
     """A state (or what stands for it) called by a letter alone."""
     base = v.base or v.label
-    timed = v.column is not None
-    return timed and v.role in ("state", "initial", "ellipsis", "unit") and len(base) == 1 and base[0].style == ITALIC
+    return v.role in ("state", "initial", "ellipsis", "unit") and len(base) == 1 and base[0].style == ITALIC
 
 
 def title(name: str, backwards: bool) -> str:

@@ -17,6 +17,7 @@ from tinyseq.viz.units.boxes import boxes
 from tinyseq.viz.units.gates import units
 from tinyseq.viz.units.named import roles
 from tinyseq.viz.units.primitives import Reduced, Unit, primitives
+from tinyseq.viz.views import strips
 
 BARE_NODES = 300
 POSITIONS = {"box": 63, "cell": 63, "units": 31, "ops": 15}  # positions of a tree shown by default
@@ -84,6 +85,8 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
     if not any(at[e.source].position == -1 != at[e.target].position for e in diagram.links):
         diagram.tree = {p: positions.children.get(p, []) for p in (*shown, -1)}
         diagram.tree[-1] = positions.roots
+    else:
+        strips.assign(diagram, tape)
     diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
     return diagram
 
