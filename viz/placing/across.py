@@ -134,7 +134,28 @@ class _Program:
         matrix = coo_array((values, (rows, cols)), shape=(len(bounds), n + m)).tocsr()
         limits = [(None, None)] * n + [(0, None)] * m
         found = linprog(cost, A_ub=matrix, b_ub=bounds, bounds=limits, method="highs")
+        if found.x is None and self._without_circles():
+            return self.solve()
         return {item: float(found.x[i]) for item, i in self.number.items()}
+
+    def _without_circles(self) -> bool:
+        """Leave out distances of what stands in one order in one row and in another order in the next: two arrows
+        that cross there. Whether there were any."""
+        after: dict[int, set[int]] = {}
+        kept = []
+        for a, b, distance in self.apart:
+            seen, stack = {b}, [b]
+            while stack:
+                for item in after.get(stack.pop(), ()):
+                    if item not in seen:
+                        seen.add(item)
+                        stack.append(item)
+            if a not in seen:
+                after.setdefault(a, set()).add(b)
+                kept.append((a, b, distance))
+        fewer = len(kept) < len(self.apart)
+        self.apart = kept
+        return fewer
 
 
 def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, float]:
