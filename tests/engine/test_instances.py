@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 
 import tinyseq as ts
 from tests.engine.agreement import compare, leaves, names_of, reference, results_of
+from tests.engine.agreement import recorded as recorded_recipe
+from tests.engine.strategies import Recipe, seeded
 from tests.engine.test_agreement_nets import CELLS, NETS, Equations, H, Named, O, V, loss_of, zero_state
 from tinyseq.engine.instances import Instances, Template, verify_instance
 from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.folded import Refused
 from tinyseq.engine.plan.pipeline import fold, plan_tape
 from tinyseq.engine.plan.unknowns import structure
 from tinyseq.engine.validation.check import verify_plan
@@ -28,12 +32,13 @@ def recorded(build: Build) -> tuple[ts.Tape, int]:
     return tape, loss.index
 
 
-def check(program: Program, tape: ts.Tape, loss: int) -> None:
+def check(program: Program, tape: ts.Tape, loss: int, wanted: list[int] | None = None) -> None:
     """An instance is verified as a plan is, computes what the reference does, and is the plan that a tape has anew."""
+    wanted = wanted or [loss]
     verify_instance(program)
     verify_plan(program.plan)
     verify_meaning(program.plan, tape)
-    anew = plan_tape(tape, [loss], loss)
+    anew = plan_tape(tape, wanted, loss)
     assert program.plan.dump("emit") == anew.dump("emit")
     assert [(s.size, s.lead, s.base) for s in program.storages if s.space == "arena" and s.last >= 0] == [
         (s.size, s.lead, s.base) for s in anew.storages if s.space == "arena" and s.last >= 0
@@ -41,12 +46,12 @@ def check(program: Program, tape: ts.Tape, loss: int) -> None:
     with program.alone():
         program.bind({i: tape.executor.value(i) for i in leaves(tape)}, tape)
         program.run()
-        found = results_of(program, [loss], loss, tape)
+        found = results_of(program, wanted, loss, tape)
         program.run_in_turn()
-        again = results_of(program, [loss], loss, tape)
+        again = results_of(program, wanted, loss, tape)
     for node, gradient in found.gradients.items():
         np.testing.assert_array_equal(gradient, again.gradients[node])
-    compare(found, reference(tape, [loss], loss), 1e-10, names_of(tape))
+    compare(found, reference(tape, wanted, loss), 1e-10, names_of(tape))
 
 
 def instances(builds: list[Build], threads: int = 1) -> int:
@@ -110,6 +115,47 @@ def _tree(rng: np.random.Generator, n: int) -> ts.Tree:
         k = int(rng.integers(len(nested) - 1))
         nested[k : k + 2] = [(nested[k], nested[k + 1])]
     return ts.Tree.from_nested(nested[0])
+
+
+def relatives(seed: int) -> list[Recipe]:
+    """A random recipe, and the same net over other lengths, batches and trees."""
+    recipe, rng = seeded(seed), np.random.default_rng(seed)
+    found = [recipe]
+    for _ in range(3):
+        trees = tuple(tuple(rng.integers(0, 999, rng.integers(2, 9)).tolist()) for _ in recipe.parents)
+        lengths = tuple(rng.integers(1, 9, len(recipe.lengths) + int(rng.integers(2))).tolist())
+        T, B = (int(rng.integers(low, 13)) for low in (3, 1))
+        found.append(replace(recipe, T=T, B=B, lengths=lengths, parents=trees))
+    return found
+
+
+def instances_of_random_nets(seeds: range) -> int:
+    """How many random nets over other data were instances of the first; each is checked."""
+    found = 0
+    for seed in seeds:
+        template: Any = None
+        for k, recipe in enumerate(relatives(seed)):
+            tape, wanted, loss = recorded_recipe(recipe, np.float64)
+            try:
+                folded = fold(tape, wanted, loss)
+                key = structure(folded, wanted, loss)
+                if template is None:
+                    template, first = Template(folded, wanted, loss, threads=1 + seed % 2), key
+            except Refused:
+                continue
+            if key == first and (program := template.program(folded, wanted, loss)) is not None:
+                check(program, tape, loss, wanted)
+                found += k > 0
+    return found
+
+
+def test_random_nets_over_other_data() -> None:
+    assert instances_of_random_nets(range(40)) > 40
+
+
+@pytest.mark.slow
+def test_many_random_nets_over_other_data() -> None:
+    assert instances_of_random_nets(range(1000, 2000)) > 1000
 
 
 def test_a_structure_is_planned_anew_until_it_comes_back() -> None:
