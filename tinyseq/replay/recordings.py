@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +187,14 @@ class Version(Recorded):
         set_gradients([parameter for _, parameter in self.parameters], grads)
 
 
+@cache
+def _installed() -> bool:
+    """Whether the compiled executor is there."""
+    return find_spec("tinyseq.engine.plan_cache") is not None
+
+
 def _planned(tape: Tape, nodes: list[int], loss: int, check: bool) -> Program | str:
-    if find_spec("tinyseq.engine.plan_cache") is None:
+    if not _installed():
         return NOT_INSTALLED
     from tinyseq.engine.planned import planned
 

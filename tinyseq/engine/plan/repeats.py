@@ -107,9 +107,9 @@ def _count(kind, step, inner, table):
 
 
 @kernel
-def _mixed(x, salt):
-    """Bits of a number stirred."""
-    y = np.uint64(x) + np.uint64(salt)
+def _mixed(x, place):
+    """Bits of a number stirred, another way at each place."""
+    y = np.uint64(x) + np.uint64(place) * np.uint64(0x9E3779B97F4A7C15)
     y ^= y >> np.uint64(30)
     y *= np.uint64(0xBF58476D1CE4E5B9)
     y ^= y >> np.uint64(27)
@@ -138,11 +138,10 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
             starts[count], code, begin, cell, at = i, np.uint64(0), i, table[k, 0], step[node]
             count += 1
         place = i - begin
-        code += _mixed(2 * k + 1, 0) * _mixed(place, 1 << 40)
         if traits & LOOSE:
             code += _mixed(rows[node], 1 << 44)
         first, inputs = np.int64(pointers[node]), np.int64(pointers[node + 1]) - np.int64(pointers[node])
-        code += _mixed(inputs, 1 << 50) * _mixed(place, 1 << 41)
+        code += _mixed((np.int64(k) << 32) + inputs, 2 * place + 1)
         if traits & JOIN and (inputs > FEW_JOINED or traits & STACK):
             code += _mixed(node, 1 << 43)
             inputs = 0  # such a node is like no other: what it joins, often a whole sequence, tells nothing more
@@ -161,7 +160,7 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
             if alike and not traits & FREE:
                 many = min(many, np.int64(0))
             where += (table[other, 2] << 32) + (many << 42)
-            code += _mixed(where, 7) * _mixed(place * 64 + j, 1 << 42)
+            code += _mixed(where, (1 << 42) + 2 * (place * 64 + j))
     if count:
         keys[count - 1] = code + _mixed(inner.size - begin, 0)
 
