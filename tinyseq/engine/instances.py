@@ -22,7 +22,7 @@ from tinyseq.engine.plan.pipeline import PASSES, VERIFY, Plan, checking, finishe
 from tinyseq.engine.plan.reuse import Arena
 from tinyseq.engine.plan.sharing import available, wanted_threads
 from tinyseq.engine.plan.symbols import Array, Num, Trace
-from tinyseq.engine.plan.unknowns import structure, symbolic
+from tinyseq.engine.plan.unknowns import Axes, differing, structure, symbolic, tails
 from tinyseq.errors import TapeError
 
 MOST_STRUCTURES = 32
@@ -40,9 +40,11 @@ class Template:
         loss: int,
         without: frozenset[str] = frozenset(),
         threads: int | None = None,
+        axes: Axes = frozenset(),
     ) -> None:
         self.trace = trace = Trace()
-        self.plan = plan_of_symbols(symbolic(folded, trace), outputs, loss, without)
+        self.tails, self.axes = tails(folded), axes
+        self.plan = plan_of_symbols(symbolic(folded, trace, axes), outputs, loss, without)
         self.made = assembled(self.plan, threads or wanted_threads(self.plan))
         self._program = _compiled(trace, _recorded(self.made))
         self._values: Any = None
@@ -51,7 +53,7 @@ class Template:
     def program(self, folded: Condensed, outputs: list[int], loss: int) -> Program | None:
         """The program of a tape folded alike; None where this plan is not its."""
         given = _given(folded)
-        found = self._program(*given)
+        found = self._program(*given) if differing(self.tails, tails(folded)) <= self.axes else None
         if found is None:
             return None
         folded.finish()  # it is kept for whoever asks for the plan
@@ -183,6 +185,8 @@ class _Known:
     def __init__(self) -> None:
         self.templates: list[Template] = []
         self.times, self.hopeless = 0, False
+        self.tails: tuple[tuple[int, ...], ...] | None = None
+        self.axes: Axes = frozenset()  # that have been seen to differ
 
 
 class Instances:
@@ -204,6 +208,8 @@ class Instances:
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
             known.times += 1
+            known.tails = known.tails or tails(folded)
+            known.axes |= differing(known.tails, tails(folded))
         if known.times < self.often or known.hopeless:
             return None
         for template in list(known.templates):
@@ -212,7 +218,7 @@ class Instances:
         if len(known.templates) >= MOST_TEMPLATES:
             return None
         try:
-            template = Template(folded, outputs, loss, without)
+            template = Template(folded, outputs, loss, without, axes=known.axes)
         except Exception as error:  # what can't be planned with symbols is planned as it is
             known.hopeless = True
             self._failed(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -131,7 +132,7 @@ class Class:
     @property
     def cols(self) -> int:
         """Elements in a row."""
-        return int(np.prod(self.tail, dtype=np.int64)) if self.tail else 1
+        return prod(self.tail)
 
 
 @dataclass(eq=False)

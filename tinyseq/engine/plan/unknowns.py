@@ -1,7 +1,8 @@
 """What plans of tapes folded alike have in common, and what of a folded tape may be another number for the next.
 
-The structure is who reads whom and how, with ops, shapes behind the first axis, and names. Unknown are counts: steps,
-rows of a batch, members of a group and their order, which rows are picked.
+The structure is who reads whom and how, with ops, numbers of axes, and names. Unknown are counts: steps, rows of a
+batch, members of a group and their order, which rows are picked; and, of the axes behind the first, those that have
+been seen to differ between tapes of one structure.
 """
 
 from __future__ import annotations
@@ -15,6 +16,22 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref
 from tinyseq.engine.plan.symbols import Array, Num, Trace
 from tinyseq.ops.groups import PARAMETERS
+
+Axes = frozenset[tuple[int, int]]
+"""(class, axis behind the first) of lengths that differ from tape to tape."""
+
+
+def tails(folded: Condensed) -> tuple[tuple[int, ...], ...]:
+    """The axes of each class behind the first."""
+    return tuple([cls.tail for cls in folded.classes])
+
+
+def differing(these: tuple[tuple[int, ...], ...], those: tuple[tuple[int, ...], ...]) -> Axes:
+    """Where the axes of two tapes of one structure differ."""
+    if these == those:
+        return frozenset()
+    pairs = [(i, a, b) for i, (a, b) in enumerate(zip(these, those, strict=True)) if a != b]
+    return frozenset([(i, j) for i, a, b in pairs for j, (m, n) in enumerate(zip(a, b, strict=True)) if m != n])
 
 
 def structure(folded: Condensed, outputs: Sequence[int], loss: int) -> Hashable:
@@ -30,9 +47,10 @@ def structure(folded: Condensed, outputs: Sequence[int], loss: int) -> Hashable:
 
 def _of_class(cls: Class) -> Hashable:
     rows = cls.rows
-    shape = tuple(rows.tolist()) if cls.op in PARAMETERS else (rows[0] < 0, _alike(rows))
+    fixed = cls.op in PARAMETERS
+    shape: Hashable = (*rows.tolist(), *cls.tail) if fixed else (rows[0] < 0, _alike(rows), len(cls.tail))
     reads = tuple([_of_ref(ref) for ref in cls.refs])
-    kind = (cls.op, cls.attrs, cls.tail, cls.dtype.char, cls.name, cls.cell, cls.line)
+    kind = (cls.op, cls.attrs, cls.dtype.char, cls.name, cls.cell, cls.line)
     return kind, cls.group.index, shape, _alike(cls.args), reads
 
 
@@ -48,7 +66,7 @@ def _alike(numbers: np.ndarray) -> bool:
     return numbers.strides == (0,) or len(numbers) == 1 or bool((numbers == numbers[0]).all())
 
 
-def symbolic(folded: Condensed, trace: Trace) -> Condensed:
+def symbolic(folded: Condensed, trace: Trace, axes: Axes = frozenset()) -> Condensed:
     """The folded tape with its unknown numbers replaced by symbols, read from ``C`` (classes), ``G`` (groups), ``J``
     (joins) and ``P`` (numbers of the places asked for)."""
 
@@ -76,7 +94,9 @@ def symbolic(folded: Condensed, trace: Trace) -> Condensed:
                 numbers.append(array(f"C[{i}].{what}", values))
         nodes: Any = Array.repeated(trace, 1, number(f"int(C[{i}].nodes[0])", cls.nodes[0]))
         refs = [_ref(ref, f"C[{i}].refs[{j}]", number, array) for j, ref in enumerate(cls.refs)]
-        classes.append(replace(cls, nodes=nodes, rows=numbers[0], args=numbers[1], group=group, refs=refs))
+        tail: Any = tuple([number(f"C[{i}].tail[{j}]", n) if (i, j) in axes else n for j, n in enumerate(cls.tail)])
+        own = {"tail": tail, "nodes": nodes, "rows": numbers[0], "args": numbers[1]}
+        classes.append(replace(cls, group=group, refs=refs, **own))
     joins = {i: _ref(ref, f"J[{i}]", number, array) for i, ref in folded.joins.items()}
     places = {
         node: (c, number(f"P[{k}]", at) if len(folded.classes[c].rows) > 1 else 0)
