@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from typing import Any
@@ -210,8 +211,21 @@ def test_a_page_of_an_op_without_javascript_shows_stored_numbers_and_says_so(bro
                 "() => stepper.runs[0].ledgers.map((l) => Array.from(stepper.terms(stepper.runs[0], l, null).sum))"
             )
             np.testing.assert_allclose(sums, w.grad.ravel(), rtol=1e-12)
+        del OPS["page_double"]
+        register(dataclasses.replace(op, javascript=DOUBLE))  # with it the page computes
+        path = tape.to_html(tmp_path / "with.html", loss=loss)
+        with opened(browser, path) as page:
+            page.evaluate("() => stepper.act(['s', stepper.runs[0].ledgers[0].leaf, 5, 0.25])")
+            compare(page, by_reference(loss, {tape.node_of(w): {5: 0.25}}), 1e-12)
+            assert not page.is_visible("#banner")
     finally:
         del OPS["page_double"]
+
+
+DOUBLE = """{
+  forward(y, [x]) { for (let i = 0; i < y.length; i++) y[i] = 2 * x[i]; },
+  vjp: [(out, g) => { for (let i = 0; i < g.length; i++) out[i] += 2 * g[i]; }],
+}"""
 
 
 def doubled(x: Any) -> ts.Tensor:
