@@ -31,7 +31,8 @@ engine            -> ops tape jit display errors habits
 functions         -> tensor ops tape checks errors habits
 unfolding         -> functions tensor structure tape errors habits
 replay            -> unfolding engine functions tensor tape errors habits checks
-nn                -> data tasks replay unfolding functions tensor structure ops tape jit checks display errors habits
+nn                -> data tasks replay unfolding functions tensor engine structure ops tape jit checks display errors \
+    habits
 diagnose          -> nn replay unfolding functions tensor engine structure ops tape jit checks display errors habits
 train             -> diagnose data tasks nn replay unfolding functions tensor engine structure ops tape jit checks \
     display errors habits

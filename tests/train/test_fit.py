@@ -135,7 +135,21 @@ def test_pairs_train_an_encoder_decoder() -> None:
     model = nn.EncoderDecoder(nn.GRUCell(3, 12, rng=rng()), 3, 12, rng=rng(1), cell="gru")
     train.fit(model, made, epochs=150, rate=0.02, batch=4, progress=False)
     assert [a.tolist() for a in model.generate(x, max_length=5)] == [a[::-1].tolist() for a in x]
-    assert model.evaluate(made)["loss"] < 0.2
+    found = model.evaluate(made)
+    assert found["loss"] < 0.2 and found["exact_match"] == 1.0
+    assert [a.tolist() for a in model.predict(made)] == [a[::-1].tolist() for a in x]
+
+
+@pytest.mark.parametrize("length", [None, "end", "halt"])
+def test_densities_of_sequences_are_trained_without_targets(length: str | None) -> None:
+    made = data.Sequences.of([np.array(a) for a in ([0, 1, 0], [0, 1], [0, 1, 0, 1], [0])])
+    model = nn.SequenceModel(2, 8, rng=rng(), cell="gru", length=length)
+    with ts.Tape():
+        before = model.loss(made.x).item()
+    history = train.fit(model, made, epochs=60, rate=0.03, batch=4, progress=False)
+    assert history.losses[0] == pytest.approx(before, rel=1e-5)
+    with ts.Tape():
+        assert model.loss(made.x).item() < 0.6 * before
 
 
 def test_accumulated_batches_are_one_large_batch() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tinyseq.errors import DataError
 
 
@@ -10,6 +13,16 @@ class Limits:
 
     def __init__(self) -> None:
         self.number, self.bytes = 32, 256 << 20
+
+    @contextmanager
+    def at_least(self, number: int) -> Iterator[None]:
+        """Within it so many recordings of a function are kept, for a known number of batches."""
+        before = self.number
+        self.number = max(before, number)
+        try:
+            yield
+        finally:
+            self.number = before
 
 
 LIMITS = Limits()

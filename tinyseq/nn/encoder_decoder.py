@@ -175,6 +175,17 @@ class EncoderDecoder(Module):
         ]
         return [best[0] for best in found]
 
+    def predict(  # type: ignore[override]
+        self, x: Any, *, max_length: int | None = None, beam: int = 1
+    ) -> list[np.ndarray]:
+        """For each x the symbols found likeliest, cut at ``max_length``: twice the longest x and ten where nobody says.
+
+        x is what the encoder takes, or ``ts.data.Sequences``."""
+        x = getattr(x, "x", x)
+        if max_length is None:
+            max_length = 2 * (max(len(a) for a in x) if isinstance(x, list) else len(x)) + 10
+        return self.generate(x, max_length=max_length, beam=beam, cut=True)
+
     def generate(
         self,
         x: Any,

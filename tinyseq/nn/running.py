@@ -11,6 +11,7 @@ from tinyseq.data.batches import Batches
 from tinyseq.data.metrics import Classified, Measured, of_nats
 from tinyseq.data.sequences import Sequences
 from tinyseq.data.trees import Trees
+from tinyseq.engine.limits import LIMITS
 from tinyseq.errors import CallError, DataError, ShapeError
 from tinyseq.nn.packing import Packed, pack, unpack
 from tinyseq.tape import Tape
@@ -58,12 +59,14 @@ def predicted(model: Any, x: Any, more: tuple, options: dict[str, Any]) -> Any:
         return [model.decide(o) for o in found] if isinstance(found, list) else model.decide(found)
     fits(model, x)
     rows: list[Any] = [None] * len(x)
-    for batch in Batches(x, 64, None):
-        inputs, _, given = arguments(batch, model)
-        given.pop("counts", None)
-        outputs = model.decide(model.compiled_outputs(inputs, given))
-        for row, prediction in zip(batch.rows.tolist(), _apart(outputs, batch, model), strict=True):
-            rows[row] = prediction
+    batches = Batches(x, 64, None)
+    with LIMITS.at_least(len(batches) + 8):
+        for batch in batches:
+            inputs, _, given = arguments(batch, model)
+            given.pop("counts", None)
+            outputs = model.decide(model.compiled_outputs(inputs, given))
+            for row, prediction in zip(batch.rows.tolist(), _apart(outputs, batch, model), strict=True):
+                rows[row] = prediction
     return rows if model.each_step else np.stack(rows)
 
 
@@ -78,6 +81,8 @@ def arguments(batch: Batch, model: Any) -> Arguments:
     """What a model's loss takes of a batch: unequal lengths are packed; classes −1 become 0 that do not count."""
     if isinstance(batch.x, tuple):
         inputs: tuple = batch.x
+    elif batch.y is None and isinstance(batch.x, list) and hasattr(model, "pack"):
+        inputs = (model.pack(batch.x),)
     else:
         inputs = (pack(batch.x) if isinstance(batch.x, list) else batch.x,)
     options: dict[str, Any] = {}
@@ -150,16 +155,19 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
     if data.y is None:
         raise DataError(f"{data.name} has no targets to measure a prediction by; model.predict(data) needs none")
     total, count, found = 0.0, 0, _metrics(data)
-    for part in Batches(data, batch, None):
-        inputs, y, options = arguments(part, model)
-        loss, outputs = model.compiled_measure(inputs, y, options)
-        n = units(part, model)
-        total, count = total + float(loss) * part.count, count + n
-        if found is not None and isinstance(outputs, np.ndarray) and outputs.ndim:
-            _add(found, part, outputs, model)
+    batches = Batches(data, batch, None)
+    with LIMITS.at_least(len(batches) + 8):
+        for part in batches:
+            inputs, y, options = arguments(part, model)
+            loss, outputs = model.compiled_measure(inputs, y, options)
+            total, count = total + float(loss) * part.count, count + units(part, model)
+            if found is not None and isinstance(outputs, np.ndarray) and outputs.ndim:
+                _add(found, part, outputs, model)
     loss = total / count
-    classified = isinstance(found, Classified)
-    return {**(of_nats(loss) if classified else {"loss": loss}), **(found.result() if found else {})}
+    if found is None:
+        written = zip(model.predict(data), data.y, strict=True)
+        return {"loss": loss, "exact_match": float(np.mean([np.array_equal(a, b) for a, b in written]))}
+    return {**(of_nats(loss) if isinstance(found, Classified) else {"loss": loss}), **found.result()}
 
 
 def _metrics(data: Any) -> Any:

@@ -191,11 +191,10 @@ class _Training:
         history, started = self.history, perf_counter()
         left = self.total - self.done
         place = self._start()
-        before = LIMITS.number
-        LIMITS.number = max(before, 2 * self.source.per_epoch + 8)
         if self.folder is not None and not self.folder.file.exists():
             self.folder.save(history, self.state())
-        with Progress(max(left, 0), progress, self.source.unit, self.source.counted) as bar, Interrupts() as ctrl_c:
+        shown = Progress(max(left, 0), progress, self.source.unit, self.source.counted)
+        with LIMITS.at_least(2 * self.source.per_epoch + 8), shown as bar, Interrupts() as ctrl_c:
             try:
                 for _ in range(left):
                     place, tokens, loss = self._step(place)
@@ -215,8 +214,6 @@ class _Training:
                 if self.folder is not None:
                     self.folder.save(history, self.state())
                 raise
-            finally:
-                LIMITS.number = before
             history.seconds = perf_counter() - started
         with Interrupts():
             self._end()
