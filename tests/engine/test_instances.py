@@ -22,6 +22,7 @@ from tinyseq.engine.plan.pipeline import fold, plan_tape
 from tinyseq.engine.plan.unknowns import differing, structure, tails
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.meaning import verify_meaning
+from tinyseq.errors import TapeError
 
 Build = Callable[[], ts.Tensor]
 
@@ -203,6 +204,23 @@ def test_a_batch_of_another_size_is_an_instance_once_it_has_been_seen_to_differ(
             check(program, tape, loss)
     assert found == [False, True, True, True, True, True]
     assert made.counts["templates"] == 2
+
+
+@pytest.mark.parametrize("what", ["code", "tables", "constants", "views"])
+def test_an_instance_with_a_wrong_number_is_refused_by_name(what: str) -> None:
+    tapes = [recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3)) for T in (5, 8)]
+    (first, second) = (fold(tape, [loss], loss) for tape, loss in tapes)
+    loss = tapes[1][1]
+    program = Template(first, [tapes[0][1]], tapes[0][1]).program(second, [loss], loss)
+    assert program is not None
+    verify_instance(program)
+    code, tables, (_, _, constants) = program.made.parts[0]
+    if what == "views":
+        program.made.views[0] = program.made.views[0]._replace(start=program.made.views[0].start + 1)
+    else:
+        {"code": code, "tables": tables, "constants": constants}[what][-1] += 1
+    with pytest.raises(TapeError, match=f"instance: .*{what}"):
+        verify_instance(program)
 
 
 def test_structures_that_are_kept_are_bounded() -> None:
