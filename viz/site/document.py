@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyseq.errors import TinyseqError
-from tinyseq.viz.chapter import figure
+from tinyseq.tape import Tape
+from tinyseq.viz.chapter import Figure, figure
 from tinyseq.viz.chapter.gallery import ending, equation_html, inline
 from tinyseq.viz.lessons import lesson
 from tinyseq.viz.lessons.live import LIVE, live_page
@@ -146,11 +147,13 @@ class Document:
     def _figure_live(self, found: Any) -> str:
         """A link to the page of a figure's graph, where that has one loss to walk back from."""
         name = f"figure_{found.number.replace('.', '_')}"
-        recorded = found.record() if hasattr(found, "record") else None
+        recorded = found.record() if isinstance(found, Figure) else None
         tape = recorded[0] if isinstance(recorded, tuple) else recorded
+        if not isinstance(tape, Tape):
+            return ""
         try:
             to_html(tape, self._live_path(name), title=f"Figure {found.number}")
-        except (TinyseqError, AttributeError):
+        except TinyseqError:  # it has no loss, or none alone
             return ""
         return f'<p><a href="{self.up}live/{name}.html">Walk through its graph</a></p>'
 

@@ -67,6 +67,12 @@ def test_a_loss_becomes_a_live_page_and_sources_and_figures_are_those_of_the_lib
     assert "clip_global_norm" in body and "<svg" in body and "Figure 10.2" in body
 
 
+def test_figures_with_one_loss_can_be_walked_through(tmp_path: Path) -> None:
+    body = made(tmp_path, "```figure 10.3 live\n```\n\n```figure 10.2 live\n```\n\n```figure 10.15 live\n```")
+    assert "../live/figure_10_3.html" in body and "figure_10_2.html" not in body and "figure_10_15.html" not in body
+    assert (tmp_path / "out" / "live" / "figure_10_3.html").exists()
+
+
 def test_broken_links_are_named(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "index.html").write_text('<a href="a/b.html#here">x</a><a href="https://example.org">y</a><p id="top">')
