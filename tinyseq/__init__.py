@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 else:
     from tinyseq.functions.tensor_class import Tensor
 
-__getattr__ = module_names(__name__, LAZY)
+__getattr__ = module_names(__name__, LAZY, {"sweep": "tinyseq.train.sweeps"})
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LAZY})
+    return sorted({*globals(), *LAZY, "sweep"})
 
 
 __version__ = "0.1.0"

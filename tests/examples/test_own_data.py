@@ -10,6 +10,6 @@ import pytest
 from tests.examples.running import run_short
 
 
-@pytest.mark.parametrize("name", ["own_text.py", "own_csv.py", "own_sequences.py", "own_trees.py"])
+@pytest.mark.parametrize("name", ["own_text.py", "own_csv.py", "own_sequences.py", "own_trees.py", "sweep.py"])
 def test_short_form(name: str, tmp_path: Path) -> None:
     assert re.search(r"\d\.\d|\d%", run_short(name, tmp_path / "out"))

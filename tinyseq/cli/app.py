@@ -19,6 +19,7 @@ from tinyseq.cli.plan import plan
 from tinyseq.cli.runs import compare, evaluate, info, predict, sample
 from tinyseq.cli.site import site
 from tinyseq.cli.stepper import step
+from tinyseq.cli.sweep import sweep
 from tinyseq.cli.train import train
 
 app = typer.Typer(
@@ -53,8 +54,8 @@ def _paragraphs(docstring: str | None) -> str:
 
 
 COMMANDS = (
-    demo, train, evaluate, predict, sample, info, compare, draw, step, lesson, figure, figures, gradcheck, plan, check,
-    guarantees, bench, site,
+    demo, train, evaluate, predict, sample, info, compare, sweep, draw, step, lesson, figure, figures, gradcheck, plan,
+    check, guarantees, bench, site,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(help=_paragraphs(command.__doc__))(command)

@@ -23,6 +23,11 @@ def read_config(path: Path, known: dict[str, type]) -> dict[str, Any]:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise DataError(f"{path} is not TOML: {error}") from None
+    return check_options(path, given, known)
+
+
+def check_options(path: Path, given: dict[str, Any], known: dict[str, type]) -> dict[str, Any]:
+    """Options by their names in Python. Raises DataError that names the key."""
     options: dict[str, Any] = {}
     for key, value in given.items():
         name = key.replace("-", "_")

@@ -47,13 +47,17 @@ def evaluate(
 
     Example: tinyseq evaluate tinyseq-model test.csv --json
     """
+    metrics = measured(run, data, unknown)
+    say(json.dumps(metrics) if as_json else told(metrics))
+
+
+def measured(run: Path, data: Path | None = None, unknown: str = "error") -> dict[str, float]:
+    """The metrics of a run on what it held out, or on other data."""
     found = best_of(run)
     if found.vocabulary is not None:
-        metrics = _of_text(found, data, unknown)
-    else:
-        held = _held_out(run, found) if data is None else _read(run, found, data, True)
-        metrics = found.model.evaluate(held)
-    say(json.dumps(metrics) if as_json else told(metrics))
+        return _of_text(found, data, unknown)
+    held = _held_out(run, found) if data is None else _read(run, found, data, True)
+    return found.model.evaluate(held)
 
 
 def _of_text(found: Checkpoint, data: Path | None, unknown: str) -> dict[str, float]:

@@ -170,6 +170,11 @@ def train(
     given = {name: str(value) if isinstance(value, (Path, StrEnum)) else value for name, value in given.items()}
     if config is not None:
         given = {**read_config(config, KEYS), **given}
+    start(given, resume, save_options)
+
+
+def start(given: dict[str, Any], resume: Path | None, save_options: Path | None = None) -> None:
+    """Train with the options given."""
     _choices(given)
     place = Path(given.get("out") or resume or "tinyseq-model")
     check_output(place, folder=checkpoint_file(place) != place)

@@ -13,12 +13,17 @@ from tinyseq.errors import NameMissing
 from tinyseq.habits.name_tables import ATTRIBUTES, NAMES
 
 
-def module_names(module: str, lazy: tuple[str, ...] = ()) -> Callable[[str], Any]:
-    """``__getattr__`` of a module: imports one of its packages when first asked for, or says what to type instead."""
+def module_names(
+    module: str, lazy: tuple[str, ...] = (), functions: dict[str, str] | None = None
+) -> Callable[[str], Any]:
+    """``__getattr__`` of a module: imports one of its packages when first asked for, or a function of one of them from
+    the module that has it, or says what to type instead."""
 
     def missing(name: str) -> Any:
         if name in lazy:
             return import_module(f"{module}.{name}")
+        if functions and name in functions:
+            return getattr(import_module(functions[name]), name)
         raise NameMissing(_advice(module, name), name=name, obj=sys.modules[module])
 
     return missing

@@ -13,6 +13,7 @@ from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, RM
 from tinyseq.train.rtrl import RTRL
 from tinyseq.train.run_folder import RunFolder
 from tinyseq.train.schedules import Plateau, constant, cosine, one_cycle, stepped, warm_up
+from tinyseq.train.sweeps import Sweep, sweep
 from tinyseq.train.text_sampling import sample_text
 from tinyseq.train.training_step import Diverged, TrainingStep
 
@@ -29,6 +30,7 @@ __all__ = [
     "Plateau",
     "RMSprop",
     "RunFolder",
+    "Sweep",
     "TrainingStep",
     "bits_per_token",
     "clip_elements",
@@ -44,6 +46,7 @@ __all__ = [
     "sample_text",
     "save",
     "stepped",
+    "sweep",
     "warm_up",
 ]
 

@@ -1,0 +1,95 @@
+"""Sweeps: every cell once, kept as it is done, gone on with, crashes told and tried again, in threads and processes."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinyseq import train
+from tinyseq.errors import DataError, FileError
+from tinyseq.train.sweeps import bootstrap
+
+GRID = {"a": [1, 2], "b": ["x", "y"]}
+
+
+def cell(a: int, b: str, seed: int) -> dict[str, float]:
+    return {"loss": a + 0.1 * seed + (b == "y")}
+
+
+CRASHING = """
+import os
+from pathlib import Path
+
+
+def crashing(a, seed):
+    mark = Path(__file__).parent / f"mark-{a}-{seed}"  # dies once for each seed, with a = 2 every time
+    if not mark.exists() or a == 2:
+        mark.write_text("x")
+        os._exit(3)
+    return float(a)
+"""
+
+
+def test_each_cell_is_run_once_and_kept(tmp_path: Path) -> None:
+    path, told = tmp_path / "s.jsonl", list[str]()
+    with ThreadPoolExecutor(2) as pool:
+        made = train.sweep(cell, GRID, 3, executor=pool, results=path, told=told.append)
+        assert len(made.rows) == 12 and not made.failed
+        assert all(row["loss"] == cell(row["a"], row["b"], row["seed"])["loss"] for row in made.rows)
+        lines = path.read_text().splitlines()
+        assert sorted(lines) == sorted(map(json.dumps, made.rows))
+        path.write_text("\n".join(lines[:5]) + "\n" + lines[5][:10])  # cut off while it was written
+        calls = []
+
+        def counted(**values: Any) -> Any:
+            calls.append(values)
+            return cell(**values)
+
+        path.write_text("\n".join(lines[:5]) + "\n")
+        again = train.sweep(counted, GRID, 3, executor=pool, results=path, told=told.append)
+    assert len(calls) == 7 and sorted(map(str, again.rows)) == sorted(map(str, made.rows))
+    assert any("5 of 12 cells are done" in text for text in told)
+    mean, low, high = made.interval("loss", "a")[1]
+    assert mean == pytest.approx(1.6) and low < mean < high
+    assert made.plot(tmp_path / "p.svg", "loss", "a").stat().st_size > 1000
+
+
+def test_processes_and_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cells_that_crash.py").write_text(CRASHING)
+    monkeypatch.syspath_prepend(tmp_path)
+    crashing = import_module("cells_that_crash").crashing
+    told: list[str] = []
+    made = train.sweep(crashing, {"a": [1, 2]}, [5], workers=1, results=tmp_path / "r.jsonl", told=told.append)
+    assert [(row["a"], row["result"]) for row in made.rows] == [(1, 1.0)]
+    assert [row["a"] for row in made.failed] == [2] and "error" in made.failed[0]
+    assert sum("crashed, tried again" in text for text in told) == 2
+
+
+def test_the_interval_holds_the_mean_of_a_normal_sample_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    inside = 0
+    for _ in range(200):
+        low, high = bootstrap(rng.normal(size=30), 0.9, 400)
+        inside += low < 0 < high
+    assert 165 <= inside <= 195
+
+
+def test_what_is_no_sweep(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    for grid, seeds, message in (
+        ({"a": []}, 1, "a sweep of 0 cells: 'a' is empty"),
+        ({"a": [1]}, 0, "a sweep of 0 cells: 'seeds' is empty"),
+        ({"a": 1}, 1, "the grid's 'a' is 1; expected a list"),
+        ([1], 1, "a grid is values by name"),
+    ):
+        with pytest.raises(DataError, match=message):
+            train.sweep(cell, grid, seeds, results=path)
+    path.write_text('{"c": 1, "seed": 0}\n')
+    with pytest.raises(FileError, match="line 1: a result of another sweep, without a, b and seed"):
+        train.sweep(cell, GRID, results=path)
