@@ -18,6 +18,7 @@ import html
 import importlib
 import inspect
 import io
+import linecache
 import os
 import re
 import textwrap
@@ -100,7 +101,8 @@ class Document:
 
     def _run(self, code: str) -> tuple[str, Exception | None]:
         printed = io.StringIO()
-        name = f"<{self.path}, block {self.blocks}>"
+        name = f"{Path(self.path).stem}, block {self.blocks}"
+        linecache.cache[name] = (len(code), None, code.splitlines(True), name)  # live pages quote the lines
         with contextlib.redirect_stdout(printed):
             try:
                 exec(compile(code, name, "exec"), self.names)

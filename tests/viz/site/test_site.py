@@ -62,7 +62,8 @@ with ts.Tape():
 def test_a_loss_becomes_a_live_page_and_sources_and_figures_are_those_of_the_library(tmp_path: Path) -> None:
     body = made(tmp_path, LIVE)
     assert '"../live/small.html#embed=true&k=3"' in body and '"../live/small.html#k=3"' in body
-    assert (tmp_path / "out" / "live" / "small.html").exists()
+    page = (tmp_path / "out" / "live" / "small.html").read_text("utf-8")
+    assert "x, block 1:5" in page and "loss = ts.sum(ts.tanh(ts.linear(" in page  # the line that recorded a node
     body = made(tmp_path, "```source tinyseq.train.clipping:clip_global_norm\n```\n\n```figure 10.2\n```")
     assert "clip_global_norm" in body and "<svg" in body and "Figure 10.2" in body
 
