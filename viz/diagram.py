@@ -141,6 +141,9 @@ class Diagram:
     tree: dict[int, list[int]] = field(default_factory=dict)  # position -> its children, of a tree
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()  # names of parameters that are not learned
+    strips: dict[str, str] = field(
+        default_factory=dict
+    )  # of several cells, in their order: what is written beside each
     words: dict[str, str] = field(default_factory=dict)  # vertex -> the word that it stands for
     notes: list[Note] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)

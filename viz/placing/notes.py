@@ -41,7 +41,8 @@ class _Notes:
             notes.append(Note((Run(word),), v.x, v.y - v.height / 2 - 10, size=style.NOTE_SIZE + 2.5))
             bottom = min(bottom, v.y - v.height / 2 - 16)
         if not self.layout.ops and self.layout.diagram.look.shapes:
-            self._row_shapes(left - 12)
+            left = self._row_shapes(left - 12)
+        self._strips(left - 14)
         if self.layout.diagram.look.shapes:
             self._parameters(left, right, bottom - 22)
         self._banner(left, right)
@@ -62,19 +63,32 @@ class _Notes:
             Note((Run(line),), (left + right) / 2, y + 14 * i, size=10.5) for i, line in enumerate(words[::-1])
         ]
 
-    def _row_shapes(self, x: float) -> None:
+    def _strips(self, x: float) -> None:
+        """The name of each cell beside its strip, where there are several."""
+        for name, title in self.layout.diagram.strips.items():
+            ys = [v.y for v in self.layout.timed if v.strip == name]
+            if ys and self.layout.steps is not None:
+                note = Note((Run(title),), x, (min(ys) + max(ys)) / 2, "right", style.NOTE_SIZE + 2)
+                self.layout.diagram.notes.append(note)
+
+    def _row_shapes(self, x: float) -> float:
+        """Shapes left of their rows; returns how far to the left they reach."""
         rows: dict[int, dict[str, list[tuple[int, ...]]]] = {}
         for v in self.layout.timed:
             if v.shape is not None and v.role not in ("ellipsis", "initial"):
                 name = labels.text_of(tuple(r for r in v.label if r.style != labels.SUPER))
                 rows.setdefault(round(v.y), {}).setdefault(name, []).append(v.shape)
         if not self.layout.diagram.columns and self.layout.diagram.view == "unfolded":
-            return
+            return x
+        left = x
         for y, units in rows.items():
             texts = {name: _span(shapes) for name, shapes in units.items()}
             same = len(set(texts.values())) == 1
             text = next(iter(texts.values())) if same else ", ".join(f"{n} {t}" for n, t in texts.items())
-            self.layout.diagram.notes.append(Note((Run(labels.shorten(labels.clean(text), 48)),), x, y, "right"))
+            words = labels.shorten(labels.clean(text), 48)
+            left = min(left, x - style.text_width(words, style.NOTE_SIZE))
+            self.layout.diagram.notes.append(Note((Run(words),), x, y, "right"))
+        return left
 
     def _parameters(self, left: float, right: float, y: float) -> None:
         """Names and shapes of the parameters, in lines under the graph."""

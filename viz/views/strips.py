@@ -29,6 +29,12 @@ def assign(diagram: Diagram, tape: Tape) -> None:
         if not changed:
             break
     _number(diagram)
+    late = {at[e.target].strip: at[e.target].column or 0 for e in diagram.links if e.delay < 0}
+    for e in diagram.links:
+        a, b = at[e.source], at[e.target]
+        if a.strip == b.strip and a.column is not None and b.column is not None and a.column > b.column:
+            late.setdefault(b.strip, b.column)
+    diagram.strips = {name: title(name, name in late) for name in names(diagram)}
 
 
 def names(diagram: Diagram) -> list[str]:
@@ -61,5 +67,6 @@ def _is_bare(v: Vertex) -> bool:
 
 
 def title(name: str, backwards: bool) -> str:
-    """What stands beside a strip."""
-    return f"{labels.clean(name)} {'←' if backwards else '→'}"
+    """What stands beside a strip: the cell's name, and which way its time runs."""
+    name = labels.shorten(labels.clean(name).removesuffix("_backward"), 20)
+    return f"← {name}" if backwards else f"{name} →"
