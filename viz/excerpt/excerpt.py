@@ -75,7 +75,7 @@ class Excerpt:
         self._place_sources()
         self.usual = self._usual_names()
         self._number(self.found)
-        self._look_behind()
+        self._look_behind(16 if chained else 4 * len(self.shown))
         self._find_delays()
         self._find_starts()
         if not chained:  # the leaves of a tree read their data where inner nodes read children
@@ -238,13 +238,13 @@ class Excerpt:
             count = seen[(places[i], sort)] = seen.get((places[i], sort), -1) + 1
             self.keys[i] = (*sort, count, places[i] is None)
 
-    def _look_behind(self) -> None:
+    def _look_behind(self, most: int) -> None:
         """The steps not shown that shown nodes read, for the names of what they read."""
         sources = {
             j for i in self.found if self.step[i] >= 0 for j in self.inputs(i)
             if j not in self.found and self.step[j] >= 0
         }  # fmt: skip
-        for step in sorted({int(self.step[j]) for j in sources})[:16]:
+        for step in sorted({int(self.step[j]) for j in sources})[:most]:
             whole = dict.fromkeys(np.flatnonzero((self.step == step) & self.keep).tolist(), step)
             self._number(whole)
             self.ghosts.update((j, step) for j in sources if j in whole)
