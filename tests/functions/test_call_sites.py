@@ -26,7 +26,7 @@ def recorded(build: Callable[[], Any], monkeypatch: pytest.MonkeyPatch, short: b
         if not short:
             patch.setattr(call_sites, "_site", lambda *_: None)
             patch.setattr(places, "_kept", [])
-            patch.setattr(call_sites, "pick", lambda x, t, frame, long: long(x, t))
+            patch.setattr(call_sites, "replay_row", lambda x, t, frame, long: long(x, t))
         with Tape() as tape:
             build()
     return tape

@@ -32,7 +32,7 @@ LONGEST = 40  # numbers in the stream: what records more is left to the long way
 Number = (int, float, np.integer, np.floating)
 
 
-def one(key: str, long: Callable[[Any], Tensor], doc: str) -> Callable[[Any], Tensor]:
+def unary(key: str, long: Callable[[Any], Tensor], doc: str) -> Callable[[Any], Tensor]:
     """A function of a tensor that does ``long``, or what that did last time from the same place."""
 
     def function(x: Any) -> Tensor:
@@ -44,19 +44,19 @@ def one(key: str, long: Callable[[Any], Tensor], doc: str) -> Callable[[Any], Te
         site = tape.sites.get(place)
         if site is not None:
             return site(tape, x.index)
-        return first(place, frame, tape, (x.index,), long, (x,))
+        return record_first(place, frame, tape, (x.index,), long, (x,))
 
-    return called(function, key, doc)
+    return named(function, key, doc)
 
 
-def two(
+def binary(
     key: str, long: Callable[[Any, Any], Tensor], doc: str, names: tuple[str, str] = ("a", "b")
 ) -> Callable[[Any, Any], Tensor]:
     """The same for a function of two operands, of which one may be a number; ``names`` are theirs."""
 
     def function(a: Any, b: Any) -> Tensor:
         if type(a) is not Tensor:
-            return again(key, long, a, b, _getframe(1))
+            return replay(key, long, a, b, _getframe(1))
         tape = a.tape
         right: Any
         if type(b) is Tensor:
@@ -69,20 +69,20 @@ def two(
         elif type(b) is float or type(b) is int:
             right, j = b, -1
         else:
-            return again(key, long, a, b, _getframe(1))
+            return replay(key, long, a, b, _getframe(1))
         frame = _getframe(1)
         place = (key, id(frame.f_code), frame.f_lasti, a.form, right)
         site = tape.sites.get(place)
         if site is not None:
             return site(tape, a.index, j)
-        return first(place, frame, tape, (a.index, j), long, (a, b))
+        return record_first(place, frame, tape, (a.index, j), long, (a, b))
 
     function.__code__ = function.__code__.replace(co_varnames=(*names, *function.__code__.co_varnames[2:]))
     function.__annotations__ = {**dict.fromkeys(names, "Any"), "return": "Tensor"}
-    return called(function, key, doc)
+    return named(function, key, doc)
 
 
-def called(function: Any, name: str, doc: str) -> Any:
+def named(function: Any, name: str, doc: str) -> Any:
     """The function with its name, for readers and in tracebacks, and its documentation."""
     function.__code__ = function.__code__.replace(co_name=name, co_qualname=name)
     function.__name__ = function.__qualname__ = name
@@ -90,7 +90,7 @@ def called(function: Any, name: str, doc: str) -> Any:
     return function
 
 
-def again(key: str, long: Callable[[Any, Any], Tensor], a: Any, b: Any, frame: Any) -> Tensor:
+def replay(key: str, long: Callable[[Any, Any], Tensor], a: Any, b: Any, frame: Any) -> Tensor:
     """``long(a, b)``, or what it recorded last time from this place, whatever the operands are."""
     if type(a) is Tensor:
         tape = a.tape
@@ -106,7 +106,7 @@ def again(key: str, long: Callable[[Any, Any], Tensor], a: Any, b: Any, frame: A
     site = tape.sites.get(place)
     if site is not None:
         return site(tape, i, j)
-    return first(place, frame, tape, (i, j), long, (a, b))
+    return record_first(place, frame, tape, (i, j), long, (a, b))
 
 
 def _operand(tape: Tape, x: Any, key: str) -> tuple[Any, int]:
@@ -125,7 +125,7 @@ def _operand(tape: Tape, x: Any, key: str) -> tuple[Any, int]:
     return None, -1
 
 
-def many(key: tuple, long: Callable[..., Tensor], operands: Any, frame: Any) -> Tensor:
+def nary(key: tuple, long: Callable[..., Tensor], operands: Any, frame: Any) -> Tensor:
     """``long(*operands)``, or what it recorded last time from this place; ``key`` tells one function from another."""
     tape = None
     forms, indices = [], []
@@ -148,10 +148,10 @@ def many(key: tuple, long: Callable[..., Tensor], operands: Any, frame: Any) -> 
     site = tape.sites.get(place)
     if site is not None:
         return site(tape, *indices)
-    return first(place, frame, tape, tuple(indices), long, operands)
+    return record_first(place, frame, tape, tuple(indices), long, operands)
 
 
-def first(
+def record_first(
     place: tuple, frame: Any, tape: Tape, indices: tuple[int, ...], long: Callable[..., Tensor], operands: Any
 ) -> Tensor:
     """Go the long way, and keep what it recorded if that depends on nothing but the place."""
@@ -225,7 +225,7 @@ def of(form, Tensor, {", ".join(f"c{k}" for k in range(nodes))}):
     return space["of"]
 
 
-def pick(x: Tensor, t: int, frame: Any, long: Callable[[Any, int], Tensor]) -> Tensor:
+def replay_row(x: Tensor, t: int, frame: Any, long: Callable[[Any, int], Tensor]) -> Tensor:
     """x[t] along the first axis, recorded again."""
     tape, given = x.tape, x.form
     place = ("pick", id(frame.f_code), frame.f_lasti, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyseq.errors import DtypeError, TinyseqError
-from tinyseq.functions.call_sites import two
+from tinyseq.functions.call_sites import binary
 from tinyseq.functions.elementwise import greater
 from tinyseq.tape import INT64
 from tinyseq.tensor.handles import Tensor
@@ -40,6 +40,6 @@ def _greater_equal(a: Any, b: Any) -> Tensor:
     return 1.0 - greater(b, a)
 
 
-equal = two("equal", _equal, "1 where a = b, else 0; no gradient.")
-not_equal = two("not_equal", _not_equal, "1 where a ≠ b, else 0; no gradient.")
-greater_equal = two("greater_equal", _greater_equal, "1 where a ≥ b, else 0; no gradient.")
+equal = binary("equal", _equal, "1 where a = b, else 0; no gradient.")
+not_equal = binary("not_equal", _not_equal, "1 where a ≠ b, else 0; no gradient.")
+greater_equal = binary("greater_equal", _greater_equal, "1 where a ≥ b, else 0; no gradient.")

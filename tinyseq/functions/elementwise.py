@@ -8,7 +8,7 @@ from typing import Any, Never
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.call_sites import Number, many, one, two
+from tinyseq.functions.call_sites import Number, binary, nary, unary
 from tinyseq.functions.shapes import expand
 from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import DTYPES, INT64
@@ -124,16 +124,16 @@ def _minimum(a: Any, b: Any) -> Tensor:
     return neg(maximum(-a, -b))
 
 
-add = two("add", _add, "a + b.")
-sub = two("sub", _sub, "a − b.")
-mul = two("mul", _mul, "a ⊙ b.")
-div = two("div", _div, "a / b.")
-power = two("power", _power, "aᵇ; the exponents 2 and ½ become a ⊙ a and √a.")
-maximum = two("maximum", _maximum, "The larger of a and b; a tie shares the gradient.")
-minimum = two("minimum", _minimum, "The smaller of a and b, as −max(−a, −b).")
-greater = two("greater", _greater, "1 where a > b, else 0; no gradient.")
-squared_error = two("squared_error", _squared_error, "(y − target)² for each element.", ("y", "target"))
-bernoulli_cross_entropy = two(
+add = binary("add", _add, "a + b.")
+sub = binary("sub", _sub, "a − b.")
+mul = binary("mul", _mul, "a ⊙ b.")
+div = binary("div", _div, "a / b.")
+power = binary("power", _power, "aᵇ; the exponents 2 and ½ become a ⊙ a and √a.")
+maximum = binary("maximum", _maximum, "The larger of a and b; a tie shares the gradient.")
+minimum = binary("minimum", _minimum, "The smaller of a and b, as −max(−a, −b).")
+greater = binary("greater", _greater, "1 where a > b, else 0; no gradient.")
+squared_error = binary("squared_error", _squared_error, "(y − target)² for each element.", ("y", "target"))
+bernoulli_cross_entropy = binary(
     "bernoulli_cross_entropy",
     _bernoulli_cross_entropy,
     "−t log σ(a) − (1 − t) log(1 − σ(a)) for each element, from logits a and targets t in [0, 1].",
@@ -150,7 +150,7 @@ def where(mask: Any, a: Any, b: Any, *extra: Never, **other: Never) -> Tensor:
         code = next((as_tensor(x).dtype_code for x in (a, b) if not isinstance(x, Number)), 0)
         mask = mask.astype(DTYPES[code])
     if type(mask) is Tensor and type(a) is Tensor and type(b) is Tensor:
-        return many(("where",), _where, (mask, a, b), _getframe(1))
+        return nary(("where",), _where, (mask, a, b), _getframe(1))
     return _where(mask, a, b)
 
 
@@ -162,7 +162,7 @@ def _unary(name: str, doc: str) -> Any:
     def long(x: Any) -> Tensor:
         return record(name, (x,))
 
-    return one(name, long, doc)
+    return unary(name, long, doc)
 
 
 neg = _unary("neg", "−a.")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq.checks import plain
 from tinyseq.errors import DataError, ShapeError, TinyseqError
-from tinyseq.functions.call_sites import called, first, many
+from tinyseq.functions.call_sites import named, nary, record_first
 from tinyseq.functions.elementwise import exp, sqrt, where
 from tinyseq.functions.picks import check_range, in_range, indices, one_hot, take
 from tinyseq.functions.reductions import mean, sum
@@ -46,9 +46,9 @@ def _over_an_axis(name: str, doc: str) -> Any:
         site = tape.sites.get(place)
         if site is not None:
             return site(tape, x.index)
-        return first(place, frame, tape, (x.index,), long, (x,))
+        return record_first(place, frame, tape, (x.index,), long, (x,))
 
-    made = strict(called(function, name, doc))
+    made = strict(named(function, name, doc))
     return made
 
 
@@ -89,7 +89,9 @@ def cross_entropy(
         if site is not None:
             return site(tape, logits.index, target.index)
         nodes = (logits.index, target.index)
-        return first(place, frame, tape, nodes, lambda a, i: _cross_entropy(a, i, None, reduction), (logits, target))
+        return record_first(
+            place, frame, tape, nodes, lambda a, i: _cross_entropy(a, i, None, reduction), (logits, target)
+        )
     return _cross_entropy(logits, target, mask, reduction)
 
 
@@ -181,7 +183,7 @@ def layer_norm(x: Any, gain: Any, bias: Any, epsilon: float = 1e-5, *extra: Neve
     if extra or other:
         raise wrong_call(layer_norm, (x, gain, bias, epsilon, *extra), other)
     key = ("layer_norm", epsilon)
-    return many(key, lambda x, gain, bias: _layer_norm(x, gain, bias, epsilon), (x, gain, bias), _getframe(1))
+    return nary(key, lambda x, gain, bias: _layer_norm(x, gain, bias, epsilon), (x, gain, bias), _getframe(1))
 
 
 def _layer_norm(x: Any, gain: Any, bias: Any, epsilon: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
-from tinyseq.functions.call_sites import again
+from tinyseq.functions.call_sites import replay
 from tinyseq.functions.comparisons import (
     _equal,
     _greater_equal,
@@ -57,7 +57,7 @@ RECORDED: set[str] = set()  # the names of all functions, filled in by the packa
 
 def _reflected(key: str, long: Any) -> Any:
     def operator(self: Any, other: Any) -> Any:
-        return again(key, long, other, self, _getframe(1))
+        return replay(key, long, other, self, _getframe(1))
 
     return operator
 
@@ -65,7 +65,7 @@ def _reflected(key: str, long: Any) -> Any:
 def _power_of(self: Any, other: Any, modulus: Any = None) -> Any:
     if modulus is not None:
         raise TinyseqError(f"pow(x, y, modulus) is no operation on tensors: {ROUNDED}")
-    return again("power", _power, self, other, _getframe(1))
+    return replay("power", _power, self, other, _getframe(1))
 
 
 _BINARY: dict[np.ufunc, tuple[str, Any]] = {
@@ -104,7 +104,7 @@ def _ufunc(self: Any, ufunc: np.ufunc, method: str, *operands: Any, **options: A
         if ufunc in _BINARY:
             key, long = _BINARY[ufunc]
             a, b = operands
-            return again(key, long, a, b, _getframe(1))
+            return replay(key, long, a, b, _getframe(1))
         if ufunc in _UNARY:
             return _UNARY[ufunc](*operands)
     if "out" in options:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyseq.checks import plain
 from tinyseq.errors import DataError, DtypeError, ShapeError, TinyseqError
-from tinyseq.functions.call_sites import many, pick
+from tinyseq.functions.call_sites import nary, replay_row
 from tinyseq.functions.products import product
 from tinyseq.functions.shapes import float_code, index, reshape, slice_at
 from tinyseq.functions.vjps import Passing, recorded
@@ -31,7 +31,7 @@ def getitem(x: Any, key: Any) -> Tensor:
     """x[t], x[a:b], x[:, a:b] …: integers on the first axis, slices of step 1 anywhere, integers elsewhere."""
     if type(key) is int:
         if type(x) is Tensor and x.form.shape:
-            return pick(x, key, _getframe(1), index)
+            return replay_row(x, key, _getframe(1), index)
         if as_tensor(x).shape:
             return index(x, key)
     x, frame = as_tensor(x), _getframe(1)
@@ -94,7 +94,7 @@ def take(table: Any, i: Any, axis: int = 0, *extra: Never, **other: Never) -> Te
         raise wrong_call(take, (table, i, axis, *extra), other)
     known = type(i) is Tensor and type(table) in (Tensor, Parameter) and axis in (0, 1) and axis < table.ndim
     if known and in_range(i, table.shape, axis):
-        return many(("take", axis), lambda t, i: _take(t, i, axis), (table, i), _getframe(1))
+        return nary(("take", axis), lambda t, i: _take(t, i, axis), (table, i), _getframe(1))
     return _take(table, i, axis)
 
 

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from tinyseq.errors import ShapeError
-from tinyseq.functions.call_sites import two
+from tinyseq.functions.call_sites import binary
 from tinyseq.functions.shapes import reshape
 from tinyseq.functions.transposed import Transposed
 from tinyseq.functions.vjps import Passing, recorded
@@ -45,12 +45,12 @@ def _linear(x: Any, W: Any) -> Tensor:
     return _matmul(x, transposed(W))
 
 
-matmul = two(
+matmul = binary(
     "matmul",
     _matmul,
     "Matrix product of (m, k) and (k, n); of (B, m, k) and (B, k, n); or of (…, k) with one matrix (k, n).",
 )
-linear = two(
+linear = binary(
     "linear", _linear, "W x for each row of x: (B, k) with W (n, k), as the book writes it, gives (B, n).", ("x", "W")
 )
 

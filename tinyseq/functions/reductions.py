@@ -8,7 +8,7 @@ from sys import _getframe
 from typing import Any, Never
 
 from tinyseq.errors import ShapeError
-from tinyseq.functions.call_sites import called, first
+from tinyseq.functions.call_sites import named, record_first
 from tinyseq.functions.elementwise import greater
 from tinyseq.functions.shapes import axis_number, expand, reshape
 from tinyseq.functions.vjps import Passing, recorded
@@ -51,10 +51,10 @@ def _reduction(op: str, doc: str) -> Any:
             site = tape.sites.get(place)
             if site is not None:
                 return site(tape, x.index)
-            return first(place, frame, tape, (x.index,), lambda x: _reduce(op, x, axis, keepdims), (x,))
+            return record_first(place, frame, tape, (x.index,), lambda x: _reduce(op, x, axis, keepdims), (x,))
         return _reduce(op, x, axis, keepdims)
 
-    made = strict(called(reduction, op, doc))
+    made = strict(named(reduction, op, doc))
     return made
 
 

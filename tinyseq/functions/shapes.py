@@ -10,7 +10,7 @@ from typing import Any, Never
 import numpy as np
 
 from tinyseq.errors import DtypeError, ShapeError
-from tinyseq.functions.call_sites import first, many, pick
+from tinyseq.functions.call_sites import nary, record_first, replay_row
 from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import FLOAT32, FLOAT64
@@ -66,7 +66,7 @@ def steps(x: Any) -> Iterator[tuple[int, Tensor]]:
     """The time steps of a sequence (T, B, F): ``for t, x_t in ts.steps(x)``."""
     x = as_tensor(x)
     for t in range(len(x)):
-        yield t, pick(x, t, _getframe(1), index)
+        yield t, replay_row(x, t, _getframe(1), index)
 
 
 @advised
@@ -96,7 +96,7 @@ def concatenate(tensors: Sequence[Any], axis: int = -1, *extra: Never, **other: 
     if extra or other or type(axis) is Tensor:
         raise wrong_call(concatenate, (tensors, axis, *extra), other)
     if type(axis) is int and 0 < len(tensors) <= MOST_OPERANDS:
-        return many(("concatenate", axis), lambda *xs: _concatenate(xs, axis), tensors, _getframe(1))
+        return nary(("concatenate", axis), lambda *xs: _concatenate(xs, axis), tensors, _getframe(1))
     return _concatenate(tensors, axis)
 
 
@@ -115,7 +115,7 @@ def stack(tensors: Sequence[Any], *extra: Never, **other: Never) -> Tensor:
     if not tensors:
         raise ShapeError("stack needs at least one tensor, got none")
     if len(tensors) <= MOST_OPERANDS:
-        return many(("stack",), lambda *xs: record("stack", xs), tensors, _getframe(1))
+        return nary(("stack",), lambda *xs: record("stack", xs), tensors, _getframe(1))
     return record("stack", list(tensors))
 
 
@@ -150,7 +150,7 @@ def slice_at(x: Any, start: int, stop: int, axis: int, frame: Any) -> Tensor:
         site = tape.sites.get(place)
         if site is not None:
             return site(tape, x.index)
-        return first(place, frame, tape, (x.index,), lambda x: _slice(x, start, stop, axis), (x,))
+        return record_first(place, frame, tape, (x.index,), lambda x: _slice(x, start, stop, axis), (x,))
     return _slice(x, start, stop, axis)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape.kinds import DTYPES, Kind, Node, Numbered, shape_of
+from tinyseq.tape.kinds import DTYPES, Interned, Kind, Node, shape_of
 
 NARROW = np.iinfo(np.int32).max  # columns are 32 bits wide until one of their numbers is above
 
@@ -19,7 +19,7 @@ class Columns:
     __slots__ = ("_edges", "_integers", "_kinds", "_n_edges", "_n_flushed", "_ptr", "_table", "n", "stream")
 
     def __init__(self) -> None:
-        self._kinds = Numbered()
+        self._kinds = Interned()
         # nodes not yet in the columns: for each its sort, a negative number, then its inputs
         self.stream: list[int] = []
         self.n = 0

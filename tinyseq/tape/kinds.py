@@ -66,7 +66,7 @@ class Parameter(Protocol):
         """Its dtype."""
 
 
-class Numbered:
+class Interned:
     """Kinds, each with a number. Kinds that are equal but for the sign of a zero among their attributes differ."""
 
     __slots__ = ("_numbers", "kinds")

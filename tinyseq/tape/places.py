@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.tape.kinds import Kind, Numbered
+from tinyseq.tape.kinds import Interned, Kind
 
 MOST_KEPT = 8  # places of tapes that are gone
 MOST_KNOWN = 20_000  # entries: a program that makes new ones all the time begins afresh
@@ -50,7 +50,7 @@ class Places:
     __slots__ = ("_recordings", "_sort_array", "_sorts", "appended", "codes", "forms", "kinds", "sites", "sorts")
 
     def __init__(self) -> None:
-        self.kinds = Numbered()
+        self.kinds = Interned()
         self.sorts: list[tuple[int, int, bool]] = []  # (kind, rows, with an arg): numbered as they come
         self._sorts: dict[tuple[int, int, bool], int] = {}
         self._sort_array = np.empty((0, 3), np.int64)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyseq.errors import TapeError
 from tinyseq.tape.columns import Columns
-from tinyseq.tape.kinds import DTYPES, PARAMETER, Kind, Numbered, Parameter
+from tinyseq.tape.kinds import DTYPES, PARAMETER, Interned, Kind, Parameter
 from tinyseq.tape.leaves import Integers, Leaf
 from tinyseq.tape.places import Form, Places, Recording, give_back, take
 
@@ -198,7 +198,7 @@ class Recorder(Columns):
                 columns = (self._table[:, : self.n], self._ptr[: self.n + 1], self._edges[: self._n_edges])
                 known = self.places.remember(key, self._kinds.kinds, columns)
             else:
-                self._kinds = Numbered(known.kinds)
+                self._kinds = Interned(known.kinds)
                 self._table, self._ptr, self._edges = [column.copy() for column in known.columns]
                 self._integers = self._table.dtype.type
                 self._n_flushed, self._n_edges = self.n, len(self._edges)
