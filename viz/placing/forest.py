@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import hypot
 
 from tinyseq.viz.diagram import Diagram, Link, Point, Vertex
 from tinyseq.viz.look import labels
@@ -100,15 +101,14 @@ class _Forest:
             if not wide or link.label_at:
                 continue
             a, b = self.vertices[link.source], self.vertices[link.target]
-            side = -1 if a.x < b.x - 1 else 1
-            lean = abs(b.x - a.x) / max(abs(b.y - a.y), 1.0)
+            dx, dy = b.x - a.x, b.y - a.y
+            length = hypot(dx, dy) or 1.0
+            across, up = (-dy / length, dx / length) if dx > 1 else (dy / length, -dx / length)
+            away = abs(across) * wide / 2 + abs(up) * 8.0 + 4.0
             spots = []
             for share in (0.5, 0.6, 0.4, 0.7, 0.3, 0.8, 0.2):
                 (x, y), _ = curves.along(link.path, share)
-                for s in (side, -side):
-                    spots.append(
-                        (x + s * (wide / 2 + 4.0 + min(8.0 * lean, 22.0)), y + (s * side * 3.0 if lean > 0.3 else 0.0))
-                    )
+                spots += [(x + s * across * away, y + s * up * away) for s in (1, -1)]
             boxes = [(x - wide / 2, y - 7.5, x + wide / 2, y + 7.5) for x, y in spots]
             link.label_at = spots[taken.clearest(boxes)]
 
