@@ -14,6 +14,7 @@ from tinyseq.viz.placing.rows import Item, Rows
 LANE = 7.0  # clear space on both sides of a lane
 ARRIVING = 8.0  # between two arrows that arrive side by side
 NAME_GAP = 4.0
+WIDE_FAN = 14.0  # from the middle of a node: arrows further out turn towards it, names stand under where they turn
 
 
 @dataclass

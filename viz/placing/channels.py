@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tinyseq.viz.placing.across import Across, straight
+from tinyseq.viz.placing.across import WIDE_FAN, Across, straight
 from tinyseq.viz.placing.nets import LOOPED, Key, Nets, Tap, is_looped
 from tinyseq.viz.placing.rows import Rows
 
@@ -120,8 +120,9 @@ class Channels:
     def _head(self, channel: int) -> float:
         taps = [t for key, taps in self.nets.taps.items() if self.rows.row[key] == channel for t in taps]
         taps = [t for t in taps if not straight(self.rows, t)]
+        wide = any(abs(t.offset) > WIDE_FAN for t in taps)
         named = NAMED_HEAD + (LOOPED if any(is_looped(self.nets, t.target) for t in taps) else 0.0)
-        return named if any(t.name or abs(t.offset) > 14 for t in taps) else HEAD
+        return named + 9.0 * wide if wide or any(t.name for t in taps) else HEAD
 
     def _channel(self, channel: int, y: float, row_gap: float, found: Heights) -> float:
         """Lay out the channel that begins at y; returns its height."""

@@ -233,6 +233,22 @@ def _order(nets: Nets, rows: Rows, on_rail: set[Key]) -> None:
             wish.update((i, (i[1][1] - 0.5) * 1e5) for i in row if i[0] == "node" and nets.roles[i[1]] == "below")
             row.sort(key=lambda item: wish[item])
             place.update((item, i - (len(row) - 1) / 2) for i, item in enumerate(row))
+    _same_lanes(rows)
+
+
+def _same_lanes(rows: Rows) -> None:
+    """A lane is one upright line: those that pass several rows stand in one order in all of them."""
+    places: dict[Item, list[float]] = {}
+    for row in rows.rows:
+        for i, item in enumerate(row):
+            if item[0] == "lane":
+                places.setdefault(item, []).append(i - (len(row) - 1) / 2)
+    order = sorted(places, key=lambda item: _mean(places[item], 0.0))
+    for row in rows.rows:
+        slots = [i for i, item in enumerate(row) if item[0] == "lane"]
+        lanes = sorted((row[i] for i in slots), key=order.index)
+        for i, lane in zip(slots, lanes, strict=True):
+            row[i] = lane
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:

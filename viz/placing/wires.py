@@ -7,7 +7,7 @@ from math import sqrt
 from tinyseq.viz.diagram import Link, Point, Vertex
 from tinyseq.viz.look import style
 from tinyseq.viz.placing import arrow_names, curves
-from tinyseq.viz.placing.across import NAME_GAP, straight
+from tinyseq.viz.placing.across import NAME_GAP, WIDE_FAN, straight
 from tinyseq.viz.placing.nets import LOOPED, Net, Tap, is_looped, is_thin
 from tinyseq.viz.placing.steps import Steps
 
@@ -30,11 +30,12 @@ class _Wires:
         lines = steps.heights.line.values()
         low = min([*(v.y - v.height / 2 for v in self.at.values() if v.column is not None), *(y for y in lines)])
         self.bottom = min(low, *steps.heights.centre) - 6.0 if steps.heights.centre else low - 6.0
-        level = [
-            arrow_names.width(e) for n, e in enumerate(steps.diagram.links)
-            if e.delay and n in self.nets.tap_of and straight(self.rows, self.nets.tap_of[n])
-        ]  # fmt: skip
-        self.names = max(level, default=0.0) + (12.0 if any(level) else 0.0)
+        self.names = {1: 0.0, -1: 0.0}  # space beside the step for names on arrows that enter it level
+        for n, e in enumerate(steps.diagram.links):
+            wide = arrow_names.width(e)
+            if e.delay and wide and n in self.nets.tap_of and straight(self.rows, self.nets.tap_of[n]):
+                side = -steps.way(e.delay)
+                self.names[side] = max(self.names[side], wide + 12.0)
 
     def run(self) -> None:
         for number, link in enumerate(self.steps.diagram.links):
@@ -75,7 +76,8 @@ class _Wires:
         group = [t for t in self.nets.taps[tap.target] if t.top == tap.top and not straight(self.rows, t)]
         left = len(group) > 1 and tap is min(group, key=lambda t: t.offset)
         x = b.x + tap.offset + (-1 if left else 1) * (wide / 2 + NAME_GAP)
-        away = b.height / 2 + 15.0 + (LOOPED if is_looped(self.nets, tap.target) else 0.0)
+        fan = FAN - 4.0 if any(abs(t.offset) > WIDE_FAN for t in group) else 0.0
+        away = b.height / 2 + 15.0 + fan + (LOOPED if is_looped(self.nets, tap.target) else 0.0)
         link.label_at = (x, b.y + away if tap.top else b.y - away)
 
     # -- ends ------------------------------------------------------------------------
@@ -213,9 +215,9 @@ class _Wires:
         y = self.steps.heights.centre[self.rows.port[net.source, net.sign]]
         low = self.bottom - WRAP * (place + 1)
         edge = self.steps.reach[0]
-        out = edge[1 if side > 0 else 0] + side * (self.steps.sides[side].width + 12 + WRAP * place)
+        out = edge[1 if side > 0 else 0] + side * (self.steps.sides[side].width + self.names[side] + 12 + WRAP * place)
         inner = edge[0 if side > 0 else 1] - side * self.steps.sides[-side].width
-        back = inner - side * (self.names + 12 + WRAP * place)
+        back = inner - side * (self.names[-side] + 12 + WRAP * place)
         link.square = (out, y - 26.0 if y - 40 > low else (y + low) / 2)
         half = style.DELAY_SQUARE / 2
         link.path_in = rounded([*self._to_port(a, net, y), (out, y), (out, link.square[1] + half)])
@@ -223,7 +225,7 @@ class _Wires:
         link.path, link.tip = curves.headed(rounded(home))
         self._name(link, b, tap)
         if straight(self.rows, tap) and link.label_at:
-            link.label_at = (inner - side * (self.names / 2 + 3), b.y + 10.0)
+            link.label_at = (inner - side * (self.names[-side] / 2 + 3), b.y + 10.0)
 
     def _own_loop(self, a: Vertex, net: Net) -> bool:
         return all(target == a.key for source, target, _ in self.nets.late if source == a.key)
