@@ -119,7 +119,7 @@ def of_nodes(diagram, tape) -> list[str]:
             found.append(f"{v.text} is no node of the tape, and no ellipsis")
         if v.node >= len(tape):
             found.append(f"{v.text} is beyond the tape")
-    texts = Counter((v.text, v.column, v.strip) for v in vs if v.role in ("state", "data", "initial"))
+    texts = Counter((v.text, v.column, v.strip, v.role) for v in vs if v.role in ("state", "data", "initial"))
     found += [
         f"{text} is drawn {n} times in one place"
         for (text, *_), n in texts.items()

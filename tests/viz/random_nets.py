@@ -79,7 +79,7 @@ def chain_tape(draws: Draws) -> ts.Tape:
             step = equations(draws, 1, states)
             step.__name__ = f"layer{layer}"
             start = tuple(ts.tensor(np.zeros((B, H)), f"h_{n + 1}" if draws.chance(0.5) else "") for n in range(states))
-            delays = (1,) if draws.chance(0.8) else (1, 2)
+            delays = (1,) if draws.chance(0.8) or T < 3 else (1, 2)  # in two steps nothing is two steps late
             if len(delays) > 1:
 
                 def late(x_t, held, step=step):

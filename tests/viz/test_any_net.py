@@ -25,7 +25,7 @@ def check(tape, view, detail, **options):
     assert not found, found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6), how=st.sampled_from(VIEWS))
 def test_random_nets(seed, how):
     check(tape_of(seed), *how)

@@ -167,7 +167,8 @@ class _Wires:
         side = self.steps.way(net.sign)
         sky = self.steps.heights.line[self.steps.sky_channel[number], self.steps.sky[number]]
         points = self._out(a, net.sign, "far")
-        x = points[-1][0] if len(points) > 1 else points[0][0] + side * 12
+        assert a.column is not None
+        x = points[-1][0] if len(points) > 1 else self.steps.reach[a.column][1 if side > 0 else 0] + side * 12
         points += [(x, points[-1][1]), (x, sky)]
         assert b.column is not None
         left = (b.x - side * b.width / 2, b.y)
