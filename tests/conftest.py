@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tinyseq.engine.compiled import Compiled
+from tinyseq.engine.instances import INSTANCES
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import FallbackWarning
 from tinyseq.tape import Tape
@@ -34,6 +35,12 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(Tape, "default_executor", request.param)
     warnings.simplefilter("ignore", FallbackWarning)  # Planned is given tapes of every kind, those without a plan too
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def no_templates() -> None:
+    """No test gets a program by what another one planned, perhaps with a part of the planner exchanged."""
+    INSTANCES.clear()
 
 
 @pytest.fixture
