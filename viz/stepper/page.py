@@ -27,8 +27,8 @@ ONLY_COMPUTING = re.compile(r"<!--\(computes-->.*?<!--computes\)-->", re.DOTALL)
 BUDGET = 2 * 1024 * 1024  # bytes of data on a page
 ALWAYS = ("executor.js", "data.js", "gradient.js", "words.js", "graph.js", "panels.js")
 COMPUTING = (  # of pages that compute; others get ``state.js`` alone
-    "live.js", "state.js", "eigenvalues.js", "editor.js", "knobs.js", "training.js", "bands.js", "tasks.js",
-    "beside.js",
+    "live.js", "state.js", "eigenvalues.js", "editor.js", "python.js", "counting.js", "knobs.js", "training.js",
+    "bands.js", "tasks.js", "beside.js",
 )  # fmt: skip
 
 

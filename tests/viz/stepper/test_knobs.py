@@ -181,8 +181,8 @@ def test_knobs_are_there_for_models_that_have_them(browser: Any, exported: Any, 
     for name, path in pages.items():
         with opened(browser, path) as page:
             shown[name] = set(page.evaluate("() => [...document.querySelectorAll('#knobs > *')].map((k) => k.id)"))
-    assert shown["rnn"] == {"circle", "knob-radius", "knob-gain", "knob-losses"}
-    assert shown["lstm"] == {"circle", "knob-radius", "knob-gain", "knob-bias-0", "knob-losses"}
+    assert shown["rnn"] == {"circle", "knob-radius", "knob-gain", "knob-losses", "knob-length"}
+    assert shown["lstm"] == {"circle", "knob-radius", "knob-gain", "knob-bias-0", "knob-losses", "knob-length"}
     assert "knob-leak" in shown["leaky"] and "knob-bias-0" not in shown["leaky"]
     assert "knob-radius" in shown["tree"] and "knob-losses" not in shown["tree"]
 

@@ -14,14 +14,15 @@ class Executor {
     this.sizes = nodes.map(({ shape }) => sizeOf(shape));
   }
 
-  // Compute every node that is not given.
-  forward(given = () => false) {
+  // Compute every node that is not given; ``finish`` has the last word on each.
+  forward(given = () => false, finish = () => {}) {
     const { nodes, values } = this;
     for (let n = 0; n < nodes.length; n++) {
       const op = OPS[nodes[n].op];
       if (!op.forward || given(n)) continue;
       values[n] ??= this.zeros(n);
       op.forward(values[n], this.read(n), this.sites[n]);
+      finish(n);
     }
   }
 
@@ -53,8 +54,11 @@ class Executor {
   }
 
   read(n) {
-    return this.nodes[n].inputs.map((x) => this.values[x]);
+    return this.nodes[n].inputs.map((x) => (this.blank(n, x) ? this.zeros(x) : this.values[x]));
   }
+
+  // Whether a node reads zeros in place of another's value.
+  blank() { return false; }
 
   zeros(n) {
     return new ARRAYS[this.nodes[n].dtype](this.sizes[n]);

@@ -106,17 +106,8 @@ function backward(run, mask) {
   if (!run.full) return null;
   const total = new Array(run.n).fill(null);
   for (let pass = 0; pass < mask.passes; pass++) {
-    const grads = new Array(run.n).fill(null), seeded = mask.timed[run.loss] && mask.kind === "window";
-    if (!seeded || run.position[run.loss] % mask.k === pass) grads[run.loss] = new Float64Array(1).fill(1);
-    for (const n of run.backward) {
-      if (!grads[n]) continue;
-      for (const e of run.edges(n)) {
-        if (run.form[e] === 0 || run.blocks(n, e) || mask.blocks(n, e, pass)) continue;
-        const x = run.source[e];
-        if (!grads[x]) grads[x] = new Float64Array(size_of(run.shape(x)));
-        if (!pull(run, n, e, grads[n], grads[x])) return null;
-      }
-    }
+    const grads = backward_pass(run, mask, pass);
+    if (!grads) return null;
     grads.forEach((g, n) => {
       if (!g) return;
       if (!total[n]) total[n] = new Float64Array(g.length);
@@ -124,6 +115,22 @@ function backward(run, mask) {
     });
   }
   return total;
+}
+
+// The gradients of one pass of a mask.
+function backward_pass(run, mask, pass) {
+  const grads = new Array(run.n).fill(null), seeded = mask.timed[run.loss] && mask.kind === "window";
+  if (!seeded || run.position[run.loss] % mask.k === pass) grads[run.loss] = new Float64Array(1).fill(1);
+  for (const n of run.backward) {
+    if (!grads[n]) continue;
+    for (const e of run.edges(n)) {
+      if (run.form[e] === 0 || run.blocks(n, e) || mask.blocks(n, e, pass)) continue;
+      const x = run.source[e];
+      if (!grads[x]) grads[x] = new Float64Array(size_of(run.shape(x)));
+      if (!pull(run, n, e, grads[n], grads[x])) return null;
+    }
+  }
+  return grads;
 }
 
 function norm(x) {

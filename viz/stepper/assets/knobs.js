@@ -29,11 +29,11 @@ function found_features(run) {
     }
     if (kind.op === "affine" && kind.attrs.c === 0 && kind.attrs.k > 0 && kind.attrs.k < 1 && xs.some((x) => delayed(run, n, x))) leaks.push(n);
   }
-  const outer = new Mask(run, "full", 1), mixed = all.some((n) => outer.after[n] && inputs_of(run, n).some((x) => run.of_kind(x).op === "parameter"));
-  const steps = run.loss_steps.flatMap(([first, beyond]) => Array.from({ length: beyond - first }, (_, i) => first + i)).sort((a, b) => a - b);
+  const { outer } = run, mixed = all.some((n) => outer.after[n] && inputs_of(run, n).some((x) => run.of_kind(x).op === "parameter"));
+  const parts = run.structure === "chain" && !mixed && !outer.timed[run.loss] ? separated(run) : null;
   return {
     square: [...square].filter((n) => run.ledgers.some((l) => l.leaf === n)), inputs: [...inputs], biases: [...biases.keys()],
-    leaks: leaves_of_leak(run, leaks), alpha: leaks.length ? run.of_kind(leaks[0]).attrs.k : null, steps: run.structure === "chain" && !mixed && !outer.timed[run.loss] ? steps : [], outer,
+    leaks: leaves_of_leak(run, leaks), alpha: leaks.length ? run.of_kind(leaks[0]).attrs.k : null, steps: parts?.steps ?? [], parts,
   };
 }
 
@@ -74,26 +74,19 @@ Object.assign(ACTIONS, {
       for (const n of nodes) run.alter(n, { k: other ? 1 - alpha : alpha });
     });
   },
-  l: (run, [mode, s]) => { run.counts = mode ? counted(run, mode, s) : null; },
   c: (run, [from, to]) => { if (!run.cuts.delete(`${from}>${to}`)) run.cuts.add(`${from}>${to}`); },
 });
-Object.assign(SAME, { r: 1, g: 0, b: 1, a: 0, l: 0 });
+Object.assign(SAME, { r: 1, g: 0, b: 1, a: 0 });
 Object.assign(FITS, {
   r: (run, [n, radius]) => features_of(run).square.includes(n) && radius >= 0,
   g: (run, [factor]) => Number.isFinite(factor),
   b: (run, [n]) => is_leaf_of(run, n),
   a: (run, [alpha]) => features_of(run).leaks.length > 0 && alpha >= 0 && alpha <= 1,
-  l: (run, [mode]) => [0, 1, 2, 3].includes(mode),
   c: (run, [from, to]) => run.view.ends.some(([a, b]) => a === from && b === to),
 });
 
 // Which losses count: all, the last, the one of step s, those before step s.
 const COUNTS = ["all", "the last", "one, of t =", "those up to t ="];
-
-function counted(run, mode, s) {
-  const last = Math.max(...features_of(run).steps);
-  return [null, (t) => t === last, (t) => t === s, (t) => t <= s][mode];
-}
 
 const last_action = (name, places = 0, ...fields) => log_now().done.findLast((a) => a[0] === name && fields.every((f, i) => a[1 + places + i] === f));
 
@@ -128,6 +121,8 @@ function draw_knobs(run) {
   }
   if (has.alpha !== null) parts.push(knob("knob-leak", ["leak α"], { min: 0, max: 1, step: 0.01, value: last_action("a")?.[1] ?? has.alpha }, (v) => act(["a", v])));
   if (has.steps.length > 1) parts.push(losses_chooser(run, has));
+  const length = length_knob(run);
+  if (length) parts.push(length);
   if (run.cuts.size) parts.push(element("span", { class: "note" }, `✂ ${run.cuts.size} arrow${run.cuts.size > 1 ? "s" : ""} cut: no gradient goes back along ${run.cuts.size > 1 ? "them" : "it"}`));
   const old = [...box.children];
   if (old.length !== parts.length || parts.some((part, i) => part !== old[i])) {

@@ -20,10 +20,12 @@ class Live extends Run {
     this.altered = new Map(); // nodes whose attributes are others now
     this.cuts = new Set(); // arrows of the drawing that the reader has cut
     this.counts = null; // step → whether its loss counts; null: all do
+    this.length = null; // of the sequence, where the reader has shortened it
     this.outer = new Mask(this, "full", 1);
     this.kept = []; // arrays of gradients, written over each time
     this.values = this.given.map((numbers) => numbers && numbers.slice());
     this.made = new Executor(this.nodes, this.values);
+    this.made.blank = (n, x) => Boolean(this.counts) && reads_nothing(this, n, x);
     this.compute();
     this.start = { values: this.values.map((v) => v.slice()), grads: this.grads.map((g) => g && g.slice()) };
   }
@@ -31,7 +33,10 @@ class Live extends Run {
   // The two loops, and what is counted of their results.
   compute() {
     const { executor } = this;
-    executor.forward((n) => this.held.has(n));
+    executor.forward((n) => this.held.has(n), (n) => {
+      const kept = this.counts && kept_numbers(this, n);
+      if (kept) kept.forEach((keep, i) => { if (!keep) this.values[n][i] = 0; });
+    });
     this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0 && !this.blocks(n, this.pointer[n] + place), null, this.kept);
     for (let n = 0; n < this.n; n++) {
       if (!this.grads[n] && this.begun[n] >= 0) this.grads[n] = executor.zeros(n); // all that comes to it is stopped
@@ -118,7 +123,6 @@ class Live extends Run {
   restart() {
     this.held.clear();
     this.cuts.clear();
-    this.counts = null;
     for (const n of this.altered.keys()) this.made.sites[n].attrs = super.of_kind(n).attrs;
     this.altered.clear();
     for (const part of PARTS) part.restart?.(this);
