@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tests.viz.stepper.pages import opened
+from tests.viz.stepper.pages import opened, rnn
 
 X = np.random.default_rng(0).normal(size=(7, 1, 3))
 
@@ -74,3 +74,61 @@ def test_nodes_by_keys_and_the_ledger_in_the_colours_of_the_losses(page: Any) ->
     assert page.locator("#ledger tbody tr").nth(3).locator(".stack i").count() == 7
     page.keyboard.press("?")
     assert page.locator("#help-colours dt").count() == 8
+
+
+PAIR = """() => {
+  const p = stepper.pair(), r = stepper.runs[0], names = r.ledgers.map((l) => l.name);
+  const sizes = (of) => Object.fromEntries(r.ledgers.map((l, i) => [names[i], of(l.leaf)]));
+  return [sizes(p.here), sizes(p.there), p.to.values[p.to.loss][0]];
+}"""
+
+
+def test_one_net_with_and_without_truncation(browser: Any, tmp_path: Any) -> None:
+    loss = rnn(dtype=np.float64)
+    loss.backward()
+    whole = {p.name: np.linalg.norm(p.grad) for p in loss.tape.parameters}
+    with opened(browser, loss.tape.to_html(tmp_path / "one.html", loss=loss)) as page:
+        page.click("#beside")  # no other run is needed
+        assert page.input_value("#beside-what") == "whole" and page.input_value("#mask") == "window"
+        page.fill("#mask-k", "1")
+        page.press("#mask-k", "Tab")
+        here, there, _ = page.evaluate(PAIR)
+        assert there == pytest.approx(whole, rel=1e-10)
+        for name in ("V", "c"):  # of the readout nothing is lost
+            assert here[name] == pytest.approx(whole[name], rel=1e-10)
+        assert here["W"] != pytest.approx(whole["W"], rel=1e-3)
+        page.keyboard.press("Escape")
+        page.evaluate("() => stepper.go(stepper.runs[0].F + 30)")
+        assert page.locator("#beside-graph g.v.now").count() == page.locator("#graph g.v.now").count() == 1
+        assert "window of 1" in page.text_content("#beside-note")
+        hash = page.evaluate("() => location.hash")
+    with opened(browser, tmp_path / "one.html", hash) as page:
+        assert page.is_visible("#beside-graph svg") and page.evaluate(PAIR)[:2] == [here, there]
+
+
+def test_one_net_before_and_after_training(browser: Any, tmp_path: Any) -> None:
+    loss = rnn(dtype=np.float64)
+    loss.backward()
+    before = {p.name: np.linalg.norm(p.grad) for p in loss.tape.parameters}
+    with opened(browser, loss.tape.to_html(tmp_path / "one.html", loss=loss, learning_rate=0.5)) as page:
+        for _ in range(4):
+            page.click("#train-once")
+        page.click("#beside")
+        assert page.input_value("#beside-what") == "untrained"
+        here, there, first = page.evaluate(PAIR)
+        assert there == pytest.approx(before, rel=1e-10) and first == pytest.approx(loss.item(), rel=1e-12)
+        assert here != pytest.approx(before, rel=1e-3)
+        page.evaluate("() => stepper.act(['s', stepper.runs[0].ledgers[0].leaf, 0, 0.25])")  # a change is made in both
+        assert (
+            page.evaluate("() => { const p = stepper.pair(); return p.to.values[stepper.runs[0].ledgers[0].leaf][0]; }")
+            == 0.25
+        )
+        hash = page.evaluate("() => location.hash")
+        page.click("#reset")
+        here, there, _ = page.evaluate(PAIR)
+        assert here == there == pytest.approx(before, rel=1e-10)
+        page.click("#beside")
+        assert not page.is_visible("#beside-card")
+    with opened(browser, tmp_path / "one.html", hash) as page:
+        assert page.input_value("#beside-what") == "untrained"
+        assert "before training: L = " in page.text_content("#beside-note")

@@ -1,5 +1,7 @@
-// Two nets, one cursor: the next run's graph below this one's, at the same phase and time step, each node coloured by how
-// its gradient compares with that of the same node here; what is changed of an input is changed in both.
+// Two nets, one cursor: another graph below this one's, at the same phase and time step, each node coloured by how its
+// gradient compares with that of the same node here. The other is the page's next run, of which an input that is changed
+// here is changed too; or this net without truncation; or this net before training.
+const PAIRS = { run: "the next run", whole: "without truncation", untrained: "before training" };
 const LESS = [213, 94, 0], MORE = [0, 114, 178], MOST_DECADES = 3;
 
 const other_run = () => (state.run + 1) % runs.length;
@@ -36,48 +38,97 @@ function ratio_fill(here, there) {
   return [`rgb(${c.join(",")})`, share > 0.75 ? "#ffffff" : "#1a1a1a"];
 }
 
+// The pairs that this page offers for a run.
+const pairs_of = (run) => Object.keys(PAIRS).filter((pair) => (pair === "run" ? runs.length > 1 && runs.every((r) => r.computes) : run.computes && (pair === "untrained" || run.structure === "chain")));
+
+// The same net with all that was done to it, but for the updates.
+function untrained(number) {
+  const run = runs[number], done = logs[number].done.filter(([name]) => name !== "t"), key = JSON.stringify(done);
+  run.twin ??= new Live(data.runs[number]);
+  if (run.twin.key === key) return run.twin;
+  run.twin.restart();
+  for (const [name, ...numbers] of done) ACTIONS[name]?.(run.twin, numbers);
+  run.twin.compute();
+  run.twin.key = key;
+  return run.twin;
+}
+
+// A second drawing of a run's graph.
+function second_drawing(run, number) {
+  if (run.second) return run.second;
+  run.second = pieces(scene(number).main.svg.cloneNode(true));
+  for (const g of run.second.links) g.classList.remove("lit", "backwards", "masked", "severed", "after-end");
+  run.second.vertices.forEach((g, v) => { if (run.vertexNode[v] >= 0) pick(g, run.vertexNode[v]); });
+  return run.second;
+}
+
+// What stands beside a run: {to, title, k, drawing, match: node there → node here, here and there: gradient norms}.
+function pair_now(run) {
+  const cut = masked(run), own = { here: (n) => run.grad_norm[n], title: PAIRS[state.beside], k: state.k, match: (n) => n, name: run.title };
+  if (state.beside === "run") {
+    const to = runs[other_run()], drawing = scene(other_run()).main;
+    return { ...own, to, drawing, title: to.title, k: same_moment(run, state.k, to), match: (n) => counterpart(to, n, run), there: (n) => to.grad_norm[n] };
+  }
+  const drawing = second_drawing(run, state.run), to = state.beside === "untrained" ? untrained(state.run) : run;
+  if (state.beside === "untrained") return { ...own, to, drawing, name: "now", there: (n) => to.grad_norm[n] };
+  return { ...own, to, drawing, name: cut ? `${state.mask} of ${state.width}` : "now", here: (n) => (cut?.grads ? norm(cut.grads[n] ?? []) : run.grad_norm[n]), there: (n) => run.grad_norm[n] };
+}
+
 function draw_beside(run) {
-  const many = runs.length > 1 && runs.every((r) => r.computes);
-  $("beside").hidden = !many;
-  $("beside-card").hidden = !(many && state.beside);
-  $("beside").setAttribute("aria-pressed", String(Boolean(state.beside)));
-  if (!many || !state.beside) return;
-  const number = other_run(), to = runs[number], k = same_moment(run, state.k, to), box = $("beside-graph"), { main } = scene(number);
-  if (box.firstElementChild !== main.svg) box.replaceChildren(main.svg);
+  const offered = pairs_of(run), on = offered.includes(state.beside), select = $("beside-what");
+  $("beside").hidden = !offered.length;
+  $("beside-card").hidden = !on;
+  $("beside").setAttribute("aria-pressed", String(on));
+  if (!on) return;
+  if (select.dataset.of !== offered.join()) select.replaceChildren(...offered.map((pair) => element("option", { value: pair }, PAIRS[pair])));
+  select.dataset.of = offered.join();
+  select.value = state.beside;
+  const pair = pair_now(run), { to, k, drawing } = pair, box = $("beside-graph");
+  if (box.firstElementChild !== drawing.svg) box.replaceChildren(drawing.svg);
   const here = { run: state.run, k: state.k, pinned: state.pinned };
-  Object.assign(state, { run: number, k, pinned: -1 });
-  scale(to, box, main, false);
-  main.vertices.forEach((g, v) => {
+  Object.assign(state, { k, pinned: -1, run: state.beside === "run" ? other_run() : state.run });
+  scale(to, box, drawing, false);
+  drawing.vertices.forEach((g, v) => {
     const n = to.vertexNode[v];
     if (n < 0) return;
-    const own = node_state(to, n), pair = counterpart(to, n, run);
-    const fill = own.begun && pair >= 0 ? ratio_fill(to.grad_norm[n], run.grad_norm[pair]) : null;
+    const own = node_state(to, n), m = pair.match(n), fill = own.begun && m >= 0 ? ratio_fill(pair.there(n), pair.here(m)) : null;
     paint(g, { ...own, now: to.owner[to.node_at(k)] === v }, state.heat ? fill : null);
   });
   Object.assign(state, here);
   followed.factor = 0; // the first graph's is asked for anew
   const owner = to.owner[to.node_at(k)];
-  if (owner >= 0 && followed.beside !== `${number}|${k}`) follow(box, main.vertices[owner]);
-  followed.beside = `${number}|${k}`;
-  $("beside-title").textContent = `${to.title}, at the same time step`;
-  const loss = (r) => show(r.values[r.loss][0], 4), total = (r) => show(global_norm(r, r.grads), 3);
-  $("beside-note").replaceChildren("Gradients here, beside those of the same node above: ", element("span", { class: "swatch", style: `background:rgb(${MORE})` }), " larger, ", element("span", { class: "swatch", style: `background:rgb(${LESS})` }), ` smaller, by up to 10³ and more. ${run.title}: L = ${loss(run)}, ‖gradient‖ = ${total(run)}; ${to.title}: L = ${loss(to)}, ‖gradient‖ = ${total(to)}. ${first_steps(run, to)}`);
+  if (owner >= 0 && followed.beside !== `${state.beside}|${state.run}|${k}`) follow(box, drawing.vertices[owner]);
+  followed.beside = `${state.beside}|${state.run}|${k}`;
+  $("beside-title").textContent = state.beside === "run" ? `${pair.title}, at the same time step` : `The same net ${pair.title}`;
+  $("beside-note").replaceChildren("Gradients here, beside those of the same node above: ", element("span", { class: "swatch", style: `background:rgb(${MORE})` }), " larger, ", element("span", { class: "swatch", style: `background:rgb(${LESS})` }), ` smaller, by up to 10³ and more. ${told(pair.name, run, pair.here)}; ${told(pair.title, to, pair.there)}. ${first_steps(run, pair)}`);
 }
 
+// Loss and gradient, by all parameters together, of one of the pair.
+const told = (name, run, size) => `${name}: L = ${show(run.values[run.loss][0], 4)}, ‖gradient‖ = ${show(norm(learned(run).map((n) => size(n) || 0)), 3)}`;
+
 // What of the gradient at the last step is left at the first, in both.
-function first_steps(run, to) {
-  const left = (r) => {
-    const track = r.tracks.find((t) => t.name === run.tracks[state.track]?.name) ?? r.tracks[0], norms = Array.from(track.norm);
+function first_steps(run, { to, here, there }) {
+  const left = (r, size) => {
+    const track = r.tracks.find((t) => t.name === run.tracks[state.track]?.name) ?? r.tracks[0], norms = Array.from(track.node, (n) => (n >= 0 ? size(n) : NaN));
     return norms.length > 1 && norms[norms.length - 1] > 0 ? norms[0] / norms[norms.length - 1] : NaN;
   };
-  const [a, b] = [left(run), left(to)];
+  const [a, b] = [left(run, here), left(to, there)];
   return Number.isFinite(a) && Number.isFinite(b) ? `‖∂L/∂${run.tracks[state.track]?.name || "node"}‖ at the first step over that at the last: ${show(a, 3)} and ${show(b, 3)}.` : "";
+}
+
+// Show a pair; without truncation there is something to see beside a truncated gradient only.
+function put_beside(pair) {
+  state.beside = pair;
+  if (pair === "whole" && state.mask === "full") state.mask = "window";
+  measured.clear();
+  lists();
+  render();
 }
 
 // A change of an input is one of the other run's input of that name and shape too.
 function also_there(action) {
   const run = run_now(), [name, n, place, value] = action;
-  if (!state.beside || name !== "s" || !["input", "constant"].includes(run.of_kind(n).op)) return;
+  if (state.beside !== "run" || name !== "s" || !["input", "constant"].includes(run.of_kind(n).op)) return;
   const number = other_run(), to = runs[number], kind = run.of_kind(n);
   const m = leaves_of(to).find((x) => to.of_kind(x).op === kind.op && to.of_kind(x).name === kind.name && to.of_kind(x).shape.join() === kind.shape.join());
   if (m === undefined) return;
@@ -88,10 +139,17 @@ function also_there(action) {
 PARTS.push({
   draw: draw_beside,
   listen() {
-    $("beside").addEventListener("click", () => { state.beside = !state.beside; measured.clear(); render(); });
+    $("beside").addEventListener("click", () => {
+      const run = run_now(), offered = pairs_of(run), first = runs.length === 1 && run.history.length ? "untrained" : offered[0];
+      put_beside(offered.includes(state.beside) ? "" : first);
+    });
+    $("beside-what").addEventListener("change", () => put_beside($("beside-what").value));
   },
-  save(parts) { if (state.beside) parts.set("beside", "true"); },
-  open: { same_moment: (k) => same_moment(run_now(), k, runs[other_run()]) },
-  restore(parts) { state.beside = parts.get("beside") === "true" && runs.length > 1; },
+  save(parts) { if (state.beside) parts.set("beside", state.beside === "run" ? "true" : state.beside); },
+  open: { same_moment: (k) => same_moment(run_now(), k, runs[other_run()]), pair: () => pair_now(run_now()) },
+  restore(parts) {
+    const given = parts.get("beside"), pair = given === "true" ? "run" : given;
+    state.beside = pairs_of(run_now()).includes(pair) ? pair : "";
+  },
 });
-state.beside = false;
+state.beside = "";
