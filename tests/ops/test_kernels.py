@@ -119,6 +119,17 @@ def test_kernel_equals_its_twin(name: str, dtype: Any, rng: np.random.Generator)
             close(call.kernel, *run_both(call, d, arrays))
 
 
+@pytest.mark.parametrize("name", ["copy_block", "strided_read", "strided_add", "sum", "spread"])
+def test_the_plain_function_of_a_kernel_equals_its_twin_too(name: str, rng: np.random.Generator) -> None:
+    """Machine code does not look at bounds, Python does: no slice may end before the loop that goes through it."""
+    for call, shapes, limits in CALLS[name]:
+        arrays = operands(call, shapes, limits, np.float64, rng)
+        out, twin = arrays[0].copy(), arrays[0].copy()
+        call.kernel.function.py_func(call.d, out, *arrays[1:])
+        naive.twin_of(call.kernel)(call.d, twin, *arrays[1:])
+        close(call.kernel, out, twin)
+
+
 @each_dtype
 @each_kernel
 def test_accumulating_adds_to_what_is_there(name: str, dtype: Any, rng: np.random.Generator) -> None:

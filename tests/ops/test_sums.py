@@ -12,6 +12,7 @@ import pytest
 import tinyseq as ts
 from tests import naive
 from tinyseq.engine.kernels import batched
+from tinyseq.ops import totals
 from tinyseq.tape import Tape
 
 both = pytest.mark.usefixtures("executor")
@@ -244,3 +245,10 @@ def test_infinity_and_nan_pass_through_long_sums() -> None:
     x = np.full((4096, 2), 3e38, np.float32)
     np.testing.assert_allclose(naive.value(lambda x: ts.mean(x, 0), x), x[0], rtol=1e-6)
     assert np.isinf(naive.value(lambda x: ts.sum(x, 0), x)).all()
+
+
+def test_the_plain_function_adds_many_rows_up() -> None:
+    """Python looks at bounds: no slice may end before the loop that goes through it."""
+    x, total = np.arange(2 + 19 * 5.0), np.zeros(4)
+    totals.add_rows.py_func(total, x, 2, 5, 19, 4)
+    np.testing.assert_allclose(total, x[2 : 2 + 19 * 5].reshape(19, 5)[:, :4].sum(0), rtol=1e-13)

@@ -214,3 +214,54 @@ def test_a_tape_records_inside_its_block_only() -> None:
     with Tape():
         assert Tape.recording() is True
     assert Tape.recording() is False
+
+
+class Pair(Cell):
+    """Two of them make the same line of one helper, in scopes of their own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def step(self, x: ts.Tensor, h: ts.Tensor) -> tuple[Any, Any]:
+        h = _added(x, h)
+        return h, h
+
+
+def _added(x: ts.Tensor, h: ts.Tensor) -> ts.Tensor:
+    return x + h + ts.zeros(2, np.float64) + np.ones(2)
+
+
+def test_one_line_in_two_cells_is_of_two_kinds() -> None:
+    with Tape() as tape:
+        x, h = ts.tensor(np.ones(2)), ts.tensor(np.zeros(2))
+        Pair("a")(x, h)
+        Pair("b")(x, h)
+    made = {cell: [node.op for node in tape.nodes() if (node.cell, node.step) == (cell, 0)] for cell in ("a", "b")}
+    assert made["a"] == made["b"] and sorted(made["a"]) == ["add", "add", "add", "constant", "input"]
+
+
+def test_after_a_call_nodes_belong_to_no_step() -> None:
+    with Tape() as tape:
+        x, h = ts.tensor(np.ones(2)), ts.tensor(np.zeros(2))
+        h, _ = Pair("a")(x, h)
+        y = h * 2.0
+    assert (tape.node(y.index).cell, tape.node(y.index).step) == ("", -1)
+
+
+def test_a_parameter_met_inside_a_cell_belongs_to_no_step() -> None:
+    cell = Scale()
+    outside = ts.Parameter(np.ones(2), "outside")
+
+    class Reads(Cell):
+        name = "reads"
+
+        def step(self, x: ts.Tensor, h: ts.Tensor) -> tuple[Any, Any]:
+            h = h * outside + x
+            return h, h
+
+    with Tape() as tape:
+        x, h = ts.tensor(np.ones(2)), ts.tensor(np.zeros(2))
+        Reads()(x, h)
+        cell(x, h)
+    found = [(node.cell, node.step) for node in tape.nodes() if node.op == "parameter"]
+    assert found == [("", -1)] * 2

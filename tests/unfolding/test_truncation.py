@@ -332,3 +332,77 @@ def test_cuts_belong_to_no_step(kind: Any, rng: np.random.Generator) -> None:
         ts.unfold(cell, ts.Chain(T), rng.standard_normal((T, B, F)), cell.initial_state(B), truncate=kind(2))
     cuts = [node for node in tape.nodes() if node.op == "detach"]
     assert cuts and {(node.cell, node.step) for node in cuts} == {("", -1)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_of_ragged_sequences_handed_on_unchanged_is_not_cut(kind: Any, rng: np.random.Generator) -> None:
+    """The context of each sequence reaches the losses of all its steps, as in sequences that are run one by one."""
+    lengths = [3, 7, 5]
+    W, R = ts.Parameter(rng.standard_normal((H, H)), "W"), ts.Parameter(rng.standard_normal((len(lengths), H)), "R")
+    xs, us = ([rng.standard_normal((n, H)) for n in lengths] for _ in range(2))
+
+    def step(x_t: ts.Tensor, state: Any) -> Any:
+        h, context = state
+        new = ts.tanh(ts.linear(h, W) + context + x_t)
+        return (new, context), new
+
+    chain = ts.Chain(lengths)
+    with ts.Tape():
+        start = ts.zeros((len(lengths), H), np.float64), R * 1.0
+        net = ts.unfold(step, chain, chain.pack(xs), start, truncate=kind(2))
+        ts.sum(net.outputs * chain.pack(us)).backward()
+    got = W.grad, R.grad
+    total = np.zeros((H, H)), np.zeros((len(lengths), H))
+    for b, (x, u) in enumerate(zip(xs, us, strict=True)):
+        with ts.Tape():
+            start = ts.zeros((1, H), np.float64), ts.window(R * 1.0, b, 1)
+            ts.sum(
+                ts.unfold(step, ts.Chain(len(x)), x[:, None], start, truncate=kind(2)).outputs * u[:, None]
+            ).backward()
+        for a, g in zip(total, (W.grad, R.grad), strict=True):
+            a += g
+    for a, b in zip(got, total, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_output_made_before_the_state(kind: Any, rng: np.random.Generator) -> None:
+    """Lanes of windows leave out what only an output needs: the nodes of the state have other numbers there."""
+    W, V = ts.Parameter(rng.standard_normal((H, H)), "W"), ts.Parameter(rng.standard_normal((H, H)), "V")
+    x, u = rng.standard_normal((T, B, H)), rng.standard_normal((T, B, H))
+
+    class Step:
+        def parameters(self) -> list[ts.Parameter]:
+            return [W, V]
+
+        def __call__(self, x_t: ts.Tensor, h: ts.Tensor) -> Any:
+            o = ts.tanh(ts.linear(h, V))
+            return ts.tanh(ts.linear(h, W) + x_t), o
+
+    cell = Step()
+    with ts.Tape():
+        h = ts.zeros((B, H), np.float64)
+        ts.sum(ts.unfold(cell, ts.Chain(T), x, h, truncate=kind(3)).outputs * u).backward()
+    got = {p: p.grad for p in cell.parameters()}
+    for p, expected in by_hand(cell, x, u, kind(3), lambda: ts.zeros((B, H), np.float64)).items():
+        np.testing.assert_allclose(got[p], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_of_ragged_sequences_that_a_step_takes_from_outside(kind: Any, rng: np.random.Generator) -> None:
+    lengths = [2, 5, 3]
+    W, x = ts.Parameter(rng.standard_normal((H, H)), "W"), rng.standard_normal((sum(lengths), H))
+    chain = ts.Chain(lengths)
+    with ts.Tape() as tape:
+        outside = ts.tensor(rng.standard_normal((len(lengths), H)))
+
+        def step(x_t: Any, state: Any) -> Any:
+            h, k = state
+            h = ts.tanh(x_t @ W + h * k)
+            return (h, outside), h
+
+        zeros = ts.zeros((len(lengths), H), np.float64), ts.zeros((len(lengths), H), np.float64)
+        net = ts.unfold(step, chain, x, zeros, truncate=kind(2))
+        plain = ts.unfold(step, chain, x, zeros)
+    ts.verify(tape)
+    np.testing.assert_allclose(net.outputs.value, plain.outputs.value, rtol=1e-13)

@@ -9,6 +9,7 @@ import pytest
 
 import tinyseq as ts
 from tests import naive
+from tinyseq.errors import ShapeError
 from tinyseq.nn import Cell
 from tinyseq.tape import Tape
 
@@ -546,3 +547,14 @@ def test_an_unfolded_chain_says_its_cell_and_shapes(T: int) -> None:
     with ts.Tape():
         unfolded = ts.unfold(leaky, ts.Chain(T), np.ones((T, 1, 2)), ts.zeros((1, 2), np.float64))
     assert repr(unfolded) == f"Unfolded(leaky over Chain(T={T}): outputs ({T}, 1, 2), states ({T}, 1, 2))"
+
+
+def test_a_step_that_records_another_op_for_another_batch_cannot_run_over_ragged_sequences() -> None:
+    """As many nodes that read alike, but of another kind, are other nodes all the same."""
+
+    def step(x: ts.Tensor, h: ts.Tensor) -> tuple[ts.Tensor, ts.Tensor]:
+        h = (ts.tanh if x.shape[0] == 2 else ts.exp)(h + x)
+        return h, h
+
+    with ts.Tape(), pytest.raises(ShapeError, match="records other nodes for other batch sizes"):
+        ts.unfold(step, ts.Chain([2, 3]), np.ones((5, 1)), np.zeros((2, 1)))

@@ -310,3 +310,17 @@ def test_what_is_unfolded_says_the_shapes_of_all_states():
         assert f"states (({len(forest)}, 5), (({len(forest)}, 5),))" in text
         text = repr(ts.unfold(cell, shared, np.zeros((2, 7, 3))))
         assert "states ((3, 7, 5), ((3, 7, 5),))" in text
+
+
+def test_a_chain_after_a_tree_goes_on_counting_the_cells_steps() -> None:
+    class Both(Net):
+        def __call__(self, x, h):
+            h = ts.tanh(h + x)
+            return h, h
+
+    cell, tree = Both(2), ts.Tree([0, 0, 0, 0, 2, 4], [0, 1, 3, 2])
+    rng = np.random.default_rng(0)
+    with ts.Tape() as tape:
+        ts.unfold(cell, tree, rng.normal(size=(3, 3)))
+        last = ts.unfold(cell, ts.Chain(2), rng.normal(size=(2, 2)), np.zeros(2)).final
+    assert tape.node(last.index).step == len(tree) + 1
