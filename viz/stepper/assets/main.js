@@ -233,15 +233,21 @@ function follow(box, g) {
   if (Object.keys(move).length) box.scrollTo({ ...move, behavior: calm.matches || playing || Math.abs(x - frame.width / 2) > frame.width ? "auto" : "smooth" });
 }
 
+const inside_factor = (box, drawing) => Math.min(1.35, Math.max(0.5, (room_of(box)[0] - 4) / drawing.size[0]));
+
+// What the tallest step of a run takes, with a bar to scroll by: all steps are given as much.
+const tallest_inside = (run, box) => run.inside.drawings.reduce((most, drawing) => Math.max(most, Math.round(drawing.size[1] * inside_factor(box, drawing))), 60) + 16;
+
 function draw_inside(run) {
   const n = focus(run), at = run.is_leaf(n) ? run.consumers[n].find((r) => run.part[r] >= 0) ?? run.consumers[n][0] ?? -1 : n, part = at >= 0 ? run.part[at] : -1;
   const box = $("inside");
   $("inside-title").textContent = part < 0 ? "Inside" : `Inside ${stage_text(run, at)}${run.of_kind(at).cell ? `, ${run.of_kind(at).cell}` : ""}`;
+  box.style.height = `${tallest_inside(run, box)}px`;
   if (part < 0) return box.replaceChildren(element("p", { class: "note" }, at < 0 ? "What reads this node is in steps that this page does not hold." : `This page opens ${run.inside.drawings.length} sorts of steps, and this one is of another sort; the inspector shows each operation.`));
   const [number, members] = run.inside.parts[part], picture = opened(run, number), drawing = run.inside.drawings[number];
   if (box.firstElementChild !== picture.svg) {
     box.replaceChildren(picture.svg);
-    const factor = Math.min(1.35, Math.max(0.5, (room_of(box)[0] - 4) / drawing.size[0]));
+    const factor = inside_factor(box, drawing);
     picture.svg.style.width = `${Math.round(drawing.size[0] * factor)}px`;
     picture.svg.style.height = `${Math.round(drawing.size[1] * factor)}px`;
   }
@@ -422,10 +428,10 @@ function restore() {
     else if (typeof START[key] === "number") state[key] = Number.isFinite(Number(given)) ? Math.trunc(Number(given)) : START[key];
     else state[key] = given;
   }
+  if (!runs[state.run]) state.run = 0;
   for (const part of PARTS) part.restore?.(parts);
   state.embed = parts.has("embed");
   document.documentElement.classList.toggle("embedded", state.embed);
-  if (!runs[state.run]) state.run = 0;
   if (!["full", "window", "chunk"].includes(state.mask)) state.mask = "full";
   if (!["op", "stage"].includes(state.by)) state.by = "op";
   state.width = Math.min(Math.max(state.width, 1), Math.max(run_now().total, 1));
