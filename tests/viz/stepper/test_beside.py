@@ -90,17 +90,25 @@ def test_one_net_with_and_without_truncation(browser: Any, tmp_path: Any) -> Non
     with opened(browser, loss.tape.to_html(tmp_path / "one.html", loss=loss)) as page:
         page.click("#beside")  # no other run is needed
         assert page.input_value("#beside-what") == "whole" and page.input_value("#mask") == "window"
-        page.fill("#mask-k", "1")
+        page.fill("#mask-k", "2")
         page.press("#mask-k", "Tab")
         here, there, _ = page.evaluate(PAIR)
         assert there == pytest.approx(whole, rel=1e-10)
         for name in ("V", "c"):  # of the readout nothing is lost
             assert here[name] == pytest.approx(whole[name], rel=1e-10)
         assert here["W"] != pytest.approx(whole["W"], rel=1e-3)
+        assert page.evaluate("() => { const p = stepper.pair(); return [p.here(p.to.loss), p.there(p.to.loss)]; }") == [
+            1.0,
+            1.0,
+        ]
+        page.fill("#knob-length input", "4")  # faint in both
+        assert page.locator("#graph g.v.after-end").count() == page.locator("#beside-graph g.v.after-end").count() > 0
+        assert page.locator("#graph g.e.after-end").count() == page.locator("#beside-graph g.e.after-end").count() > 0
+        page.click("#undo")
         page.keyboard.press("Escape")
         page.evaluate("() => stepper.go(stepper.runs[0].F + 30)")
         assert page.locator("#beside-graph g.v.now").count() == page.locator("#graph g.v.now").count() == 1
-        assert "window of 1" in page.text_content("#beside-note")
+        assert "window of 2" in page.text_content("#beside-note")
         hash = page.evaluate("() => location.hash")
     with opened(browser, tmp_path / "one.html", hash) as page:
         assert page.is_visible("#beside-graph svg") and page.evaluate(PAIR)[:2] == [here, there]

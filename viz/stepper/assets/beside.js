@@ -94,6 +94,7 @@ function draw_beside(run) {
     const own = node_state(to, n), m = pair.match(n), fill = own.begun && m >= 0 ? ratio_fill(pair.there(n), pair.here(m)) : null;
     paint(g, { ...own, now: to.owner[to.node_at(k)] === v }, state.heat ? fill : null);
   });
+  draw_length(to, drawing);
   Object.assign(state, here);
   followed.factor = 0; // the first graph's is asked for anew
   const owner = to.owner[to.node_at(k)];

@@ -108,15 +108,16 @@ function length_knob(run) {
 }
 
 // Nodes after the end of a shortened sequence are faint.
-function draw_length(run) {
-  if (!run.computes) return;
-  const { main } = scene(state.run), late = (v) => run.length !== null && run.vertexNode[v] >= 0 && run.outer.timed[run.vertexNode[v]] && run.position[run.vertexNode[v]] >= run.length;
-  main.vertices.forEach((g, v) => g.classList.toggle("after-end", late(v)));
-  main.links.forEach((g, e) => g.classList.toggle("after-end", run.view.ends[e].some(late)));
+function draw_length(run, drawing) {
+  const late = (v) => run.length !== null && run.vertexNode[v] >= 0 && run.outer.timed[run.vertexNode[v]] && run.position[run.vertexNode[v]] >= run.length;
+  drawing.vertices.forEach((g, v) => g.classList.toggle("after-end", late(v)));
+  drawing.links.forEach((g, e) => g.classList.toggle("after-end", run.view.ends[e].some(late)));
 }
 
 PARTS.push({
-  draw: draw_length,
+  draw(run) {
+    if (run.computes) draw_length(run, scene(state.run).main);
+  },
   restart(run) {
     run.choice = run.length = run.counts = null;
   },

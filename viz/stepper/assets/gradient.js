@@ -109,7 +109,7 @@ function backward(run, mask) {
     const grads = backward_pass(run, mask, pass);
     if (!grads) return null;
     grads.forEach((g, n) => {
-      if (!g) return;
+      if (!g || (pass > 0 && mask.after[n])) return; // outside of the steps each pass has the whole
       if (!total[n]) total[n] = new Float64Array(g.length);
       for (let i = 0; i < g.length; i++) total[n][i] += g[i];
     });
