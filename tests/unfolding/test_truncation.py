@@ -406,3 +406,10 @@ def test_a_state_of_ragged_sequences_that_a_step_takes_from_outside(kind: Any, r
         plain = ts.unfold(step, chain, x, zeros)
     ts.verify(tape)
     np.testing.assert_allclose(net.outputs.value, plain.outputs.value, rtol=1e-13)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_that_records_nothing(kind: Any) -> None:
+    with ts.Tape():
+        outputs = ts.unfold(lambda h: (h, h), ts.Chain(3), (), np.ones((B, H)), truncate=kind(2)).outputs
+    np.testing.assert_array_equal(outputs.value, np.ones((3, B, H)))

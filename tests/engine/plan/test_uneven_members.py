@@ -96,3 +96,22 @@ def test_rows_whose_gradient_nobody_wants_have_a_place_to_go_to(rng: np.random.G
         loss = ts.sum(h)
     plan = plan_tape(loss.tape, [loss.index], loss.index)
     assert [s.size for s in plan.storages if s.what == "gradients that nobody wants"] == [B * F]
+
+
+def test_tables_that_each_member_has_for_itself(rng: np.random.Generator) -> None:
+    """All rows that a member takes read one table, which is not that of the next member."""
+    tables, u = rng.standard_normal((T, 5, F)), rng.standard_normal((T, 2, F))
+    where = rng.integers(0, 5, (T, 2))
+    P = ts.Parameter(rng.standard_normal((5, F)), "P")
+
+    def step(table: Any, i: Any, h: Any) -> Any:
+        return h, ts.take(table * P, i)
+
+    with ts.Tape(executor=Planned):
+        y = ts.unfold(step, ts.Chain(T), (tables, where), np.zeros(1)).outputs
+        ts.sum(y * u).backward()
+    times = np.arange(T)[:, None]
+    np.testing.assert_allclose(y.value, (tables * P.value)[times, where], rtol=1e-13)
+    grad = np.zeros((T, 5, F))
+    np.add.at(grad, (times, where), u)
+    np.testing.assert_allclose(P.grad, (grad * tables).sum(0), rtol=1e-12)
