@@ -231,14 +231,7 @@ def _unfold_chain(
         return _delayed(state_nodes[which], initial[which].index, delay)
 
     steps = chain.positions + tape.next_step(scope, chain.T)
-    bases = stamp(
-        tape,
-        [(folded, np.arange(chain.T))],
-        slots,
-        steps,
-        args,
-        {0: rows} if rows is not None else None,
-    )
+    bases = stamp(tape, [(folded, np.arange(chain.T))], slots, steps, args, None if rows is None else {0: rows})
     if not state_nodes:
         state_nodes.extend(_trace(folded, bases, initial, delays))
     outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
