@@ -11,12 +11,13 @@ import numpy as np
 
 from tinyseq.checks import generator, plain
 from tinyseq.data.batch import Batch, together
+from tinyseq.data.inputs import Inputs
 from tinyseq.errors import DataError, DtypeError, ShapeError
 from tinyseq.habits import advised
 
 
 @dataclass(frozen=True)
-class Sequences:
+class Sequences(Inputs):
     """N sequences of any lengths, and what is to be said of them.
 
     x           one array for each: (length, F) of floats, or (length,) of tokens
@@ -99,18 +100,6 @@ class Sequences:
     def lengths(self) -> np.ndarray:
         """(N,) steps of each sequence."""
         return np.array([len(a) for a in self.x], np.int64)
-
-    @property
-    def tokens(self) -> bool:
-        """Whether the steps are tokens."""
-        return self.x[0].ndim == 1
-
-    @property
-    def input_size(self) -> int:
-        """Features of a step, or how many tokens there are."""
-        if not self.tokens:
-            return int(self.x[0].shape[1])
-        return len(self.vocabulary) or 1 + max(int(a.max()) for a in self.x if a.size)
 
     @property
     def each_step(self) -> bool:

@@ -10,13 +10,14 @@ import numpy as np
 
 from tinyseq.checks import generator, plain
 from tinyseq.data.batch import Batch
+from tinyseq.data.inputs import Inputs
 from tinyseq.errors import DataError
 from tinyseq.habits import advised
 from tinyseq.structure.tree import Forest, Tree
 
 
 @dataclass(frozen=True)
-class Trees:
+class Trees(Inputs):
     """N trees with inputs and classes.
 
     trees       the trees
@@ -68,18 +69,6 @@ class Trees:
     def lengths(self) -> np.ndarray:
         """(N,) nodes of each tree."""
         return np.array([len(tree) for tree in self.trees], np.int64)
-
-    @property
-    def tokens(self) -> bool:
-        """Whether the inputs are tokens."""
-        return self.x[0].ndim == 1
-
-    @property
-    def input_size(self) -> int:
-        """Features, or how many tokens there are."""
-        if not self.tokens:
-            return int(self.x[0].shape[1])
-        return len(self.vocabulary) or 1 + max(int(a.max()) for a in self.x)
 
     @property
     def each_node(self) -> bool:

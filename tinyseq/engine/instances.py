@@ -201,15 +201,15 @@ class Instances:
 
     def program(self, folded: Condensed, outputs: list[int], loss: int, without: frozenset[str]) -> Program | None:
         """The program of a tape folded as others were before; None where it has to be planned."""
-        key = structure(folded, outputs, loss), without, available()
+        key, axes_now = (structure(folded, outputs, loss), without, available()), tails(folded)
         with self._guard.lock:
             known = self._known.pop(key) if key in self._known else _Known()
             self._known[key] = known
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
             known.times += 1
-            known.tails = known.tails or tails(folded)
-            known.axes |= differing(known.tails, tails(folded))
+            known.tails = known.tails or axes_now
+            known.axes |= differing(known.tails, axes_now)
         if known.times < self.often or known.hopeless:
             return None
         for template in list(known.templates):

@@ -95,13 +95,19 @@ def _cut(tape: Tape, inner: np.ndarray, about: _Kinds) -> tuple[np.ndarray, np.n
 
 
 @kernel
+def _begins(own, cell, step, at):
+    """Whether an instance begins at a node of a cell and step, after one of another."""
+    return own == 0 or own != cell or step != at
+
+
+@kernel
 def _count(kind, step, inner, table):
     """How many instances there are."""
     count, cell, at = 0, np.int64(0), np.int64(0)
     for i in range(inner.size):
         node = inner[i]
         own = table[kind[node], 0]
-        count += i == 0 or own == 0 or own != cell or step[node] != at
+        count += i == 0 or _begins(own, cell, step[node], at)
         cell, at = own, step[node]
     return count
 
@@ -132,7 +138,7 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
         number[node] = i
         k = kind[node]
         traits = table[k, 1]
-        if i == 0 or table[k, 0] == 0 or table[k, 0] != cell or step[node] != at:
+        if i == 0 or _begins(table[k, 0], cell, step[node], at):
             if count:
                 keys[count - 1] = code + _mixed(i - begin, 0)
             starts[count], code, begin, cell, at = i, np.uint64(0), i, table[k, 0], step[node]
