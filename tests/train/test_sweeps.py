@@ -51,10 +51,13 @@ def test_each_cell_is_run_once_and_kept(tmp_path: Path) -> None:
             calls.append(values)
             return cell(**values)
 
-        path.write_text("\n".join(lines[:5]) + "\n")
         again = train.sweep(counted, GRID, 3, executor=pool, results=path, told=told.append)
     assert len(calls) == 7 and sorted(map(str, again.rows)) == sorted(map(str, made.rows))
     assert any("5 of 12 cells are done" in text for text in told)
+    assert sorted(path.read_text().splitlines()) == sorted(lines)  # the line that was cut off is whole again
+    path.write_text(path.read_text()[:-1])  # a whole row, its end of line not yet written
+    assert not train.sweep(counted, GRID, 3, results=path, told=told.append).failed and len(calls) == 7
+    assert sorted(path.read_text().splitlines()) == sorted(lines)
     mean, low, high = made.interval("loss", "a")[1]
     assert mean == pytest.approx(1.6) and low < mean < high
     assert made.plot(tmp_path / "p.svg", "loss", "a").stat().st_size > 1000
@@ -69,6 +72,9 @@ def test_processes_and_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [(row["a"], row["result"]) for row in made.rows] == [(1, 1.0)]
     assert [row["a"] for row in made.failed] == [2] and "error" in made.failed[0]
     assert sum("crashed, tried again" in text for text in told) == 2
+    nothing = train.sweep(crashing, {"a": [2]}, [5], workers=1, results=tmp_path / "n.jsonl", told=None)
+    with pytest.raises(DataError, match="no cell of the sweep has a result, 1 failed: BrokenProcessPool"):
+        nothing.plot(tmp_path / "n.svg", "result", "a")
 
 
 def test_the_interval_holds_the_mean_of_a_normal_sample_as_often_as_it_says() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from tinyseq import display
 from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.habits import advised
+from tinyseq.train.checkpoints import write_safely
 
 TRIES = 2  # a cell that crashed is tried once more
 Cell = dict[str, Any]
@@ -31,7 +32,10 @@ class Sweep:
     failed: list[Cell]
 
     def values(self, result: str, by: str) -> dict[Any, np.ndarray]:
-        """The results of all seeds for each value of one name."""
+        """The results of all seeds for each value of one name; DataError where no cell came to its end."""
+        if not self.rows:
+            why = f": {self.failed[0]['error']}" if self.failed else ""
+            raise DataError(f"no cell of the sweep has a result, {len(self.failed)} failed{why}")
         found: dict[Any, list[float]] = {}
         for row in self.rows:
             if by not in row or result not in row:
@@ -119,24 +123,28 @@ def _key(cell: Mapping[str, Any]) -> str:
 
 
 def _done(path: Path, names: list[str]) -> dict[str, Cell]:
-    """The rows of a results file by their cells; a line that was cut off is none."""
+    """The rows of a results file by their cells; a last line that was cut off is taken out of the file."""
     if not path.exists():
         return {}
     found = {}
     try:
-        lines = path.read_text("utf-8").splitlines()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"cannot read the results {path}: {error}") from None
+    lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             if number == len(lines):
-                break
+                write_safely(path, "".join(f"{line}\n" for line in lines[:-1]).encode())
+                return found
             raise FileError(f"{path}, line {number}: no result of a sweep; give another file") from None
         if not isinstance(row, dict) or not {*names, "seed"} <= row.keys():
             raise FileError(f"{path}, line {number}: a result of another sweep, without {', '.join(names)} and seed")
         found[_key({name: row[name] for name in (*names, "seed")})] = row
+    if lines and not text.endswith("\n"):  # a whole row whose end of line did not get written
+        write_safely(path, f"{text}\n".encode())
     return found
 
 
