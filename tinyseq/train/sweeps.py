@@ -126,7 +126,7 @@ def _done(path: Path, names: list[str]) -> dict[str, Cell]:
     """The rows of a results file by their cells; a last line that was cut off is taken out of the file."""
     if not path.exists():
         return {}
-    found = {}
+    found: dict[str, Cell] = {}
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
