@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinyseq as ts
 from tests.engine.plan.test_plan_mutations import record, stir
@@ -19,10 +23,11 @@ from tinyseq.engine.plan.sharing import Shares
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.decode import Space, decoded
 from tinyseq.engine.validation.elements import verify_elements
-from tinyseq.engine.validation.events import Events, distinct
+from tinyseq.engine.validation.events import Events
 from tinyseq.engine.validation.footprint_rules import Known, grid
 from tinyseq.engine.validation.footprints import footprint, rule_of
 from tinyseq.engine.validation.footprints_of_products import packed
+from tinyseq.engine.validation.spans import Spans
 from tinyseq.errors import TapeError
 from tinyseq.ops.op import Kernel
 
@@ -306,20 +311,67 @@ def test_every_check_of_a_plan_goes_through_its_programs(monkeypatch: pytest.Mon
 
 
 def test_of_many_elements_some_addresses_are_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinyseq.engine.validation.events.MOST", 200)
     plan = plan_of("tokens")
+    whole = {threads: touched(plan, threads) for threads in (1, 2)}
+    monkeypatch.setattr("tinyseq.engine.validation.events.MOST", 200)
+    monkeypatch.setattr("tinyseq.engine.validation.spans.WINDOW", 4)
     for threads in (1, 2):
         events = Events(plan, *decoded(plan, threads), threads)
-        assert events.one_in > 1
-        assert sum(len(places) for places, *_ in events.found) <= 200
+        places, *_ = events.pieces()
+        assert events.one_in > 1 and 0 < len(places) <= 200
+        some = touched(plan, threads)
+        assert some == {place: all_of for place, all_of in whole[threads].items() if place in some}  # all or none
         verify_elements(plan, threads)
     without_barriers(monkeypatch)
     refused(plan, "with no barrier between", 2)
 
 
-def test_each_element_once() -> None:
-    for elements in (grid((3, 0), (4, 1)), grid((3, 5), (4, 1)), grid((2, 1), (3, 1)), grid((2, 1000)), grid((0, 1))):
-        np.testing.assert_array_equal(distinct(elements), np.unique(elements))
+def touched(plan: Any, threads: int) -> dict[int, set[tuple[int, int]]]:
+    """Of each element, by which runs it is touched, and how."""
+    events = Events(plan, *decoded(plan, threads), threads)
+    events.pieces()
+    found: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for spans, runs, _, kind in events.found:
+        for first, last, run in zip(spans.first.tolist(), spans.last.tolist(), runs.tolist(), strict=True):
+            for place in range(first, last):
+                found[place].add((run, kind))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["chain", "tokens", "forest"])
+def test_pieces_are_the_elements(kind: str) -> None:
+    plan = plan_of(kind)
+    for threads in (1, 3):
+        events = Events(plan, *decoded(plan, threads), threads)
+        first, run, _, how = events.pieces()
+        length = dict(zip(np.unique(first)[:-1].tolist(), np.diff(np.unique(first)).tolist(), strict=True))
+        ends = max(int(spans.last.max()) for spans, *_ in events.found)
+        pieces: dict[int, set[tuple[int, int]]] = defaultdict(set)
+        for place, r, k in zip(first.tolist(), run.tolist(), how.tolist(), strict=True):
+            pieces[place].add((r, k))
+        every = touched(plan, threads)
+        assert all(every[place] == of for place, of in pieces.items())
+        for place in range(ends):  # what lies behind the first of a piece is touched as the first is, or by nobody
+            if place in every and place not in pieces:
+                begins = max(b for b in pieces if b < place)
+                assert place < begins + length.get(begins, ends) and every[place] == pieces[begins]
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=30), st.lists(st.integers(-5, 70), max_size=9, unique=True))
+def test_spans_are_cut_without_loss(elements: list[int], bounds: list[int]) -> None:
+    spans, cuts = Spans.of(np.array(elements)), np.array(sorted(bounds), np.int64)
+    assert expanded(spans) == sorted(set(elements)) and (spans.first[1:] > spans.last[:-1]).all()
+    which, pieces = spans.cut(cuts)
+    assert expanded(pieces) == expanded(spans)
+    for number, first, last in zip(which.tolist(), pieces.first.tolist(), pieces.last.tolist(), strict=True):
+        assert spans.first[number] <= first < last <= spans.last[number]
+        assert not ((cuts > first) & (cuts < last)).any()
+
+
+def expanded(spans: Spans) -> list[int]:
+    return [
+        e for first, last in zip(spans.first.tolist(), spans.last.tolist(), strict=True) for e in range(first, last)
+    ]
 
 
 # -- the decoder and the rules themselves

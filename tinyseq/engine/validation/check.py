@@ -22,8 +22,8 @@ def verify_plan(plan: Plan) -> None:
     another thread's, in the plan or in the programs made of it for each number of threads in THREADS."""
     _verify_blocks(plan)
     for threads in THREADS:
-        verify_assembled(plan, threads)
-        verify_elements(plan, threads)
+        programs = verify_assembled(plan, threads)
+        verify_elements(plan, threads, [step for program in programs for step in program.steps])
 
 
 def _verify_blocks(plan: Plan) -> None:

@@ -24,6 +24,7 @@ class Space:
     """Where each storage of a plan lies, and whose an address is.
 
     base       of each storage by its index; two more entries, as programs have them: the flat gradient, the arena
+    gradients  where parameters' gradients begin and end in the flat gradients of all threads, in order
     lists      for each element of the integers that is the address of a row: the address, and the row's storage
     """
 
@@ -46,6 +47,9 @@ class Space:
                 base[storage.index] = top + storage.lead
                 top += storage.size + GAP
         self.base, self.size = base, top
+        ends = [(base[s.index], base[s.index] + s.size) for s in plan.storages if s.space == "grads"]
+        copies = np.arange(threads)[:, None] * self.flat
+        self.gradients = np.unique((np.array(ends, np.int64).reshape(-1) + copies).reshape(-1))
         self._owners: np.ndarray | None = None
         self.listed = self._lists()
 

@@ -76,8 +76,9 @@ def _kernels(plan: Plan, thread: int, threads: int, tracing: _Tracing) -> None:
             raise TapeError(f"assemble: thread {thread} calls another kernel than {instruction.kernel.name}")
 
 
-def verify_assembled(plan: Plan, threads: int) -> None:
-    """Raise TapeError naming the first instruction that the threads' programs do not run as the plan has it."""
+def verify_assembled(plan: Plan, threads: int) -> list[Disassembled]:
+    """Raise TapeError naming the first instruction that the threads' programs do not run as the plan has it; returns
+    the programs, taken apart."""
     every = [id(instruction) for block in plan.blocks for instruction in block.instructions]
     if len(set(every)) < len(every):
         raise TapeError("emit: one instruction stands twice in the plan")
@@ -97,6 +98,7 @@ def verify_assembled(plan: Plan, threads: int) -> None:
             found = parts.pop(id(instruction), [])
             _verify(_Expected(assembler, block, instruction), found, space, where)
     _add_up(plan, programs, space, threads)
+    return programs
 
 
 def _in_order(plan: Plan, program: Disassembled) -> None:
@@ -149,55 +151,49 @@ class _Expected:
 
 def _verify(expected: _Expected, found: Sequence[tuple[int, Step]], space: Space, where: str) -> None:
     """Each level of an instruction, by all threads that have a part of it."""
-    levels = len(expected.starts)
-    taken: list[list[tuple[int, int]]] = [[] for _ in range(levels)]
+    taken: list[np.ndarray] = [np.zeros((3, 0), np.int64)]  # level, first row, row behind the last
     for thread, step in found:
         slot, unit, strides = expected.shares(step)
         flag = 1 + len(step.operands)
-        base = [space.base[s] for s in step.storages]
-        for k, at in enumerate(step.level.tolist()):
-            level = 0 if step.chunk else at
-            d, planned = step.d[k].copy(), expected.d[level].copy()
-            count = int(d[slot]) // unit
-            moved = [int(o[k]) - int(b) - int(s)
-                     for o, b, s in zip(step.operands, base, expected.starts[level], strict=True)]  # fmt: skip
-            if step.chunk:
-                moved[0] -= thread * space.flat
-                d[flag] = planned[flag] = 0
-            row = _first_row(moved, strides) if count else 0
-            if row is None or row < 0:
-                raise TapeError(f"{where}: thread {thread} begins elsewhere at level {level}: operands off by {moved}")
-            d[slot] = planned[slot] = 0
-            if (d != planned).any() and count:
-                raise TapeError(
-                    f"{where}: thread {thread} runs with d = {step.d[k].tolist()} at level {level}, the plan says "
-                    f"{expected.d[level].tolist()}"
-                )
-            if count:
-                taken[level].append((row, row + count))
-    _all_rows(expected, found, taken, where)
+        level = np.zeros_like(step.level) if step.chunk else step.level
+        d, planned = step.d.copy(), expected.d[level]
+        count = d[:, slot] // unit
+        moved = np.array(step.operands).T - space.base[step.storages] - expected.starts[level]
+        if step.chunk:
+            moved[:, 0] -= thread * space.flat
+            d[:, flag] = planned[:, flag] = 0
+        row, together = _first_rows(moved, np.array(strides, np.int64))
+        for k in np.flatnonzero(((row < 0) | ~together) & (count > 0))[:1]:
+            raise TapeError(f"{where}: thread {thread} begins elsewhere at level {level[k]}: operands off by "
+                            f"{moved[k].tolist()}")  # fmt: skip
+        d[:, slot] = planned[:, slot] = 0
+        for k in np.flatnonzero((d != planned).any(axis=1) & (count > 0))[:1]:
+            raise TapeError(f"{where}: thread {thread} runs with d = {step.d[k].tolist()} at level {level[k]}, the "
+                            f"plan says {expected.d[level[k]].tolist()}")  # fmt: skip
+        taken.append(np.array([level, row, row + count])[:, count > 0])
+    _all_rows(expected, found, np.concatenate(taken, axis=1), where)
 
 
-def _first_row(moved: Sequence[int], strides: Sequence[int]) -> int | None:
-    """By how many rows all operands have moved; None where they have not moved together."""
-    pairs = list(zip(moved, strides, strict=True))
-    row = next((distance // stride for distance, stride in pairs if stride), 0)
-    return row if all(distance == row * stride for distance, stride in pairs) else None
+def _first_rows(moved: np.ndarray, strides: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(by how many rows operands have moved, whether all have moved together) at each level."""
+    moving = np.flatnonzero(strides)
+    row = moved[:, moving[0]] // strides[moving[0]] if len(moving) else np.zeros(len(moved), np.int64)
+    return row, (moved == row[:, None] * strides).all(axis=1)
 
 
-def _all_rows(
-    expected: _Expected, found: Sequence[tuple[int, Step]], taken: list[list[tuple[int, int]]], where: str
-) -> None:
+def _all_rows(expected: _Expected, found: Sequence[tuple[int, Step]], taken: np.ndarray, where: str) -> None:
+    """The rows that threads take of a level follow one another from the first to the last."""
     slot, unit = expected.shares(found[0][1])[:2] if found else (0, 1)
-    for level, ranges in enumerate(taken):
-        want, at = int(expected.d[level][slot]) // unit, 0
-        for first, last in sorted(ranges):
-            if first != at:
-                raise TapeError(f"{where}: rows {min(first, at)} to {max(first, at) - 1} of level {level} are run "
-                                f"{'by nobody' if first > at else 'twice'}")  # fmt: skip
-            at = last
-        if at != want:
-            raise TapeError(f"{where}: {at} of {want} rows of level {level} are run")
+    level, first, last = taken[:, np.lexsort((taken[2], taken[1], taken[0]))]
+    begins = np.r_[True, level[1:] != level[:-1]][: len(level)]
+    before = np.where(begins, 0, np.r_[0, last[:-1]][: len(level)])
+    for k in np.flatnonzero(first != before)[:1]:
+        raise TapeError(f"{where}: rows {min(first[k], before[k])} to {max(first[k], before[k]) - 1} of level "
+                        f"{level[k]} are run {'by nobody' if first[k] > before[k] else 'twice'}")  # fmt: skip
+    run, want = np.zeros(len(expected.d), np.int64), expected.d[:, slot] // unit
+    np.maximum.at(run, level, last)
+    for k in np.flatnonzero(run != want)[:1]:
+        raise TapeError(f"{where}: {run[k]} of {want[k]} rows of level {k} are run")
 
 
 def _add_up(plan: Plan, programs: list[Disassembled], space: Space, threads: int) -> None:

@@ -1,11 +1,12 @@
 """Translation validation, elements: whether a program, as its threads run it, reads and writes what it may.
 
 Every thread's integers are decoded as the machine reads them, and every element that an instruction touches becomes an
-event. Sorted by address and time the events tell of each element who wrote it last, in which interval between barriers.
-Refused are: an address outside its storage, a write to an array of the user's, a read of or an addition to what nobody
-wrote in this run or what the storage's earlier tenant left, two threads at one element in one interval of which one
-writes, a write at a level at which a group has no member, numbers taken for integers, and a result that nobody wrote.
-It needs no values. Of a plan that touches more than a million elements only some addresses are followed.
+event; elements that all who touch them touch together are one. Sorted by address and time the events tell of each
+element who wrote it last, in which interval between barriers. Refused are: an address outside its storage, a write to
+an array of the user's, a read of or an addition to what nobody wrote in this run or what the storage's earlier tenant
+left, two threads at one element in one interval of which one writes, a write at a level at which a group has no member,
+numbers taken for integers, and a result that nobody wrote.
+It needs no values. Of a plan with more than a million events only some addresses are followed.
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ from typing import NoReturn
 import numpy as np
 
 from tinyseq.engine.plan.pipeline import Plan
-from tinyseq.engine.validation.decode import decoded
-from tinyseq.engine.validation.events import ADD, READ, SET, Events
+from tinyseq.engine.validation.decode import Space, Step, decoded
+from tinyseq.engine.validation.events import Events
+from tinyseq.engine.validation.touched import ADD, READ, SET
 
 DOES = {READ: "reads", ADD: "adds to", SET: "overwrites"}
 
 
-def verify_elements(plan: Plan, threads: int = 1) -> None:
-    """Raise TapeError naming the first instruction whose elements are not what they should be."""
-    space, steps = decoded(plan, threads)
+def verify_elements(plan: Plan, threads: int = 1, steps: list[Step] | None = None) -> None:
+    """Raise TapeError naming the first instruction whose elements are not what they should be; steps are those of all
+    threads, where they are decoded already."""
+    space, steps = decoded(plan, threads) if steps is None else (Space(plan, threads), steps)
     events = Events(plan, space, steps, threads)
     Check(events).run()
 
@@ -40,11 +43,7 @@ class Check:
         order = np.concatenate([*(s.order for s in steps), [0, 0]])
         rank = np.empty(len(order), np.int64)
         rank[np.lexsort((order, self.thread, self.interval))] = np.arange(len(order))
-        sizes = [len(places) for places, *_ in events.found]
-        place = np.concatenate([places for places, *_ in events.found]) if sizes else np.zeros(0, np.int64)
-        run = np.concatenate([runs for _, runs, *_ in events.found]) if sizes else place
-        storage = np.repeat([s for *_, s, _ in events.found], sizes)
-        kind = np.repeat([k for *_, k in events.found], sizes)
+        place, run, storage, kind = events.pieces()
         sort = np.argsort((place * len(order) + rank[run]) * 3 + kind)
         self.place, self.run_, self.storage, self.kind = place[sort], run[sort], storage[sort], kind[sort]
 

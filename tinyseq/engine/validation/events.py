@@ -1,4 +1,7 @@
-"""Every element that the threads of a program touch, as events: what translation validation sorts and reads."""
+"""Every element that the threads of a program touch, as events: what translation validation sorts and reads.
+
+An event speaks of a span of elements that lie one after the other; in the end all are cut where any begins or ends.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,15 @@ from tinyseq.engine.plan.layout import Storage
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.validation.decode import NOBODY, Space, Step
 from tinyseq.engine.validation.footprint_rules import Known
-from tinyseq.engine.validation.footprints import footprint
+from tinyseq.engine.validation.spans import MOST, Spans, bounds_of, followed
+from tinyseq.engine.validation.touched import ADD, READ, SET, Touched, spans_of, spans_within
 from tinyseq.engine.validation.wrong import Names
 from tinyseq.errors import TapeError
 from tinyseq.ops.groups import INPUTS
 
-READ, ADD, SET = 0, 1, 2
-MOST = 1 << 20
-
 
 class Events:
-    """Every element that is touched: address, run (an instruction at a level), kind, the storage it is meant for."""
+    """Every element that is touched: addresses, run (an instruction at a level), the storage it is meant for, kind."""
 
     def __init__(self, plan: Plan, space: Space, steps: list[Step], threads: int) -> None:
         self.plan, self.space, self.steps = plan, space, steps
@@ -37,9 +38,8 @@ class Events:
             if c not in plan.graph.wants and layout.storage is not plan.values[c].storage
         }
         self.given = {s.index for s in plan.storages if s.space == "leaf"} | set(space.listed)
-        self.found: list[tuple[np.ndarray, np.ndarray, int, int]] = []  # address, run, storage, kind
+        self.found: list[tuple[Spans, np.ndarray, int, int]] = []  # addresses, run of each span, storage, kind
         self.count, self.one_in = 0, 1
-        self.kept: dict[tuple[int, tuple[int, ...]], list] = {}
         self.written: dict[int, set[int]] = {}
         self.first_run = np.cumsum([0, *(len(step.level) for step in steps)])
         self._preset()
@@ -57,8 +57,8 @@ class Events:
         """Constants are there from the beginning."""
         for storage in self.plan.storages:
             if storage.space == "arena" and storage.data is not None and storage.last >= 0:
-                places = self.space.base[storage.index] + np.arange(len(storage.data))
-                self._add(places, np.full(len(places), -1), storage.index, SET)
+                begins = self.space.base[storage.index] + np.zeros(1, np.int64)
+                self._add(Spans(begins, begins + len(storage.data)), np.array([-1]), storage.index, SET)
 
     def _published(self) -> None:
         """Values that are asked for, and gradients, are read after the end."""
@@ -72,13 +72,14 @@ class Events:
             if layout.ragged >= 0:
                 start += int(plan.graph.classes[layout.ragged].rows[:number].sum()) * layout.row
             rows = 1 if cls.scalar else int(cls.rows[number])
-            places = start + (np.arange(rows)[:, None] * layout.row + np.arange(cls.cols)).ravel()
+            places = Spans.of(start + np.arange(rows)[:, None] * layout.row + np.arange(cls.cols))
             self._inside(places, layout.storage, f"the value of %{node}")
-            self._add(base[layout.storage.index] + places, np.full(places.size, after), layout.storage.index, READ)
+            places = places.at(base[[layout.storage.index]])
+            self._add(places, np.full(len(places), after), layout.storage.index, READ)
         for storage in plan.storages:
-            if storage.space == "grads":
-                places = base[storage.index] + np.arange(storage.size)
-                self._add(places, np.full(places.size, after), storage.index, READ)
+            if storage.space == "grads" and storage.size:
+                begins = base[[storage.index]]
+                self._add(Spans(begins, begins + storage.size), np.array([after]), storage.index, READ)
 
     # -- instructions
     def _step(self, number: int, step: Step) -> None:
@@ -93,7 +94,7 @@ class Events:
             for slot, elements, kind, lists in touched:
                 if lists is not None:
                     self._listed(number, step, slot, lists, d, runs, kind)
-                elif elements.size:
+                elif len(elements):
                     self._operand(number, step, slot, elements, runs, kind)
                     if kind == SET and d[0] == 0 and not step.chunk:
                         self.refuse(number, runs[0], f"overwrites {self.what(step, slot)} at a level without members")
@@ -105,25 +106,17 @@ class Events:
         for k, d in enumerate(vectors):
             yield d, np.flatnonzero(which.reshape(-1) == k)
 
-    def _footprint(self, step: Step, d: np.ndarray) -> list[tuple[int, np.ndarray, int, tuple[int, int] | None]]:
+    def _footprint(self, step: Step, d: np.ndarray) -> list[Touched]:
         """(operand, elements, kind, (operand that lists rows, elements of a row) or None) of one vector d."""
-        key = (id(step.instruction), tuple(d.tolist()))
-        if key in self.kept:
-            return self.kept[key]
-        found = footprint(step.instruction.kernel, d.tolist(), Known(self.width, lambda slot: self._room(step, slot)))
-        touched: list[tuple[int, np.ndarray, int, tuple[int, int] | None]] = []
-        adds, operands = found.adds, list(found.operands)
-        in_place = step.instruction.kernel is GEMM_PACKED and d[5] and d[1] == d[4]
+        kernel, key = step.instruction.kernel, tuple(d.tolist())
+        try:
+            found = spans_of(kernel, key, self.width)
+        except LookupError:
+            found = spans_within(kernel, key, Known(self.width, lambda slot: self._room(step, slot)))
+        in_place = kernel is GEMM_PACKED and d[5] and d[1] == d[4]
         if in_place and (step.operands[0] == step.operands[3]).all():  # it starts from what is there
-            adds, operands[3] = True, None
-        for slot, elements in enumerate(operands):
-            kind = READ if slot else (ADD if adds else SET)
-            if found.lists is not None and slot == found.lists[0]:
-                touched.append((slot, np.zeros(0, np.int64), kind, found.lists[1:]))
-            elif elements is not None:
-                touched.append((slot, distinct(elements), kind, None))
-        self.kept[key] = touched
-        return touched
+            return [(slot, spans, READ if slot else ADD, None) for slot, spans, _, _ in found if slot != 3]
+        return found
 
     def _room(self, step: Step, slot: int) -> int:
         """Elements from where an operand begins (in its last run, if it moves), of what is addressed as a whole."""
@@ -136,19 +129,18 @@ class Events:
             begins %= self.space.flat
         return max(storage.size - begins, 0)
 
-    def _operand(self, number: int, step: Step, slot: int, elements: np.ndarray, runs: np.ndarray, kind: int) -> None:
+    def _operand(self, number: int, step: Step, slot: int, elements: Spans, runs: np.ndarray, kind: int) -> None:
         """The elements of an operand with an address of its own."""
         index, begins = step.storages[slot], step.operands[slot][runs]
         if index == -2:
-            places = begins[:, None] + elements
-            self._gradients(places, np.broadcast_to(self.first_run[number] + runs[:, None], places.shape), kind)
+            self._gradients(elements.at(begins), np.repeat(self.first_run[number] + runs, len(elements)), kind)
             return
         storage = self.plan.storages[index]
         self._kind_of_numbers(number, step, slot, index)
-        first, offset = int(elements[0]), begins - self.space.base[index]
+        offset = begins - self.space.base[index]
         if storage.space == "grads" and self.space.threads > 1:
             offset = offset - step.thread * self.space.flat * (offset >= self.space.flat)
-        low, high = int(offset.min()) + first, int(offset.max()) + int(elements[-1])
+        low, high = int(offset.min() + elements.first[0]), int(offset.max() + elements.last[-1]) - 1
         if low < -storage.lead or high >= storage.size - storage.lead:
             run = runs[int(offset.argmin() if low < -storage.lead else offset.argmax())]
             self.refuse(
@@ -164,8 +156,7 @@ class Events:
             return
         if kind == READ and len(runs) > 2 and (begins == begins[0]).all() and not self._written_in(step, index):
             begins, runs = begins[[0, -1]], runs[[0, -1]]
-        places = begins[:, None] + elements
-        self._add(places, np.broadcast_to(self.first_run[number] + runs[:, None], places.shape), index, kind)
+        self._add(elements.at(begins), np.repeat(self.first_run[number] + runs, len(elements)), index, kind)
 
     def _written_in(self, step: Step, index: int) -> bool:
         """Whether a block writes a storage."""
@@ -202,53 +193,68 @@ class Events:
         at = (step.operands[listing][runs] - self.space.base[index])[:, None] + np.arange(count)
         if at.min() < 0 or at.max() >= len(rows):
             return  # the list itself is left, which its own operand tells
-        places, whose = rows[at][..., None] + np.arange(width), np.repeat(owners[at].ravel(), width)
+        places, whose = rows[at].reshape(-1), owners[at].reshape(-1)
+        run = np.repeat(self.first_run[number] + runs, count)
         for storage in np.unique(whose).tolist():
             chosen = whose == storage
-            where = places.reshape(-1)[chosen]
-            run = np.broadcast_to(self.first_run[number] + runs[:, None, None], places.shape).reshape(-1)[chosen]
+            where = Spans(places[chosen], places[chosen] + width)
             given = self.plan.storages[storage]
-            within = where - self.space.base[storage]
-            if within.min() < -given.lead or within.max() >= given.size - given.lead:
+            within = where.first - self.space.base[storage]
+            if within.min() < -given.lead or within.max() + width > given.size - given.lead:
                 self.refuse(number, runs[0], f"finds a row outside {given.what!r} in its list of addresses")
             if storage in self.given:
                 if kind != READ:
                     self.refuse(number, runs[0], f"writes to {given.what!r}, which is not the program's")
                 continue
             if storage not in self.unwanted:  # which nobody reads
-                self._add(where, run, storage, kind)
+                self._add(where, run[chosen], storage, kind)
 
-    def _gradients(self, places: np.ndarray, runs: np.ndarray, kind: int) -> None:
+    def _gradients(self, places: Spans, runs: np.ndarray, kind: int) -> None:
         """Elements of the flat gradients, whichever parameter's they are."""
-        owners = self.space.owner_of_gradients(places)
+        which, pieces = places.cut(self.space.gradients)
+        owners = self.space.owner_of_gradients(pieces.first)
         for index in np.unique(owners).tolist():
             if index != NOBODY:
                 chosen = owners == index
-                self._add(places[chosen], runs[chosen], index, kind)
+                self._add(pieces[chosen], runs[which[chosen]], index, kind)
 
-    def _inside(self, places: np.ndarray, storage: Storage, what: str) -> None:
+    def _inside(self, places: Spans, storage: Storage, what: str) -> None:
         """Refuse a result that lies outside its storage."""
-        if places.size and (places.min() < -storage.lead or places.max() >= storage.size - storage.lead):
+        if places.first[0] < -storage.lead or places.last[-1] > storage.size - storage.lead:
             raise TapeError(f"{what} lies outside {storage.what!r}")
 
-    def _add(self, places: np.ndarray, runs: np.ndarray, storage: int, kind: int) -> None:
+    def _add(self, places: Spans, runs: np.ndarray, storage: int, kind: int) -> None:
         """Take note of events of one kind; where there are more than MOST, of those at some addresses only."""
-        found = self._followed(places.reshape(-1), runs.reshape(-1))
-        self.found.append((*found, storage, kind))
-        self.count += len(found[0])
+        which, places = followed(places, self.one_in)
+        self.found.append((places, runs[which], storage, kind))
+        self.count += len(places)
         while self.count > MOST:
-            self.one_in *= 2
-            self.found = [(*self._followed(places, runs), s, k) for places, runs, s, k in self.found]
-            self.count = sum(len(events[0]) for events in self.found)
+            self._thin()
 
-    def _followed(self, places: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The events at one in so many addresses, spread evenly: all events of an address or none."""
-        if self.one_in == 1:
-            return places, runs
-        with np.errstate(over="ignore"):
-            stirred = (places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
-        kept = (stirred & np.uint64(self.one_in - 1)) == 0
-        return places[kept], runs[kept]
+    def _thin(self) -> None:
+        """Follow half as many addresses."""
+        self.one_in *= 2
+        thinned = [(followed(places, self.one_in), runs, s, k) for places, runs, s, k in self.found]
+        self.found = [(places, runs[which], s, k) for (which, places), runs, s, k in thinned]
+        self.count = sum(len(places) for places, *_ in self.found)
+
+    def pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(address, run, storage, kind) of every piece of a span, as arrays."""
+        while True:
+            bounds = bounds_of([spans for spans, *_ in self.found])
+            first = [np.searchsorted(bounds, spans.first) for spans, *_ in self.found]
+            count = [np.searchsorted(bounds, spans.last) - f for (spans, *_), f in zip(self.found, first, strict=True)]
+            total = sum(int(c.sum()) for c in count)
+            if total <= MOST or self.one_in > 1 << 20:
+                break
+            self._thin()
+        if not total:
+            return (np.zeros(0, np.int64),) * 4
+        counts, sizes = np.concatenate(count), [len(spans) for spans, *_ in self.found]
+        number = np.repeat(np.concatenate(first) - (np.cumsum(counts) - counts), counts) + np.arange(total)
+        run = np.concatenate([runs for _, runs, *_ in self.found])
+        storage, kind = (np.repeat([event[k] for event in self.found], sizes) for k in (2, 3))
+        return bounds[number], np.repeat(run, counts), np.repeat(storage, counts), np.repeat(kind, counts)
 
     # -- words
     def what(self, step: Step, slot: int) -> str:
@@ -266,19 +272,6 @@ class Events:
             raise TapeError(f"after the program: {what}")
         number = int(np.searchsorted(self.first_run, run, side="right")) - 1
         self.refuse(number, run - int(self.first_run[number]), what)
-
-
-def distinct(elements: np.ndarray) -> np.ndarray:
-    """Each element once, in order. They lie close, so that marking them beats sorting."""
-    elements = elements.reshape(-1)
-    if not elements.size or (np.diff(elements) > 0).all():
-        return elements
-    low, high = int(elements.min()), int(elements.max())
-    if high - low > 64 * elements.size:
-        return np.unique(elements)
-    there = np.zeros(high - low + 1, bool)
-    there[elements - low] = True
-    return np.flatnonzero(there) + low
 
 
 def integer_storages(plan: Plan) -> set[int]:
