@@ -27,7 +27,7 @@ else:  # deleting the compiled executor's files leaves the one that defines what
 
 Tape.default_executor = Compiled
 
-LAZY = ("bench", "cli", "data", "tasks", "train", "viz")  # imported when first asked for: ts.train, ts.viz
+LAZY = ("bench", "cli", "data", "exchange", "tasks", "train", "viz")  # imported when first asked for: ts.train, ts.viz
 
 if TYPE_CHECKING:
     from tinyseq.tensor.handles import Tensor

@@ -1,4 +1,5 @@
-"""The one door to what stands above: pictures, pages and plots are asked of ``tinyseq.viz`` when somebody looks."""
+"""The one door to what stands above, when somebody asks: pictures, pages and plots of ``tinyseq.viz``, files for other
+programs of ``tinyseq.exchange``."""
 
 from __future__ import annotations
 
@@ -25,3 +26,10 @@ def plot(name: str, *given: Any, **options: Any) -> Any:
 
     module, _, function = name.partition(".")
     return getattr(import_module(f"tinyseq.viz.plots.{module}"), function)(*given, **options)
+
+
+def exchanged(name: str, *given: Any, **options: Any) -> Any:
+    """A function of ``tinyseq.exchange`` by its name: "to_onnx"."""
+    from tinyseq import exchange
+
+    return getattr(exchange, name)(*given, **options)

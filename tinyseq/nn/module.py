@@ -99,6 +99,18 @@ class Module:
     compiled_measure = compile(_measure)
     compiled_outputs = compile(_apply)
 
+    def to_onnx(self, path: Any = None, **options: Any) -> Any:
+        """Write it as an ONNX model for other programs; options are those of ``ts.exchange.to_onnx``."""
+        return display.exchanged("to_onnx", self, path, **options)
+
+    def to_numpy(self, path: Any = None, **options: Any) -> str:
+        """Write it as a script that needs NumPy alone; options are those of ``ts.exchange.to_numpy``."""
+        return display.exchanged("to_numpy", self, path, **options)
+
+    def to_latex(self, path: Any = None, **options: Any) -> str:
+        """Its equations as LaTeX; options are those of ``ts.exchange.to_latex``."""
+        return display.exchanged("to_latex", self, path, **options)
+
     def summary(self, *inputs: Any) -> str:
         """Layers, shapes, how many numbers, what is tied or fixed; with inputs the FLOPs of a step forward and back."""
         return summary(self) + (f"\n{work(self, inputs)}" if inputs else "")

@@ -126,6 +126,15 @@ class Tape(Recorder):
         """
         return display.page(self, path, **options)
 
+    def to_json(self) -> str:
+        """The tape as text, with every bit of its numbers (``ts.exchange.to_json``); ``Tape.from_json`` reads it."""
+        return display.exchanged("to_json", self)
+
+    @staticmethod
+    def from_json(text: str | bytes, executor: Callable[[Tape], Any] | None = None) -> Tape:
+        """The tape that ``to_json`` wrote (``ts.exchange.from_json``). Raises DataError for text that holds none."""
+        return display.exchanged("from_json", text, executor)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return display.bundle("tape", self)
 

@@ -22,6 +22,7 @@ from tinyseq.tensor.source_lines import internal
 from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, Folded, fold, handles
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.truncated import Recorded, stamp_truncated
+from tinyseq.unfolding.watching import noticed
 
 internal(__file__)
 
@@ -220,7 +221,7 @@ def _unfold_chain(
     if truncate is not None and initial:
         steps = chain.positions + tape.next_step(scope, chain.T)
         once = Recorded(folded, initial, delays, steps, first, len(sequences), sizes if ragged else None, rows)
-        return Unfolded(chain, folded, tape, *stamp_truncated(tape, once, truncate), initial)
+        return noticed(scope, Unfolded(chain, folded, tape, *stamp_truncated(tape, once, truncate), initial))
     args = {(0, i): first for i in range(len(sequences))}
     state_nodes: list[np.ndarray] = []
 
@@ -238,7 +239,8 @@ def _unfold_chain(
     if chain.T == 1:  # nothing reads a state late, so nothing else says which node comes before which
         before = int(steps[0]) + (1 if chain.backwards else -1)
         tape.starts += [(h.index, int(made[0]), before) for h, made in zip(initial, state_nodes, strict=True)]
-    return Unfolded(chain, folded, tape, outputs, state_nodes, initial)
+    unfolded = Unfolded(chain, folded, tape, outputs, state_nodes, initial)
+    return noticed(scope, unfolded, sequences, initial, delays, bases)
 
 
 def _stepped(cell: Callable[..., Any], xs: list[Tensor], state: Any) -> Any:

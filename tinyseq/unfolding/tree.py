@@ -22,6 +22,7 @@ from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
 from tinyseq.unfolding.folding import LOCAL, SLOT, Folded, fold, handles
 from tinyseq.unfolding.stamping import stamp
+from tinyseq.unfolding.watching import noticed
 
 internal(__file__)
 
@@ -119,7 +120,7 @@ def unfold_tree(cell: Any, forest: Forest, x: Any, name: str | None = None) -> U
     if any(label is not None for label in forest.labels):
         tape.words[scope] = forest.labels
     nodes = made[0] if made else _state_nodes(groups, forest, bases)
-    return UnfoldedTree(forest, folded, tape, nodes, shared)
+    return noticed(scope, UnfoldedTree(forest, folded, tape, nodes, shared))
 
 
 def _rows(x: Any, forest: Forest) -> tuple[Tensor, bool, bool]:
