@@ -18,7 +18,7 @@ from tinyseq.nn.module import Cell
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.viz.diagram import Diagram
-from tinyseq.viz.excerpt.excerpt import ancestors
+from tinyseq.viz.excerpt.choose import ancestors
 from tinyseq.viz.look import labels, style
 from tinyseq.viz.look.options import Look
 from tinyseq.viz.output import paint
@@ -34,7 +34,8 @@ from tinyseq.viz.overlays.overlays import gradient_colours
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.notes import annotate
 from tinyseq.viz.placing.routes import route
-from tinyseq.viz.views.folded import any_batch, folded, relative_time, tape_of
+from tinyseq.viz.views.folded import folded
+from tinyseq.viz.views.scratch import any_batch, relative_time, tape_of
 from tinyseq.viz.views.unfolded import unfolded
 
 

@@ -116,7 +116,7 @@ def draw(
     """Draw a net's graph, folded or unfolded in time."""
     from tinyseq import viz
     from tinyseq.viz.output.render import format_of
-    from tinyseq.viz.views.folded import own_delays
+    from tinyseq.viz.views.scratch import own_delays
 
     path = check_output(out or Path(f"{view}.svg"))
     format_of(path, None)

@@ -12,7 +12,8 @@ import numpy as np
 
 from tinyseq.ops.groups import LEAVES
 from tinyseq.tape import Tape
-from tinyseq.viz.excerpt.excerpt import NONE, Excerpt
+from tinyseq.viz.excerpt.excerpt import Excerpt
+from tinyseq.viz.excerpt.nodes import NONE
 
 BEFORE, AFTER = -1, -2  # groups of what belongs to no step: sources, totals over all steps
 MOST_NODES = 8_000

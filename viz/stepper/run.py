@@ -17,7 +17,7 @@ from tinyseq.ops import OPS
 from tinyseq.ops.groups import LEAVES, PARAMETERS
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
-from tinyseq.viz.excerpt.excerpt import ancestors
+from tinyseq.viz.excerpt.choose import ancestors
 from tinyseq.viz.look import labels
 from tinyseq.viz.overlays.fixed import is_fixed
 from tinyseq.viz.stepper.counts import count_arrows, loss_steps

@@ -9,8 +9,9 @@ import numpy as np
 from tinyseq.ops.groups import NUMBERED, PARAMETERS
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Diagram, Link, Vertex
-from tinyseq.viz.excerpt.excerpt import Bare, Excerpt, choose_steps
-from tinyseq.viz.excerpt.positions import Positions
+from tinyseq.viz.excerpt.choose import choose_steps
+from tinyseq.viz.excerpt.excerpt import Bare, Excerpt
+from tinyseq.viz.excerpt.positions import Positions, Reads
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import Run
 from tinyseq.viz.units.boxes import boxes
@@ -61,7 +62,7 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
     count = POSITIONS[detail] if steps is None else steps
     positions = Positions(tape, keep)
     shown = positions.nearest(count) if isinstance(count, int) else choose_steps(total, count, 0)
-    excerpt = Excerpt(tape, list(shown), keep, chained=False)
+    excerpt = Excerpt(tape, list(shown), keep, trees=set(Reads(tape, keep).cells))
     reduced = reduce(excerpt, detail)
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
     for unit in reduced.units.values():

@@ -9,8 +9,9 @@ import numpy as np
 
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Column, Diagram, Link, Vertex
-from tinyseq.viz.excerpt.excerpt import Excerpt, choose_steps
-from tinyseq.viz.excerpt.positions import is_tree
+from tinyseq.viz.excerpt.choose import choose_steps
+from tinyseq.viz.excerpt.excerpt import Excerpt
+from tinyseq.viz.excerpt.positions import Reads
 from tinyseq.viz.look import labels
 from tinyseq.viz.units.primitives import Reduced, Unit
 from tinyseq.viz.views import strips
@@ -44,8 +45,9 @@ def unfolded(
     if total == 0:
         return bare(tape, steps, detail, keep)
     shown = choose_steps(total, steps, SHOWN[detail])
+    reads = Reads(tape, keep)
     excerpt = Excerpt(tape, shown, keep)
-    if is_tree(tape, keep) or not excerpt.is_chain:
+    if excerpt.irregular() | reads.trees() >= set(reads.cells):
         return tree(tape, total, steps, detail, keep)
     reduced = reduce(excerpt, detail, through, opened=opened)
     diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram

@@ -8,7 +8,7 @@ import pytest
 import tinyseq as ts
 from tests.viz.stepper.pages import LOSSES, gated, loop, rnn, tree
 from tinyseq.ops import OPS
-from tinyseq.viz.excerpt.excerpt import ancestors
+from tinyseq.viz.excerpt.choose import ancestors
 from tinyseq.viz.stepper.edges import Edges
 from tinyseq.viz.stepper.memory import live_bytes
 from tinyseq.viz.stepper.order import AFTER, order_of
