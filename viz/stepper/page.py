@@ -26,6 +26,7 @@ from tinyseq.viz.stepper.still import still
 ONLY_COMPUTING = re.compile(r"<!--\(computes-->.*?<!--computes\)-->", re.DOTALL)
 BUDGET = 2 * 1024 * 1024  # bytes of data on a page
 ALWAYS = ("executor.js", "data.js", "gradient.js", "words.js", "graph.js", "panels.js")
+SHOWING = ("now.js", "scenes.js", "paper.js", "inside.js", "cards.js", "address.js", "moving.js", "main.js")
 COMPUTING = (  # of pages that compute; others get ``state.js`` alone
     "live.js", "state.js", "eigenvalues.js", "editor.js", "python.js", "counting.js", "knobs.js", "training.js",
     "bands.js", "tasks.js", "beside.js",
@@ -189,7 +190,7 @@ def _computes(runs: list[Run]) -> bool:
 def _script(runs: list[Run], notebook: bool) -> str:
     """The page's script; without the lines that are comments alone, and without indentation."""
     names = (*ALWAYS, *(COMPUTING if _computes(runs) else ("state.js",)))
-    names += (("notebook.js",) if notebook else ()) + ("main.js",)
+    names += (("notebook.js",) if notebook else ()) + SHOWING
     ops = {op for run in runs if run.whole for op in run.ops}  # of others no sum can be worked out anew
     lines = (line.strip() for line in "\n".join([ops_script(ops), *map(_asset, names)]).splitlines())
     return "\n".join(line for line in lines if line and not line.startswith("//"))

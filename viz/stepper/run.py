@@ -23,11 +23,13 @@ from tinyseq.viz.overlays.fixed import is_fixed
 from tinyseq.viz.stepper.counts import count_arrows, loss_steps
 from tinyseq.viz.stepper.edges import FORMS, Edges
 from tinyseq.viz.stepper.inside import Inside, inside, symbol
+from tinyseq.viz.stepper.ledgers import ledger
 from tinyseq.viz.stepper.live import given, index_limits
 from tinyseq.viz.stepper.memory import live_bytes
 from tinyseq.viz.stepper.order import Order, order_of
 from tinyseq.viz.stepper.overview import Overview, overview
 from tinyseq.viz.stepper.pool import Pool, binary
+from tinyseq.viz.stepper.tracks import tracks
 
 MOST_ROWS = 2_000  # rows of a ledger that are kept
 
@@ -52,6 +54,7 @@ class Run:
         self.inside: Inside = inside(self.tape, self.order)
         self.nodes = self.order.nodes[self.order.kept].tolist()
         self.local = {i: n for n, i in enumerate(self.nodes)}
+        self.group_of = dict(zip(self.order.nodes.tolist(), self.order.group.tolist(), strict=True))
         self.whole = len(self.nodes) == len(self.order.nodes)
         self.live = live and self.whole
         self.events = self._events()
@@ -114,43 +117,21 @@ class Run:
         return leaf is not None and leaf in self.needed
 
     def _ledger(self, number: int) -> dict[str, Any]:
-        """Rows of ∂L/∂W by step in the order of the backward pass; uses are (node, input) of the page's own nodes."""
-        parameter = self.tape.parameters[number]
-        leaf: int = self.tape.node_of(parameter)  # type: ignore[assignment]
-        total = np.asarray(self.edges.grads[leaf], np.float64)
-        norm, half = _norm(total), MOST_ROWS // 2
-        group = dict(zip(self.order.nodes.tolist(), self.order.group.tolist(), strict=True))
-        rows: dict[int, list[Any]] = {}
-        consumers = set(self.tape.consumers(leaf).tolist()) & self.needed
-        for i in sorted(consumers, key=self.events["moment"].__getitem__):
-            for place, j in enumerate(self.tape.inputs(i)):
-                if j != leaf:
-                    continue
-                term = self.edges.increment(i, place)
-                if term is not None:
-                    rows.setdefault(group[i], []).append((i, place, np.asarray(term, np.float64)))
-        running = np.zeros(total.shape)
+        """The ledger of a parameter as the page holds it: (step, event, δ, size, cosine, running sum, own uses)."""
+        leaf: int = self.tape.node_of(self.tape.parameters[number])  # type: ignore[assignment]
+        readers = sorted(set(self.tape.consumers(leaf).tolist()) & self.needed, key=self.events["moment"].__getitem__)
+        found, half = ledger(self.tape, self.edges, leaf, readers, self.group_of.__getitem__), MOST_ROWS // 2
         table = []
-        with np.errstate(all="ignore"):
-            for step, uses in rows.items():
-                term = np.sum([t for _, _, t in uses], axis=0)
-                running = running + term
-                size, inner = float(np.linalg.norm(term)), float(np.vdot(term, total))
-                delta = float(np.sqrt(sum(float(np.vdot(g, g)) for g in self._deltas({i for i, _, _ in uses}))))
-                table.append((
-                    step, max(self._event_after(i) for i, _, _ in uses), delta, size,
-                    inner / (size * norm) if size * norm else 0.0, float(np.linalg.norm(running)),
-                    [(self.local[i], place) for i, place, _ in uses if all(i in self.local for i, _, _ in uses)],
-                ))  # fmt: skip
-            gap = float(np.linalg.norm(running - total))
+        for row in found.rows:
+            held = all(i in self.local for i, _ in row.uses)
+            uses = [(self.local[i], place) for i, place in row.uses] if held else []
+            event = max(self._event_after(i) for i, _ in row.uses)
+            table.append((row.step, event, row.delta, row.size, row.cosine, row.running, uses))
         return {
-            "parameter": number, "leaf": self.local[leaf], "total": norm,
-            "residual": gap / norm if norm else gap, "left_out": 0 if self.live else max(0, len(table) - MOST_ROWS),
+            "parameter": number, "leaf": self.local[leaf], "total": found.total, "residual": found.residual,
+            "left_out": 0 if self.live else max(0, len(table) - MOST_ROWS),
             "rows": table if self.live or len(table) <= MOST_ROWS else [*table[:half], *table[-half:]],
         }  # fmt: skip
-
-    def _deltas(self, nodes: set[int]) -> list[np.ndarray]:
-        return [np.asarray(self.edges.grads[i], np.float64).reshape(-1) for i in sorted(nodes)]
 
     # -- as JSON --------------------------------------------------------------------------------------------------
     def json(self, cap: int, first: bool) -> dict[str, Any]:
@@ -296,40 +277,11 @@ class Run:
         return str(group) if group >= 0 else "—"
 
     def _tracks(self) -> list[dict[str, Any]]:
-        """Gradient norms over the whole sequence, for each state: the scrub strip.
-
-        No gradient comes to the states of a fixed reservoir: there it is for the units that read them.
-        """
-        found = []
-        states, units = ([], []) if self.order.kind == "bare" else (self.overview.states, self.overview.units)
-        every = self.order.nodes.tolist()
-        place = {i: n for n, i in enumerate(every)}
-        for name, example in [s for s in states if s[1] in self.needed][:8] or units[:8]:
-            kind = self.tape.kinds[int(self.tape.kind[example])]
-            same = [
-                k for k, other in enumerate(self.tape.kinds)
-                if (other.op, other.name, other.cell) == (kind.op, kind.name, kind.cell)
-            ]  # fmt: skip
-            alike = [i for i in np.flatnonzero(np.isin(self.tape.kind, same)).tolist() if i in place]
-            if not kind.name:  # of several unnamed ones in a step, those at the example's place in its step
-                alike = self._at_same_place(alike, example)
-            if self.needed.intersection(alike):
-                found.append(self._track(name, alike, place))
-        if not found:
-            ops = [i for i in every if self._op(i) not in LEAVES and i in self.needed]
-            found.append(self._track("", ops, place))
-        return found
-
-    def _at_same_place(self, alike: list[int], example: int) -> list[int]:
-        count: dict[int, int] = {}
-        rank = {}
-        for i in alike:
-            step = int(self.tape.step[i])
-            rank[i] = count[step] = count.get(step, -1) + 1
-        return [i for i in alike if rank[i] == rank.get(example)]
+        place = {i: n for n, i in enumerate(self.order.nodes.tolist())}
+        found = tracks(self.tape, self.order, self.overview, self.needed)
+        return [self._track(name, nodes, place) for name, nodes in found]
 
     def _track(self, name: str, nodes: list[int], place: dict[int, int]) -> dict[str, Any]:
-        nodes = sorted(nodes, key=place.__getitem__)
         stage = [int(self.order.position[place[i]]) for i in nodes]
         return {
             "name": labels.clean(name),
