@@ -21,6 +21,8 @@ def ops_script(names: Iterable[str]) -> str:
         op = OPS[name]
         if not op.javascript:
             continue
-        said = {"floats": op.floats, "joins": op.joins, "arranges": op.arranges, "drawn": op.drawn}
+        said = {
+            "floats": op.floats, "joins": op.joins, "arranges": op.arranges, "drawn": op.drawn, "reads": op.reads,
+        }  # fmt: skip
         lines.append(f"OPS[{script_json(name)}] = Object.assign({op.javascript}, {script_json(said)});")
     return "\n".join(lines).replace("</", "<\\/")

@@ -120,28 +120,6 @@ def test_training_by_the_losses_that_count(browser: Any, tmp_path: Any) -> None:
         np.testing.assert_allclose(page.evaluate(history), losses, rtol=1e-10)
 
 
-def averaged() -> ts.Tensor:
-    net = ts.nn.RNN(4, 3, 4, rng=rng(), dtype=F64)
-    with ts.Tape():
-        x = ts.tensor(rng().normal(size=(6, 1, 4)))
-        return ts.mean(ts.unfold(net, ts.Chain(6), x, net.initial_state(1)).outputs ** 2).named("L")
-
-
-def of_last_state() -> ts.Tensor:
-    net = ts.nn.LSTMCell(4, 3, rng=rng(), dtype=F64)
-    with ts.Tape():
-        x = ts.tensor(rng().normal(size=(6, 1, 4)))
-        return ts.sum(ts.unfold(net, ts.Chain(6), x, net.initial_state(1)).outputs[5] ** 2).named("L")
-
-
-@pytest.mark.parametrize(("made", "why"), [(averaged, "average over the steps"), (of_last_state, "of t = 5 alone")])
-def test_where_the_length_is_fixed_the_page_says_why(browser: Any, tmp_path: Any, made: Any, why: str) -> None:
-    path = made().tape.to_html(tmp_path / "f.html")
-    with opened(browser, path, "#do=T_3") as page:  # an address cannot shorten it either
-        assert page.evaluate("() => stepper.runs[0].length") is None and page.is_disabled("#reset")
-        assert why in page.text_content("#length-note") and page.locator("#knob-length").count() == 0
-
-
 SCRIPTS = {
     "counted": ("net", [["l", 2, 3]], ""),
     "counted outside": ("cell", [["l", 3, 2]], ""),

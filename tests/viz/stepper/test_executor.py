@@ -14,6 +14,7 @@ import pytest
 import tinyseq as ts
 from tests import naive
 from tests.ops.samples import SAMPLES, Sample
+from tests.viz.stepper.shaken import Bounds
 from tinyseq import nn
 from tinyseq.checking.numbered import program_of
 from tinyseq.checking.running import Run
@@ -22,7 +23,6 @@ from tinyseq.tape import DTYPES
 from tinyseq.viz.stepper.pool import script_json
 from tinyseq.viz.stepper.scripts import ops_script, without_script
 
-CLOSE = 1e-12
 TESTER = """
 window.tried = (text) => {
   const revived = (_, v) => (v === "NaN" ? NaN : v === "Infinity" ? Infinity : v === "-Infinity" ? -Infinity : v);
@@ -62,25 +62,14 @@ def array(given: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(given), "<f8")
 
 
-def close(got: np.ndarray, want: np.ndarray, among: float, what: str) -> None:
-    """Equal within 1e-12 of the largest number among all alike; NaN and infinities in the same places.
-
-    An array of small numbers that is no rounding of larger ones has their first digits right as well.
-    """
+def close(got: np.ndarray, want: np.ndarray, within: np.ndarray, what: str) -> None:
+    """Each element within its bound of the reference's; NaN and infinities in the same places."""
     want = np.asarray(want, np.float64).reshape(-1)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=what)
     finite = np.isfinite(want)
     np.testing.assert_array_equal(got[~finite], want[~finite], err_msg=what)
-    gap = np.abs(got[finite] - want[finite]).max(initial=0)
-    scale = np.abs(want[finite]).max(initial=0)
-    assert gap <= CLOSE * max(scale, among), f"{what}: off by {gap} of {scale}"
-    assert gap <= 1e-6 * scale or scale <= CLOSE * among + 1e-300, f"{what}: off by {gap} of {scale}"
-
-
-def largest(arrays: Any) -> float:
-    """The largest finite number of some arrays, at least 1."""
-    with np.errstate(invalid="ignore"):
-        return max([1.0, *[float(np.abs(a[np.isfinite(a)]).max(initial=0)) for a in arrays]])
+    for i in np.flatnonzero(finite):
+        assert abs(got[i] - want[i]) <= within[i], f"{what}: {got[i]!r}, not {want[i]!r} within {within[i]:.3g}"
 
 
 def beside(page: Any, executor: ts.Reference, loss: int | None, seed: Any = None) -> int:
@@ -99,15 +88,15 @@ def beside(page: Any, executor: ts.Reference, loss: int | None, seed: Any = None
     packed = None if seed is None else text(seed)
     given = script_json({"nodes": nodes, "leaves": leaves, "loss": -1 if loss is None else loss, "seed": packed})
     values, grads = page.evaluate("(text) => window.tried(text)", given)
-    among = largest(executor.values.values())
+    data = {i: executor.values[i] for i in range(len(tape)) if OPS[tape.kind_of(i).op].leaf == "data"}
+    bounds = Bounds(executor, data, loss, seed)
     for i, got in enumerate(values):
-        close(array(got), executor.values[i], among, f"value of %{i}, {nodes[i]['op']}")
-    among = largest(executor.grads.values())
+        close(array(got), executor.values[i], bounds.value(i), f"value of %{i}, {nodes[i]['op']}")
     for i, got in enumerate(grads):
         want = executor.grads.get(i)
         assert (got is None) == (want is None), f"gradient of %{i}, {nodes[i]['op']}"
         if want is not None:
-            close(array(got), want, among, f"gradient of %{i}, {nodes[i]['op']}")
+            close(array(got), want, bounds.gradient(i), f"gradient of %{i}, {nodes[i]['op']}")
     return len(values) + len(executor.grads)
 
 

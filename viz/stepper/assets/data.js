@@ -7,6 +7,8 @@ function unpack(text, Kind) {
   return new Kind(bytes.buffer);
 }
 
+const NEVER = 0x7fffffff; // an event that does not come
+
 const COLUMNS = {
   kind: Int32Array, arg: Int32Array, index: Int32Array, group: Int32Array, position: Int32Array, value: Int32Array,
   grad: Int32Array, inputs: Int32Array, leaving: Int32Array, returning: Int32Array, beyond: Int32Array, value_norm: Float64Array, grad_norm: Float64Array, pointer: Int32Array,

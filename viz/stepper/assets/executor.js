@@ -22,6 +22,8 @@ class Executor {
       if (!op.forward || given(n)) continue;
       values[n] ??= this.zeros(n);
       op.forward(values[n], this.read(n), this.sites[n]);
+      const gain = this.gain(n);
+      if (gain) for (let i = 0; i < gain.length; i++) values[n][i] *= gain[i];
       finish(n);
     }
   }
@@ -44,7 +46,8 @@ class Executor {
 
   // out += (∂y/∂x)ᵀ g for one input of a node.
   pull(n, place, g, out) {
-    this.rule(n, place)(out, g, this.read(n), this.values[n], this.sites[n], place);
+    const gain = this.gain(n);
+    this.rule(n, place)(out, gain ? g.map((v, i) => v * gain[i]) : g, this.read(n), this.values[n], this.sites[n], place);
   }
 
   // The vjp for one input of a node, null where no gradient passes.
@@ -59,6 +62,9 @@ class Executor {
 
   // Whether a node reads zeros in place of another's value.
   blank() { return false; }
+
+  // What the numbers of a node are multiplied by besides what its op does; null for nothing.
+  gain() { return null; }
 
   zeros(n) {
     return new ARRAYS[this.nodes[n].dtype](this.sizes[n]);

@@ -20,12 +20,14 @@ class Live extends Run {
     this.altered = new Map(); // nodes whose attributes are others now
     this.cuts = new Set(); // arrows of the drawing that the reader has cut
     this.counts = null; // step → whether its loss counts; null: all do
-    this.length = null; // of the sequence, where the reader has shortened it
+    this.length = this.shaped = null; // steps of the sequence, where the reader has shortened it; for which it is made
+    this.rewired = []; // arrows that read another node since then
     this.outer = new Mask(this, "full", 1);
     this.kept = []; // arrays of gradients, written over each time
     this.values = this.given.map((numbers) => numbers && numbers.slice());
     this.made = new Executor(this.nodes, this.values);
     this.made.blank = (n, x) => Boolean(this.counts) && reads_nothing(this, n, x);
+    this.made.gain = (n) => this.gains?.get(n) ?? null;
     this.compute();
     this.start = { values: this.values.map((v) => v.slice()), grads: this.grads.map((g) => g && g.slice()) };
   }
@@ -33,6 +35,7 @@ class Live extends Run {
   // The two loops, and what is counted of their results.
   compute() {
     const { executor } = this;
+    if (this.shaped !== this.length) reshape(this);
     executor.forward((n) => this.held.has(n), (n) => {
       const kept = this.counts && kept_numbers(this, n);
       if (kept) kept.forEach((keep, i) => { if (!keep) this.values[n][i] = 0; });

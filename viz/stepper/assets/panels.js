@@ -44,7 +44,7 @@ function equation(run, n, view, known) {
   if (known && value) {
     const y = Run.number(value, unit), put = template ? numeric(run, n, template, unit) ?? spelled(run, n, unit) : null;
     lines.push(element("p", { class: "with-numbers" }, put ? `${put} = ${show(y)}` : `= ${show(y)}`));
-  } else lines.push(element("p", { class: "with-numbers" }, "not computed yet"));
+  } else lines.push(element("p", { class: "with-numbers" }, run.computed[n] === NEVER ? "after the end of the sequence" : "not computed yet"));
   return element("div", { class: "equation" }, ...lines);
 }
 

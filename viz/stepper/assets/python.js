@@ -64,7 +64,8 @@ function python_node(run, n, mask, passes) {
   const inputs = run.edges(n).sort((a, b) => run.place[a] - run.place[b]).map((e) => `${python_input(run, n, e, mask, passes)}, `).join("");
   const own = Object.entries(attrs).map(([key, value]) => `(${python_text(key)}, ${python_attribute(run, n, key, value)})`);
   const line = `n${n} = op(${python_text(op)}, ${inputs}shape=${python_tuple(shape)}, dtype=${code.indexOf(dtype)}${run.arg[n] ? `, arg=${run.arg[n]}` : ""}${own.length ? `, attrs=${python_tuple(own)}` : ""})${name ? `  # ${name.replace(/\s+/g, " ")}` : ""}`;
-  const kept = kept_numbers(run, n);
+  const kept = kept_numbers(run, n), gain = run.gains?.get(n);
+  if (gain) return [line, `n${n} = n${n} * ts.tensor(np.array([${Array.from(gain, python_number).join(", ")}], "${dtype}").reshape(${python_tuple(shape)}))  # an average over the steps that are left`];
   return kept ? [line, `n${n} = n${n} * ts.tensor(np.array([${kept.map(Number).join(", ")}], "${dtype}").reshape(${python_tuple(shape)}))  # losses that count`] : [line];
 }
 

@@ -1,0 +1,224 @@
+// A sequence that the reader has shortened: what comes after its end is no part of the walk, the strip, the ledgers and
+// the memory curve. A loss of the last state reads the last state that is left, a net that goes backwards begins there,
+// and an average is over the steps that are left.
+
+// What a run was before it was shortened.
+const original_of = (run) => (run.original ??= {
+  source: run.source.slice(), forward: run.forward, backward: run.backward, tracks: run.tracks, ledgers: run.ledgers, total: run.total, loss_steps: run.loss_steps, live: run.live, peak: run.peak,
+});
+
+// The nodes that do the same in other steps: step → node, for each node the same map.
+function peers_of(run) {
+  if (run.peers) return run.peers;
+  const by_key = new Map(), counts = new Map();
+  run.peers = Array.from({ length: run.n }, (_, n) => {
+    if (!run.outer.timed[n]) return null;
+    const here = `${run.kind[n]}|${run.position[n]}`, rank = counts.get(here) ?? 0, key = `${run.kind[n]}|${rank}`;
+    counts.set(here, rank + 1);
+    if (!by_key.has(key)) by_key.set(key, new Map());
+    by_key.get(key).set(run.position[n], n);
+    return by_key.get(key);
+  });
+  return run.peers;
+}
+
+// What is read of the steps from outside of them, with numbers: [[reader's arrow, node], …].
+function reads_outside(run) {
+  const { after, timed } = run.outer, found = [];
+  for (let n = 0; n <= run.loss; n++) {
+    if (after[n]) for (const e of run.edges(n)) if (timed[run.source[e]] && is_number(run, run.source[e])) found.push([e, run.source[e]]);
+  }
+  return found;
+}
+
+// Arrows along which the loss reads the last step of something, and reads nothing of its other steps: a final state.
+function endings_of(run) {
+  const peers = peers_of(run), reads = reads_outside(run), outside = Array.from({ length: run.loss + 1 }, (_, n) => n).filter((n) => run.outer.after[n]);
+  const nodes = [...new Set(reads.map(([, x]) => x))], last = run.total - 1;
+  const ends = new Set(nodes.filter((x) => {
+    if (run.position[x] !== last) return false;
+    const others = new Set(nodes.filter((y) => y !== x && peers[y] === peers[x]));
+    return !others.size || !Number.isNaN(traced(run, outside, nodes, (y) => others.has(y))[run.loss][0]);
+  }));
+  return reads.filter(([, x]) => ends.has(x));
+}
+
+// {endings, shortest: the fewest steps that make the same loss, refused: why there is no other length than the given}.
+function shortening_of(run) {
+  return (run.shortening ??= found_shortening(run));
+}
+
+function found_shortening(run) {
+  const { steps, parts } = features_of(run), refused = (why) => ({ endings: [], shortest: run.total, refused: why });
+  if (run.structure !== "chain" || run.total < 2) return refused("no sequence");
+  if (!run.outer.after[run.loss]) return refused("the loss is in a step");
+  const endings = endings_of(run), ends = new Set(endings.map(([, x]) => x)), peers = peers_of(run);
+  if ([...ends].some((x) => peers[x].size < run.total)) return refused("its steps are not alike");
+  if (run.directions.reversed && !begins_anywhere(run)) return refused("states go backwards in time, and would start elsewhere");
+  const inner = reads_outside(run).filter(([, x]) => !ends.has(x)).map(([, x]) => run.position[x]);
+  if (!parts) { // what is read of steps within the sequence has to stay
+    const shortest = 1 + Math.max(0, ...inner);
+    return shortest < run.total ? { endings, shortest, refused: "" } : refused("the loss is no sum over the steps");
+  }
+  if (parts.averages.some(([, own]) => own.includes(-2))) return refused("the loss averages sums of several steps");
+  return { endings, shortest: ends.size && steps[0] === run.total - 1 ? 1 : Math.min(steps[0] + 1, run.total), refused: "" };
+}
+
+// What stands in a step's arrow from a later step, for the step that comes first backwards in time; null where nothing does.
+function first_backwards(run, n, e) {
+  const star = peers_of(run)[n]?.get(original_of(run).total - 1), place = run.place[e];
+  const found = star === undefined ? undefined : run.edges(star).find((f) => run.place[f] === place);
+  return found === undefined || run.outer.timed[run.source[found]] ? null : run.source[found];
+}
+
+function begins_anywhere(run) {
+  for (let n = 0; n < run.n; n++) {
+    if (run.outer.timed[n]) for (const e of run.edges(n)) {
+      const x = run.source[e];
+      if (run.outer.timed[x] && run.position[x] > run.position[n] && (run.position[x] !== run.position[n] + 1 || first_backwards(run, n, e) === null)) return false;
+    }
+  }
+  return true;
+}
+
+// Whether a node is after the end: those outside of the steps stay, whatever step they are of.
+const is_late = (run, n) => run.length !== null && run.position[n] >= run.length && !run.outer.after[n];
+
+// Make a run the shortened one, or the given one again.
+function reshape(run) {
+  const { endings } = shortening_of(run), original = original_of(run), length = run.length ?? original.total;
+  const here = run === run_now() ? [run.phase(state.k), run.node_at(state.k), state.k === run.end] : null;
+  run.shaped = run.length;
+  run.source.set(original.source);
+  const rewired = run.length === null ? [] : [...rewire_ends(run, endings, length), ...rewire_starts(run, length)];
+  for (const [e, x] of rewired) run.source[e] = x;
+  run.rewired = rewired.map(([e]) => e);
+  for (let n = 0; n < run.n; n++) run.made.nodes[n].inputs = inputs_of(run, n);
+  const kept = (n) => !is_late(run, n);
+  Object.assign(run, { total: length, forward: original.forward.filter(kept), backward: original.backward.filter(kept) });
+  run.tracks = original.tracks.map((track) => part_of_track(track, length));
+  run.ledgers = original.ledgers.map((ledger) => part_of_ledger(run, ledger));
+  run.moments();
+  for (let n = 0; n < run.n; n++) if (is_late(run, n) && !run.is_leaf(n)) run.computed[n] = NEVER;
+  for (const ledger of run.ledgers) ledger.event = ledger.event.map((_, row) => Math.max(...uses_of_row(ledger, row).map(([n]) => run.walked[n])));
+  run.parts = run.length === null ? undefined : separated(run);
+  run.gains = run.length === null ? null : gains_of(run);
+  run.loss_steps = run.length === null ? original.loss_steps : [...new Set(run.parts?.steps ?? reads_outside(run).map(([, x]) => run.position[x]))].filter((t) => t < length).map((t) => [t, t + 1]);
+  [run.live, run.peak] = run.length === null ? [original.live, original.peak] : live_bytes(run);
+  if (here) state.k = moment_again(run, here);
+}
+
+const rewire_ends = (run, endings, length) => endings.map(([e, x]) => [e, peers_of(run)[x].get(length - 1)]);
+
+function rewire_starts(run, length) {
+  const found = [];
+  for (let n = 0; n < run.n; n++) {
+    if (run.outer.timed[n] && run.position[n] === length - 1) {
+      for (const e of run.edges(n)) if (run.outer.timed[run.source[e]] && run.position[run.source[e]] >= length) found.push([e, first_backwards(run, n, e)]);
+    }
+  }
+  return found;
+}
+
+function part_of_track(track, length) {
+  const kept = Array.from(track.step, (_, i) => i).filter((i) => track.step[i] < length), pick = (of) => of.constructor.from(kept, (i) => of[i]);
+  return kept.length === track.step.length ? track : { ...track, step: pick(track.step), node: pick(track.node) };
+}
+
+function uses_of_row(ledger, row) {
+  let at = 0;
+  for (let i = 0; i < row; i++) at += ledger.count[i];
+  return Array.from({ length: ledger.count[row] }, (_, i) => [ledger.uses[2 * (at + i)], ledger.uses[2 * (at + i) + 1]]);
+}
+
+function part_of_ledger(run, ledger) {
+  const rows = Array.from(ledger.step, (_, i) => i).filter((i) => !uses_of_row(ledger, i).every(([n]) => is_late(run, n))), pick = (of) => of.constructor.from(rows, (i) => of[i]);
+  return { ...ledger, step: pick(ledger.step), event: pick(ledger.event), rows: rows.map((i) => ledger.rows[i]), count: pick(ledger.count), uses: Int32Array.from(rows.flatMap((i) => uses_of_row(ledger, i).flat())) };
+}
+
+// For each average over steps, by how much a number of it grows when it is over those that are left.
+function gains_of(run) {
+  return new Map((features_of(run).parts?.averages ?? []).map(([n, steps]) => {
+    const averaged = (keep) => {
+      const y = run.made.zeros(n);
+      OPS[run.of_kind(n).op].forward(y, [Float64Array.from(steps, keep)], run.made.sites[n]);
+      return y;
+    };
+    return [n, averaged((t) => Number(t < 0 || t < run.length)).map((share) => (share ? 1 / share : 0))];
+  }));
+}
+
+// The same moment of the walk after its ends have moved.
+function moment_again(run, [phase, n, at_end]) {
+  if (at_end) return run.end;
+  if (phase === "start") return 0;
+  if (phase === "forward") return Math.min(run.computed[n], run.F);
+  if (phase === "backward") return run.walked[n] < 0 ? run.F + 1 : run.walked[n];
+  return run.F + run.B + 1 + Math.max(run.ledgers.findIndex((ledger) => ledger.leaf === n), 0);
+}
+
+// Bytes held after each event, and the most of them, as tinyseq counts them: a value from its op until the last that
+// reads it, forward or backward; a gradient from its first part until the backward step of its node.
+function live_bytes(run) {
+  const change = new Float64Array(run.F + run.B + 2), last = run.computed.slice(), until = (n, at) => { last[n] = Math.max(last[n], at); };
+  const bytes = (n) => size_of(run.shape(n)) * (run.of_kind(n).dtype === "float32" ? 4 : 8);
+  for (const n of run.forward) {
+    const { reads = {}, joins } = OPS[run.of_kind(n).op], inputs = inputs_of(run, n);
+    for (const e of run.edges(n)) {
+      until(run.source[e], run.computed[n]);
+      if (run.walked[n] < 0 || !run.form[e] || joins) continue;
+      for (const role of reads[run.place[e]] ?? []) until(role === "y" ? n : inputs[Number(role.slice(1))], run.walked[n]);
+    }
+  }
+  for (const n of run.forward) {
+    change[run.computed[n]] += bytes(n);
+    change[last[n] + 1] -= bytes(n);
+  }
+  for (let n = 0; n < run.n; n++) {
+    if (run.begun[n] < 0) continue;
+    change[run.begun[n]] += bytes(n);
+    if (run.walked[n] >= 0) change[run.walked[n] + 1] -= bytes(n);
+  }
+  let sum = 0;
+  const live = change.subarray(0, run.F + run.B + 1).map((c) => (sum += c));
+  return [live, live.reduce((a, b) => Math.max(a, b), 0)];
+}
+
+Object.assign(ACTIONS, {
+  T: (run, [length]) => { run.length = length >= original_of(run).total ? null : length; recount(run); },
+});
+Object.assign(SAME, { T: 0 });
+Object.assign(FITS, {
+  T: (run, [length]) => Number.isInteger(length) && !shortening_of(run).refused && length >= shortening_of(run).shortest && length <= original_of(run).total,
+});
+
+function length_knob(run) {
+  const { refused, shortest } = shortening_of(run), { total } = original_of(run);
+  if (refused === "no sequence" || (!refused && shortest >= total)) return null;
+  if (refused) return $("length-note") ?? element("span", { class: "note", id: "length-note" }, `sequence length: fixed here, ${refused}`);
+  return knob("knob-length", ["sequence length T"], { min: shortest, max: total, step: 1, value: run.length ?? total, words: `${run.length ?? total} of ${total}` }, (v) => act(["T", v]));
+}
+
+// Nodes after the end are faint; what is read in their place has an arrow of its own.
+function draw_length(run, drawing) {
+  const late = (v) => run.vertexNode[v] >= 0 && is_late(run, run.vertexNode[v]);
+  drawing.vertices.forEach((g, v) => g.classList.toggle("after-end", late(v)));
+  drawing.links.forEach((g, e) => g.classList.toggle("after-end", run.view.ends[e].some(late)));
+  const key = `${run.shaped}`;
+  if ((drawing.length ?? "null") === key) return;
+  drawing.length = key;
+  drawing.svg.querySelectorAll(".rewired").forEach((path) => path.remove());
+  const pairs = new Map(run.rewired.map((e) => [`${run.source[e]}>${run.reader[e]}`, e]));
+  for (const e of pairs.values()) drawing.vertices[0].before(...new_arrow(run, drawing, e));
+}
+
+// An arrow for what an arrow of the net now reads, where both ends are drawn.
+function new_arrow(run, drawing, e) {
+  const shown = (n) => (run.owner[n] >= 0 ? run.owner[n] : (run.consumers[n].length ? shown(run.consumers[n][0]) : -1)), a = run.owner[run.source[e]], b = shown(run.reader[e]);
+  if (a < 0 || b < 0 || a === b) return [];
+  const [from, to] = [a, b].map((v) => drawing.vertices[v].querySelector(".s").getBBox()), middle_ = (box) => [box.x + box.width / 2, box.y + box.height / 2];
+  const [[x0, y0], [x1, y1]] = [middle_(from), middle_(to)], far = Math.hypot(x1 - x0, y1 - y0) || 1, short = to.width / 2 + 3;
+  return [drawn("path", { class: "rewired", d: `M${x0},${y0}L${x1 - ((x1 - x0) * short) / far},${y1 - ((y1 - y0) * short) / far}` })];
+}
+
+PARTS.push({ open: { live_bytes } });
