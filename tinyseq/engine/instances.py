@@ -16,7 +16,7 @@ import numpy as np
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, View, assembled
 from tinyseq.engine.machine.program import Program
-from tinyseq.engine.plan.folded import Condensed
+from tinyseq.engine.plan.folded import Folded
 from tinyseq.engine.plan.layout import Storage, allocate
 from tinyseq.engine.plan.pipeline import PASSES, VERIFY, Plan, checking, finished, plan_of_symbols
 from tinyseq.engine.plan.reuse import Arena
@@ -35,7 +35,7 @@ class Template:
 
     def __init__(
         self,
-        folded: Condensed,
+        folded: Folded,
         outputs: Sequence[int],
         loss: int,
         without: frozenset[str] = frozenset(),
@@ -50,7 +50,7 @@ class Template:
         self._values: Any = None
         trace.forget()
 
-    def program(self, folded: Condensed, outputs: list[int], loss: int) -> Program | None:
+    def program(self, folded: Folded, outputs: list[int], loss: int) -> Program | None:
         """The program of a tape folded alike; None where this plan is not its."""
         given = _given(folded)
         found = self._program(*given) if differing(self.tails, tails(folded)) <= self.axes else None
@@ -87,7 +87,7 @@ class Template:
         return finished(stages)
 
 
-def _given(folded: Condensed) -> tuple:
+def _given(folded: Folded) -> tuple:
     """What the compiled function reads: classes, groups, joins, numbers of the places asked for."""
     return folded.classes, folded.groups, folded.joins, [number for _, number in folded.places.values()]
 
@@ -199,7 +199,7 @@ class Instances:
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._guard = Guard()
 
-    def program(self, folded: Condensed, outputs: list[int], loss: int, without: frozenset[str]) -> Program | None:
+    def program(self, folded: Folded, outputs: list[int], loss: int, without: frozenset[str]) -> Program | None:
         """The program of a tape folded as others were before; None where it has to be planned."""
         key, axes_now = (structure(folded, outputs, loss), without, available()), tails(folded)
         with self._guard.lock:
@@ -227,7 +227,7 @@ class Instances:
         known.templates.append(template)
         return self._instance(template, folded, outputs, loss)
 
-    def _instance(self, template: Template, folded: Condensed, outputs: list[int], loss: int) -> Program | None:
+    def _instance(self, template: Template, folded: Folded, outputs: list[int], loss: int) -> Program | None:
         try:
             found = template.program(folded, outputs, loss)
         except Exception as error:

@@ -10,7 +10,7 @@ from tinyseq.engine.instances import INSTANCES, verify_instance
 from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.choices import switched_off
 from tinyseq.engine.plan.folded import Class, Unplannable
-from tinyseq.engine.plan.pipeline import checking, fold, plan_tape
+from tinyseq.engine.plan.pipeline import checking, fold_tape, plan_tape
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.errors import FallbackWarning, TapeError, warn
@@ -30,7 +30,7 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
     if check:
         verify(tape)
     try:
-        folded, without = fold(tape, outputs, loss, check), switched_off()
+        folded, without = fold_tape(tape, outputs, loss, check), switched_off()
         program = INSTANCES.program(folded, outputs, loss, without)
         if program is None:
             program = Program(plan_tape(tape, outputs, loss, without=without, check=check, folded=folded), shares=True)

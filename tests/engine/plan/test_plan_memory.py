@@ -9,7 +9,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq.engine.machine.program import Program
-from tinyseq.engine.plan.fold import condense
+from tinyseq.engine.plan.fold import fold
 from tinyseq.engine.plan.pipeline import plan_tape
 from tinyseq.unfolding import stamping
 
@@ -53,11 +53,11 @@ def loop() -> ts.Tensor:
 
 
 def described(loss: ts.Tensor) -> list:
-    """What a tape was condensed to."""
+    """What a tape was folded to."""
     found: list = []
-    for cls in condense(loss.tape).classes:
+    for cls in fold(loss.tape).classes:
         refs = [
-            (r.kind, r.source, r.shift, r.start, *(None if a is None else a.tolist() for a in (r.classes, r.numbers)))
+            (type(r), r.source, r.shift, r.start, *(None if a is None else a.tolist() for a in (r.classes, r.numbers)))
             for r in cls.refs
         ]
         found.append((cls.op, cls.cell, cls.nodes.tolist(), cls.rows.tolist(), cls.args.tolist(), refs))

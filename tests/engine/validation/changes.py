@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from tinyseq.engine.plan.reads import Delayed, Same
 from tinyseq.engine.plan.steps import Loop, Seed, Work, Zero
 
 
@@ -34,17 +35,17 @@ def node_twice(f):
 
 
 def other_source(f):
-    r = first(r for c in f.classes for r in c.refs if r.kind == "same" and f.classes[r.source].count > 1)
+    r = first(r for c in f.classes for r in c.refs if isinstance(r, Same) and f.classes[r.source].count > 1)
     r.source = first(c.index for c in f.classes if c.count == f.classes[r.source].count and c.index != r.source)
 
 
 def other_start(f):
-    r = first(r for c in f.classes for r in c.refs if r.kind == "delay" and r.start)
+    r = first(r for c in f.classes for r in c.refs if isinstance(r, Delayed))
     r.start = (first(c.index for c in f.classes if c.op == "parameter"), 0)
 
 
 def no_start(f):
-    r = first(r for c in f.classes for r in c.refs if r.kind == "delay" and r.start)
+    r = first(r for c in f.classes for r in c.refs if isinstance(r, Delayed))
     r.start = None
 
 
@@ -386,8 +387,8 @@ def overlap(a):
 
 
 def delay(folded: Any) -> None:
-    ref = next(r for c in folded.classes for r in c.refs if r.kind == "delay" and r.start)
-    ref.shift -= 1
+    ref = next(r for c in folded.classes for r in c.refs if isinstance(r, Delayed))
+    ref.by -= 1
 
 
 def other_input(folded: Any) -> None:

@@ -91,11 +91,11 @@ def _view(plan: Plan, node: int) -> View:
 
 def _listed(plan: Plan) -> list[Listed]:
     found = []
-    for _, where, ref, layouts in plan.pointers:
+    for _, where, classes, layouts in plan.pointers:
         if where.last < 0:
             continue
         for c, layout in layouts.items():
-            places = np.flatnonzero(ref.classes == c)
+            places = np.flatnonzero(classes == c)
             numbers = where.data[places] + layout.offset
             found.append(Listed(where.index, layout.storage.index, places, numbers))
     return found

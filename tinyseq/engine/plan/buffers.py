@@ -9,6 +9,7 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph
 from tinyseq.engine.plan.layout import Layout, Storage
+from tinyseq.engine.plan.reads import Same
 from tinyseq.engine.plan.regions import Schedule
 from tinyseq.engine.plan.views import Views
 from tinyseq.errors import TapeError
@@ -106,7 +107,7 @@ def _one_level(buffers: Buffers, cls: Class, loop: dict[int, int], where: str) -
         raise TapeError(f"{where} is kept for one level, but is read after it")
     for reader, j in graph.consumers.get(cls.index, []):
         root, refs = graph.root(reader), graph.classes[reader].refs
-        if loop.get(root, -1) != loop.get(cls.index, -2) or (refs and refs[j].kind != "same"):
+        if loop.get(root, -1) != loop.get(cls.index, -2) or (refs and not isinstance(refs[j], Same)):
             raise TapeError(
                 f"{where} is kept for one level, but class {root} ({graph.classes[root].where}) reads it at another"
             )

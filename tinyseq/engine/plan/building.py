@@ -10,7 +10,7 @@ import numpy as np
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.collecting import packed_as
-from tinyseq.engine.plan.folded import Class, Group, Ref, Unplannable
+from tinyseq.engine.plan.folded import Class, Group, Unplannable
 from tinyseq.engine.plan.layout import Address, Block, Instruction, Layout, Split, Storage
 from tinyseq.engine.plan.numbers import arange, full, integer, length, vector
 from tinyseq.engine.plan.parts import Pointers
@@ -169,7 +169,7 @@ class Building:
                 where.data[at] = ((np.cumsum(rows) - rows)[numbers[at]] + within[at]) * layout.row
             else:
                 where.data[at] = numbers[at] * layout.member + within[at] * layout.row
-        self.pointers.append(([s.storage for s in chosen.values()], where, Ref("gather", classes=classes), chosen))
+        self.pointers.append(([s.storage for s in chosen.values()], where, classes, chosen))
         return where
 
     def picking(self, cls: Class, where: Storage) -> tuple[Address, tuple[int, Any]]:

@@ -13,6 +13,7 @@ from tinyseq.engine.plan.flows import flat_product
 from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY, kernels_of
 from tinyseq.engine.plan.numbers import integer
+from tinyseq.engine.plan.reads import Shared
 from tinyseq.engine.plan.sites import inputs_of, picks_rows, site
 from tinyseq.engine.plan.steps import Pack, Work
 from tinyseq.engine.plan.tasks import Back
@@ -116,7 +117,7 @@ def _row_sum(to: Building, work: Work, task: Back, inside: set[int]) -> None:
     cls, expand, ref = task.cls, task.inner, task.ref
     assert expand is not None and ref is not None
     target, g = to.graph.classes[task.target], to.buffers.gradients[cls.index]
-    shared = ref.kind == "shared" or expand.count == 1
+    shared = isinstance(ref, Shared) or expand.count == 1
     row, shift = to.mirror.operand(expand, ref)
     opened = to.open(cls, inside, shared and g.flat, f"∂L/∂{target.name or target.op}: sum over rows")
     address = Address(row.storage, row.offset) if shared else to.address(row, expand, shift)
@@ -152,7 +153,7 @@ def _product_weight(to: Building, work: Work, task: Back, inside: set[int]) -> N
     transposed = bool(dict(matmul.attrs).get("transpose_b"))
     target = to.graph.classes[ref.source]
     opened = to.open(cls, inside, flat_product(cls, a, shift, g), f"∂L/∂{target.name or target.op}")
-    if ref.kind == "shared":
+    if isinstance(ref, Shared):
         w = to.mirror.operand(matmul, ref)[0]
     x, up = (to.address(a, matmul, shift), a.row, a.cols), (to.address(g, cls), g.row, cls.cols)
     left, right = (up, x) if transposed else (x, up)

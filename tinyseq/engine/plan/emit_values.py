@@ -9,6 +9,7 @@ from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Term
 from tinyseq.engine.plan.layout import Address, Layout, Split
 from tinyseq.engine.plan.maps import COPY, kernels_of
+from tinyseq.engine.plan.reads import Picked
 from tinyseq.engine.plan.sites import inputs_of, picks_rows, site
 from tinyseq.engine.plan.steps import Pack, Work
 from tinyseq.ops import OPS
@@ -45,7 +46,7 @@ def _copy(to: Building, cls: Class, inside: set[int]) -> None:
     """Copy rows chosen by index or window into a place of their own."""
     view = to.shown.shown(cls)
     if view is None or (cls.ragged and view.ragged != cls.index):
-        if cls.op in RANGES and cls.ragged and not cls.args.any() and cls.refs[0].kind != "gather":
+        if cls.op in RANGES and cls.ragged and not cls.args.any() and not isinstance(cls.refs[0], Picked):
             _ragged_window(to, cls, inside)
         else:
             _pick(to, cls, inside)

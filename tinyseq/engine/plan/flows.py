@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from tinyseq.engine.plan.folded import Class, Ref
+from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, differentiable
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.maps import MAPS, MIRRORED
+from tinyseq.engine.plan.reads import Read, Same
 from tinyseq.engine.plan.sites import inputs_of, site
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import NUMBERED
@@ -46,7 +47,7 @@ def plain_targets(
     for cls in wanted:
         for target, ref, whole in writes(placed, cls):
             if target in inside and not shares(graph.classes[target]):
-                ok = whole and ref.kind == "same" and target not in placed.views and same_level(graph, cls, target)
+                ok = whole and isinstance(ref, Same) and target not in placed.views and same_level(graph, cls, target)
                 root = graph.root(target)
                 plain[root] = plain.get(root, True) and ok
                 for source in roots(placed, target):
@@ -54,10 +55,10 @@ def plain_targets(
     return plain
 
 
-def writes(placed: Placed, cls: Class) -> list[tuple[int, Ref, bool]]:
+def writes(placed: Placed, cls: Class) -> list[tuple[int, Read, bool]]:
     """(target class, ref, whether the write covers the target's members) for every gradient a node passes on."""
     graph = placed.graph
-    found: list[tuple[int, Ref, bool]] = []
+    found: list[tuple[int, Read, bool]] = []
     if cls.index in graph.sums:
         for term in graph.sums[cls.index]:
             for j, ref in enumerate(term.cls.refs):

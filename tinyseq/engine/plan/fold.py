@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable, index_type
+from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable, index_type
 from tinyseq.engine.plan.members import Numbering, components, orient
 from tinyseq.engine.plan.reading import read, repeated, take
+from tinyseq.engine.plan.reads import Picked
 from tinyseq.engine.plan.repeats import instances as repeated_instances
 from tinyseq.engine.plan.used import marks_of, split_by_use
 from tinyseq.ops import OPS
@@ -25,7 +26,7 @@ from tinyseq.tape import DTYPES, Tape
 MOST_CLASSES = 4000
 
 
-def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condensed:
+def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
     """Group the nodes of a tape that are needed for some outputs (without any, all) into classes."""
     kind, n = tape.kind, len(tape)
     kinds = tape.kinds
@@ -36,7 +37,7 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
     members = [(instances, np.arange(length)) for instances, length in found]
     if outputs or loss >= 0:
         members = split_by_use(tape, inner, starts, members, marks_of(tape, outputs, loss))
-    state = Condensed([], [], {}, {})
+    state = Folded([], [], {}, {})
     at = Numbering(np.full(n, -1, integers), np.full(n, -1, integers), {})
     first = np.zeros(1, np.int64)
     for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
@@ -52,13 +53,13 @@ def condense(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Condens
     orient(state, first_inner, at)
     for index, joined in at.joins.items():
         lists = at.cls[joined].astype(np.int64), at.number[joined].astype(np.int64)
-        state.joins[index] = Ref("gather", classes=lists[0], numbers=lists[1])
+        state.joins[index] = Picked(*lists)
     state.places = {node: (int(at.cls[node]), int(at.number[node])) for node in (*outputs, *([loss] * (loss >= 0)))}
     return state
 
 
 def _add_classes(
-    tape: Tape, state: Condensed, at: Numbering, inner: np.ndarray, begins: np.ndarray, places: np.ndarray
+    tape: Tape, state: Folded, at: Numbering, inner: np.ndarray, begins: np.ndarray, places: np.ndarray
 ) -> tuple[np.ndarray, list[Class]]:
     """A group whose members begin at some of the inner nodes, with a class for each place in them: (the nodes of each,
     the classes)."""
@@ -98,14 +99,11 @@ def _read(tape: Tape, at: Numbering, nodes: np.ndarray, classes: list[Class]) ->
     read(nodes, arity, pointers, edges, at.cls, at.number, sources, numbers, only, step)
     ones, steps, r = only.tolist(), step.tolist(), 0
     for cls, inputs in zip(classes, arity.tolist(), strict=True):
-        cls.refs = [
-            Ref("gather", classes=sources[k], numbers=numbers[k], only=ones[k], step=steps[k])
-            for k in range(r, r + inputs)
-        ]
+        cls.refs = [Picked(sources[k], numbers[k], only=ones[k], step=steps[k]) for k in range(r, r + inputs)]
         r += inputs
 
 
-def _check_alike(state: Condensed, cls: Class) -> None:
+def _check_alike(state: Folded, cls: Class) -> None:
     """Members run by the site of the first, so what they read must be alike: all axes but the first, and that too
     unless each row of it goes with one of theirs. Raises Unplannable."""
     if cls.count == 1 or cls.op in RANGES:  # which says itself how many rows it takes
@@ -133,4 +131,4 @@ def _check_alike(state: Condensed, cls: Class) -> None:
             raise Unplannable(f"{cls.op} of inputs whose sizes differ from member to member", cls)
 
 
-__all__ = ["Class", "Condensed", "Group", "Ref", "Unplannable", "components", "condense"]
+__all__ = ["Class", "Folded", "Group", "Unplannable", "components", "fold"]

@@ -1,4 +1,4 @@
-"""What a condensed tape is made of: classes of nodes, groups of classes, and what a class reads."""
+"""What a folded tape is made of: classes of nodes, groups of classes, and what a class reads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from tinyseq.engine.plan.numbers import integer, length
+from tinyseq.engine.plan.reads import Delayed, Picked, Read, Shared, distinct
 from tinyseq.errors import TapeError
 from tinyseq.tape import Tape
 
@@ -33,55 +34,6 @@ def index_type(count: int) -> type[np.signedinteger]:
     return np.int32 if count <= np.iinfo(np.int32).max else np.int64
 
 
-def distinct(numbers: np.ndarray) -> np.ndarray:
-    """The numbers that occur, in order; they are numbers of classes, so counting beats sorting."""
-    if length(numbers) == 1 or numbers.strides == (0,):
-        return numbers[:1]
-    return np.flatnonzero(np.bincount(numbers))
-
-
-@dataclass
-class Ref:
-    """What one input of a class is, member by member.
-
-    same/delay   members ``number + shift`` of class ``source``; ``start`` stands for those before the first
-    shared       member ``shift`` of class ``source`` for all
-    gather       any: ``classes`` and ``numbers``, one for each member; ``only`` is their class where there is one,
-                 ``named`` all classes once somebody has asked, and ``step`` how the numbers go (`reading`), as long as
-                 somebody keeps count
-    """
-
-    kind: str
-    source: int = -1
-    shift: int = 0
-    start: tuple[int, int] | None = None
-    classes: np.ndarray | None = None
-    numbers: np.ndarray | None = None
-    only: int = -1
-    step: int | None = None
-    named: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        match self.kind:
-            case "same":
-                return f"class {self.source}"
-            case "delay":
-                start = f" after class {self.start[0]}[{self.start[1]}]" if self.start else ""
-                return f"class {self.source} {self.shift:+d}{start}"
-            case "shared":
-                return f"class {self.source}[{self.shift}]"
-        return f"a list of classes {', '.join(map(str, self.sources()))}"
-
-    def sources(self) -> list[int]:
-        """Every class this input reads."""
-        if self.kind == "gather":
-            assert self.classes is not None
-            if not self.named:
-                self.named = (self.only,) if self.only >= 0 else tuple(distinct(self.classes).tolist())
-            return list(self.named)
-        return [self.source] + ([self.start[0]] if self.start else [])
-
-
 @dataclass(eq=False)
 class Class:
     """Nodes of one place: ``nodes[number]`` is the tape index of a member. Its arrays may be read-only.
@@ -101,7 +53,7 @@ class Class:
     rows: np.ndarray
     args: np.ndarray
     group: Group
-    refs: list[Ref] = field(default_factory=list)
+    refs: list[Read] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -150,7 +102,7 @@ class Group:
 
 
 @dataclass
-class Condensed:
+class Folded:
     """A tape as classes.
 
     joins   what each join outside cells puts together, a list of members
@@ -159,7 +111,7 @@ class Condensed:
 
     classes: list[Class]
     groups: list[Group]
-    joins: dict[int, Ref]
+    joins: dict[int, Picked]
     places: dict[int, tuple[int, int]]
     _joined: dict[int, list[int]] = field(default_factory=dict)
 
@@ -171,17 +123,17 @@ class Condensed:
             self._joined[index] = self.joins[index].sources()
         return self._joined[index]
 
-    def expanded(self, cls: Class, ref: Ref) -> np.ndarray:
+    def expanded(self, cls: Class, ref: Read) -> np.ndarray:
         """The node that an input of each member is."""
         numbers = np.arange(cls.count) + ref.shift
-        if ref.classes is not None and ref.numbers is not None:
+        if isinstance(ref, Picked):
             found = np.empty(cls.count, np.int64)
             for c in distinct(ref.classes).tolist():
                 found[ref.classes == c] = self.classes[c].nodes[ref.numbers[ref.classes == c]]
             return found
         source = self.classes[ref.source]
-        if ref.kind == "shared":
-            return np.full(cls.count, source.nodes[ref.shift])
+        if isinstance(ref, Shared):
+            return np.full(cls.count, source.nodes[ref.number])
         outside = (numbers < 0) | (numbers >= source.count)
         if ref.start is None:
             if outside.any():
@@ -207,7 +159,7 @@ class Condensed:
             cls.nodes = cls.nodes[:1].copy()
 
 
-def verify_folded(folded: Condensed, tape: Tape) -> None:
+def verify_folded(folded: Folded, tape: Tape) -> None:
     """Each node in one class; every input expanded gives back the tape's, edge for edge; what a member of a loop reads
     of its own group comes earlier, or from a lower height. Raises TapeError."""
     pointers, edges = tape.input_pointers, tape.input_indices
@@ -228,12 +180,12 @@ def verify_folded(folded: Condensed, tape: Tape) -> None:
             _verify_earlier(folded, cls, ref, where)
 
 
-def _verify_earlier(folded: Condensed, cls: Class, ref: Ref, where: str) -> None:
+def _verify_earlier(folded: Folded, cls: Class, ref: Read, where: str) -> None:
     own = folded.classes[ref.source].group is cls.group
-    if ref.kind == "delay" and own and ref.start and (ref.shift > 0) != cls.group.backwards:
+    if isinstance(ref, Delayed) and own and (ref.by > 0) != cls.group.backwards:
         raise TapeError(f"{where} reads members of its own group that come after it")
     levels = cls.group.levels
-    if levels is None or ref.classes is None or ref.numbers is None:
+    if levels is None or not isinstance(ref, Picked):
         return
     height = np.searchsorted(levels, np.arange(cls.count), side="right")
     same = np.array([c.group is cls.group for c in folded.classes])[ref.classes]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tinyseq.engine.plan.folded import Class, Condensed, Ref
+from tinyseq.engine.plan.folded import Class, Folded
+from tinyseq.engine.plan.reads import Read, Same, Shared
 from tinyseq.errors import TapeError
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import PARAMETERS
@@ -38,7 +39,7 @@ class Graph:
     recurrence  the number of the recurrence that a class belongs to
     """
 
-    state: Condensed
+    state: Folded
     outputs: list[int]
     loss: int
     sums: dict[int, list[Term]] = field(default_factory=dict)
@@ -103,18 +104,18 @@ def tiled(graph: Graph, cls: Class) -> bool:
     own = graph.recurrence.get(cls.index)
     if own is not None and any(graph.recurrence.get(source) == own for source in w.sources()):
         return False
-    return cls.count == 1 or (w.kind == "shared" and a.kind != "shared")
+    return cls.count == 1 or (isinstance(w, Shared) and not isinstance(a, Shared))
 
 
 def repeated_row(graph: Graph, cls: Class) -> bool:
     """Whether an expand repeats one row (F) or (1, F) over the first axis."""
-    if cls.op != "expand" or len(cls.tail) != 1 or cls.refs[0].kind not in ("same", "shared"):
+    if cls.op != "expand" or len(cls.tail) != 1 or not isinstance(cls.refs[0], Same | Shared):
         return False
     shape = graph.classes[cls.refs[0].source].shape(0)
     return shape in (cls.tail, (1, *cls.tail))
 
 
-def refs_of(graph: Graph, cls: Class) -> list[Ref]:
+def refs_of(graph: Graph, cls: Class) -> list[Read]:
     """Every input of a node, those of its swallowed terms included."""
     if cls.index in graph.sums:
         return [ref for term in graph.sums[cls.index] for ref in term.cls.refs]

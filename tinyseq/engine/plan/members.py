@@ -6,27 +6,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable, distinct
+from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable
 from tinyseq.engine.plan.reading import DOWN, SAME, UP, delayed, described, heights, moved, reads_inside
+from tinyseq.engine.plan.reads import Delayed, Picked, Read, Run, Same, Shared, distinct
 from tinyseq.ops.groups import NUMBERED
 
 
-def simplify(ref: Ref, classes: list[Class]) -> Ref:
+def simplify(ref: Read, classes: list[Class]) -> Read:
     """Recognise same, delayed and shared members in a list of them."""
-    assert ref.classes is not None and ref.numbers is not None and ref.step is not None
+    assert isinstance(ref, Picked) and ref.step is not None
     count, only = len(ref.classes), ref.only
     if only >= 0:
         first = int(ref.numbers[0])
         if ref.step == SAME:
-            return Ref("same", only, 0) if count == 1 and classes[only].count == 1 else Ref("shared", only, first)
+            return Same(only) if count == 1 and classes[only].count == 1 else Shared(only, first)
         if ref.step == UP:
-            return Ref("same" if first == 0 and classes[only].count == count else "delay", only, first)
+            return Same(only) if first == 0 and classes[only].count == count else Run(only, first)
         return ref
     for source, forwards in ((int(ref.classes[-1]), True), (int(ref.classes[0]), False)):
         if classes[source].count == count:
             found, shift, start, number = delayed(ref.classes, ref.numbers, source, forwards)
             if found:
-                return Ref("delay", source, shift, (start, number))
+                return Delayed(source, shift, (start, number))
     return ref
 
 
@@ -86,7 +87,7 @@ class Numbering:
         return distinct(self.cls[self.joins[index]]) if index in self.joins else np.zeros(0, np.int64)
 
 
-def orient(state: Condensed, first_inner: int, at: Numbering) -> None:
+def orient(state: Folded, first_inner: int, at: Numbering) -> None:
     """Number members in the order of memory: a chain that runs backwards by its time steps, a tree by height; then
     recognise what each input is."""
     of_group: list[list[Class]] = [[] for _ in state.groups]
@@ -126,11 +127,11 @@ def orient(state: Condensed, first_inner: int, at: Numbering) -> None:
                 reads[source].add(start)  # it is copied there first
             cls.refs[j] = simple
         for ref in cls.refs:
-            if ref.classes is not None and ref.numbers is not None:  # the planner makes addresses of them
+            if isinstance(ref, Picked):  # the planner makes addresses of them
                 ref.classes, ref.numbers = ref.classes.astype(np.int64), ref.numbers.astype(np.int64)
 
 
-def _fits(ref: Ref, classes: list[Class]) -> bool:
+def _fits(ref: Read, classes: list[Class]) -> bool:
     """Whether a start is of the shape of the members that it stands before."""
     assert ref.start is not None
     start, source = classes[ref.start[0]], classes[ref.source]
@@ -151,7 +152,7 @@ def _leads_to(reads: list[set[int]], place: np.ndarray, start: int, source: int)
     return False
 
 
-def _order(state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], done: set[int]) -> None:
+def _order(state: Folded, at: Numbering, groups: list[Group], classes: list[Class], done: set[int]) -> None:
     inside = np.zeros(len(state.classes), bool)
     inside[[cls.index for cls in classes]] = True
     flips = _runs_backwards(state, classes, done)
@@ -171,7 +172,7 @@ def _order(state: Condensed, at: Numbering, groups: list[Group], classes: list[C
         group.levels = np.searchsorted(height[order], np.arange(top + 2))
 
 
-def _runs_backwards(state: Condensed, classes: list[Class], done: set[int]) -> bool:
+def _runs_backwards(state: Folded, classes: list[Class], done: set[int]) -> bool:
     votes = 0
     for cls in classes:
         if cls.op in NUMBERED:
@@ -189,7 +190,7 @@ def _way(step: int) -> int:
     return step if step in (UP, DOWN) else 0
 
 
-def _is_chain(state: Condensed, at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> bool:
+def _is_chain(state: Folded, at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> bool:
     """Whether what these classes read of each other is always the same member or one a fixed number before."""
     if len({group.count for group in groups}) > 1 or any(cls.index in at.joins for cls in classes):
         return False
@@ -198,7 +199,7 @@ def _is_chain(state: Condensed, at: Numbering, groups: list[Group], classes: lis
             assert ref.classes is not None
             if inside[ref.only] if ref.only >= 0 else inside[ref.classes].any():
                 found = simplify(ref, state.classes)
-                if found.kind not in ("same", "delay") or found.shift > 0 or not inside[found.source]:
+                if not isinstance(found, Same | Run | Delayed) or found.shift > 0 or not inside[found.source]:
                     return False
                 if found.start and inside[found.start[0]]:  # it must be there before the chain runs
                     return False
@@ -236,7 +237,7 @@ def _heights_of(at: Numbering, groups: list[Group], classes: list[Class], inside
     return {g.index: found[offsets[g.index] : offsets[g.index] + g.count] for g in groups}
 
 
-def _renumber(state: Condensed, at: Numbering, classes: list[Class], order: np.ndarray) -> None:
+def _renumber(state: Folded, at: Numbering, classes: list[Class], order: np.ndarray) -> None:
     """Let member ``order[i]`` become member i, and tell all that read these classes."""
     new = np.empty(len(order), np.int64)
     new[order] = np.arange(len(order))

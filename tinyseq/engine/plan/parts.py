@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyseq.engine.plan.fold import Ref
 from tinyseq.engine.plan.graph import Graph
 from tinyseq.engine.plan.layout import Block, Layout, Storage
 
-# (storages, the list of addresses, what it picks, layout of each class picked from)
-Pointers = tuple[list[Storage], Storage, Ref, dict[int, Layout]]
+# (storages, the list of addresses, the class of each, layout of each class picked from)
+Pointers = tuple[list[Storage], Storage, np.ndarray, dict[int, Layout]]
 
 
 @dataclass

@@ -29,8 +29,8 @@ from tinyseq.engine.plan.choices import checked, switched_off
 from tinyseq.engine.plan.differentiate import differentiate
 from tinyseq.engine.plan.emit import emit
 from tinyseq.engine.plan.explain import explain
-from tinyseq.engine.plan.fold import condense
-from tinyseq.engine.plan.folded import Condensed, Refused, verify_folded
+from tinyseq.engine.plan.fold import fold
+from tinyseq.engine.plan.folded import Folded, Refused, verify_folded
 from tinyseq.engine.plan.graph import Graph, verify_graph
 from tinyseq.engine.plan.instructions import Instructions
 from tinyseq.engine.plan.layout import Block
@@ -120,7 +120,7 @@ class Stages:
 
 
 MAKE: dict[str, Callable[[Stages], Any]] = {
-    "fold": lambda s: condense(s.tape, s.outputs, s.loss),
+    "fold": lambda s: fold(s.tape, s.outputs, s.loss),
     "rewrite": lambda s: rewrite(s.values["fold"], s.outputs, s.loss, s.without),
     "differentiate": lambda s: differentiate(s.values["rewrite"]),
     "schedule": lambda s: schedule(s.values["differentiate"]),
@@ -161,7 +161,7 @@ def stages_of(
     until: str = "reuse",
     without: frozenset[str] | None = None,
     check: bool | None = None,
-    folded: Condensed | None = None,
+    folded: Folded | None = None,
 ) -> Stages:
     """What each pass up to ``until`` makes of a tape, which may have been ``folded`` already. Raises Refused where it
     has no plan."""
@@ -176,7 +176,7 @@ def stages_of(
     return stages
 
 
-def fold(tape: Tape, outputs: Sequence[int], loss: int = -1, check: bool = False) -> Condensed:
+def fold_tape(tape: Tape, outputs: Sequence[int], loss: int = -1, check: bool = False) -> Folded:
     """The first pass alone. Raises Refused, with its stage."""
     stages = Stages(tape, outputs, loss, frozenset(), check)
     return stages.run("fold")
@@ -188,7 +188,7 @@ def plan_tape(
     loss: int = -1,
     without: frozenset[str] | None = None,
     check: bool | None = None,
-    folded: Condensed | None = None,
+    folded: Folded | None = None,
 ) -> Plan:
     """Plan a tape for the values of ``outputs`` and, with ``loss``, the gradients of its parameters.
 
@@ -199,7 +199,7 @@ def plan_tape(
     return finished(stages_of(tape, outputs, loss, without=without, check=check, folded=folded))
 
 
-def plan_of_symbols(folded: Condensed, outputs: Sequence[int], loss: int, without: frozenset[str]) -> Plan:
+def plan_of_symbols(folded: Folded, outputs: Sequence[int], loss: int, without: frozenset[str]) -> Plan:
     """The plan of a tape of which some numbers are symbols, but for the places of storages."""
     stages = Stages(None, outputs, loss, without, check=False)
     stages.values["fold"] = folded

@@ -10,6 +10,7 @@ from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Layout, Storage
 from tinyseq.engine.plan.maps import MIRRORED, passed_on
 from tinyseq.engine.plan.numbers import full, integer
+from tinyseq.engine.plan.reads import Same
 from tinyseq.engine.plan.regions import Region, Schedule
 from tinyseq.engine.plan.views import Views
 from tinyseq.ops.groups import GIVEN, PARAMETERS
@@ -175,7 +176,7 @@ class _Gradients(dict):
         sums = cls.index != graph.loss_class.index and root in graph.wants
         if not sums or j not in passed_on(graph.classes[reader].op):
             return -1
-        alike = ref[j].kind == "same" and cls.group is graph.classes[root].group and not cls.ragged
+        alike = isinstance(ref[j], Same) and cls.group is graph.classes[root].group and not cls.ragged
         return root if alike and cls.index not in graph.inside else -1
 
     # -- gradients that live in one level

@@ -10,16 +10,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref, Unplannable
+from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable
 from tinyseq.engine.plan.graph import Graph, Term, Unit, differentiable, refs_of, repeated_row, tiled
 from tinyseq.engine.plan.members import components
 from tinyseq.engine.plan.numbers import arange, full, integer, length
+from tinyseq.engine.plan.reads import Picked, Read, Run, Same, Shared
 from tinyseq.ops.groups import PARAMETERS
 
 MANY_JOINED = 4  # members: fewer are copied one by one
 
 
-def rewrite(folded: Condensed, outputs: list[int], loss: int, without: frozenset[str] = frozenset()) -> Graph:
+def rewrite(folded: Folded, outputs: list[int], loss: int, without: frozenset[str] = frozenset()) -> Graph:
     """The graph for the nodes whose values are wanted. ``folded`` stays as it is."""
     wanted = [folded.places[i][0] for i in outputs]
     state = _copied(folded)
@@ -37,20 +38,20 @@ def rewrite(folded: Condensed, outputs: list[int], loss: int, without: frozenset
     return graph
 
 
-def _copied(folded: Condensed) -> Condensed:
+def _copied(folded: Folded) -> Folded:
     """Classes and groups of its own; their arrays are shared."""
     groups = [replace(group) for group in folded.groups]
     classes = [replace(cls, refs=list(cls.refs), group=groups[cls.group.index]) for cls in folded.classes]
     return replace(folded, classes=classes, groups=groups, joins=dict(folded.joins), _joined={})
 
 
-def _gathers(state: Condensed, without: frozenset[str]) -> None:
+def _gathers(state: Folded, without: frozenset[str]) -> None:
     """Give each input that is a list a class of its own, which copies the rows it names."""
-    made: dict[int, list[tuple[Ref, int]]] = {}
+    made: dict[int, list[tuple[Read, int]]] = {}
     for cls in list(state.classes):
         for j, given in enumerate(cls.refs):
             ref = _some_of_ragged(state, cls, given)
-            if ref.kind != "gather":
+            if not isinstance(ref, Picked):
                 continue
             known = made.setdefault(cls.group.index, [])
             found = next((index for other, index in known if _same_list(ref, other)), -1)
@@ -59,17 +60,17 @@ def _gathers(state: Condensed, without: frozenset[str]) -> None:
                 found = _pick(state, cls, ref, source.tail, source.dtype, rows, cls.group)
                 cls.group.ragged = cls.group.ragged or bool((rows != rows[0]).any())
                 known.append((ref, found))
-            cls.refs[j] = Ref("same", found, 0)
+            cls.refs[j] = Same(found)
 
 
-def _same_list(ref: Ref, other: Ref) -> bool:
+def _same_list(ref: Read, other: Read) -> bool:
     """Whether two lists name the same members."""
     assert ref.classes is not None and ref.numbers is not None
     assert other.classes is not None and other.numbers is not None
     return np.array_equal(ref.classes, other.classes) and np.array_equal(ref.numbers, other.numbers)
 
 
-def _rows_read(state: Condensed, cls: Class, ref: Ref) -> np.ndarray:
+def _rows_read(state: Folded, cls: Class, ref: Read) -> np.ndarray:
     """How many rows each member of a list has."""
     assert ref.classes is not None and ref.numbers is not None
     sources = ref.sources()
@@ -83,7 +84,7 @@ def _rows_read(state: Condensed, cls: Class, ref: Ref) -> np.ndarray:
 
 
 def _pick(
-    state: Condensed, cls: Class, ref: Ref, tail: tuple[int, ...], dtype: np.dtype, rows: np.ndarray, group: Group
+    state: Folded, cls: Class, ref: Read, tail: tuple[int, ...], dtype: np.dtype, rows: np.ndarray, group: Group
 ) -> int:
     """A class of what a list names, for a class that reads it; its index."""
     count = group.count
@@ -95,7 +96,7 @@ def _pick(
     return pick.index
 
 
-def _joins(state: Condensed) -> None:
+def _joins(state: Folded) -> None:
     """What many members are put together from, in another order than their own, is picked first, in one operation."""
     for index, ref in list(state.joins.items()):
         cls = state.classes[index]
@@ -113,17 +114,17 @@ def _joins(state: Condensed) -> None:
         group = Group(len(state.groups), count)
         state.groups.append(group)
         pick = _pick(state, cls, ref, first.tail, first.dtype, full(count, integer(first.rows[0])), group)
-        state.joins[index] = Ref("gather", classes=full(count, pick), numbers=arange(count))
+        state.joins[index] = Picked(full(count, pick), arange(count))
 
 
-def _some_of_ragged(state: Condensed, cls: Class, ref: Ref) -> Ref:
+def _some_of_ragged(state: Folded, cls: Class, ref: Read) -> Read:
     """Some members, of different numbers of rows, of another group: only a list can say where they lie."""
-    if ref.kind not in ("shared", "delay") or ref.start or not state.classes[ref.source].ragged:
+    if not isinstance(ref, Shared | Run) or not state.classes[ref.source].ragged:
         return ref
     if state.classes[ref.source].group is cls.group:
         return ref
-    numbers = ref.shift + (arange(cls.count) if ref.kind == "delay" else full(cls.count, 0))
-    return Ref("gather", classes=full(cls.count, ref.source), numbers=numbers)
+    numbers = full(cls.count, ref.number) if isinstance(ref, Shared) else arange(cls.count) + ref.first
+    return Picked(full(cls.count, ref.source), numbers)
 
 
 def _needed(graph: Graph, wanted: list[int]) -> None:
@@ -214,7 +215,7 @@ def _terms(graph: Graph, root: Class, outputs: set[int]) -> tuple[list[Term], li
         for ref in reversed(cls.refs):
             source = graph.classes[ref.source]
             alone = (
-                ref.kind == "same"
+                isinstance(ref, Same)
                 and source.group is root.group
                 and len(graph.consumers.get(source.index, [])) == 1
                 and source.index not in outputs
@@ -231,7 +232,7 @@ def _terms(graph: Graph, root: Class, outputs: set[int]) -> tuple[list[Term], li
     return terms, swallowed
 
 
-def _value(reader: Class, ref: Ref) -> Class:
+def _value(reader: Class, ref: Read) -> Class:
     """A stand-in that carries the ref of a plain term."""
     return Class(
         ref.source, "term", (), reader.tail, reader.dtype, "", reader.cell, reader.line, reader.nodes, reader.rows,
@@ -262,7 +263,7 @@ def _level_order(graph: Graph, classes: list[Class]) -> list[Class]:
     for cls in classes:
         reads = set()
         for ref in refs_of(graph, cls):
-            if ref.kind == "same" and ref.source in inside:
+            if isinstance(ref, Same) and ref.source in inside:
                 reads.add(inside[ref.source])
             elif ref.classes is not None and ref.numbers is not None:
                 own = ref.numbers == arange(cls.count)

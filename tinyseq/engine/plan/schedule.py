@@ -8,6 +8,7 @@ from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, Term, Unit
 from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.numbers import integer, length
+from tinyseq.engine.plan.reads import Delayed, Same, Shared
 from tinyseq.engine.plan.regions import Region, Schedule
 from tinyseq.engine.plan.tasks import Back, Tasks
 from tinyseq.engine.plan.values_read import values_read
@@ -38,9 +39,9 @@ def _leads(graph: Graph) -> dict[int, tuple[int, int]]:
     leads: dict[int, tuple[int, int]] = {}
     for i in graph.needed:
         for ref in graph.classes[i].refs:
-            if ref.kind == "delay" and ref.start:
+            if isinstance(ref, Delayed):
                 before, after = leads.get(ref.source, (0, 0))
-                leads[ref.source] = (max(before, -ref.shift), max(after, ref.shift))
+                leads[ref.source] = (max(before, -ref.by), max(after, ref.by))
     return leads
 
 
@@ -59,7 +60,7 @@ def recurs(graph: Graph, term: Term, inside: set[int]) -> bool:
         return False
     if "hoist" in graph.without:
         return True
-    return enough_rows(term.cls) and term.cls.refs[0].kind != "shared"
+    return enough_rows(term.cls) and not isinstance(term.cls.refs[0], Shared)
 
 
 class _Lifetimes:
@@ -79,7 +80,7 @@ class _Lifetimes:
         for reader, j in graph.consumers.get(cls.index, []):
             root = graph.classes[graph.root(reader)]
             refs = graph.classes[reader].refs
-            if root.index not in self.inside or not refs or refs[j].kind != "same":
+            if root.index not in self.inside or not refs or not isinstance(refs[j], Same):
                 return True
             if cls.group.levels is not None and root.group is not cls.group:
                 return True  # in a tree, the same member of another group may be of another height

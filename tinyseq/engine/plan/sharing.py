@@ -119,9 +119,8 @@ class Shares:
     def scattered(self, instruction: Instruction) -> tuple[np.ndarray, dict[int, Layout], np.ndarray]:
         """Where a list's members go: (class of each, the classes' layouts, place of each in its layout)."""
         where = instruction.operands[2].storage
-        _, _, ref, layouts = next(p for p in self.plan.pointers if p[1] is where)
-        assert ref.classes is not None
-        return ref.classes, {c: layout for c, layout in layouts.items() if c in self.plan.graph.wants}, where.data
+        _, _, classes, layouts = next(p for p in self.plan.pointers if p[1] is where)
+        return classes, {c: layout for c, layout in layouts.items() if c in self.plan.graph.wants}, where.data
 
     def writes_apart(self, block: Block, index: int) -> bool:
         """Whether no two members of a level write one place of a storage."""

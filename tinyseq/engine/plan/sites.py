@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Ref, Unplannable
+from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.graph import Graph
 from tinyseq.engine.plan.numbers import arange, full, integer, length
+from tinyseq.engine.plan.reads import Delayed, Picked, Read, Shared
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import TAKEN
 from tinyseq.ops.op import Site, row_by_row
@@ -14,7 +15,7 @@ from tinyseq.ops.op import Site, row_by_row
 MOST_JOINED = 1024
 
 
-def inputs_of(graph: Graph, cls: Class) -> list[Ref]:
+def inputs_of(graph: Graph, cls: Class) -> list[Read]:
     """Inputs of a node; of a join, one for each tensor. Raises Unplannable where those are too many."""
     joined = graph.state.joins.get(cls.index)
     if joined is None:
@@ -22,15 +23,15 @@ def inputs_of(graph: Graph, cls: Class) -> list[Ref]:
     assert joined.classes is not None and joined.numbers is not None
     if length(joined.classes) > MOST_JOINED:
         raise Unplannable(f"{cls.op} of {len(joined.classes)} tensors that don't lie in order", cls)
-    return [Ref("shared", c, n) for c, n in zip(joined.classes.tolist(), joined.numbers.tolist(), strict=True)]
+    return [Shared(c, n) for c, n in zip(joined.classes.tolist(), joined.numbers.tolist(), strict=True)]
 
 
-def input_shape(graph: Graph, ref: Ref) -> tuple[int, ...]:
+def input_shape(graph: Graph, ref: Read) -> tuple[int, ...]:
     """Shape of an input at the first member."""
     source = graph.classes[ref.source]
     if ref.start and ref.shift < 0:
         return graph.classes[ref.start[0]].shape(ref.start[1])
-    return source.shape(ref.shift if ref.kind == "shared" else max(ref.shift, 0))
+    return source.shape(ref.number if isinstance(ref, Shared) else max(ref.shift, 0))
 
 
 def site(graph: Graph, cls: Class) -> Site:
@@ -50,9 +51,9 @@ def site(graph: Graph, cls: Class) -> Site:
 def listed(cls: Class) -> tuple[np.ndarray, np.ndarray]:
     """(classes, numbers) of the members that a node's first input is, one for each of its own."""
     ref = cls.refs[0]
-    if ref.classes is not None and ref.numbers is not None:
+    if isinstance(ref, Picked):
         return ref.classes, ref.numbers
-    numbers = full(cls.count, ref.shift) if ref.kind == "shared" else arange(cls.count) + ref.shift
+    numbers = full(cls.count, ref.number) if isinstance(ref, Shared) else arange(cls.count) + ref.shift
     classes = full(cls.count, ref.source)
     if ref.start:
         before = numbers < 0 if ref.shift < 0 else arange(cls.count) + ref.shift >= cls.count
@@ -70,7 +71,7 @@ def start_sources(graph: Graph, cls: Class) -> dict[int, tuple[Class, int]]:
     places: dict[int, tuple[Class, int]] = {}
     for i in sorted(graph.needed):
         for ref in graph.classes[i].refs:
-            if ref.kind == "delay" and ref.source == cls.index and ref.start:
+            if isinstance(ref, Delayed) and ref.source == cls.index:
                 source = graph.classes[ref.start[0]]
                 if source.ragged:
                     raise Unplannable("a start that is one of members of different lengths", source)

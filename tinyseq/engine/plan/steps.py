@@ -9,6 +9,7 @@ from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, Term, differentiable
 from tinyseq.engine.plan.layout import Storage
 from tinyseq.engine.plan.maps import MIRRORED
+from tinyseq.engine.plan.reads import Delayed, Run, Same
 from tinyseq.engine.plan.regions import Region
 from tinyseq.engine.plan.sites import inputs_of
 from tinyseq.engine.plan.tasks import Back
@@ -154,7 +155,7 @@ def _loop(buffers: Buffers, loop: Loop, begun: set[int]) -> None:
     ahead = {
         buffers.gradients[work.back.target].storage.index
         for work in loop.work
-        if work.back and work.back.ref and not work.adds and work.back.ref.kind == "delay"
+        if work.back and work.back.ref and not work.adds and isinstance(work.back.ref, Run | Delayed)
     }
     first: set[int] = set()
     for work in loop.work:
@@ -170,7 +171,7 @@ def _contribution(buffers: Buffers, work: Work, begun: set[int], first: set[int]
     ref = work.back.ref  # what stands before the first member gets its gradient by a step of its own
     for target in ref.sources() if ref.classes is not None else [ref.source]:
         if target in buffers.graph.wants:
-            delayed = first is not None and work.back.ref.kind != "same"
+            delayed = first is not None and not isinstance(work.back.ref, Same)
             _gradient(buffers, target, work.adds or work.clear, begun, str(work), first, work.clear, delayed)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from tinyseq.engine.plan.folded import Class, Ref
+from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, differentiable
+from tinyseq.engine.plan.reads import Read
 from tinyseq.errors import TapeError
 from tinyseq.ops.groups import LEAVES
 
@@ -24,7 +25,7 @@ class Back:
 
     kind: str
     cls: Class
-    ref: Ref | None
+    ref: Read | None
     position: int = 0
     inner: Class | None = None
 

@@ -8,12 +8,14 @@ been seen to differ between tapes of one structure.
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Condensed, Group, Ref
+from tinyseq.engine.plan.folded import Class, Folded, Group
+from tinyseq.engine.plan.reads import Delayed, Picked, Read, Shared
 from tinyseq.engine.plan.symbols import Array, Num, Trace
 from tinyseq.ops.groups import PARAMETERS
 
@@ -21,7 +23,7 @@ Axes = frozenset[tuple[int, int]]
 """(class, axis behind the first) of lengths that differ from tape to tape."""
 
 
-def tails(folded: Condensed) -> tuple[tuple[int, ...], ...]:
+def tails(folded: Folded) -> tuple[tuple[int, ...], ...]:
     """The axes of each class behind the first."""
     return tuple([cls.tail for cls in folded.classes])
 
@@ -34,7 +36,7 @@ def differing(these: tuple[tuple[int, ...], ...], those: tuple[tuple[int, ...], 
     return frozenset([(i, j) for i, a, b in pairs for j, (m, n) in enumerate(zip(a, b, strict=True)) if m != n])
 
 
-def structure(folded: Condensed, outputs: Sequence[int], loss: int) -> Hashable:
+def structure(folded: Folded, outputs: Sequence[int], loss: int) -> Hashable:
     """Equal for tapes whose plans differ in numbers alone."""
     groups = tuple([(g.levels is None, g.backwards, g.ragged, g.count == 1) for g in folded.groups])
     classes = tuple([_of_class(cls) for cls in folded.classes])
@@ -54,19 +56,19 @@ def _of_class(cls: Class) -> Hashable:
     return kind, cls.group.index, shape, _alike(cls.args), reads
 
 
-def _of_ref(ref: Ref) -> Hashable:
-    if ref.kind == "shared":
+def _of_ref(ref: Read) -> Hashable:
+    if isinstance(ref, Shared):
         return ref.source
-    if ref.kind == "gather":
-        return ref.kind, *ref.sources()
-    return ref.kind, ref.source, ref.shift, None if ref.start is None else ref.start[0]
+    if isinstance(ref, Picked):
+        return Picked, *ref.sources()
+    return type(ref), ref.source, ref.shift, None if ref.start is None else ref.start[0]
 
 
 def _alike(numbers: np.ndarray) -> bool:
     return numbers.strides == (0,) or len(numbers) == 1 or bool((numbers == numbers[0]).all())
 
 
-def symbolic(folded: Condensed, trace: Trace, axes: Axes = frozenset()) -> Condensed:
+def symbolic(folded: Folded, trace: Trace, axes: Axes = frozenset()) -> Folded:
     """The folded tape with its unknown numbers replaced by symbols, read from ``C`` (classes), ``G`` (groups), ``J``
     (joins) and ``P`` (numbers of the places asked for)."""
 
@@ -97,19 +99,24 @@ def symbolic(folded: Condensed, trace: Trace, axes: Axes = frozenset()) -> Conde
         tail: Any = tuple([number(f"C[{i}].tail[{j}]", n) if (i, j) in axes else n for j, n in enumerate(cls.tail)])
         own = {"tail": tail, "nodes": nodes, "rows": numbers[0], "args": numbers[1]}
         classes.append(replace(cls, group=group, refs=refs, **own))
-    joins = {i: _ref(ref, f"J[{i}]", number, array) for i, ref in folded.joins.items()}
+    joins = {i: _picked(ref, f"J[{i}]", array) for i, ref in folded.joins.items()}
     places = {
         node: (c, number(f"P[{k}]", at) if len(folded.classes[c].rows) > 1 else 0)
         for k, (node, (c, at)) in enumerate(folded.places.items())
     }
-    return Condensed(classes, groups, joins, places)
+    return Folded(classes, groups, joins, places)
 
 
-def _ref(ref: Ref, text: str, number: Any, array: Any) -> Ref:
-    if ref.kind == "gather":
-        assert ref.classes is not None and ref.numbers is not None
-        lists = array(f"{text}.classes", ref.classes), array(f"{text}.numbers", ref.numbers)
-        return Ref(ref.kind, classes=lists[0], numbers=lists[1], named=tuple(ref.sources()))
-    shift = number(f"{text}.shift", ref.shift) if ref.kind == "shared" else ref.shift
-    start = None if ref.start is None else (ref.start[0], number(f"{text}.start[1]", ref.start[1]))
-    return Ref(ref.kind, ref.source, shift, start)
+def _ref(ref: Read, text: str, number: Any, array: Any) -> Read:
+    if isinstance(ref, Picked):
+        return _picked(ref, text, array)
+    if isinstance(ref, Shared):
+        return Shared(ref.source, number(f"{text}.number", ref.number))
+    if isinstance(ref, Delayed):
+        return Delayed(ref.source, ref.by, (ref.start[0], number(f"{text}.start[1]", ref.start[1])))
+    return copy(ref)
+
+
+def _picked(ref: Picked, text: str, array: Any) -> Picked:
+    lists = array(f"{text}.classes", ref.classes), array(f"{text}.numbers", ref.numbers)
+    return Picked(*lists, named=tuple(ref.sources()))

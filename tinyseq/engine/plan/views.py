@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class, Ref
+from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, repeated_row
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.maps import MAPS, VIEWS
 from tinyseq.engine.plan.numbers import integer, length
+from tinyseq.engine.plan.reads import Read, Same, Shared
 from tinyseq.engine.plan.sites import input_shape
 from tinyseq.ops import OPS
 from tinyseq.ops.op import size
@@ -23,22 +24,22 @@ class Views:
     def __init__(self, graph: Graph, layouts: Mapping[int, Layout], leads: Mapping[int, tuple[int, int]]) -> None:
         self.graph, self.layouts, self.leads = graph, layouts, leads
 
-    def operand(self, reader: Class, ref: Ref) -> tuple[Layout, int]:
+    def operand(self, reader: Class, ref: Read) -> tuple[Layout, int]:
         """Layout of an input and the shift at which the reader's members find it."""
         layout = self.layouts[ref.source]
-        if ref.kind == "shared" and layout.ragged >= 0:
+        if isinstance(ref, Shared) and layout.ragged >= 0:
             rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
-            offset = layout.offset + integer(rows[: ref.shift].sum()) * layout.row
-            return replace(layout, offset=offset, member=0, rows=integer(rows[ref.shift]), ragged=-1), 0
-        if ref.kind == "shared":
-            return replace(layout, offset=layout.offset + ref.shift * layout.member, member=0), 0
+            offset = layout.offset + integer(rows[: ref.number].sum()) * layout.row
+            return replace(layout, offset=offset, member=0, rows=integer(rows[ref.number]), ragged=-1), 0
+        if isinstance(ref, Shared):
+            return replace(layout, offset=layout.offset + ref.number * layout.member, member=0), 0
         return layout, ref.shift
 
     def row_operand(self, cls: Class) -> tuple[Layout, int]:
         """The row that an expand repeats, as rows of stride 0."""
         ref = cls.refs[0]
         source, shift = self.operand(cls, ref)
-        member = 0 if ref.kind == "shared" or cls.count == 1 else source.member
+        member = 0 if isinstance(ref, Shared) or cls.count == 1 else source.member
         rows = 1 if cls.scalar else integer(cls.rows[0])
         return replace(source, member=member, row=0, rows=rows, cols=cls.cols), shift
 
@@ -125,7 +126,7 @@ class Views:
         ref = cls.refs[0]
         given = self.layouts.get(ref.source)
         if given is not None and given.ragged >= 0:  # rows of different numbers keep their first axis
-            alike = given.dense and given.cols == cls.cols and ref.kind == "same"
+            alike = given.dense and given.cols == cls.cols and isinstance(ref, Same)
             rows_alike = alike and np.array_equal(cls.rows, self.graph.classes[ref.source].rows)
             return replace(given, rows=integer(cls.rows[0]), cols=cls.cols) if rows_alike else None
         found = self.source_of(cls)

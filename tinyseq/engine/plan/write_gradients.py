@@ -12,6 +12,7 @@ from tinyseq.engine.plan.flows import flat_product, plain_targets, roots, writes
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.numbers import integer
+from tinyseq.engine.plan.reads import Delayed, Read, Run, Same, Shared
 from tinyseq.engine.plan.regions import Region
 from tinyseq.engine.plan.sites import inputs_of, site, start_sources
 from tinyseq.engine.plan.steps import Loop, Pack, Seed, StartBack, Work, Zero, elided, joined
@@ -119,11 +120,11 @@ class Gradients(Collected):
         expand = task.inner
         assert expand is not None and task.ref is not None
         target = self.graph.classes[task.target]
-        shared = task.ref.kind == "shared" or expand.count == 1
+        shared = isinstance(task.ref, Shared) or expand.count == 1
         flat = shared and self.buffers.gradients[task.cls.index].flat
         leaves = bool(inside) and self.graph.root(task.target) not in inside
         whole = (not shared or target.count == 1) and not (leaves and shared)
-        adds = self.flag(task, whole, inside, "same")
+        adds = self.flag(task, whole, inside, Same(task.target))
         if not inside and not flat and task.cls.group.count > 1 and shared and not adds:
             self.zero(self.buffers.gradients[target.index])
             adds = True
@@ -142,8 +143,8 @@ class Gradients(Collected):
         flat = flat_product(task.cls, a, shift, self.buffers.gradients[task.cls.index])
         target = self.graph.classes[task.target]
         leaves = bool(inside) and self.graph.root(task.target) not in inside
-        whole = (flat and task.ref.kind == "same") or target.count == 1
-        adds = self.flag(task, whole and not leaves, inside, "same")
+        whole = (flat and isinstance(task.ref, Same)) or target.count == 1
+        adds = self.flag(task, whole and not leaves, inside, Same(task.target))
         if not inside and not flat and not adds:
             self.zero(self.buffers.gradients[target.index])
             adds = True
@@ -168,10 +169,9 @@ class Gradients(Collected):
         return first, last - first
 
     # -- overwrite or add
-    def flag(self, task: Back, whole: bool, inside: set[int], kind: str = "") -> bool:
+    def flag(self, task: Back, whole: bool, inside: set[int], ref: Read | None = None) -> bool:
         """Whether a write adds; the first of all that covers its target does not."""
-        assert task.ref is not None
-        kind = kind or task.ref.kind
+        ref = ref or task.ref
         target = self.graph.classes[task.target]
         storage = self.buffers.gradients[target.index].storage.index
         if inside and self.graph.root(target.index) in inside:
@@ -179,11 +179,11 @@ class Gradients(Collected):
                 self.pending.discard(storage)
                 self.ready.add(storage)
                 return False
-            if storage in self.ahead and kind == "delay":
+            if storage in self.ahead and isinstance(ref, Run | Delayed):
                 self.ahead.discard(storage)
                 return False
             return True
-        return self.begin(target, whole and kind == "same")
+        return self.begin(target, whole and isinstance(ref, Same))
 
     def begin(self, target: Class, whole: bool) -> bool:
         """False if this write is the first and covers the target; else True, after zeroing if it is the first."""
@@ -248,9 +248,9 @@ class Gradients(Collected):
             for target, ref, all_of_it in writes(self.buffers, reader):
                 if cls.index in roots(self.buffers, target):
                     return 0
-                if target != cls.index or ref.kind == "same":
+                if target != cls.index or isinstance(ref, Same):
                     continue
-                if ref.kind != "delay" or not all_of_it or reader.count != cls.count:
+                if not isinstance(ref, Run | Delayed) or not all_of_it or reader.count != cls.count:
                     return 0
                 shifts.add(ref.shift)
         shift = shifts.pop() if len(shifts) == 1 else 0

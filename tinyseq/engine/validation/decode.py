@@ -56,11 +56,10 @@ class Space:
     def _lists(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         """For each storage of addresses: the addresses of rows, and the storage that each row lies in."""
         found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for _, where, ref, layouts in self.plan.pointers:
-            assert ref.classes is not None
+        for _, where, classes, layouts in self.plan.pointers:
             rows, owners = where.data.copy(), np.full(len(where.data), NOBODY, np.int64)
             for c, layout in layouts.items():
-                chosen = ref.classes == c
+                chosen = classes == c
                 rows[chosen] += self.base[layout.storage.index] + layout.offset
                 owners[chosen] = layout.storage.index
             found[where.index] = rows, owners

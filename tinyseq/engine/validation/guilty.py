@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.engine.plan.fold import condense
+from tinyseq.engine.plan.fold import fold
 from tinyseq.engine.plan.layout import Layout
 from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.pipeline import Plan
@@ -16,7 +16,7 @@ class Search(Followed):
 
     def __init__(self, plan: Plan, told: Told) -> None:
         super().__init__(plan, told, 1)
-        self.nodes = {cls.index: cls.nodes for cls in condense(told.tape, plan.graph.outputs, plan.graph.loss).classes}
+        self.nodes = {cls.index: cls.nodes for cls in fold(told.tape, plan.graph.outputs, plan.graph.loss).classes}
         self.found = ""
         self.last: dict[tuple[str, int], int] = {}
         for place, block in enumerate(plan.blocks):
