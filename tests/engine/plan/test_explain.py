@@ -196,3 +196,25 @@ def test_a_layer_norm_in_a_loop_zeroes_nothing_of_its_own_and_is_shared_by_rows(
     assert set(zeroed(plan)) <= {"∂L/∂tanh"}
     modes = {Assembler(plan, (0,), 2).mode(block) for block in plan.blocks if block.recurrent}
     assert modes == {"rows"}
+
+
+def test_values_of_one_name_keep_their_own_lines() -> None:
+    rng = np.random.default_rng(0)
+    W = ts.Parameter(rng.normal(size=(3, 3)), "W")
+
+    def step(x: ts.Tensor, h: ts.Tensor) -> tuple[ts.Tensor, ts.Tensor]:
+        first = ts.tanh(x + h @ W).named("h")
+        second = ts.sigmoid(first @ W).named("h")
+        return second, second
+
+    with ts.Tape(executor=ts.Reference) as tape:
+        outputs = ts.unfold(step, ts.Chain(5), rng.normal(size=(5, 2, 3)), np.zeros((2, 3))).outputs
+        loss = ts.sum(outputs)
+    text = plan_tape(tape, [loss.index], loss.index).explain()
+    begins = step.__code__.co_firstlineno
+    own = {
+        op: {int(line) for line in re.findall(rf"= {op}\(.*?test_explain\.py:(\d+)", text)} for op in ("tanh", "sigmoid")
+    }
+    assert own == {"tanh": {begins + 1}, "sigmoid": {begins + 2}}, text
+    back = {int(line) for line in re.findall(r"passes back through sigmoid.*?test_explain\.py:(\d+)", text)}
+    assert back == {begins + 2}, text  # ∂L/∂(first @ W) is written there

@@ -12,6 +12,8 @@ from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sentences import Words
 from tinyseq.engine.plan.sharing import Shares, wanted_threads
+from tinyseq.engine.plan.steps import Work, Zero
+from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops.groups import GIVEN
 
 MOST = 12
@@ -109,9 +111,9 @@ class Explanation(Words):
 
     def is_hoisted(self, instruction: Instruction, block: Block) -> bool:
         """Whether an instruction before the loop writes a sum that the loop goes on with."""
-        owner = self.owner(instruction)
-        known = instruction.kernel.name in ("gemm_packed", "add_to") and block.phase == "forward"
-        return known and not block.recurrent and owner is not None and owner.index in self.recurring
+        step = instruction.because
+        of_sum = isinstance(step, Work) and step.back is None and step.term is not None
+        return of_sum and not block.recurrent and step.cls.index in self.recurring
 
     def hoisted(self) -> list[str]:
         """Terms of sums inside the loop that no step has to wait for."""
@@ -139,12 +141,12 @@ class Explanation(Words):
             rows, members = self.rows(instruction, block), self.members(instruction, block)
             name = instruction.operands[0].storage.what
             each = f" = {plural(members, 'member')} × {rows // members}" if members > 1 and rows % members == 0 else ""
-            match instruction.kernel.name:
-                case "weight_gradient":
+            match instruction.because:
+                case Work(back=Back(kind="product weight")):
                     lines.append(f"  {name}: one product with inner dimension {rows:,} rows{each}")
-                case "column_sum":
+                case Work(back=Back(kind="row sum")):
                     lines.append(f"  {name}: one sum over {rows:,} rows{each}")
-                case "zero":
+                case Zero():
                     continue
                 case _:
                     lines.append(f"  {name}: {self.sentence(instruction, block).partition(' ')[2]}")
@@ -168,7 +170,7 @@ class Explanation(Words):
         seen: Counter[str] = Counter()
         for i, layout in sorted(self.plan.values.items()):
             cls = self.graph.classes[i]
-            if cls.op not in GIVEN and self.owners.get(layout.storage.index) is not cls:
+            if cls.op not in GIVEN and self.makers.get(layout.storage.index) is not cls:
                 seen[f"{self.named(cls)} of {layout.storage.what}"] += cls.count
         lines += [f"  {what}: {plural(count, 'node')}" for what, count in seen.items()]
         leaves = [s.what for s in self.plan.storages if s.space == "leaf" and s.last >= 0]

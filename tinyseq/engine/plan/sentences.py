@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from tinyseq.engine.plan.fold import Class
 from tinyseq.engine.plan.layout import Address, Block, Instruction
 from tinyseq.engine.plan.parts import Parts
+from tinyseq.engine.plan.reads import Read
 from tinyseq.engine.plan.sharing import Shares
+from tinyseq.engine.plan.steps import Pack, Seed, Start, StartBack, Work
+from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops.groups import CUTS
 
 
@@ -17,16 +20,14 @@ class Words:
     def __init__(self, plan: Parts) -> None:
         self.plan, self.graph = plan, plan.graph
         self.shares = Shares(plan, 0, 1)
-        self.owners: dict[int, Class] = {}
-        for layouts in (plan.values, plan.gradients):
-            for i, layout in sorted(layouts.items()):
-                if layout.storage.what.removeprefix("∂L/∂") in (self.graph.classes[i].name, self.graph.classes[i].op):
-                    self.owners.setdefault(layout.storage.index, self.graph.classes[i])
+        every = [instruction for block in plan.blocks for instruction in block.instructions]
+        self.makers = {  # of values, by their storage
+            i.operands[0].storage.index: i.because.cls
+            for i in every
+            if isinstance(i.because, Work) and i.because.back is None
+        }
         self.packed = {
-            i.operands[0].storage.index: i.operands[1].storage.what
-            for block in plan.blocks
-            for i in block.instructions
-            if i.kernel.name == "pack"
+            i.operands[0].storage.index: i.operands[1].storage.what for i in every if isinstance(i.because, Pack)
         }
         self.picked = {
             where.index: ", ".join(dict.fromkeys(s.what for s in storages)) for storages, where, _, _ in plan.pointers
@@ -45,8 +46,15 @@ class Words:
         return f"{cls.line[0].rsplit('/', 1)[-1]}:{cls.line[1]}" if cls is not None and cls.line[1] else ""
 
     def owner(self, instruction: Instruction) -> Class | None:
-        """The node whose value or gradient an instruction writes."""
-        return self.owners.get(instruction.operands[0].storage.index)
+        """The node whose value or gradient an instruction writes, as the step says that it is part of."""
+        match instruction.because:
+            case StartBack(source=cls) | Work(cls=cls, back=None) | Start(cls=cls) | Pack(matmul=cls) | Seed(loss=cls):
+                return cls
+            case Work(back=Back(ref=Read() as ref)):
+                return self.graph.classes[ref.sources()[0]]
+            case Work(cls=cls):
+                return cls
+        return None
 
     def operand(self, address: Address, block: Block) -> str:
         """What an operand is called, with the steps it lies before or after where it recurs."""
