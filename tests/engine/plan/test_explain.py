@@ -212,9 +212,8 @@ def test_values_of_one_name_keep_their_own_lines() -> None:
         loss = ts.sum(outputs)
     text = plan_tape(tape, [loss.index], loss.index).explain()
     begins = step.__code__.co_firstlineno
-    own = {
-        op: {int(line) for line in re.findall(rf"= {op}\(.*?test_explain\.py:(\d+)", text)} for op in ("tanh", "sigmoid")
-    }
+    told = {op: re.findall(rf"= {op}\(.*?test_explain\.py:(\d+)", text) for op in ("tanh", "sigmoid")}
+    own = {op: set(map(int, lines)) for op, lines in told.items()}
     assert own == {"tanh": {begins + 1}, "sigmoid": {begins + 2}}, text
     back = {int(line) for line in re.findall(r"passes back through sigmoid.*?test_explain\.py:(\d+)", text)}
     assert back == {begins + 2}, text  # ∂L/∂(first @ W) is written there
