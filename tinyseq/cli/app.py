@@ -11,6 +11,7 @@ import typer
 from tinyseq.cli.bench import bench
 from tinyseq.cli.check import check
 from tinyseq.cli.demo import demo
+from tinyseq.cli.export import export
 from tinyseq.cli.figures import figure, figures
 from tinyseq.cli.guarantees import guarantees
 from tinyseq.cli.lesson import lesson
@@ -54,8 +55,8 @@ def _paragraphs(docstring: str | None) -> str:
 
 
 COMMANDS = (
-    demo, train, evaluate, predict, sample, info, compare, sweep, draw, step, lesson, figure, figures, gradcheck, plan,
-    check, guarantees, bench, site,
+    demo, train, evaluate, predict, sample, info, compare, export, sweep, draw, step, lesson, figure, figures,
+    gradcheck, plan, check, guarantees, bench, site,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(help=_paragraphs(command.__doc__))(command)

@@ -24,6 +24,7 @@ def to_onnx(
     tokens: bool | None = None,
     lengths: bool = False,
     sizes: dict[str, int] | None = None,
+    about: dict[str, Any] | None = None,
 ) -> Any:
     """A model as ONNX: one Scan for each unfolding, the operators RNN, LSTM and GRU where they compute the same.
 
@@ -34,12 +35,13 @@ def to_onnx(
     tokens   x is whole numbers (T, B); by default where an Embedding reads them
     lengths  a further input "lengths" (B): the state of a sequence is held behind its end
     sizes    sizes that are not free, such as {"T": 20}
+    about    what is kept beside it as JSON by name: {"classes": ["falls", "rises"]} (``session.get_modelmeta()``)
 
     Returns the ``onnx.ModelProto``, which is written where there is a path. What is recorded is the net as it predicts:
     no dropout, the weights of now. Raises TinyseqError for trees, for graphs that depend on T other than through
     ts.unfold, and OpError for an op without a form (``ts.exchange.form``), with its cell and line.
     """
-    made = model_of(net(model, inputs, tokens=tokens, lengths=lengths, sizes=sizes))
+    made = model_of(net(model, inputs, tokens=tokens, lengths=lengths, sizes=sizes), about or {})
     if path is not None:
         _write(path, made.SerializeToString())
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from tinyseq.exchange.onnx_graph import OPSET, Graph, element, onnx_module
 from tinyseq.exchange.sizes import Size
 
 
-def model_of(net: Net) -> Any:
-    """The ONNX model of a net, checked."""
+def model_of(net: Net, about: dict[str, Any]) -> Any:
+    """The ONNX model of a net, checked; what is said about it is kept as JSON by name."""
     onnx = onnx_module()
     graph = Graph(net)
     for leaf in net.leaves:
@@ -33,6 +34,7 @@ def model_of(net: Net) -> Any:
     model = onnx.helper.make_model(
         made, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="tinyseq", ir_version=9
     )
+    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
     onnx.checker.check_model(model, full_check=True)
     return model
 
