@@ -19,7 +19,7 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import here
 from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
-from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, Folded, fold, handles
+from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, FoldedStep, fold, handles
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.truncated import Recorded, stamp_truncated
 from tinyseq.unfolding.watching import noticed
@@ -40,7 +40,7 @@ class Unfolded:
     def __init__(
         self,
         chain: Chain,
-        folded: Folded,
+        folded: FoldedStep,
         tape: Tape,
         outputs: list[np.ndarray],
         states: list[np.ndarray],
@@ -197,7 +197,7 @@ def _unfold_chain(
     ragged = chain.lengths is not None
     sizes = chain.batch_sizes if ragged else np.zeros(chain.T, np.int64)
 
-    def recorded(batch: int) -> Folded:
+    def recorded(batch: int) -> FoldedStep:
         def run(places: list[Tensor]) -> tuple[Any, Any]:
             inner, tape.scope = tape.scope, ("", -1)
             xs = [first_rows(x, batch) if ragged else first_row(x) for x in sequences]
@@ -263,7 +263,7 @@ def _delayed(nodes: np.ndarray, initial: int, delay: int) -> np.ndarray:
 
 def _resolve(
     ref: tuple[int, int],
-    folded: Folded,
+    folded: FoldedStep,
     bases: np.ndarray,
     states: list[np.ndarray],
     initial: list[Tensor],
@@ -278,7 +278,7 @@ def _resolve(
     return _delayed(states[which], initial[which].index, delays[number // len(initial)])
 
 
-def _trace(folded: Folded, bases: np.ndarray, initial: list[Tensor], delays: tuple[int, ...]) -> list[np.ndarray]:
+def _trace(folded: FoldedStep, bases: np.ndarray, initial: list[Tensor], delays: tuple[int, ...]) -> list[np.ndarray]:
     """The node of each state after each step. A state may be handed on from another (a delay line)."""
     states: list[np.ndarray | None] = [None] * len(initial)
     waiting = []
@@ -299,7 +299,7 @@ def _trace(folded: Folded, bases: np.ndarray, initial: list[Tensor], delays: tup
     return states  # type: ignore[return-value]
 
 
-def _check_state(folded: Folded, initial: list[Tensor], ragged: bool) -> None:
+def _check_state(folded: FoldedStep, initial: list[Tensor], ragged: bool) -> None:
     given = [h.shape[1:] if ragged else h.shape for h in initial]
     made = [s[1:] if ragged else s for s in folded.state_shapes]
     if given != made:
@@ -313,7 +313,7 @@ def _check_state(folded: Folded, initial: list[Tensor], ragged: bool) -> None:
         )
 
 
-def _ragged_rows(folded: Folded, other: Folded, sizes: np.ndarray) -> np.ndarray:
+def _ragged_rows(folded: FoldedStep, other: FoldedStep, sizes: np.ndarray) -> np.ndarray:
     """First axes of all nodes in all instances, from two recordings with batches of b and b + 1."""
     same = len(folded.table) == len(other.table) and (folded.codes == other.codes).all()
     if not same or (folded.table[:, 0] != other.table[:, 0]).any():

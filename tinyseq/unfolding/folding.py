@@ -23,7 +23,7 @@ internal(__file__)
 
 
 @dataclass
-class Folded:
+class FoldedStep:
     """One step recorded: rows of the tape's table, and for each input of each node where it comes from.
 
     A reference is (code, number): LOCAL a node of the step, FIXED a node of the tape, SLOT a placeholder.
@@ -51,7 +51,7 @@ def fold(
     run: Callable[[list[Tensor]], tuple[Any, Any]],
     slots: Sequence[tuple[tuple[int, ...], int]],
     cell: str,
-) -> Folded:
+) -> FoldedStep:
     """Record ``run(placeholders) -> (state, outputs)`` once and take it off the tape again.
 
     Leaves that the step makes (parameters, arrays) stay on the tape, before all stamps.
@@ -91,7 +91,7 @@ def fold(
         return where.get(index, (FIXED, index))
 
     used = [place_of(j) for i in inner for j in inputs[i - base]]
-    return Folded(
+    return FoldedStep(
         table=np.array([rows[i - base] for i in inner], np.int64).reshape(-1, 4),
         n_inputs=np.array([len(inputs[i - base]) for i in inner], np.int64),
         codes=np.array([code for code, _ in used], np.int64),

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq.tape import Tape
 from tinyseq.tensor.source_lines import internal
-from tinyseq.unfolding.folding import LOCAL, SLOT, Folded
+from tinyseq.unfolding.folding import LOCAL, SLOT, FoldedStep
 
 internal(__file__)
 
@@ -20,7 +20,7 @@ Slots = Callable[[int, int, np.ndarray, np.ndarray], Any]
 
 def stamp(
     tape: Tape,
-    groups: Sequence[tuple[Folded, np.ndarray]],
+    groups: Sequence[tuple[FoldedStep, np.ndarray]],
     slots: Slots,
     steps: np.ndarray,
     args: dict[tuple[int, int], np.ndarray],

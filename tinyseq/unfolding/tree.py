@@ -20,7 +20,7 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor, here
 from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
-from tinyseq.unfolding.folding import LOCAL, SLOT, Folded, fold, handles
+from tinyseq.unfolding.folding import LOCAL, SLOT, FoldedStep, fold, handles
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.watching import noticed
 
@@ -36,7 +36,7 @@ class UnfoldedTree:
     ``state(p)``    the state of the node at position p
     """
 
-    def __init__(self, forest: Forest, folded: list[Folded], tape: Tape, nodes: np.ndarray, shared: bool) -> None:
+    def __init__(self, forest: Forest, folded: list[FoldedStep], tape: Tape, nodes: np.ndarray, shared: bool) -> None:
         self.forest, self.folded, self.tape, self.shared = forest, folded, tape, shared
         self._nodes = nodes
         self._made: dict[str, Any] = {}
@@ -142,7 +142,7 @@ def _rows(x: Any, forest: Forest) -> tuple[Tensor, bool, bool]:
 
 def _fold_all(
     cell: Any, forest: Forest, tape: Tape, scope: str, x: Tensor, shared: bool, everywhere: bool
-) -> list[tuple[Folded, np.ndarray]]:
+) -> list[tuple[FoldedStep, np.ndarray]]:
     """The leaf and then merge for each number of children that occurs, with the positions where they stand."""
 
     def read() -> Tensor:
@@ -181,7 +181,7 @@ def _fold_all(
     return groups
 
 
-def _shapes(folded: Folded) -> str:
+def _shapes(folded: FoldedStep) -> str:
     dtypes = ("float32", "float64", "int64")
     pairs = zip(folded.state_shapes, folded.output_dtypes, strict=True)
     return ", ".join(f"{dtypes[code]} {shape}" for shape, code in pairs) or "nothing"
@@ -199,7 +199,7 @@ def _check_arity(cell: Any, scope: str, forest: Forest, count: int, position: in
         ) from None
 
 
-def _state_nodes(groups: Sequence[tuple[Folded, np.ndarray]], forest: Forest, bases: np.ndarray) -> np.ndarray:
+def _state_nodes(groups: Sequence[tuple[FoldedStep, np.ndarray]], forest: Forest, bases: np.ndarray) -> np.ndarray:
     """The tape's node of each tensor of each position's state, (tensors, n). A state may be a child's, handed on."""
     k, n = len(groups[0][0].state), len(forest)
     nodes = np.empty((k, n), np.int64)

@@ -27,7 +27,7 @@ from tinyseq.structure.truncation import Chunk, Truncation
 from tinyseq.tape import INT64, Kind, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.source_lines import internal, source_line
-from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, Folded
+from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, FoldedStep
 from tinyseq.unfolding.stamping import stamp
 
 internal(__file__)
@@ -41,7 +41,7 @@ class Recorded:
     sizes    batch of each step, and ``rows`` the first axes of all nodes of all steps, where lengths differ
     """
 
-    folded: Folded
+    folded: FoldedStep
     initial: list[Tensor]
     delays: tuple[int, ...]
     steps: np.ndarray
@@ -85,7 +85,7 @@ def stamp_truncated(tape: Tape, step: Recorded, truncate: Truncation) -> Nodes:
 class _Lane:
     """A run of steps, with cuts between some of them; knows where each state, and each cut state, lies."""
 
-    def __init__(self, tape: Tape, step: Recorded, folded: Folded, length: int, cuts: np.ndarray) -> None:
+    def __init__(self, tape: Tape, step: Recorded, folded: FoldedStep, length: int, cuts: np.ndarray) -> None:
         """``cuts``: numbers of the steps whose states are cut."""
         self.tape, self.step, self.folded, self.length, self.cuts = tape, step, folded, length, cuts
         self.cut_states = step.cut(tape)
@@ -96,7 +96,7 @@ class _Lane:
         self.detached: list[np.ndarray] = []
         self.read_slot: dict[int, np.ndarray] = {}
 
-    def scissors(self) -> Folded:
+    def scissors(self) -> FoldedStep:
         """The detach nodes of one cut, as a folded graph of their own."""
         line, kinds = source_line(), []
         for i in self.cut_states:
@@ -106,7 +106,7 @@ class _Lane:
         n = len(kinds)
         table = np.array([kinds, first, [0] * n, [-1] * n], np.int64).T.reshape(-1, 4)
         codes = np.full(n, SLOT, np.int64)
-        return Folded(table, np.ones(n, np.int64), codes, np.array(self.cut_states, np.int64), [], [])
+        return FoldedStep(table, np.ones(n, np.int64), codes, np.array(self.cut_states, np.int64), [], [])
 
     def stamp(self, read, keep: np.ndarray, rows: np.ndarray | None) -> None:
         """Stamp all steps. ``read(lane, slot)`` says what a placeholder is at each step, once states are known."""
@@ -178,7 +178,7 @@ class _Lane:
         return found
 
 
-def states_only(folded: Folded) -> tuple[Folded, np.ndarray]:
+def states_only(folded: FoldedStep) -> tuple[FoldedStep, np.ndarray]:
     """The part of a step that its next state needs, and which nodes that keeps."""
     ends = np.cumsum(folded.n_inputs)
     keep = np.zeros(len(folded.table), bool)
@@ -197,7 +197,7 @@ def states_only(folded: Folded) -> tuple[Folded, np.ndarray]:
     return replace(small, state=state, outputs=[]), keep
 
 
-def renamed(tape: Tape, folded: Folded, lane: int) -> Folded:
+def renamed(tape: Tape, folded: FoldedStep, lane: int) -> FoldedStep:
     """The same step in a lane of its own: cell "rnn" becomes "rnn−2"."""
     table = folded.table.copy()
     for row in table:
@@ -216,7 +216,7 @@ def slopes(step: Recorded) -> np.ndarray:
     return (step.rows[0] - step.rows[other]) // (step.sizes[0] - step.sizes[other])
 
 
-def rows_of_states(step: Recorded, folded: Folded, rows: np.ndarray | None) -> list[np.ndarray]:
+def rows_of_states(step: Recorded, folded: FoldedStep, rows: np.ndarray | None) -> list[np.ndarray]:
     """First axis of each state after each step, where lengths differ."""
     assert rows is not None
     found = []
