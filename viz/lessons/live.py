@@ -16,10 +16,11 @@ Recorded = tuple[Tensor, dict[str, Tensor]]
 
 
 class Live(NamedTuple):
-    """How a graph is recorded: its loss, and others to switch to; and the state in which its page opens."""
+    """How a graph is recorded: its loss, and others to switch to; the page's state at first; the title of its run."""
 
     record: Callable[[], Recorded]
-    hash: str
+    hash: str = ""
+    title: str = ""
 
 
 def terms() -> Recorded:
@@ -162,18 +163,18 @@ def tree_and_chain() -> Recorded:
 
 
 LIVE = {
-    1: Live(terms, ""),
-    2: Live(two_readers, ""),
-    3: Live(one_step, ""),
-    4: Live(vanishing, ""),
+    1: Live(terms),
+    2: Live(two_readers),
+    3: Live(one_step),
+    4: Live(vanishing),
     5: Live(shared, "#bands=sum"),
     6: Live(truncated, "#mask=window&w=4"),
-    7: Live(detached, ""),
-    8: Live(stored, ""),
-    9: Live(second_chunk, ""),
-    10: Live(forced_and_free, ""),
-    11: Live(rnn_and_lstm, "#bands=sum"),
-    12: Live(tree_and_chain, ""),
+    7: Live(detached),
+    8: Live(stored),
+    9: Live(second_chunk),
+    10: Live(forced_and_free, title="teacher forcing"),
+    11: Live(rnn_and_lstm, "#bands=sum", "RNN"),
+    12: Live(tree_and_chain, title="balanced tree"),
 }
 
 
@@ -187,4 +188,5 @@ def live_page(number: int, path: Path) -> Path:
     from tinyseq.viz.stepper import to_html
 
     loss, others = LIVE[number].record()
-    return to_html(loss.tape, path, loss=loss, title=f"Lesson {number}", compare=others or None)
+    title = LIVE[number].title or f"Lesson {number}"
+    return to_html(loss.tape, path, loss=loss, title=title, compare=others or None)

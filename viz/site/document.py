@@ -4,7 +4,7 @@ A fenced block's first line says what is done with it:
 
     python                   run; what it prints, and the pictures that it writes, stand below
     python raises            run, and it has to raise; the message stands below
-    python live NAME HASH    run; its ``loss`` (and ``compare``, if there) becomes a live page, shown in a frame
+    python live NAME HASH    run; its ``loss`` (``compare``, ``title``) becomes a live page, shown in a frame
     figure 10.3 live         a figure of the chapter and its equation; ``live``: and the page of its graph
     source MODULE:NAME       the source of a function or class
     lesson 4                 the answer of a lesson
@@ -113,7 +113,9 @@ class Document:
     def _live(self, name: str, hash: str) -> str:
         loss, words = self.names["loss"], name.replace("_", " ")
         path = self._live_path(name)
-        to_html(loss.tape, path, loss=loss, title=words, compare=self.names.pop("compare", None))
+        to_html(
+            loss.tape, path, loss=loss, title=self.names.pop("title", words), compare=self.names.pop("compare", None)
+        )
         return self._framed(name, words, hash)
 
     def _live_path(self, name: str) -> Path:

@@ -216,3 +216,49 @@ def test_radius_gain_bias_and_leak(browser: Any, exported: Any, tmp_path: Any) -
         assert found == pytest.approx(other.item(), rel=1e-12)
         for p in other.tape.parameters:
             np.testing.assert_allclose(grads[p.name], p.grad.ravel(), rtol=1e-10, atol=1e-14)
+
+
+def test_what_was_stands_beside_what_is(browser: Any, tmp_path: Any) -> None:
+    loss = gated(ts.nn.RNNCell)
+    path = loss.tape.to_html(tmp_path / "w.html", loss=loss)
+    before = np.linalg.norm(next(p for p in loss.tape.parameters if p.name == "W").grad)
+    sizes = ts.ledger(loss, next(p for p in loss.tape.parameters if p.name == "W")).term
+    with opened(browser, path) as page:
+        page.keyboard.press("End")
+        assert "was" not in page.text_content("#ledger-foot") and page.locator("#ledger .was-bar").count() == 0
+        page.fill("#knob-length input", "4")
+        page.fill("#knob-radius input", "0.3")
+        assert f"was {before:.4g}"[:9] in page.text_content("#ledger-foot").replace("−", "-")
+        titles = page.locator("#ledger .was-bar").evaluate_all("(all) => all.map((bar) => Number(bar.title.slice(4)))")
+        np.testing.assert_allclose(titles, sizes[2:], rtol=5e-3)  # of the steps that are left
+        assert page.locator("#strip path.before").count() == 1
+        page.click("#reset")
+        assert page.locator("#strip path.before").count() == page.locator("#ledger .was-bar").count() == 0
+
+
+def test_a_clip_shows_in_the_update_and_stays_in_the_address(browser: Any, tmp_path: Any) -> None:
+    loss = rnn(dtype=F64)
+    loss.backward()
+    size = train.global_norm([p for p in loss.tape.parameters if p.grad is not None])
+    with opened(browser, loss.tape.to_html(tmp_path / "c.html", loss=loss, learning_rate=0.5)) as page:
+        page.fill("#clip", "0.25")
+        page.press("#clip", "Tab")
+        assert f"rate × clip = {0.125:.3f}" in page.text_content("#train-now")
+        page.evaluate("() => stepper.go(stepper.runs[0].end)")
+        assert f"0.5000 × {0.25 / size:.3g}, for the clip," in page.text_content("#say")
+        page.click("#train-once")
+        page.fill("#update-at", "0")
+        assert "the parameters move by ‖Δθ‖ = 0.125" in page.text_content("#train-now")
+        page.click("#train-once")
+        hash = page.evaluate("() => location.hash")
+    with opened(browser, tmp_path / "c.html", hash) as page:
+        assert page.input_value("#clip") == "0.25"
+        assert "clipped to 0.250" in page.text_content("#train-now")
+
+
+def test_many_losses_of_a_small_net_have_a_band_each(browser: Any, tmp_path: Any) -> None:
+    with opened(browser, rnn(T=40, dtype=F64).tape.to_html(tmp_path / "b.html"), "#bands=sum") as page:
+        groups = page.evaluate(TRACK)
+        assert [steps for steps, _ in groups] == [[s] for s in range(40)]
+        for (s,), norms in (groups[0], groups[17], groups[39]):
+            np.testing.assert_allclose(norms, by_loss(lambda t, s=s: t == s, T=40)["h"], rtol=1e-9, atol=1e-15)

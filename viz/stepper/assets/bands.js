@@ -1,10 +1,15 @@
 // The rainbow: the gradient of each step's loss by itself, ∂L_s/∂h(t), stacked over t; which losses reach how far back.
 const MOST_BANDS = 24, REACH = 0.01;
+const CHEAP = 400_000, ALL_BANDS = 128; // numbers that all bands together may be worked out of; bands that can be told apart
 
-// The losses of a run in at most so many groups of neighbouring steps: [[s, …], …].
+// Each loss has a band of its own as long as that takes no longer than a moment; a backward pass is made for each.
+const most_bands = (run) => Math.max(MOST_BANDS, Math.min(ALL_BANDS, Math.floor(CHEAP / run.work)));
+
+// The losses of a run in groups of neighbouring steps, mostly of one: [[s, …], …].
 function loss_groups(run) {
+  run.work ??= Array.from({ length: run.n }, (_, n) => 8 + size_of(run.shape(n))).reduce((a, b) => a + b, 0);
   const steps = [...new Set(run.loss_steps.flatMap(([first, beyond]) => Array.from({ length: beyond - first }, (_, i) => first + i)))].sort((a, b) => a - b);
-  const wide = Math.ceil(steps.length / MOST_BANDS) || 1;
+  const wide = Math.ceil(steps.length / most_bands(run)) || 1;
   return Array.from({ length: Math.ceil(steps.length / wide) }, (_, i) => steps.slice(i * wide, (i + 1) * wide));
 }
 
@@ -19,11 +24,11 @@ function gradients_of(run, steps) {
   });
 }
 
-// For each group of losses the norms along the track, and the terms of the chosen ledger; kept until a number changes.
-function bands_of(run) {
-  const key = `${run.version}|${state.track}|${state.parameter}`;
+// For each group of losses the norms along a track, and the terms of a ledger; kept until a number changes.
+function bands_of(run, number = state.track, parameter = state.parameter) {
+  const key = `${run.version}|${number}|${parameter}`;
   if (run.bands?.key === key) return run.bands;
-  const track = run.tracks[Math.min(state.track, run.tracks.length - 1)], ledger = run.ledgers[state.parameter];
+  const track = run.tracks[Math.min(number, run.tracks.length - 1)], ledger = run.ledgers[parameter];
   const groups = loss_groups(run).map((steps) => {
     const grads = gradients_of(run, steps);
     return { steps, norms: Array.from(track.node, (n) => (grads[n] ? norm(grads[n]) : 0)), rows: ledger ? terms(run, ledger, grads).rows.map((row) => row.size) : [] };
@@ -59,16 +64,34 @@ function draw_bands(run) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren(...paths, ...ticks, ...times, drawn("line", { class: "marker", x1: x(where), x2: x(where), y1: 2, y2: height - foot }));
   $("strip-legend").replaceChildren("losses of ", ...groups.flatMap((g, k) => (k === 0 || k === groups.length - 1 || groups.length <= 8 ? [element("span", { class: "swatch", style: `background:${band_colour(k, groups.length)}` }), ` t = ${steps_text(g.steps)}  `] : [element("span", { class: "swatch", style: `background:${band_colour(k, groups.length)}` })])));
-  $("bands-note").textContent = reach_text(run, groups, track);
+  $("bands-note").textContent = reach_text(run, bands_of(run));
 }
 
-// Which losses still have a hundredth of their own gradient at the first step.
-function reach_text(run, groups, track) {
+// Neighbouring steps as ranges: 0–5, 8.
+function ranges(steps) {
+  const found = [];
+  for (const t of steps) {
+    const last = found[found.length - 1];
+    if (last && last[1] === t - 1) last[1] = t;
+    else found.push([t, t]);
+  }
+  return found.map(([a, b]) => (a === b ? String(a) : `${a}–${b}`)).join(", ");
+}
+
+// Which losses still have a hundredth of their own gradient at the first step, and how much of the last one's is left.
+function reach_of({ groups, track }) {
   const start = track.step.indexOf(Math.min(...track.step)), at = (g) => track.step.indexOf(g.steps[g.steps.length - 1]);
   const reach = groups.filter((g) => at(g) >= 0 && g.norms[at(g)] > 0 && g.norms[start] >= REACH * g.norms[at(g)]), last = groups[groups.length - 1];
   const share = at(last) >= 0 && last.norms[at(last)] > 0 ? last.norms[start] / last.norms[at(last)] : NaN;
-  const list = reach.length === groups.length ? "all" : reach.length ? reach.map((g) => steps_text(g.steps)).join(", ") : "none";
-  return `Losses that reach t = ${track.step[start]} with at least 1 % of their gradient at their own step: ${list}. Of the last one, of t = ${steps_text(last.steps)}, ${Number.isNaN(share) ? "nothing is known there" : `${show(100 * share, 3)} % is left there`}. Heights add up norms; gradients of different losses can cancel.`;
+  const list = reach.length === groups.length ? "all" : reach.length ? ranges(reach.flatMap((g) => g.steps)) : "none";
+  return `${list}${Number.isNaN(share) ? "" : ` (of the last one, of t = ${steps_text(last.steps)}, ${show(100 * share, 3)} % is left there)`}`;
+}
+
+// The same of all runs of the page that have such losses, to compare.
+function reach_text(run, bands) {
+  const others = runs.filter((r) => r !== run && r.computes && r.structure === "chain" && r.loss_steps.length).map((r) => [r.title, bands_of(r, Math.max(r.tracks.findIndex((track) => track.name === bands.track.name), 0), first_parameter(r))]);
+  const list = [[run.title, bands], ...others].map(([title, of]) => `${others.length ? `${title}: ` : ""}${reach_of(of)}`);
+  return `Losses that reach t = ${Math.min(...bands.track.step)} with at least 1 % of their gradient at their own step: ${list.join("; ")}. Heights add up norms; gradients of different losses can cancel.`;
 }
 
 // The bar of a row of the ledger, in the colours of the losses that its term comes from.

@@ -1,18 +1,19 @@
 // The strip over time, the memory curve, the ledger, what truncation leaves, and the legend of colours.
 function draw_strip(run) {
   const track = run.tracks[Math.min(state.track, run.tracks.length - 1)], count = track.norm.length;
-  const at = (i) => (count > 1 ? i / (count - 1) : 0.5), cut = masked(run);
+  const at = (i) => (count > 1 ? i / (count - 1) : 0.5), cut = masked(run), changed = run.computes && log_now().done.length > 0;
   const series = [{ xs: Array.from(track.norm, (_, i) => at(i)), ys: track.norm, dots: true }];
   if (cut && cut.grads) series.unshift({ xs: series[0].xs, ys: Array.from(track.node, (n) => (n >= 0 && cut.grads[n] ? norm(cut.grads[n]) : 0)), dots: true });
-  else if (runs.length > 1) {
+  else {
     runs.forEach((other, i) => {
       const mine = other.tracks.find((t) => t.name === track.name) ?? other.tracks[0];
       if (i !== state.run && mine) series.push({ xs: Array.from(mine.norm, (_, j) => j / Math.max(mine.norm.length - 1, 1)), ys: mine.norm, kind: "other" });
     });
+    if (changed) series.push({ xs: series[0].xs, ys: Array.from(track.node, (n) => norm(run.start.grads[n])), kind: "before" });
   }
   curves.strip ??= new Curve($("strip"));
-  curves.strip.draw(`${state.run}|${state.track}|${gradients.key}|${state.mask}|${runs.map((r) => r.version)}`, series, state.log);
-  const legend = cut ? (cut.grads ? [`● ${state.mask} of ${state.width}`, "┄ all of it"] : []) : runs.length > 1 ? [`● ${run.title}`, ...runs.filter((r) => r !== run).map((r) => `┄ ${r.title}`)] : [];
+  curves.strip.draw(`${state.run}|${state.track}|${gradients.key}|${state.mask}|${runs.map((r) => r.version)}|${changed}`, series, state.log);
+  const legend = cut ? (cut.grads ? [`● ${state.mask} of ${state.width}`, "┄ all of it"] : []) : runs.length > 1 || changed ? [`● ${run.title}`, ...runs.filter((r) => r !== run).map((r) => `┄ ${r.title}`), ...(changed ? ["┄ before the changes"] : [])] : [];
   if (state.log && track.norm.includes(0)) legend.push("○ exactly 0");
   if (track.norm.some((v) => !Number.isFinite(v))) legend.push("● at the top: not finite");
   $("strip-legend").textContent = legend.join("   ");
@@ -87,9 +88,24 @@ function draw_ledger(run) {
     foot.replaceChildren("Truncated ‖∂L/∂", ...name, `‖ = ${show(summed.size)}; lost: ${show(lost)}, ${show((100 * lost) / (ledger.total || 1), 3)} % of the full gradient.`);
   } else {
     const mine = run.full ? (ledger.checked ??= terms(run, ledger, null)) : null;
-    foot.replaceChildren("‖∂L/∂", ...name, `‖ = ${show(ledger.total)} = ‖Σ terms‖; residual ${show(run.computes ? mine.residual : ledger.residual, 3)}`, mine && !run.computes ? `; added up again by this page: ${show(mine.residual, 3)}.` : ".");
+    const before = view.before?.(ledger);
+    foot.replaceChildren("‖∂L/∂", ...name, `‖ = ${show(ledger.total)}`, before && before.total !== ledger.total ? element("span", { class: "was" }, `, was ${show(before.total)},`) : "", ` = ‖Σ terms‖; ${near_terms(run, ledger, summed, before)}residual ${show(run.computes ? mine.residual : ledger.residual, 3)}`, mine && !run.computes ? `; added up again by this page: ${show(mine.residual, 3)}.` : ".");
   }
   if (ledger.left_out) foot.append(` ${ledger.left_out.toLocaleString("en")} rows in the middle are left out.`);
+}
+
+const MOSTLY = 0.99;
+
+// From which step on nearly all of Σ ‖term‖ comes, now and before a change: how far back a weight's gradient looks.
+function near_terms(run, ledger, summed, before) {
+  if (run.structure !== "chain" || !summed || ledger.step.length < 3) return "";
+  const since = (sizes) => {
+    const order = Array.from(ledger.step, (t, i) => [t, sizes(t, i)]).filter(([t]) => t >= 0).sort((a, b) => b[0] - a[0]), all = order.reduce((a, [, size]) => a + size, 0);
+    let sum = 0;
+    return order.find(([, size]) => (sum += size) >= MOSTLY * all)?.[0];
+  };
+  const now = since((_, i) => summed.rows[i].size), was = before && since((t) => before.sizes.get(t) ?? 0);
+  return now === undefined ? "" : `99 % of Σ ‖term‖ is of t ≥ ${now}${was !== undefined && was !== null && was !== now ? ` (was t ≥ ${was})` : ""}; `;
 }
 
 function draw_mask(run) {
@@ -106,7 +122,10 @@ function draw_mask(run) {
 
 // The colours with the numbers they stand for, as far as this run has them.
 function legend(run) {
-  const { low, high, clipped, zero, bad } = scene(state.run), swatch = (c) => element("span", { class: "swatch", style: `background:${c}` });
+  const { low, high, clipped, zero, bad } = scene(state.run), key = [low, high, clipped, zero, bad, state.heat, state.log, state.mask].join();
+  if ($("legend").dataset.key === key) return;
+  $("legend").dataset.key = key;
+  const swatch = (c) => element("span", { class: "swatch", style: `background:${c}` });
   const power = (x) => `10${raise(Math.round(Math.log10(x)))}`, first = state.log ? `${clipped ? "≤ " : ""}${power(low)}` : "0";
   const parts = low ? ["‖∂L/∂node‖ ", `${first} `, ...data.heat.scale.map(swatch), ` ${power(high)}`] : ["‖∂L/∂node‖"];
   if (zero || state.mask !== "full") parts.push("   ", swatch(data.heat.zero), " exactly 0");

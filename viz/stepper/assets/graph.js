@@ -45,6 +45,9 @@ function decades(norms) {
 
 // Paint a node: not yet, done, being computed; with the colour of its gradient where there is one.
 function paint(g, state, fill) {
+  const key = `${state.todo}|${state.now}|${state.part}|${state.pinned}|${state.changed}|${fill}`;
+  if (g.painted === key) return;
+  g.painted = key;
   g.classList.toggle("todo", state.todo);
   g.classList.toggle("now", state.now);
   g.classList.toggle("part", state.part);

@@ -8,7 +8,7 @@ function draw_inside(run) {
   const n = focus(run), at = run.is_leaf(n) ? run.consumers[n].find((r) => run.part[r] >= 0) ?? run.consumers[n][0] ?? -1 : n, part = at >= 0 ? run.part[at] : -1;
   const box = $("inside");
   $("inside-title").textContent = part < 0 ? "Inside" : `Inside ${stage_text(run, at)}${run.of_kind(at).cell ? `, ${run.of_kind(at).cell}` : ""}`;
-  box.style.height = `${tallest_inside(run, box)}px`;
+  box.style.setProperty("--tall", `${tallest_inside(run, box)}px`);
   if (part < 0) return box.replaceChildren(element("p", { class: "note" }, at < 0 ? "What reads this node is in steps that this page does not hold." : `This page opens ${run.inside.drawings.length} sorts of steps, and this one is of another sort; the inspector shows each operation.`));
   const [number, members] = run.inside.parts[part], picture = opened(run, number), drawing = run.inside.drawings[number];
   if (box.firstElementChild !== picture.svg) {

@@ -142,6 +142,31 @@ class Live extends Run {
   }
 }
 
+// A ledger as it was when the page was opened: {total, sizes: step → size of its term}.
+function before_of(run, { leaf }) {
+  run.before ??= new Map();
+  if (run.before.has(leaf)) return run.before.get(leaf);
+  const { values, grads } = run.start, executor = new Executor(original_nodes(run), values), sizes = new Map();
+  const ledger = (run.original?.ledgers ?? run.ledgers).find((each) => each.leaf === leaf);
+  ledger.step.forEach((step, row) => {
+    const term = executor.zeros(leaf);
+    for (const [n, place] of uses_of_row(ledger, row)) if (grads[n]) executor.pull(n, place, grads[n], term);
+    sizes.set(step, norm(term));
+  });
+  run.before.set(leaf, { total: norm(grads[leaf]), sizes });
+  return run.before.get(leaf);
+}
+
+// The nodes with their attributes and inputs of when the page was written.
+function original_nodes(run) {
+  const kinds = run.kinds, source = run.original?.source ?? run.source;
+  return run.made.nodes.map((node, n) => {
+    const inputs = [];
+    for (const e of run.edges(n)) inputs[run.place[e]] = source[e];
+    return { ...node, attrs: kinds[run.kind[n]].attrs, inputs };
+  });
+}
+
 function differs(a, b) {
   if (!a || !b) return Boolean(a) !== Boolean(b);
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i] && !(a[i] !== a[i] && b[i] !== b[i])) return true;

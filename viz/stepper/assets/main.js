@@ -3,12 +3,12 @@ function render() {
   const run = run_now();
   state.k = Math.min(Math.max(state.k, 0), run.end);
   const phase = run.phase(state.k);
-  document.documentElement.dataset.phase = phase;
+  if (document.documentElement.dataset.phase !== phase) document.documentElement.dataset.phase = phase;
   for (const name of ["forward", "backward", "update"]) $(`to-${name}`).setAttribute("aria-pressed", String(phase === name));
   for (const [name, on] of [["fold", state.fold], ["heat", state.heat], ["log", state.log]]) $(name).setAttribute("aria-pressed", String(on));
   $("fold").hidden = !scene(state.run).folded;
   [...$("runs").children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === state.run)));
-  const slider = $("position"), text = sentence(run, state.k, data.rate);
+  const slider = $("position"), text = sentence(run, state.k, data.rate, run.computes ? clip_now(run) : 1);
   slider.max = run.end;
   slider.value = state.k;
   slider.setAttribute("aria-valuetext", `${state.k} of ${run.end}: ${text}`);

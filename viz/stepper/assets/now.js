@@ -44,8 +44,9 @@ const focus = (run) => (state.pinned >= 0 && state.pinned < run.n ? state.pinned
 function view_of(run) {
   return {
     bands: run.computes && state.bands && state.bands !== "off" && state.mask === "full" ? (row) => band_bar(run, row) : null,
+    before: run.computes && log_now().done.length && state.mask === "full" ? (ledger) => before_of(run, ledger) : null,
     cut: run.computes ? (x, n) => cut_button(run, x, n) : null,
-    k: state.k, pinned: state.pinned >= 0, rate: data.rate, masked: state.mask,
+    k: state.k, pinned: state.pinned >= 0, rate: data.rate, clip: run.computes ? clip_now(run) : 1, masked: state.mask,
     grads: (n) => gradient_of(run, n), grad_norm: (n) => gradient_norm(run, n),
     unit: (n) => (state.unit >= 0 && state.unit < (run.array(run.value[n])?.numbers.length ?? 1) ? state.unit : default_unit(run, n)),
     choose: (n, unit) => { state.unit = unit; render(); },

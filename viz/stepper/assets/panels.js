@@ -28,9 +28,9 @@ function leaf(run, n, view, grad) {
   const out = [element("p", { class: "note" }, said)];
   if (op === "parameter" && run.phase(view.k) === "update") {
     const value = run.array(run.value[n]), unit = view.unit(n), g = grad && Run.number(grad, unit);
-    const line = [...name_of(run, n), " ← ", ...name_of(run, n), " − η ∂L/∂", ...name_of(run, n)];
+    const line = [...name_of(run, n), " ← ", ...name_of(run, n), view.clip < 1 ? " − η (clip / ‖g‖) ∂L/∂" : " − η ∂L/∂", ...name_of(run, n)], factor = view.rate * view.clip;
     out.push(element("div", { class: "equation" }, element("p", {}, ...line),
-      value && g !== undefined && grad ? element("p", { class: "with-numbers" }, `${show(value.numbers[unit])} − ${show(view.rate)} · ${bracket(g)} = ${show(value.numbers[unit] - view.rate * g)}`) : ""));
+      value && g !== undefined && grad ? element("p", { class: "with-numbers" }, `${show(value.numbers[unit])} − ${show(view.rate)}${view.clip < 1 ? ` · ${show(view.clip, 3)}` : ""} · ${bracket(g)} = ${show(value.numbers[unit] - factor * g)}`) : ""));
   }
   return out;
 }
@@ -184,9 +184,13 @@ function arrivals(run, n, view) {
   return element("details", { ...(all > 1 ? { open: "" } : {}), class: "arrivals" }, element("summary", {}, `Gradient: ${here.toLocaleString("en")} of ${all.toLocaleString("en")} arrived`), element("p", { class: "note" }, arrows_text(run.leaving[n], all)), element("ul", {}, ...rows));
 }
 
+// How long the bar of a term was before anything was changed.
+const was_bar = (size, top) => (size === undefined ? "" : element("span", { class: "was-bar", style: `width:${Math.round((60 * size) / top) || 0}px`, title: `was ${show(size, 3)}` }));
+
 // The ledger of a parameter, filled as far as backward has walked.
 function ledger_rows(run, ledger, view, summed) {
-  const rows = [], top = Array.from(ledger.step, (_, i) => (summed ? summed.rows[i].size : ledger.numbers[4 * i + 1])).reduce((a, b) => (Number.isFinite(b) ? Math.max(a, b) : a), 0) || 1;
+  const rows = [], before = view.before?.(ledger) ?? null, size_at = (i) => Math.max(summed ? summed.rows[i].size : ledger.numbers[4 * i + 1], before?.sizes.get(ledger.step[i]) ?? 0);
+  const top = Array.from(ledger.step, (_, i) => size_at(i)).reduce((a, b) => (Number.isFinite(b) ? Math.max(a, b) : a), 0) || 1;
   let filled_ = 0;
   for (let i = 0; i < ledger.step.length; i++) {
     if (ledger.event[i] > view.k) break;
@@ -194,7 +198,7 @@ function ledger_rows(run, ledger, view, summed) {
     const [delta, size, cosine, running] = summed ? [summed.rows[i].delta, summed.rows[i].size, summed.rows[i].cosine, summed.rows[i].running] : ledger.numbers.subarray(4 * i, 4 * i + 4);
     const bands = view.bands && element("span", { class: "stack", style: `width:${Math.round((60 * size) / top) || 0}px` }, ...view.bands(i));
     const bar = bands || element("span", { class: cosine < 0 ? "bar against" : "bar", style: `width:${Math.round((60 * size) / top) || 0}px` });
-    rows.push(element("tr", {}, element("th", { scope: "row" }, ledger.rows[i]), element("td", {}, show(delta, 3)), element("td", {}, show(size, 3)), element("td", { class: "bars" }, bar), element("td", {}, show(Math.round(cosine * 1000) / 1000, 3)), element("td", {}, show(running, 3))));
+    rows.push(element("tr", {}, element("th", { scope: "row" }, ledger.rows[i]), element("td", {}, show(delta, 3)), element("td", {}, show(size, 3)), element("td", { class: "bars" }, bar, was_bar(before?.sizes.get(ledger.step[i]), top)), element("td", {}, show(Math.round(cosine * 1000) / 1000, 3)), element("td", {}, show(running, 3))));
   }
   const word = { chain: "t", tree: "height", bare: "line" }[run.structure];
   const head = [word, "‖δ‖", "‖term‖", "", "cos", "‖Σ‖"].map((h) => element("th", { scope: "col" }, h));

@@ -74,10 +74,13 @@ function draw_unfolded(run, made, owner) {
   const lit = arrows_now(run), phase = run.phase(state.k), cut = masked(run);
   made.main.links.forEach((g, e) => {
     const [a, b] = run.view.ends[e];
-    g.classList.toggle("lit", lit.has(`${a}>${b}`));
-    g.classList.toggle("backwards", phase === "backward");
-    g.classList.toggle("masked", Boolean(cut) && is_cut(run, cut.mask, a, b));
+    mark(g, { lit: lit.has(`${a}>${b}`), backwards: phase === "backward", masked: Boolean(cut) && is_cut(run, cut.mask, a, b) });
   });
+}
+
+// Put classes on an element, or take them off, where they are not so already: a browser works out styles for each.
+function mark(g, classes) {
+  for (const name in classes) if (g.classList.contains(name) !== classes[name]) g.classList.toggle(name, classes[name]);
 }
 
 // Arrows between drawn nodes that the current event goes along.

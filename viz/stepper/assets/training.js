@@ -30,17 +30,25 @@ const learned = (run) => run.ledgers.map((ledger) => ledger.leaf);
 // The norm of the gradient by all parameters together.
 const global_norm = (run, grads) => norm(learned(run).map((n) => (grads[n] ? norm(grads[n]) : 0)));
 
+// What a gradient of some norm is multiplied by so that it is not longer than the clip.
+const clipped = (size, clip) => (clip > 0 && size > clip && Number.isFinite(size) ? clip / size : 1);
+
+// What the gradient is multiplied by before it is followed: the clip of the page, for what is shown of an update.
+const clip_now = (run) => (run.computes ? clipped(global_norm(run, masked(run)?.grads ?? run.grads), Number($("clip").value)) : 1);
+
 function update(run, [rule, rate, clip, mask, width]) {
   const grads = mask && run.structure === "chain" ? backward(run, new Mask(run, MASKS[mask], width)) : run.grads;
-  const size = global_norm(run, grads), factor = clip > 0 && size > clip && Number.isFinite(size) ? clip / size : 1;
+  const size = global_norm(run, grads), factor = clipped(size, clip);
   const leaves = learned(run), { name, slots, step } = RULES[rule];
-  run.history.push({ loss: run.values[run.loss][0], norm: size, clip, values: leaves.map((n) => run.values[n].slice()) });
+  const entry = { loss: run.values[run.loss][0], norm: size, values: leaves.map((n) => run.values[n].slice()) };
+  run.history.push(entry);
   if (run.optimiser?.name !== name) run.optimiser = { name, count: 0, slots: leaves.map((n) => Array.from({ length: slots }, () => run.executor.zeros(n))) };
   run.optimiser.count++;
   leaves.forEach((n, i) => {
     if (!grads[n]) return;
     step(run.values[n], factor === 1 ? grads[n] : grads[n].map((g) => g * factor), run.optimiser.slots[i], { rate, count: run.optimiser.count });
   });
+  entry.moved = norm(leaves.map((n, i) => norm(run.values[n].map((v, j) => v - entry.values[i][j]))));
 }
 
 Object.assign(ACTIONS, {
@@ -55,6 +63,7 @@ Object.assign(FITS, {
   t: (run, [count, rule, rate, clip, mask, width]) => run.computes && count >= 1 && count <= MOST_UPDATES && RULES[rule] !== undefined && Number.isFinite(rate) && clip >= 0 && MASKS[mask] !== undefined && (mask === 0 || width >= 1),
 });
 
+const given_rate = data.rate;
 let going = 0;
 
 function settings_now() {
@@ -128,7 +137,13 @@ function draw_training(run) {
   if (document.activeElement !== $("update-at") || Number($("update-at").value) !== at) $("update-at").value = at;
   const here = all[at] ?? now;
   $("update-at").setAttribute("aria-valuetext", `${at} of ${count} updates: loss ${show(here.loss)}`);
-  $("train-now").textContent = `${at} of ${count} update${count === 1 ? "" : "s"}: loss ${show(here.loss, 5)}, ‖gradient‖ ${show(here.norm, 3)}${clip > 0 && here.norm > clip ? `, clipped to ${show(clip, 3)}` : ""}`;
+  $("train-now").textContent = `${at} of ${count} update${count === 1 ? "" : "s"}: loss ${show(here.loss, 5)}, ‖gradient‖ ${show(here.norm, 3)}${clip > 0 && here.norm > clip ? `, clipped to ${show(clip, 3)}` : ""}${step_text(here, clip)}`;
+}
+
+// How far an update moves the parameters: the one that was made from here, else the next one by gradient descent.
+function step_text(here, clip) {
+  if (here.moved !== undefined) return `; the parameters move by ‖Δθ‖ = ${show(here.moved, 3)}`;
+  return Number($("rule").value) === 0 ? `; an update moves the parameters by rate × ${clip > 0 && here.norm > clip ? "clip" : "‖gradient‖"} = ${show(data.rate * here.norm * clipped(here.norm, clip), 3)}` : "";
 }
 
 // Whether positive numbers are so far apart that a logarithmic scale shows more.
@@ -153,6 +168,18 @@ PARTS.push({
     run.history = [];
     run.optimiser = null;
     run.looking = null;
+  },
+  save(parts) {
+    const clip = Number($("clip").value);
+    if (clip > 0) parts.set("clip", String(clip));
+    if (data.rate !== given_rate) parts.set("rate", String(data.rate));
+    if ($("rule").value > 0) parts.set("rule", $("rule").value);
+  },
+  restore(parts) {
+    const number = (name, most = Infinity) => { const x = Number(parts.get(name) || NaN); return x >= 0 && x <= most && Number.isFinite(x) ? x : null; };
+    $("clip").value = number("clip") || "";
+    $("rate").value = data.rate = number("rate") ?? given_rate;
+    $("rule").value = String(Math.trunc(number("rule", RULES.length - 1) ?? 0));
   },
   open: { train, look_at },
 });

@@ -161,12 +161,12 @@ function partial_template(run, n, place) {
 }
 
 // One sentence about an event, for those who listen and for those who read.
-function sentence(run, k, rate) {
+function sentence(run, k, rate, clip) {
   const n = run.node_at(k), phase = run.phase(k);
   if (phase === "start") return "Nothing is computed yet.";
   const where = run.group[n] >= 0 && !run.is_leaf(n) ? `${stage_text(run, n)}: ` : "";
   if (phase === "forward") return `Forward, ${where}${name_text(run, n)} = ${plain(symbolic(run, n, value_template(run, n) || run.of_kind(n).op))} is computed.`;
-  if (phase === "update") return `Update: ${name_text(run, n)} becomes ${name_text(run, n)} − ${show(rate)} ∂L/∂${name_text(run, n)}.`;
+  if (phase === "update") return `Update: ${name_text(run, n)} becomes ${name_text(run, n)} − ${show(rate)}${clip < 1 ? ` × ${show(clip, 3)}, for the clip,` : ""} ∂L/∂${name_text(run, n)}.`;
   const reached = run.edges(n).filter((e) => run.form[e] !== 0);
   const start = n === run.loss ? "∂L/∂L is 1; " : "";
   if (!reached.length && !run.beyond[n]) return `Backward, ${where}the gradient of ${name_text(run, n)} goes no further.`;
