@@ -166,7 +166,9 @@ def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, flo
     program = _Program(items)
     for row in rows.rows:
         for a, b in pairwise(row):
-            program.separate(a, b, _distance(rows, across, a, b, gap) + _rail_name(nets, rows, a, b))
+            ports = a[0] == b[0] == "node" and {nets.roles[a[1]], nets.roles[b[1]]} <= {"below", "above"}
+            clear = min(gap, ARRIVING) if ports else gap
+            program.separate(a, b, _distance(rows, across, a, b, clear) + _rail_name(nets, rows, a, b))
     for item in items:
         program.near(0.02, {item: 1.0})
     for a, b in nets.hanging.items():

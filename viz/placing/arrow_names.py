@@ -15,6 +15,8 @@ HEIGHT, CLEAR = 15.0, 4.0
 STEP, FEWEST, MOST = 12.0, 14, 100  # points along an arrow: about how far apart, and how many on each cubic
 ALONG = (0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85)  # places along an arrow, the best first
 
+FREE = 0.5  # a cost below which nothing is in the way
+
 Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 
@@ -23,11 +25,15 @@ def place(named: Iterable[Link], links: Sequence[Link], vertices: Iterable[Verte
     taken = Taken(links, vertices)
     for link in named:
         if not link.label_at and link.path:
-            link.label_at = _best(link, taken)
+            spot, cost = _best(link, taken)
+            if cost >= FREE and link.dashed and not link.cut:
+                link.label = ()  # into a gap, where there is no room for it; it stands at the steps that are shown
+                continue
+            link.label_at = spot
             taken.add(_box(link.label_at, width(link)), None)
 
 
-def _best(link: Link, taken: Taken) -> Point:
+def _best(link: Link, taken: Taken) -> tuple[Point, float]:
     wide = width(link)
     best, least = None, None
     for rank, at in enumerate(ALONG):
@@ -35,10 +41,10 @@ def _best(link: Link, taken: Taken) -> Point:
             cost = taken.cost(_box(point, wide), link) + 0.01 * rank
             if least is None or cost < least:
                 best, least = point, cost
-        if least is not None and least < 0.5:
+        if least is not None and least < FREE:
             break
-    assert best is not None
-    return best
+    assert best is not None and least is not None
+    return best, least
 
 
 def _beside(path: Sequence[Point], at: float, wide: float) -> list[Point]:
@@ -83,7 +89,7 @@ def _points(path: Sequence[Point]) -> list[Point]:
 
 
 class Taken:
-    """Boxes in buckets. A name may touch its own arrow's box, no other; nodes and names weigh more than lines."""
+    """Boxes in buckets. A name may touch its own arrow, no other; nodes and names weigh more than lines."""
 
     def __init__(self, links: Iterable[Link], vertices: Iterable[Vertex]) -> None:
         self.buckets: dict[tuple[int, int], list[tuple[Box, Link | None]]] = {}
@@ -117,9 +123,9 @@ class Taken:
         left, bottom, right, top = box
         for cell in self._cells(box):
             for (a, b, c, d), owner in self.buckets.get(cell, ()):
-                if owner is link and link is not None:
-                    continue
                 wide, high = min(right, c) - max(left, a), min(top, d) - max(bottom, b)
+                if owner is link and link is not None and min(wide, high) < 0.5:
+                    continue
                 if wide > -1.5 and high > -0.5:
                     total += 1.0 if owner is not None else 3.0 + max(wide, 0) * max(high, 0) / 50
         return total

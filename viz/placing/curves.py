@@ -105,10 +105,10 @@ def arrow(source: Vertex, target: Vertex, obstacles: Iterable[Vertex]) -> list[P
             *[_bent(source, target, corner, share) for share in (0.55, 0.8) for corner in corners],
         ]
     for path in tries:
-        hits = sum(_hits(path, v) for v in others)
-        if fewest is None or hits < fewest:
-            best, fewest = path, hits
-        if hits == 0:
+        touched = sum(hits(path, v) for v in others)
+        if fewest is None or touched < fewest:
+            best, fewest = path, touched
+        if touched == 0:
             break
     assert best is not None
     return best
@@ -151,12 +151,23 @@ def _bent(source: Vertex, target: Vertex, corner: Point, share: float) -> list[P
     return [a, one, two, b]
 
 
-def _hits(path: list[Point], v: Vertex) -> int:
+def over_all(source: Vertex, target: Vertex, others: Iterable[Vertex]) -> list[Point]:
+    """Out to the right, over everything that stands between, and from the left into the target."""
+    left, right = source.x + source.width / 2, target.x - target.width / 2
+    between = [v for v in others if v.x + v.width / 2 > left and v.x - v.width / 2 < right]
+    top = max(v.y + v.height / 2 for v in (*between, source, target)) + 14.0
+    return stepped((left, source.y), (left + 12, source.y), (left + 12, top), (right - 12, top),
+                   (right - 12, target.y), (right, target.y))  # fmt: skip
+
+
+def hits(path: Sequence[Point], v: Vertex) -> int:
+    """In how many of the places tried a path touches a vertex."""
     half_width, half_height = v.width / 2 + CLEARANCE, v.height / 2 + CLEARANCE
     count = 0
-    for step in range(1, 24):
-        x, y = bezier(path, step / 24)
-        count += abs(x - v.x) < half_width and abs(y - v.y) < half_height
+    for start in range(0, len(path) - 3, 3):
+        for step in range(1, 24):
+            x, y = bezier(path[start : start + 4], step / 24)
+            count += abs(x - v.x) < half_width and abs(y - v.y) < half_height
     return count
 
 

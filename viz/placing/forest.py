@@ -168,7 +168,7 @@ class _Forest:
         for p in reversed(order):
             depth.update((c, depth[p] + 1) for c in self.children[p])
         deepest = max(depth.values())
-        level = {p: deepest - d for p, d in depth.items()}
+        level = self.level = {p: deepest - d for p, d in depth.items()}
         high = [0.0] * (deepest + 1)
         for p in order:
             high[level[p]] = max(high[level[p]], self.block[p].high - self.block[p].low)
@@ -213,6 +213,8 @@ class _Forest:
             middle = (at[self.children[p][0]] + at[self.children[p][-1]]) / 2 if at else 0.0
             place[p] = {c: x - middle for c, x in at.items()}
             outline[p] = [(block.left, block.right), *[(a - middle, b - middle) for a, b in merged]]
+            if p in self.diagram.grounded:  # lines come up to it from under all
+                outline[p] += [(block.left, block.right)] * (self.level[p] + 1 - len(outline[p]))
         x: dict[int, float] = {}
         for p in reversed(order):
             x.setdefault(p, 0.0)

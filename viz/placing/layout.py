@@ -11,6 +11,7 @@ from tinyseq.viz.diagram import Diagram, Vertex
 from tinyseq.viz.look import labels, style
 from tinyseq.viz.placing import forest, template
 from tinyseq.viz.placing.nets import Net
+from tinyseq.viz.placing.over_chains import OverChains
 from tinyseq.viz.placing.steps import Steps, gap_text, gap_width, is_total
 
 BESIDE = 46.0  # between two vertices over one another beside the steps
@@ -35,17 +36,22 @@ class Layout:
         for v in self.timed:
             self.columns.setdefault(v.column or 0, []).append(v)
         self.steps: Steps | None = None
+        self.over: OverChains | None = None
         self.template = template.Template()
+        gap = style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.5
         if timed:
-            outside = [v for v in diagram.vertices if v.column is None]
+            self.over = OverChains(diagram) if diagram.tree else None
+            part = self.over.chains if self.over else diagram
+            outside = [v for v in part.vertices if v.column is None]
             made = self._made_of_steps(outside)
             totals = [v for v in outside if v.id in made]
-            gap = style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.5
-            self.steps = Steps(diagram, totals, self.row_gap, gap)
+            self.steps = Steps(part, totals, self.row_gap, gap)
             self._place_sources([v for v in outside if v.id not in made])
             self._place_totals(totals)
+            if self.over:
+                self.over.place(self.row_gap, gap, self.steps.heights.line.values())
         elif diagram.tree:
-            forest.place(diagram, self.row_gap, style.OP_NODE_GAP if self.ops else style.COLUMN_GAP * 0.5)
+            forest.place(diagram, self.row_gap, gap)
         else:
             self.template = self._layered(diagram.vertices)
             for v in diagram.vertices:

@@ -66,7 +66,8 @@ class _Notes:
     def _strips(self, x: float) -> None:
         """The name of each cell beside its strip, where there are several."""
         for name, title in self.layout.diagram.strips.items():
-            ys = [v.y for v in self.layout.timed if v.strip == name]
+            placed = [v for v in self.layout.diagram.vertices if v.column is not None or v.position is not None]
+            ys = [v.y for v in placed if v.strip == name]
             if ys and self.layout.steps is not None:
                 note = Note((Run(title),), x, (min(ys) + max(ys)) / 2, "right", style.NOTE_SIZE + 2)
                 self.layout.diagram.notes.append(note)

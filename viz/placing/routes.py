@@ -14,6 +14,8 @@ def route(layout: Layout) -> None:
     if layout.steps is not None:
         wires.draw(layout.steps)
         _to_totals(layout)
+    if layout.over is not None:
+        layout.over.join()
     for link in layout.diagram.links:
         if not link.path:
             _plain(layout, link)
@@ -27,8 +29,11 @@ def _plain(layout: Layout, link: Link) -> None:
     if curve and layout.steps is None:
         link.path, link.tip = list(curve[0]), curve[1]
         return
-    beside = [v for v in layout.diagram.vertices if v.column is None]
-    link.path, link.tip = curves.headed(curves.arrow(a, b, beside))
+    beside = [v for v in layout.diagram.vertices if v.column is None and v.position is None]
+    path, others = curves.arrow(a, b, beside), [v for v in beside if v is not a and v is not b]
+    if layout.steps is not None and a.x < b.x and any(curves.hits(path, v) for v in others):
+        path = curves.over_all(a, b, others)
+    link.path, link.tip = curves.headed(path)
 
 
 def _to_totals(layout: Layout) -> None:

@@ -73,6 +73,8 @@ class _Wires:
                 x = (left + self.steps.reach[second][0] - self.steps.sides[-1].width) / 2
             link.label_at = (x, b.y + 10.0)
             return
+        if is_thin(self.steps.diagram, b.column):
+            return
         group = [t for t in self.nets.taps[tap.target] if t.top == tap.top and not straight(self.rows, t)]
         left = len(group) > 1 and tap is min(group, key=lambda t: t.offset)
         x = b.x + tap.offset + (-1 if left else 1) * (wide / 2 + NAME_GAP)

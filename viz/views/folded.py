@@ -43,13 +43,23 @@ def folded(
     diagram.repeats, diagram.counts = total, excerpt.counts
     diagram.repeated = "position" if trees else "time step"
     _fold(excerpt, reduced, diagram)
-    strips.assign(diagram, tape)
+    strips.assign(diagram, tape, trees)
+    _count_each(diagram, tape, reads, trees)
     loops = [f"{diagram.vertex(e.source).text} to {diagram.vertex(e.target).text}" for e in diagram.links if e.delay]
     diagram.description = (
         f"Folded graph: one time step with nodes {', '.join(v.text for v in diagram.vertices[:12])}; "
         f"delayed arrows: {', '.join(loops) or 'none'}."
     )
     return diagram
+
+
+def _count_each(diagram: Diagram, tape: Tape, reads: Reads, trees: set[str]) -> None:
+    """Where cells run over different numbers of steps, each strip says over how many, and nothing speaks of all."""
+    counts = {c: len(np.unique(tape.step[reads.mask({c})])) for c in reads.cells}
+    if len(set(counts.values())) > 1 or trees not in (set(), set(reads.cells)):
+        diagram.repeats = 1
+        for name, words in diagram.strips.items():
+            diagram.strips[name] = f"{words} ×{counts[name]:,}" if counts.get(name, 1) > 1 else words
 
 
 def _around(tape: Tape, mask: np.ndarray, step: int) -> range:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Diagram, Vertex
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import ITALIC, SUB, Run
 
 
-def assign(diagram: Diagram, tape: Tape) -> None:
-    """Give each vertex the name of its cell; what was recorded outside goes with what reads it, or what it reads."""
+def assign(diagram: Diagram, tape: Tape, trees: Collection[str] = ()) -> None:
+    """Give each vertex the name of its cell; what was recorded outside goes with what reads it, or what it reads.
+
+    ``trees`` are cells whose steps are positions of a tree: time does not run through them.
+    """
     known: dict[tuple, str] = {}
     for v in diagram.vertices:
         if v.node >= 0 and tape.step[v.node] >= 0:
@@ -34,12 +39,14 @@ def assign(diagram: Diagram, tape: Tape) -> None:
         a, b = at[e.source], at[e.target]
         if a.strip == b.strip and a.column is not None and b.column is not None and a.column > b.column:
             late.setdefault(b.strip, b.column)
-    diagram.strips = {name: title(name, name in late) for name in names(diagram)}
+    for name in names(diagram):
+        diagram.strips[name] = labels.shorten(labels.clean(name), 20) if name in trees else title(name, name in late)
 
 
 def names(diagram: Diagram) -> list[str]:
     """The cells that have nodes in steps, in the order of the picture; [] where there is one only."""
-    found = list(dict.fromkeys(v.strip for v in diagram.vertices if v.strip and v.column is not None))
+    placed = [v for v in diagram.vertices if v.column is not None or (v.position or -1) >= 0]
+    found = list(dict.fromkeys(v.strip for v in placed if v.strip))
     return found if len(found) > 1 else []
 
 
@@ -49,15 +56,20 @@ def _number(diagram: Diagram) -> None:
     for v in diagram.vertices:
         if _is_bare(v):
             who = bare.setdefault(v.name, [])
-            if v.key not in who and v.role in ("state", "unit"):
-                who.append(v.key)
+            if _place(v) not in who and v.role in ("state", "unit"):
+                who.append(_place(v))
     for v in diagram.vertices:
         who = bare.get(v.name, [])
-        if _is_bare(v) and len(who) > 1 and v.key in who:
-            number = Run(str(who.index(v.key) + 1), SUB)
+        if _is_bare(v) and len(who) > 1 and _place(v) in who:
+            number = Run(str(who.index(_place(v)) + 1), SUB)
             at = len(v.base or v.label)
             v.label = (*v.label[:at], number, *v.label[at:])
             v.base = (*v.base, number) if v.base else v.base
+
+
+def _place(v: Vertex) -> tuple:
+    """The same in every step, and in every position of a tree."""
+    return v.kind or v.key
 
 
 def _is_bare(v: Vertex) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from tinyseq.viz.look.labels import Run
 from tinyseq.viz.units.boxes import boxes
 from tinyseq.viz.units.gates import units
 from tinyseq.viz.units.named import roles
-from tinyseq.viz.units.primitives import Reduced, Unit, primitives
+from tinyseq.viz.units.primitives import Reduced, Unit, Wire, primitives
 from tinyseq.viz.views import strips
 
 BARE_NODES = 300
@@ -57,16 +57,50 @@ def _has_position(tape: Tape, unit: Unit) -> bool:
     return bool(tape.step[unit.node] >= 0) or tape.node(unit.node).op in NUMBERED
 
 
-def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str, keep: np.ndarray | None) -> Diagram:
-    """A tape unfolded over trees: children under their parents; of large ones the positions nearest the root."""
-    count = POSITIONS[detail] if steps is None else steps
+def tree(
+    tape: Tape,
+    total: int,
+    steps: int | Sequence[int] | None,
+    detail: str,
+    keep: np.ndarray | None = None,
+    alone: bool = True,
+) -> Diagram:
+    """A tape unfolded over trees: children under their parents; of large ones the positions nearest the root.
+
+    Where they are not ``alone``, but read by chains, it is drawn in layers, as it is.
+    """
     positions = Positions(tape, keep)
-    shown = positions.nearest(count) if isinstance(count, int) else choose_steps(total, count, 0)
+    shown = positions_shown(positions, total, steps, detail)
     excerpt = Excerpt(tape, list(shown), keep, trees=set(Reads(tape, keep).cells))
     reduced = reduce(excerpt, detail)
-    diagram = Diagram("unfolded", detail, parameters=parameters(excerpt))
-    for unit in reduced.units.values():
-        timed = detail != "ops" and unit.time is not None and _has_position(tape, unit)
+    diagram = Diagram("unfolded", detail, parameters=parameters(excerpt), ordered=True, counts=excerpt.counts)
+    add_positions(diagram, tape, reduced.units.values())
+    diagram.links = [link_of(reduced, wire) for wire in reduced.wires]
+    at = {v.id: v for v in diagram.vertices}
+    crossed = any(at[e.source].position == -1 != at[e.target].position for e in diagram.links)
+    if alone and not crossed:
+        diagram.tree = children(positions, shown)
+    else:
+        strips.assign(diagram, tape)
+    diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
+    return diagram
+
+
+def positions_shown(positions: Positions, total: int, steps: int | Sequence[int] | None, detail: str) -> list[int]:
+    """So many positions nearest the roots, or those that were asked for."""
+    count = POSITIONS[detail] if steps is None else steps
+    return positions.nearest(count) if isinstance(count, int) else choose_steps(total, count, 0)
+
+
+def children(positions: Positions, shown: Sequence[int]) -> dict[int, list[int]]:
+    """Position → its children, -1 → the roots."""
+    return {p: positions.children.get(p, []) for p in shown} | {-1: positions.roots}
+
+
+def add_positions(diagram: Diagram, tape: Tape, units: Iterable[Unit]) -> None:
+    """Vertices of the positions of a tree."""
+    for unit in units:
+        timed = diagram.detail != "ops" and unit.time is not None and _has_position(tape, unit)
         label = labels.at_time(unit.label, "…" if unit.ghost else str(unit.time)) if timed else unit.label
         v = vertex(unit, None, label)
         v.key, v.kind = (unit.id,), unit.key
@@ -78,18 +112,11 @@ def tree(tape: Tape, total: int, steps: int | Sequence[int] | None, detail: str,
         word = _word(tape, unit)
         if word and unit.role == "data" and not unit.ghost:
             diagram.words[v.id] = word
-    diagram.links = [
-        Link(w.source, w.target, w.names, dashed=reduced.units[w.source].ghost, cut=w.cut) for w in reduced.wires
-    ]
-    diagram.ordered, diagram.counts = True, excerpt.counts
-    at = {v.id: v for v in diagram.vertices}
-    if not any(at[e.source].position == -1 != at[e.target].position for e in diagram.links):
-        diagram.tree = {p: positions.children.get(p, []) for p in (*shown, -1)}
-        diagram.tree[-1] = positions.roots
-    else:
-        strips.assign(diagram, tape)
-    diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
-    return diagram
+
+
+def link_of(reduced: Reduced, wire: Wire) -> Link:
+    """A wire into or within a tree as a link."""
+    return Link(wire.source, wire.target, wire.names, dashed=reduced.units[wire.source].ghost, cut=wire.cut)
 
 
 def _word(tape: Tape, unit: Unit) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
 from tinyseq.tape import Tape
-from tinyseq.viz.diagram import Column, Diagram, Link, Vertex
+from tinyseq.viz.diagram import Diagram
 from tinyseq.viz.excerpt.choose import choose_steps
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.excerpt.positions import Reads
-from tinyseq.viz.look import labels
-from tinyseq.viz.units.primitives import Reduced, Unit
 from tinyseq.viz.views import strips
-from tinyseq.viz.views.trees import bare, parameters, reduce, tree, vertex
+from tinyseq.viz.views.columns import Columns
+from tinyseq.viz.views.over_chains import Question, trees_over_chains
+from tinyseq.viz.views.trees import bare, reduce, tree
 
 SHOWN = {"box": 10, "cell": 10, "units": 5, "ops": 4}  # steps shown by default
 
@@ -47,138 +46,16 @@ def unfolded(
     shown = choose_steps(total, steps, SHOWN[detail])
     reads = Reads(tape, keep)
     excerpt = Excerpt(tape, shown, keep)
-    if excerpt.irregular() | reads.trees() >= set(reads.cells):
-        return tree(tape, total, steps, detail, keep)
+    trees = excerpt.irregular() | reads.trees()
+    if trees:
+        question = Question(tape, keep, steps, detail, SHOWN[detail], tuple(opened), time)
+        chains = set(reads.cells) - trees
+        over = trees_over_chains(question, reads, trees) if chains else None
+        return over or tree(tape, total, steps, detail, keep, alone=not chains)
     reduced = reduce(excerpt, detail, through, opened=opened)
-    diagram = _Unfolder(excerpt, reduced, shown, total, detail, time).diagram
+    diagram = Columns(excerpt, reduced, shown, total, detail, time).diagram
     strips.assign(diagram, tape)
     if not count_gaps:
         for column in diagram.columns:
             column.elided = 0
     return diagram
-
-
-class _Unfolder:
-    def __init__(
-        self, excerpt: Excerpt, reduced: Reduced, shown: list[int], total: int, detail: str, time: Callable[[int], str]
-    ) -> None:
-        self.reduced, self.detail, self.time, self.total = reduced, detail, time, total
-        self.shown, self.tape = shown, excerpt.tape
-        self.diagram = Diagram("unfolded", detail)
-        self.diagram.parameters = parameters(excerpt)
-        self.diagram.counts = excerpt.counts
-        self.gaps: dict[tuple[tuple, int], Vertex] = {}
-        self._axis()
-        self.at = {column.step: place for place, column in enumerate(self.diagram.columns) if column.step is not None}
-        self.gap_places = [i for i, c in enumerate(self.diagram.columns) if c.elided]
-        self.gap_starts = [self.diagram.columns[i].first for i in self.gap_places]
-        self.by_place = {(u.key, u.step): u for u in reduced.units.values() if not u.ghost and u.initial is None}
-        for unit in reduced.units.values():
-            if not unit.ghost:
-                self.diagram.vertices.append(vertex(unit, self._column(unit), self._label(unit)))
-        self._links()
-        self._ends()
-        self.diagram.vertices.extend(self.gaps.values())
-        self.diagram.description = describe(self.diagram, total)
-
-    # -- the time axis --------------------------------------------------------------------------------------------
-    def _axis(self) -> None:
-        columns = self.diagram.columns
-        before = [u for u in self.reduced.units.values() if u.initial is not None and self._early(u)]
-        after = [u for u in self.reduced.units.values() if u.initial is not None and not self._early(u)]
-        if before:
-            columns.append(Column(None, 0, -1, -1))
-        previous = -1
-        for step in self.shown:
-            if step > previous + 1:
-                columns.append(Column(None, step - previous - 1, previous + 1, step - 1))
-            columns.append(Column(step, 0, step, step))
-            previous = step
-        if previous < self.total - 1:
-            columns.append(Column(None, self.total - 1 - previous, previous + 1, self.total - 1))
-        if after:
-            columns.append(Column(None, 0, self.total, self.total))
-
-    def _early(self, unit: Unit) -> bool:
-        readers = [self.reduced.units[w.target].step for w in self.reduced.wires if w.source == unit.id]
-        steps = [s for s in readers if s is not None]
-        return unit.time < min(steps, default=0) if unit.time is not None else min(steps, default=0) < self.total / 2
-
-    def _column(self, unit: Unit) -> int | None:
-        if unit.initial is not None:
-            return 0 if self._early(unit) else len(self.diagram.columns) - 1
-        return None if unit.step is None else self.at[unit.step]
-
-    def _gap(self, step: int) -> int:
-        """Column of the gap that a step is lost in."""
-        return self.gap_places[bisect_right(self.gap_starts, step) - 1]
-
-    def _label(self, unit: Unit) -> labels.Label:
-        if self.detail == "ops" or unit.time is None or unit.name:
-            return unit.label
-        return labels.at_time(unit.label, self.time(unit.time))
-
-    # -- links ------------------------------------------------------------------------------------------------------
-    def _links(self) -> None:
-        units = self.reduced.units
-        out_of_gap: dict[tuple[str, str, bool], Link] = {}  # delays of several lengths may come out of one gap
-        for wire in self.reduced.wires:
-            source, target = units[wire.source], units[wire.target]
-            if source.ghost and target.step is None:
-                continue
-            start = source.id
-            if source.ghost and source.step is not None:
-                start = self._ellipsis(source, self._gap(source.step)).id
-            late = source.initial is not None or (None not in (source.step, target.step) and source.step != target.step)
-            link = Link(start, target.id, wire.names, 0, source.ghost, late, wire.cut)
-            known = out_of_gap.setdefault((start, target.id, wire.cut), link) if source.ghost else link
-            known.label = tuple(dict.fromkeys([*known.label, *wire.names]))
-            if known is link:
-                self.diagram.links.append(link)
-
-    def _ellipsis(self, unit: Unit, column: int) -> Vertex:
-        known = self.gaps.get((unit.key, column))
-        if known is None:
-            name = self.tape.node(unit.node).name if self.detail == "ops" else ""
-            label = labels.at_time(labels.name(name) if name else unit.label, "…")
-            known = Vertex(f"gap{len(self.gaps)}", unit.key, column, "ellipsis", label, dashed=True, base=unit.label)
-            known.tooltip = f"{labels.text_of(unit.label)} at the steps left out"
-            known.round = self.detail != "ops"
-            self.gaps[unit.key, column] = known
-        return known
-
-    def _ends(self) -> None:
-        """Arrows from the last step shown before a gap into the gap (from the first after it, where time runs back)."""
-        units, late = self.reduced.units, {}
-        for wire in self.reduced.wires:
-            source, target = units[wire.source], units[wire.target]
-            start = source.time if source.initial is not None else source.step
-            if start is not None and target.step is not None and start != target.step:
-                late[source.key, target.key, target.step - start] = (wire, target)
-        shown = set(self.shown)
-        targets: dict[tuple, set[tuple]] = {}
-        for key, other, _ in late:
-            targets.setdefault(key, set()).add(other)
-        into: dict[tuple[str, str], Link] = {}
-        for (key, _, delay), (wire, target) in late.items():
-            for start in self.shown:
-                unit, end = self.by_place.get((key, start)), start + delay
-                if unit is None or end in shown or not 0 <= end < self.total:
-                    continue
-                stands_for = target if self.detail != "ops" and len(targets[key]) <= 2 else unit
-                gap = self._ellipsis(stands_for, self._gap(end))
-                link = into.get((unit.id, gap.id))
-                if link is None:
-                    link = into[unit.id, gap.id] = Link(unit.id, gap.id, (), 0, True, True)
-                    self.diagram.links.append(link)
-                link.label = tuple(dict.fromkeys([*link.label, *wire.names]))
-
-
-def describe(diagram: Diagram, total: int) -> str:
-    """The picture in words, for those who hear it."""
-    shown = sum(c.step is not None for c in diagram.columns)
-    names = dict.fromkeys(
-        labels.text_of(v.label).split("(")[0] for v in diagram.vertices if v.role not in ("ellipsis", "parameter")
-    )
-    steps = f"{total:,} time steps" + (f", {shown} of them shown" if shown < total else "")
-    return f"Unfolded graph over {steps}; nodes {', '.join(list(names)[:12])}; {len(diagram.links)} arrows."

@@ -1,0 +1,116 @@
+"""Trees over chains: the steps below, the trees over them, and lines from what steps have made up to what reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tinyseq.viz.diagram import Diagram, Link, Point, Vertex
+from tinyseq.viz.placing import curves, forest, wires
+
+PORT = 2.0
+BAND, TRACK, FOOT = 30.0, 10.0, 16.0  # between chains and trees; between two lines in it; under the trees
+
+
+class OverChains:
+    """The two parts of a diagram, as diagrams of their own that share its vertices and links.
+
+    What is read across has an invisible port over the steps where its source stands in one, and one under the position
+    that reads it.
+    """
+
+    def __init__(self, diagram: Diagram) -> None:
+        self.whole = diagram
+        self.at = {v.id: v for v in diagram.vertices}
+        self.across = [e for e in diagram.links if self._over(e.target) and not self._over(e.source)]
+        self.chains = self._part(v for v in diagram.vertices if v.position is None)
+        self.trees = self._part(v for v in diagram.vertices if v.position is not None)
+        self.trees.tree, self.trees.ordered = {p: list(c) for p, c in diagram.tree.items()}, True
+        self.up: dict[str, Link] = {}  # source of a step -> its link to the port over its column
+        self.into: dict[tuple[int, str], list[Link]] = {}  # (position, source) -> links from the port under it
+        self.inner: dict[int, Link] = {}  # number of a link across -> the piece of it within the trees
+        ends = [(self.at[e.source].position, self.at[e.target].position) for e in self.trees.links]
+        self.parents = {b for a, b in ends if a != b}
+        self.feet: list[int] = []  # the positions of the ports under the trees
+        for number, link in enumerate(self.across):
+            self._ports(number, link)
+        self.trees.grounded = frozenset(self.feet)
+
+    def _over(self, id: str) -> bool:
+        return self.at[id].position is not None
+
+    def _part(self, vertices: Iterable[Vertex]) -> Diagram:
+        part = Diagram(self.whole.view, self.whole.detail, list(vertices), columns=self.whole.columns)
+        ids = {v.id for v in part.vertices}
+        part.links = [e for e in self.whole.links if {e.source, e.target} <= ids]
+        part.look = self.whole.look
+        return part
+
+    def _ports(self, number: int, link: Link) -> None:
+        a, b = self.at[link.source], self.at[link.target]
+        if a.column is not None and a.id not in self.up:
+            port = Vertex(f"up {a.id}", ("up", a.key), a.column, "above", (), strip=a.strip, width=PORT, height=PORT)
+            self.chains.vertices.append(port)
+            self.up[a.id] = Link(a.id, port.id)
+            self.chains.links.append(self.up[a.id])
+        assert b.position is not None
+        id = f"in {b.position} {a.id}"
+        if (b.position, a.id) not in self.into:
+            self._foot(id, b.position)
+        inner = Link(id, b.id, link.label, dashed=link.dashed, cut=link.cut)
+        self.into.setdefault((b.position, a.id), []).append(inner)
+        self.inner[number] = inner
+        self.trees.links.append(inner)
+
+    def _foot(self, id: str, position: int) -> None:
+        """A port under a leaf; beside the children of other positions, as one of them."""
+        kind = ("in", sum(p == position for p, _ in self.into))
+        place = position
+        if position in self.parents:
+            place = -2 - len(self.feet)
+            self.trees.tree.setdefault(position, []).append(place)
+        self.feet.append(place)
+        port = Vertex(id, (id,), None, "below", (), position=place, kind=kind, width=PORT, height=PORT)
+        self.trees.vertices.append(port)
+
+    # -- places ------------------------------------------------------------------------
+    def place(self, row_gap: float, node_gap: float, lines: Iterable[float]) -> None:
+        """Place the trees over the middle of the chains, which are placed already, and over the lines of these."""
+        forest.place(self.trees, row_gap, node_gap)
+        outside = dict.fromkeys(e.source for e in self.across if self.at[e.source].column is None)
+        self.tracks = {id: BAND * 0.6 + TRACK * n for n, id in enumerate(outside)}
+        chains, trees = self.chains.vertices, self.trees.vertices
+        self.top = max([*(v.y + v.height / 2 for v in chains), *lines])
+        height = BAND + TRACK * len(outside) + FOOT
+        dy = self.top + height - min(v.y - v.height / 2 for v in trees)
+        dx = (
+            min(v.x for v in chains) + max(v.x for v in chains) - min(v.x for v in trees) - max(v.x for v in trees)
+        ) / 2
+        self.floor = self.top + height - FOOT
+        for v in trees:
+            v.x, v.y = v.x + dx, v.y + dy
+        for e in self.trees.links:
+            e.path = [(x + dx, y + dy) for x, y in e.path]
+            e.tip, e.label_at = (p and (p[0] + dx, p[1] + dy) for p in (e.tip, e.label_at))
+
+    def join(self) -> None:
+        """Paths of the links across, when those of both parts are there."""
+        ports = {v.id: v for v in self.trees.vertices}
+        for number, link in enumerate(self.across):
+            inner = self.inner[number]
+            port = ports[inner.source]
+            end = (port.x, port.y)
+            if link.source in self.up:
+                up, foot = self.up[link.source], (port.x, self.floor)
+                assert up.tip is not None
+                start = [*up.path[:-1], up.tip]
+                start += [*curves.line(start[-1], foot)[1:], *curves.line(foot, end)[1:]]
+            else:
+                beside = self._beside(self.at[link.source])
+                start = wires.rounded([*beside, (port.x, beside[-1][1]), end])
+            link.path = [*start, *curves.line(start[-1], inner.path[0])[1:], *inner.path[1:]]
+            link.tip, link.label_at = inner.tip, inner.label_at
+
+    def _beside(self, v: Vertex) -> list[Point]:
+        """Out of what stands right of the steps, up to its track, over which it turns to its readers."""
+        x, y = v.x + v.width / 2 + 12.0, self.top + self.tracks[v.id]
+        return [(v.x + v.width / 2, v.y), (x, v.y), (x, y)]
