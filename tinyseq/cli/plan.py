@@ -27,12 +27,15 @@ def plan(
     outputs: Outputs = None,
     batch: Batch = 2,
     seed: Seed = 0,
+    threads: Annotated[int | None, typer.Option(help="With --after share: threads that share the work.", min=1)] = None,
 ) -> None:
     """Explain how a net is run, in words; or print what a pass of the planner has made of it.
 
     tinyseq plan lstm
 
     tinyseq plan lstm --after schedule
+
+    tinyseq plan lstm --batch 32 --after share --threads 2
     """
     rng = np.random.default_rng(seed)
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)
@@ -42,4 +45,6 @@ def plan(
     if after is None:
         say(plan_tape(tape, [loss.index], loss.index).explain())
     else:
-        say(stages_of(tape, [loss.index], loss.index, until=str(after)).dump(str(after)))
+        stages = stages_of(tape, [loss.index], loss.index, until=min(str(after), "reuse", key=PASSES.index))
+        stages.threads = threads
+        say(stages.dump(str(after)))

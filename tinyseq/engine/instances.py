@@ -256,6 +256,7 @@ def verify_instance(program: Program) -> None:
     TapeError."""
     plan = program.plan
     assert plan.stages is not None
+    plan.stages.run("share")
     for name in PASSES[1:]:
         VERIFY[name](plan.stages)
     expected, found = assembled(plan, program.threads), program.made

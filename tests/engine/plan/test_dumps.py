@@ -38,3 +38,18 @@ def test_what_is_written_before_a_loop_is_said() -> None:
     for words in (r"forward start -?\d+ of class \d+",  r"pack the weights of class",
                   r"∂L/∂L = 1", r": adds", r": overwrites"):  # fmt: skip
         assert re.search(words, text, re.MULTILINE), words
+
+
+def test_every_block_is_somebodys() -> None:
+    """Whose rows, members and chunks are whose, for as many threads as are asked for."""
+    for threads in (1, 2, 3):
+        plan = planned("cell RNN")
+        assert plan.stages is not None
+        plan.stages.threads = threads
+        first, *lines = plan.dump("share").splitlines()
+        assert first == f"{threads} thread{'s' * (threads > 1)}"
+        told = [re.match(r"blocks? (\d+)(?: to (\d+))? ", line) for line in lines]
+        places = [k for m in told if m for k in range(int(m[1]), int(m[2] or m[1]) + 1)]
+        assert places == list(range(len(plan.blocks)))
+        if threads == 1:
+            assert not any(": rows" in line or ": members" in line for line in lines)

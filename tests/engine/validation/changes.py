@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from tinyseq.engine.plan.reads import Delayed, Same
 from tinyseq.engine.plan.steps import Loop, Seed, Work, Zero
 
@@ -386,6 +388,54 @@ def overlap(a):
     q.base = p.base + max(p.size - p.lead - 1, 0) + q.lead
 
 
+# share
+def part_lost(s):
+    set_(s, parts=s.parts[1:])
+
+
+def parts_swapped(s):
+    set_(s, parts=s.parts[::-1])
+
+
+def rows_less(s):
+    part = first(p for p in s.parts if p.way == "rows")
+    set_(part, counts=part.counts - 1)
+
+
+def rows_of_all(s):
+    part = first(p for p in s.parts if p.way == "single" and p.blocks[0].recurrent)
+    set_(part, way="rows", counts=np.full(part.blocks[0].levels, 8))
+
+
+def members_of_all(s):
+    apart = s.shares()[0].writes_members
+    part = first(p for p in s.parts if p.way == "single" and p.blocks[0].bounds and not apart(p.blocks[0]))
+    set_(part, way="members")
+
+
+def rows_unsummed(s):
+    sums = first(sums for p in s.parts for sums in p.sums)
+    set_(sums, rows=sums.rows - 1)
+
+
+def sum_lost(s):
+    sums = first(sums for p in s.parts for sums in p.sums)
+    set_(sums, of=sums.of[1:])
+
+
+def dealt_in_turn(s):
+    for p in s.parts:
+        every = [i for b in p.blocks for i in b.instructions]
+        read = {a.storage.index for i in every for a in i.operands[1:]}
+        if p.way == "rows" and read & {i.operands[0].storage.index for i in every}:
+            return set_(p, way="dealt")
+    raise StopIteration
+
+
+def way_unknown(s):
+    set_(first(s.parts), way="columns")
+
+
 def delay(folded: Any) -> None:
     ref = next(r for c in folded.classes for r in c.refs if isinstance(r, Delayed))
     ref.by -= 1
@@ -523,5 +573,16 @@ CHANGES: dict[str, list[Callable[[Any], None]]] = {
         born_late,
         same_base,
         overlap,
+    ],
+    "share": [
+        part_lost,
+        parts_swapped,
+        rows_less,
+        rows_of_all,
+        members_of_all,
+        rows_unsummed,
+        sum_lost,
+        dealt_in_turn,
+        way_unknown,
     ],
 }

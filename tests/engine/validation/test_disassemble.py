@@ -119,9 +119,9 @@ def chunks_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def instructions_reversed(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Assembler.block
 
-    def block(self: Assembler, given: Any) -> None:
+    def block(self: Assembler, given: Any, *how: Any) -> None:
         given.instructions.reverse()
-        before(self, given)
+        before(self, given, *how)
         given.instructions.reverse()
 
     monkeypatch.setattr(Assembler, "block", block)
@@ -130,8 +130,8 @@ def instructions_reversed(monkeypatch: pytest.MonkeyPatch) -> None:
 def turned_around(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Assembler.block
 
-    def block(self: Assembler, given: Any) -> None:
-        before(self, replace(given, backwards=not given.backwards) if given.levels > 1 else given)
+    def block(self: Assembler, given: Any, *how: Any) -> None:
+        before(self, replace(given, backwards=not given.backwards) if given.levels > 1 else given, *how)
 
     monkeypatch.setattr(Assembler, "block", block)
 

@@ -11,8 +11,10 @@ from tinyseq.engine.kernels.batched import ADD_TO
 from tinyseq.engine.machine.vm import BLOCK_HEADER, HEADER, kernel_address
 from tinyseq.engine.plan import chunks
 from tinyseq.engine.plan.layout import ALIGN, Address, Block, Instruction, Storage
-from tinyseq.engine.plan.numbers import arange, full, integer, larger, length, vector
+from tinyseq.engine.plan.numbers import arange, full, integer, length, vector
 from tinyseq.engine.plan.pipeline import Plan
+from tinyseq.engine.plan.share import share
+from tinyseq.engine.plan.shared import Sums
 from tinyseq.engine.plan.sharing import Shares
 
 NOWHERE = -9  # in place of a storage: a number that moves with none
@@ -34,15 +36,13 @@ def flat_places(plan: Plan) -> tuple[dict[int, range], int]:
 
 
 class Common:
-    """What all threads' programs have in common, found once: kinds of blocks, places of gradients, tables."""
+    """What all threads' programs have in common, found once: how they share blocks, places of gradients, tables."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.chunked = chunks.sums_of_rows(plan.storages, plan.blocks)
-        self.groups = list(chunks.grouped(plan.blocks, self.chunked))
+    def __init__(self, plan: Plan, threads: int) -> None:
+        self.sharing = share(plan, threads)
         self.flat_places, self.flat_size = flat_places(plan)
         self.columns: dict[Any, np.ndarray] = {}  # by block, key, mode, and thread where each has its own
         self.alike: dict[Any, int | None] = {}  # the number that a column has at all levels, if it is one
-        self.ways: dict[int, tuple[str, np.ndarray | None]] = {}  # how threads share a block
 
 
 def _only(column: np.ndarray) -> int | None:
@@ -69,20 +69,20 @@ class Assembler(Shares):
         self.tables: list[np.ndarray] = []
         self.table_size = 0
         self.moves: list[tuple[int, int, int]] = []
-        self.common = common or Common(plan)
-        self.chunked = self.common.chunked
+        self.common = common or Common(plan, threads)
+        self.chunked = self.common.sharing.chunked
         self.flat_places, self.flat_size = self.common.flat_places, self.common.flat_size
         self.own: set[int] = set()
 
     def assemble(self) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """(code, tables, (places, storages, constants) of what depends on where storages lie)."""
-        for kind, blocks in self.common.groups:
-            if kind == "chunks":
-                self.chunks(blocks)
-            elif kind == "dealt":
-                self.dealt(blocks)
+        for part in self.common.sharing.parts:
+            if part.way == "chunks":
+                self.chunks(part.sums)
+            elif part.way == "dealt":
+                self.dealt(part.blocks)
             else:
-                self.block(blocks[0])
+                self.block(part.blocks[0], part.way, part.counts)
         if self.own and self.threads > 1:
             self.add_threads()
         places, storages, constants = (vector([move[k] for move in self.moves]) for k in range(3))
@@ -110,41 +110,22 @@ class Assembler(Shares):
             self.common.alike[known] = _only(column)
         return self.common.alike[known]
 
-    def way(self, block: Block) -> tuple[str, np.ndarray | None]:
-        """How threads share a block by itself."""
-        found = self.common.ways.get(id(block))
-        if found is None:
-            found = self.common.ways[id(block)] = super().way(block)
-        return found
-
     def in_turn(self) -> Iterator[int]:
         """Write the shares one after the other."""
         for thread in self.shares:
             self.thread = thread
             yield thread
 
-    def chunks(self, blocks: list[Block]) -> None:
+    def chunks(self, every: Sequence[Sums]) -> None:
         """Sums over rows: those over the same rows take each chunk in turn."""
-        of_rows: list[tuple[int, list[tuple[Block, Instruction]]]] = []
-        for block in blocks:
-            for instruction in block.instructions:
-                rows = self.rows(block, instruction)
-                sums = next((found for other, found in of_rows if other == rows), None)
-                if sums is None:
-                    of_rows.append((rows, sums := []))
-                sums.append((block, instruction))
-        for place, (rows, sums) in enumerate(of_rows):
-            chunk = chunks.chunk_rows([i for _, i in sums], self.plan.dtype.itemsize)
-            chunk = larger(chunk, -(-rows // (self.threads * chunks.MOST_CHUNKS)))
+        for place, sums in enumerate(every):
             begun = frozenset(self.own)
             for _ in self.in_turn():
-                self.share_of_chunks(sums, rows, chunk, begun, sync=int(place == len(of_rows) - 1))
+                self.share_of_chunks(sums, begun, sync=int(place == len(every) - 1))
 
-    def share_of_chunks(
-        self, sums: list[tuple[Block, Instruction]], rows: int, chunk: int, begun: Set[int], sync: int
-    ) -> None:
+    def share_of_chunks(self, sums: Sums, begun: Set[int], sync: int) -> None:
         """A thread's chunks of the rows that sums share; it adds to the sums that have `begun`."""
-        starts, counts = chunks.share_of_chunks(rows, chunk, self.thread, self.threads)
+        starts, counts = chunks.share_of_chunks(sums.rows, sums.chunk, self.thread, self.threads)
         levels = length(starts)
         adds = (arange(levels) > 0).astype(np.int64)
         self.tables += [starts, counts, adds]
@@ -153,7 +134,7 @@ class Assembler(Shares):
         columns: dict[Any, tuple[int, int | None]] = {}
         columns |= {chunks.START: (0, None), chunks.ROWS: (levels, None), chunks.ADDS: (2 * levels, None)}
         written = set(begun)
-        for block, instruction in sums:
+        for block, instruction in sums.of:
             places = [self.fixed(block, address) for address in instruction.operands]
             places[0] += self.thread * self.flat_size
             target = instruction.operands[0].storage.index
@@ -162,12 +143,6 @@ class Assembler(Shares):
             written.add(target)
         self.own |= written
         self.end(header)
-
-    def rows(self, block: Block, instruction: Instruction) -> int:
-        """Rows of an instruction in a block of one level."""
-        if 0 not in instruction.vary:
-            return instruction.d[0]
-        return self.only(block, instruction.vary[0])
 
     def fixed(self, block: Block, address: Address) -> int:
         """Where an operand begins in a block of one level."""
@@ -178,7 +153,7 @@ class Assembler(Shares):
         coefficient, key = vary
         return coefficient * integer(self.column(block, key)[0])
 
-    def dealt(self, blocks: list[Block]) -> None:
+    def dealt(self, blocks: Sequence[Block]) -> None:
         """Instructions that don't depend on each other, each thread taking the next."""
         header = self.begin(1, sync=1)
         every = [instruction for block in blocks for instruction in block.instructions]
@@ -216,9 +191,8 @@ class Assembler(Shares):
         """Write a block's length into its header."""
         self.code[header + 2] = len(self.code) - header - BLOCK_HEADER
 
-    def block(self, block: Block) -> None:
-        """One block with its tables."""
-        mode, counts = self.way(block)
+    def block(self, block: Block, mode: str, counts: np.ndarray | None = None) -> None:
+        """One block with its tables, shared by rows (so many at each level), by members or not at all ("single")."""
         alone = self.threads > 1 and mode == "single"
         each_level = block.recurrent and mode == "members"
         header = self.begin(block.levels, 2 if each_level else 1, block.backwards, alone)

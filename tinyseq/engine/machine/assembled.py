@@ -67,7 +67,7 @@ class Assembled:
 
 def assembled(plan: Plan, threads: int) -> Assembled:
     """The integers of each thread's part, and all that binding and running need to know."""
-    common = Common(plan)
+    common = Common(plan, threads)
     parts = [Assembler(plan, (k,), threads, common).assemble() for k in range(threads)]
     starts = {index: place.start for index, place in common.flat_places.items()}
     return Assembled(

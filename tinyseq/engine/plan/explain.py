@@ -7,11 +7,11 @@ from collections import Counter
 
 import numpy as np
 
-from tinyseq.engine.plan.chunks import grouped, sums_of_rows
 from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sentences import Words
-from tinyseq.engine.plan.sharing import Shares, wanted_threads
+from tinyseq.engine.plan.share import share
+from tinyseq.engine.plan.sharing import wanted_threads
 from tinyseq.engine.plan.steps import Work, Zero
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.ops.groups import GIVEN
@@ -200,9 +200,9 @@ class Explanation(Words):
         threads = wanted_threads(self.plan)
         if threads == 1:
             return ["Threads: one; there is one processor, or less work than waking another thread is worth."]
-        shares, shared = Shares(self.plan, 0, threads), Counter[str]()
-        for kind, blocks in grouped(self.plan.blocks, sums_of_rows(self.plan.storages, self.plan.blocks)):
-            shared[kind if kind != "alone" else shares.mode(blocks[0])] += len(blocks)
+        shared = Counter[str]()
+        for part in share(self.plan, threads).parts:
+            shared[part.way] += len(part.blocks)
         return [
             f"Threads: up to {threads}. {plural(shared['rows'], 'block')} shared by rows of the batch, "
             f"{shared['members']} by members, {shared['chunks']} by chunks of the rows that are summed, "

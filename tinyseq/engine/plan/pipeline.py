@@ -8,6 +8,7 @@
     write          buffers      → steps: who overwrites, who adds, what is zeroed    (steps.py)
     emit           steps        → instructions                                       (instructions.py)
     reuse          instructions → arena: lifetimes and places                        (reuse.py)
+    share          arena        → whose rows, members and chunks are whose           (shared.py)
 
 Each value has a verifier and a dump beside its type. With TINYSEQ_CHECK=1 every value is verified when it is made;
 TINYSEQ_DUMP=schedule,write prints some of them. Rules are about ops and about who reads what; no cell is known here.
@@ -40,6 +41,9 @@ from tinyseq.engine.plan.regions import verify_schedule
 from tinyseq.engine.plan.reuse import Arena, alive, reuse, verify_arena
 from tinyseq.engine.plan.rewrite import rewrite
 from tinyseq.engine.plan.schedule import schedule
+from tinyseq.engine.plan.share import share
+from tinyseq.engine.plan.shared import verify_sharing
+from tinyseq.engine.plan.sharing import available
 from tinyseq.engine.plan.steps import verify_written
 from tinyseq.engine.plan.tasks import verify_tasks
 from tinyseq.engine.plan.write import write
@@ -76,6 +80,7 @@ class Stages:
     ) -> None:
         self.outputs, self.loss, self.without, self.check = list(outputs), loss, without, check
         self.values: dict[str, Any] = {}
+        self.threads: int | None = None  # that share the work; as many as there are processors, two at least, if None
         self.at = ""  # the pass that is running, or ran last
         self._tape = tape
 
@@ -104,6 +109,8 @@ class Stages:
         """A value as text."""
         if name not in PASSES:
             raise DataError(f"no pass is called {name!r}; there are {', '.join(PASSES)}")
+        if name not in self.values:  # how threads share a plan is decided when somebody wants to know
+            self.run(name)
         return self.values[name].dump()
 
     @property
@@ -128,6 +135,7 @@ MAKE: dict[str, Callable[[Stages], Any]] = {
     "write": lambda s: write(s.values["place"]),
     "emit": lambda s: emit(s.values["write"]),
     "reuse": lambda s: reuse(s.values["emit"]),
+    "share": lambda s: share(_of_arena(s), s.threads or max(available(), 2)),
 }
 VERIFY: dict[str, Callable[[Stages], None]] = {
     "fold": lambda s: verify_folded(s.values["fold"], s.tape),
@@ -138,6 +146,7 @@ VERIFY: dict[str, Callable[[Stages], None]] = {
     "write": lambda s: verify_written(s.values["write"]),
     "emit": lambda s: None,  # verify_plan looks at every element that instructions touch
     "reuse": lambda s: verify_arena(s.values["reuse"]),
+    "share": lambda s: verify_sharing(s.values["share"]),
 }
 PASSES = tuple(MAKE)
 
@@ -210,6 +219,10 @@ def plan_of_symbols(folded: Folded, outputs: Sequence[int], loss: int, without: 
 def finished(stages: Stages) -> Plan:
     """The plan of passes that all have run; they forget the tape."""
     stages.finish()
+    return _of_arena(stages)
+
+
+def _of_arena(stages: Stages) -> Plan:
     arena: Arena = stages.values["reuse"]
     return _plan(stages, arena.blocks, arena.size, arena.without_reuse)
 

@@ -73,6 +73,13 @@ class Shares:
                     return None
         return counts
 
+    def rows_of(self, block: Block, instruction: Instruction) -> int:
+        """Rows of an instruction in a block of one level."""
+        if 0 not in instruction.vary:
+            return instruction.d[0]
+        coefficient, key = instruction.vary[0]
+        return coefficient * integer(self.column(block, key)[0])
+
     def share_of_rows(self, counts: np.ndarray) -> tuple[int, np.ndarray]:
         """The first of this thread's rows, and how many of them each level has: the same rows at all levels, so many
         that each thread has as much to do, though there may be fewer rows from level to level."""

@@ -10,6 +10,8 @@ from tinyseq.engine.machine.assemble import Assembler
 from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.plan.reuse import verify_apart
+from tinyseq.engine.plan.share import share
+from tinyseq.engine.plan.shared import verify_sharing
 from tinyseq.engine.validation.disassemble import verify_assembled
 from tinyseq.engine.validation.elements import verify_elements
 from tinyseq.errors import TapeError
@@ -22,6 +24,7 @@ def verify_plan(plan: Plan) -> None:
     another thread's, in the plan or in the programs made of it for each number of threads in THREADS."""
     _verify_blocks(plan)
     for threads in THREADS:
+        verify_sharing(share(plan, threads))
         programs = verify_assembled(plan, threads)
         verify_elements(plan, threads, [step for program in programs for step in program.steps])
 

@@ -113,10 +113,10 @@ class Decoder(Assembler):
         self.traced.append((instruction, self.current, self.in_chunks))
         return len(self.traced) - 1
 
-    def block(self, block: Block) -> None:
+    def block(self, block: Block, *how, **more) -> None:
         """Remember whose instructions these are."""
         self.current = block
-        super().block(block)
+        super().block(block, *how, **more)
         self.current = None
 
     def share_of_chunks(self, *arguments, **options) -> None:

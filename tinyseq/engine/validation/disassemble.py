@@ -48,7 +48,7 @@ class _Tracing(Decoder):
 
     def share_of_chunks(self, sums, *arguments, **options) -> None:  # type: ignore[no-untyped-def]
         """Whose chunks these are."""
-        self.chunked_now = iter([instruction for _, instruction in sums])
+        self.chunked_now = iter([instruction for _, instruction in sums.of])
         super().share_of_chunks(sums, *arguments, **options)
 
 
