@@ -256,3 +256,14 @@ def test_windows_may_be_any_iterable_of_x_y_fresh():
     windows = Windows(np.random.default_rng(0).integers(0, 4, 100), 5, 2)
     history = fit(model, list(islice(windows, 2)), SGD(model.parameters(), 0.1), 2, progress=False)
     assert len(history.bits) == 2
+
+
+def test_a_net_that_is_measured_again_records_nothing_anew():
+    model, text = net(), np.random.default_rng(0).integers(0, 4, 103)
+    first = bits_per_token(model, text[3:], text[:3], T=10, B=3)
+    versions = list(model.compiled_window.versions())
+    again = bits_per_token(model, text[3:], text[:3], T=10, B=3)
+    assert again == first and versions and list(model.compiled_window.versions()) == versions
+    for parameter in model.parameters():
+        parameter.value[...] = 0.0
+    assert bits_per_token(model, text[3:], text[:3], T=10, B=3) == pytest.approx(2.0)  # log₂ 4, with the weights of now

@@ -10,7 +10,8 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.errors import DtypeError, ShapeError
 from tinyseq.nn.module import Cell
-from tinyseq.nn.text_loss import text_nats
+from tinyseq.nn.text_loss import mean_loss, text_nats
+from tinyseq.replay.compiling import compile
 from tinyseq.structure.chain import Chain
 from tinyseq.tape import INT64, Tape
 from tinyseq.tensor.handles import Tensor
@@ -77,6 +78,11 @@ class RecurrentNet(Cell):
         named_step = _LossStep(self, masks)
         unfolded = unfold(named_step, Chain(x.shape[0]), (x, y), self._state(x, h))
         return F.sum(unfolded.outputs[1]).named("L"), unfolded
+
+    def _window(self, x: Any, y: Any, state: Any) -> tuple[Any, Any]:
+        return mean_loss(self, x, y, state)
+
+    compiled_window = compile(_window)
 
     def text_nats(self, tokens: np.ndarray, context: np.ndarray) -> float:
         """Mean −log p of a text's characters; ``context`` is what came before."""

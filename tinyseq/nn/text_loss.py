@@ -22,10 +22,15 @@ def window_loss(model: Any) -> CompiledFunction:
     """
 
     def losses(x: Any, y: Any, state: Any, *masks: Any) -> tuple[Any, Any]:
-        loss, unfolded = model.losses(x, y, state, *masks)
-        return mul(loss, 1.0 / len(x)), unfolded.final
+        return mean_loss(model, x, y, state, *masks)
 
     return compile(losses)
+
+
+def mean_loss(model: Any, x: Any, y: Any, state: Any, *masks: Any) -> tuple[Any, Any]:
+    """The mean loss over a window in nats, and the final state."""
+    loss, unfolded = model.losses(x, y, state, *masks)
+    return mul(loss, 1.0 / len(x)), unfolded.final
 
 
 @advised
@@ -45,7 +50,7 @@ def text_nats(model: Any, tokens: np.ndarray, context: np.ndarray, T: int = 100,
     text = np.concatenate([plain(context, "context")[-1:], tokens]).astype(np.int64)
     B = min(B, len(tokens))
     length = len(tokens) // B
-    window = window_loss(model)
+    window = getattr(model, "compiled_window", None) or window_loss(model)  # a net keeps what it has recorded
     total = _nats(window, text[: B * length + 1], length, B, T)
     if len(tokens) > B * length:
         total += _nats(window, text[B * length :], len(tokens) - B * length, 1, T)
