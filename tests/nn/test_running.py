@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq import nn
+from tinyseq import data, nn
 from tinyseq.errors import CallError, TinyseqError
 
 pytestmark = pytest.mark.usefixtures("executor")
@@ -72,3 +72,16 @@ def test_predictions_follow_the_targets_that_were_seen() -> None:
 def test_what_has_no_outputs_says_what_it_has() -> None:
     with pytest.raises(CallError, match=r"nn.SequenceModel is not called: model.loss\(...\) gives its loss"):
         nn.SequenceModel(3, 4, rng=RNG)(np.zeros((3, 2), int))
+
+
+def test_data_without_the_models_last_classes_are_measured(rng: np.random.Generator) -> None:
+    """A part held out may have fewer classes than were learned; what is predicted may be any of these."""
+    model = nn.ManyToOne(nn.RNNCell(2, 3, rng=rng), 3, rng=rng)
+    model.c.value[...] = 0, 0, 9  # always the last class
+    x = rng.normal(size=(4, 5, 2)).astype(np.float32)
+    found = model.evaluate((x, np.array([0, 1, 0, 0, 1])))
+    assert found["accuracy"] == 0.0 and found["f1"] == 0.0
+    tree = nn.RecursiveNet(3, 4, 2, rng=rng)
+    tree.c.value[...] = 0, 9
+    whole = data.Trees.of([ts.Tree.balanced(3)] * 2, [np.arange(3)] * 2, [np.zeros(5, np.int64)] * 2)
+    assert tree.evaluate(whole)["accuracy"] == 0.0

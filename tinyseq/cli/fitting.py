@@ -13,7 +13,7 @@ from tinyseq.cli.console import INTERRUPTED, files, say
 from tinyseq.cli.reading import REAL, read
 from tinyseq.cli.real_data import PUBLISHED, baseline, real_parts
 from tinyseq.data.metrics import majority, told
-from tinyseq.train import Diverged, fit, model_for
+from tinyseq.train import Diverged, Ranks, fit, model_for
 from tinyseq.train.run_folder import CURVES, METRICS
 
 DEFAULTS: dict[str, Any] = {
@@ -30,7 +30,7 @@ EPOCHS, LEAST = 30, 400  # epochs where nobody says how long, and steps of few d
 VALIDATED = 0.15  # of the part to train on, to choose the weights by
 
 
-def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: Path | None) -> None:
+def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: Path | None, ranks: Ranks) -> None:
     """The whole job; ``given`` are the options that hold, without those that nobody gave."""
     options = {**DEFAULTS, **FOR.get(task, {}), **given}
     if "steps" in given and "epochs" not in given:
@@ -53,7 +53,7 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
             model, part, options["optimiser"], rate=options["rate"], batch=options["batch"], clip=options["clip"],
             schedule=options["schedule"], weight_decay=options["weight_decay"], accumulate=options["accumulate"],
             validation=chosen, patience=options.get("patience"), keep="best", run=out, resume=resume or False,
-            rng=np.random.default_rng([options["seed"], 1]), about=about, **steps,
+            rng=np.random.default_rng([options["seed"], 1]), about=about, ranks=ranks, **steps,
         )  # fmt: skip
     except Diverged:
         files([(out, f"the last good weights: tinyseq info {out}")])
@@ -61,6 +61,8 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
     if history.interrupted:
         say(f"stopped after {history.step} steps; tinyseq train --resume {out} goes on")
         raise typer.Exit(INTERRUPTED)
+    if not ranks.first:
+        return
     if history.best:
         say(
             f"best of {len(history.validation)} validations, after {history.best['step']} steps: {_short(history.best)}"

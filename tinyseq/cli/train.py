@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from math import log2
 from pathlib import Path
@@ -15,10 +17,11 @@ from tinyseq.cli.fitting import train_data
 from tinyseq.cli.reading import TASKS, WORDS, guess
 from tinyseq.cli.training import PARTS, STEPS, Run, begun, resumed
 from tinyseq.errors import TinyseqError
-from tinyseq.train import Diverged, bits_per_token, fit
+from tinyseq.train import Diverged, Ranks, bits_per_token, fit
 from tinyseq.train.checkpoints import checkpoint_file
 from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.progress import bits_text
+from tinyseq.train.ranks import ALONE, mpi
 from tinyseq.train.run_folder import RunFolder, last_good
 from tinyseq.train.schedules import NAMES, named
 
@@ -152,6 +155,9 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help=f"Seed of weights, order, dropout (default: {Run.seed}).", min=0,
                                  rich_help_panel=RULE)] = None,
+    by_mpi: Annotated[
+        bool, typer.Option("--mpi", help="Under mpiexec -n N: N processes share every batch.", rich_help_panel=RULE)
+    ] = False,
 ) -> None:  # fmt: skip
     """Train a model on data of yours, measure it on a part held out, and save it, at the end and on the way.
 
@@ -165,15 +171,23 @@ def train(
     tinyseq train weather.csv --target rain --group station --time day --missing hold
 
     tinyseq train vowels · tinyseq train sunspots · tinyseq train --resume tinyseq-model
+
+    mpiexec -n 4 tinyseq train book.txt --batch 128 --mpi
     """
     given = {name: value for name, value in locals().items() if name in KEYS and value not in (None, [])}
     given = {name: str(value) if isinstance(value, (Path, StrEnum)) else value for name, value in given.items()}
     if config is not None:
         given = {**read_config(config, KEYS), **given}
-    start(given, resume, save_options)
+    ranks = mpi() if by_mpi else ALONE
+    if not ranks.first:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - rank 0 speaks for all
+    try:
+        start(given, resume, save_options, ranks)
+    except TinyseqError as error:
+        ranks.abort(error)
 
 
-def start(given: dict[str, Any], resume: Path | None, save_options: Path | None = None) -> None:
+def start(given: dict[str, Any], resume: Path | None, save_options: Path | None = None, ranks: Ranks = ALONE) -> None:
     """Train with the options given."""
     _choices(given)
     place = Path(given.get("out") or resume or "tinyseq-model")
@@ -181,12 +195,12 @@ def start(given: dict[str, Any], resume: Path | None, save_options: Path | None 
     kind, path, told = _task(given, resume)
     if told:
         say(told)
-    if save_options is not None:
+    if save_options is not None and ranks.first:
         files([(save_config(save_options, {**given, "task": kind, "out": str(place)}), "the options that hold")])
     if kind == "text":
-        _train_text(path, place, given, resume)
+        _train_text(path, place, given, resume, ranks)
     else:
-        _of_data(kind, path, place, given, resume)
+        _of_data(kind, path, place, given, resume, ranks)
 
 
 def _choices(given: dict[str, Any]) -> None:
@@ -221,7 +235,9 @@ def _saved_config(folder: Path) -> dict[str, Any] | None:
     return dict(found.info["config"]) if found is not None and "config" in found.info else None
 
 
-def _of_data(task: str, path: Path | None, place: Path, given: dict[str, Any], resume: Path | None) -> None:
+def _of_data(
+    task: str, path: Path | None, place: Path, given: dict[str, Any], resume: Path | None, ranks: Ranks
+) -> None:
     if path is None:
         raise TinyseqError(f"--task {task} needs data: tinyseq train FILE --task {task}")
     options = {name: value for name, value in given.items() if name not in ("data", "out", "task")}
@@ -233,10 +249,10 @@ def _of_data(task: str, path: Path | None, place: Path, given: dict[str, Any], r
                 option = name.replace("_", "-")
                 raise TinyseqError(f"{resume} was trained with --{option} {saved[name]}, not {value}; leave it out")
         options = {**{k: v for k, v in saved.items() if k not in ("task", "path")}, **options}
-    train_data(task, path, place, options, resume)
+    train_data(task, path, place, options, resume, ranks)
 
 
-def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: Path | None) -> None:
+def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: Path | None, ranks: Ranks) -> None:
     """Train on a text, save first, measure then, and save the measure."""
     options = {name: given.get(name) for name in OF_TEXTS}
     wrong = sorted(set(given) - {*OF_TEXTS, "data", "out", "task", "epochs"})
@@ -263,19 +279,21 @@ def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: P
     )
     if run.source is not None:
         folder.start = run.source, run.state
-    _fit_text(run, folder, place, steps)
+    _fit_text(run, folder, place, steps, ranks)
 
 
-def _fit_text(run: Run, folder: RunFolder, place: Path, steps: int) -> None:
+def _fit_text(run: Run, folder: RunFolder, place: Path, steps: int, ranks: Ranks) -> None:
     schedule = None if run.schedule == "constant" else named(run.schedule, run.rate, run.planned)
     try:
         history = fit(
             run.net, run.windows, run.rule, steps, clip=run.clip, schedule=schedule, accumulate=run.accumulate,
-            validation=run.corpus, validate_every=max(run.planned // PARTS, 1), run=folder,
+            validation=run.corpus, validate_every=max(run.planned // PARTS, 1), run=folder, ranks=ranks,
         )  # fmt: skip
     except Diverged:
         files([(folder.file, f"the last good weights: tinyseq sample {place}")])
         raise
+    if not ranks.first:
+        return
     with Interrupts() as ctrl_c:
         if history.interrupted:
             say(f"stopped early after {len(history.bits)} of {steps} steps; tinyseq train --resume {place} goes on")

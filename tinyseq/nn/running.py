@@ -154,7 +154,7 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
     fits(model, data)
     if data.y is None:
         raise DataError(f"{data.name} has no targets to measure a prediction by; model.predict(data) needs none")
-    total, count, found = 0.0, 0, _metrics(data)
+    total, count, found = 0.0, 0, _metrics(data, model)
     batches = Batches(data, batch, None)
     with LIMITS.at_least(len(batches) + 8):
         for part in batches:
@@ -170,10 +170,12 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
     return {**(of_nats(loss) if isinstance(found, Classified) else {"loss": loss}), **found.result()}
 
 
-def _metrics(data: Any) -> Any:
+def _metrics(data: Any, model: Any) -> Any:
     if getattr(data, "paired", False):
         return None
-    return Classified(data.output_size) if data.classified else Measured()
+    if not data.classified:
+        return Measured()
+    return Classified(max(data.output_size, getattr(model, "output_size", 0)))  # data may lack the model's last classes
 
 
 def _add(found: Classified | Measured, part: Batch, outputs: np.ndarray, model: Any) -> None:

@@ -10,6 +10,7 @@ from tinyseq.train.information_flow import information_flow
 from tinyseq.train.loop import bits_per_token, fit
 from tinyseq.train.models import model_for
 from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, RMSprop
+from tinyseq.train.ranks import Ranks, mpi
 from tinyseq.train.rtrl import RTRL
 from tinyseq.train.run_folder import RunFolder
 from tinyseq.train.schedules import Plateau, constant, cosine, one_cycle, stepped, warm_up
@@ -29,6 +30,7 @@ __all__ = [
     "Optimiser",
     "Plateau",
     "RMSprop",
+    "Ranks",
     "RunFolder",
     "Sweep",
     "TrainingStep",
@@ -42,6 +44,7 @@ __all__ = [
     "information_flow",
     "load",
     "model_for",
+    "mpi",
     "one_cycle",
     "sample_text",
     "save",

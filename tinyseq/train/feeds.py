@@ -18,15 +18,17 @@ from tinyseq.nn.text_loss import window_loss
 from tinyseq.replay.compiling import compile
 from tinyseq.replay.function import CompiledFunction
 from tinyseq.tasks.text import Windows
+from tinyseq.train.place import nested, nesting_of
+from tinyseq.train.ranks import ALONE, Ranks, share_of_masks
 
 
 class TextFeed:
     """Windows of a text, whose state is carried on; ``loss`` gives (mean nats for each character, state)."""
 
-    unit, counted = "bits/char", "tokens"
+    unit, counted, carries = "bits/char", "tokens", True
 
-    def __init__(self, model: Any, windows: Any, seed: int) -> None:
-        self.model, self.windows, self.seed = _trained(model), windows, seed
+    def __init__(self, model: Any, windows: Any, seed: int, ranks: Ranks = ALONE) -> None:
+        self.model, self.windows, self.seed, self.ranks = _trained(model), windows, seed, ranks
         known = isinstance(windows, Windows)
         self.digest = windows.digest if known else ""
         self.per_epoch = windows.per_epoch if known else 0
@@ -42,17 +44,32 @@ class TextFeed:
                 again = isinstance(self.windows, (list, tuple))
                 self._rest = iter(cycle(self.windows) if again else self.windows)
             x, y, fresh = _window(next(self._rest))
-        masks = drawn_masks(self.model, self.seed, k, x)
+        masks, state = drawn_masks(self.model, self.seed, k, x), None if fresh else state
+        read = x.size
+        if self.ranks.size > 1:
+            x, y, state, masks = self._share(x, y, state, masks)
         extra = () if masks is None else (masks,)
-        return (x, y, None if fresh else state, *extra), x.size
+        return (x, y, state, *extra), read
+
+    def _share(self, x: Any, y: Any, state: Any, masks: Any) -> tuple[Any, Any, Any, Any]:
+        """The streams that are this rank's; a state of all of them is cut too."""
+        streams = x.shape[1]
+        if streams < self.ranks.size:
+            raise DataError(f"{self.ranks.size} ranks share a batch of {streams} streams: give a batch of more")
+        rows = self.ranks.own(streams)
+        self.ranks.weight = len(rows) / streams
+        leaves: list[np.ndarray] = []
+        nesting = nesting_of(state, leaves)
+        state = nested(nesting, (leaf[rows] if len(leaf) == streams else leaf for leaf in leaves))
+        return x[:, rows], y[:, rows], state, share_of_masks(masks, x, rows)
 
 
 class DataFeed:
     """Batches of sequences or trees; ``loss`` gives the mean nats, or squares, for each step, sequence or node."""
 
-    unit = "loss"
+    unit, carries = "loss", False
 
-    def __init__(self, model: Any, data: Any, batch: int, seed: int) -> None:
+    def __init__(self, model: Any, data: Any, batch: int, seed: int, ranks: Ranks = ALONE) -> None:
         if not callable(getattr(model, "loss", None)):
             raise TinyseqError(
                 f"fit trains models with a loss; {type(model).__name__} has none, such as nn.ManyToOne has"
@@ -63,7 +80,7 @@ class DataFeed:
         fits(model, data)
         if data.y is not None and data.classified and not getattr(data, "paired", False):
             _classes_fit(model, data)
-        self.model, self.data, self.seed = model, data, seed
+        self.model, self.data, self.seed, self.ranks = model, data, seed, ranks
         self.batches = Batches(data, batch, seed)
         self.digest, self.per_epoch = self.batches.digest, self.batches.per_epoch
         self.counted = "trees" if isinstance(data, Trees) else "sequences"
@@ -71,23 +88,30 @@ class DataFeed:
 
     def arguments(self, k: int, state: Any) -> tuple[tuple[Any, ...], int]:
         """(arguments of the loss for the k-th batch, sequences in it)."""
-        batch = self.batches[k]
+        whole = batch = self.batches[k]
         inputs, y, options = arguments(batch, self.model)
         masks = None if isinstance(batch.x, tuple) else drawn_masks(self.model, self.seed, k, inputs[0])
+        if self.ranks.size > 1:
+            rows = self.ranks.own(whole.count)
+            mine = rows if len(rows) else np.zeros(1, np.int64)  # of a small batch: read, and not counted
+            batch = self.data.batch(whole.rows[mine])
+            masks = share_of_masks(masks, inputs[0], mine)
+            inputs, y, options = arguments(batch, self.model)
+            self.ranks.weight = units(batch, self.model) / units(whole, self.model) if len(rows) else 0.0
         if masks is not None:
             options["masks"] = masks
-        share = batch.count / units(batch, self.model)
+        share = batch.count / max(units(batch, self.model), 1)
         scale = None if share == 1 else np.asarray(share, getattr(self.model, "dtype", np.float32))
-        return (inputs, y, options, scale), batch.count
+        return (inputs, y, options, scale), whole.count
 
 
-def feed(model: Any, data: Any, batch: int, seed: int) -> TextFeed | DataFeed:
-    """Windows of a text or any iterable of them, or data in batches."""
+def feed(model: Any, data: Any, batch: int, seed: int, ranks: Ranks = ALONE) -> TextFeed | DataFeed:
+    """Windows of a text or any iterable of them, or data in batches; of several ranks each reads its share."""
     if isinstance(data, (Sequences, Trees)) or _pair(data):
-        return DataFeed(model, data, batch, seed)
-    if callable(getattr(model, "losses", None)):
-        return TextFeed(model, data, seed)
-    return DataFeed(model, data, batch, seed) if isinstance(data, tuple) else TextFeed(model, data, seed)
+        return DataFeed(model, data, batch, seed, ranks)
+    if callable(getattr(model, "losses", None)) or not isinstance(data, tuple):
+        return TextFeed(model, data, seed, ranks)
+    return DataFeed(model, data, batch, seed, ranks)
 
 
 def _pair(data: Any) -> bool:

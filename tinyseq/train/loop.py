@@ -30,6 +30,7 @@ from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.optimisers import OPTIMISERS, Optimiser, number_from_0
 from tinyseq.train.place import Place
 from tinyseq.train.progress import Progress
+from tinyseq.train.ranks import ALONE, SAVE, STOP, Ranks
 from tinyseq.train.run_folder import BEST, RunFolder, check_same
 from tinyseq.train.schedules import Plateau, cosine, named
 from tinyseq.train.training_step import Diverged, TrainingStep, first_of
@@ -70,6 +71,7 @@ def fit(
     save_seconds: float = 10.0,
     vocabulary: Any = None,
     about: Any = None,
+    ranks: Ranks = ALONE,
 ) -> History:
     """Train a model for so many ``steps`` or ``epochs``; returns what happened (``History``).
 
@@ -91,6 +93,8 @@ def fit(
                 on there to the same end, bit for bit; ``steps`` and ``epochs`` count from the beginning then.
                 ``resume`` may be another folder, to go on from there
     save_every, save_seconds   how often it is kept
+    ranks       processes that train it together, ``ts.train.mpi()`` under mpiexec: each reads its share of every batch,
+                one Allreduce a step makes the gradient that of the whole, rank 0 writes
 
     Ctrl-C ends the training after the step that runs and keeps what was learned (``history.interrupted``). Raises
     Diverged, a GradientError, when the loss or the gradient is not finite, naming the node where that begins; the
@@ -104,33 +108,45 @@ def fit(
         raise TinyseqError("the optimiser has its rate: give fit no rate=, or the optimiser's name")
     if weight_decay:
         rule.weight_decay = number_from_0("weight_decay", weight_decay)
-    source = feed(model, data, batch, seed)
-    update = TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, accumulate=accumulate)
+    source = feed(model, data, batch, seed, ranks)
+    update = TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, accumulate=accumulate, ranks=ranks)
     per_epoch = -(-source.per_epoch // accumulate) if source.per_epoch else 0
     total = update.planned = _steps(steps, epochs, per_epoch)
     history = History(per_epoch=per_epoch, model=model, optimiser=rule)
-    folder = None
-    if isinstance(run, RunFolder):
-        folder = run
-    elif run is not None:
-        folder = RunFolder(run, model, rule, vocabulary=vocabulary, about=about, every=save_every, seconds=save_seconds)
+    folder = run if isinstance(run, RunFolder) else None
+    if run is not None and folder is None and ranks.first:
+        folder = RunFolder(run, model, rule, vocabulary=vocabulary, about=about, every=save_every, seconds=save_seconds)  # type: ignore[arg-type]
+    folder = folder if ranks.first else None
     training = _Training(
         model, source, rule, history, folder, total, seed,
         update,
         _schedule(schedule, rule, total, monitor), validation, validate_every or per_epoch or 100, monitor, patience,
-        _kept(keep, patience), [*callbacks, *([after_step] if after_step else [])],
+        _kept(keep, patience), [*callbacks, *([after_step] if after_step else [])], ranks,
     )  # fmt: skip
+    try:
+        _begin(training, run, resume)
+        training.go(progress and ranks.first)
+    except (Diverged, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        ranks.abort(error)
+    return history
+
+
+def _begin(training: _Training, run: Any, resume: bool | str | os.PathLike[str]) -> None:
+    """Where the training begins: anew, or where a folder says."""
+    folder, history, update = training.folder, training.history, training.update
     if folder is not None and folder.start is not None:
         source_folder, state = folder.start
         folder.begin(history, int(state["step"]), source_folder, state)
-        training.done, update.planned = history.step, total + history.step
+        training.done, update.planned = history.step, training.total + history.step
         training.total = update.planned
     if resume:
-        if folder is None:
+        if run is None:
             raise TinyseqError("to go on with a training say where it is: fit(..., run='folder', resume=True)")
-        training.restore(None if resume is True else Path(resume))
-    training.go(progress)
-    return history
+        if folder is not None:
+            training.restore(None if resume is True else Path(resume))
+    training.agree()
 
 
 @dataclass
@@ -152,6 +168,7 @@ class _Training:
     patience: int | None
     keep: str
     callbacks: list[Callable[[History], Any]]
+    ranks: Ranks = ALONE
     best: list[np.ndarray] | None = None
     bad: int = 0
     done: int = 0  # steps of this training before it was gone on with
@@ -186,6 +203,29 @@ class _Training:
             model = load(folder / BEST, [type(module) for module in modules(self.model)]).model
             self.best = [p.value.copy() for p in model.parameters()]
 
+    def agree(self) -> None:
+        """All ranks begin as rank 0 does: its weights, its optimiser, its place."""
+        if self.ranks.size == 1:
+            return
+
+        def stands() -> tuple[Any, ...]:
+            history, weights = self.history, [p.value for p in self.rule.parameters]
+            return (
+                self.model.state_dict(), weights, self.rule.state_dict(), history.step, history.validation,
+                history.best, self.best, self.bad, self.done, self.total,
+            )  # fmt: skip
+
+        model, weights, rule, step, validation, best, self.best, self.bad, self.done, self.total = self.ranks.told(
+            stands
+        )
+        if not self.ranks.first:
+            self.model.load_state_dict(model)
+            for p, value in zip(self.rule.parameters, weights, strict=True):
+                p.value[...] = value
+            self.rule.load_state_dict(rule)
+            self.history.first, self.history.validation[:], self.history.best = step, validation, best
+        self.update.planned = self.total
+
     def go(self, progress: bool) -> None:
         """Train to the end."""
         history, started = self.history, perf_counter()
@@ -200,10 +240,10 @@ class _Training:
                     place, tokens, loss = self._step(place)
                     history.seconds = perf_counter() - started
                     stop = self._after_step(bar)
-                    if self.folder is not None and not stop:
-                        self.folder.tick(history, self.state())
+                    if not stop:
+                        self._keep(place)
                     bar.advance(loss if self.source.unit == "loss" else history.bits[-1], tokens)
-                    if ctrl_c.wanted:
+                    if self._stopped(ctrl_c.wanted):
                         raise KeyboardInterrupt
                     if stop:
                         break
@@ -213,10 +253,40 @@ class _Training:
             except Diverged:
                 if self.folder is not None:
                     self.folder.save(history, self.state())
+                self.ranks.wait()
                 raise
             history.seconds = perf_counter() - started
         with Interrupts():
+            self._gather(place)
             self._end()
+            self.ranks.wait()
+
+    def _keep(self, place: Place) -> None:
+        """Save where it is time. Where ranks carry states on, rank 0 asks for them with its next step."""
+        ranks, folder = self.ranks, self.folder
+        if ranks.size == 1 or not self.source.carries:
+            if folder is not None:
+                folder.tick(self.history, self.state())
+            return
+        if ranks.wants[SAVE]:
+            self._gather(place)
+            if folder is not None:
+                folder.tick(self.history, self.state(), due=True)
+
+    def _gather(self, place: Place) -> None:
+        """The optimiser's place has the state of the whole batch, for a file."""
+        if self.ranks.size > 1 and place.digest and place.state is not None:
+            self.rule.place = Place(place.done, place.digest, self.ranks.gathered(place.state))
+
+    def _stopped(self, wanted: bool) -> bool:
+        """Whether Ctrl-C ends it: of several ranks with the step after the one in which any of them was told."""
+        ranks = self.ranks
+        if ranks.size == 1:
+            return wanted
+        told = bool(ranks.wants[STOP])
+        due = self.folder is not None and self.folder.due(self.history.step + 1)
+        ranks.wants[:] = wanted, due
+        return told
 
     def _start(self) -> Place:
         """Where the optimiser stands in these data; their beginning where it has not seen them."""
@@ -237,7 +307,7 @@ class _Training:
             place = Place(place.done + 1, place.digest, state)
             losses, tokens = losses + first_of(result), tokens + count
         self.rule.place = place if place.digest else None
-        loss = losses / self.update.accumulate
+        loss = losses / self.update.accumulate if self.ranks.size == 1 else self.update.value
         self.history.add(loss, self.update.norm, self.rule.rate)
         self.history.tokens += tokens
         return place, tokens, loss
@@ -247,14 +317,15 @@ class _Training:
         history, stop = self.history, False
         if self.validation is not None and (history.step % self.validate_every == 0 or history.step == self.total):
             stop = self._validate(bar)
-        for callback in self.callbacks:
-            if callback(history):
-                history.stopped, stop = "callback", True
+        asked = [bool(callback(history)) for callback in self.callbacks]
+        if asked and self.ranks.told(lambda: any(asked)):
+            history.stopped, stop = "callback", True
         return stop
 
     def _validate(self, bar: Progress) -> bool:
         history = self.history
-        row = {"step": history.step, "epoch": history.epoch, **evaluated(self.model, self.validation)}
+        measured = self.ranks.told(lambda: evaluated(self.model, self.validation))
+        row = {"step": history.step, "epoch": history.epoch, **measured}
         if self.monitor not in row:
             raise TinyseqError(f"the validation has no {self.monitor!r} to monitor; it has {', '.join(row)}")
         history.validation.append(row)

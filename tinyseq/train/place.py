@@ -29,7 +29,7 @@ class Place:
     def arrays(self) -> dict[str, np.ndarray]:
         """As arrays by name, for a file."""
         leaves: list[np.ndarray] = []
-        text = json.dumps({"digest": self.digest, "nesting": _nesting(self.state, leaves)})
+        text = json.dumps({"digest": self.digest, "nesting": nesting_of(self.state, leaves)})
         return {
             f"{PREFIX}done": np.array([self.done], np.int64),
             f"{PREFIX}about": np.frombuffer(text.encode(), np.uint8).copy(),
@@ -44,28 +44,30 @@ class Place:
         try:
             about = json.loads(arrays[f"{PREFIX}about"].tobytes())
             leaves = [np.array(arrays[f"{PREFIX}state.{i}"]) for i in range(len(arrays) - 2)]
-            return cls(int(arrays[f"{PREFIX}done"][0]), str(about["digest"]), _nested(about["nesting"], iter(leaves)))
+            return cls(int(arrays[f"{PREFIX}done"][0]), str(about["digest"]), nested(about["nesting"], iter(leaves)))
         except (KeyError, ValueError, TypeError, IndexError, StopIteration):
             raise TinyseqError(f"the place in the text cannot be read from {sorted(arrays)}") from None
 
 
-def _nesting(state: Any, leaves: list[np.ndarray]) -> Any:
+def nesting_of(state: Any, leaves: list[np.ndarray]) -> Any:
+    """How a state is nested, as JSON can hold it; its arrays are added to ``leaves``."""
     if state is None:
         return None
     if isinstance(state, (tuple, list)):
-        return ["list" if type(state) is list else "tuple", *[_nesting(part, leaves) for part in state]]
+        return ["list" if type(state) is list else "tuple", *[nesting_of(part, leaves) for part in state]]
     if isinstance(state, dict):
-        return {key: _nesting(part, leaves) for key, part in state.items()}
+        return {key: nesting_of(part, leaves) for key, part in state.items()}
     leaves.append(np.array(state))
     return 0
 
 
-def _nested(nesting: Any, leaves: Any) -> Any:
+def nested(nesting: Any, leaves: Any) -> Any:
+    """Arrays, nested so again."""
     if nesting is None:
         return None
     if isinstance(nesting, list):
-        parts = [_nested(part, leaves) for part in nesting[1:]]
+        parts = [nested(part, leaves) for part in nesting[1:]]
         return parts if nesting[0] == "list" else tuple(parts)
     if isinstance(nesting, dict):
-        return {key: _nested(part, leaves) for key, part in nesting.items()}
+        return {key: nested(part, leaves) for key, part in nesting.items()}
     return next(leaves)

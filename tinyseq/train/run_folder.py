@@ -84,10 +84,13 @@ class RunFolder:
         """Save the last state again, with more said beside it."""
         return self.save(*self._last, **more)
 
-    def tick(self, history: History, state: dict[str, Any]) -> None:
-        """Save where it is time; a disk that is full stops no training, and is told once."""
-        due = self.every is not None and history.step % self.every == 0
-        if not due and monotonic() < self.at + self.seconds:
+    def due(self, step: int) -> bool:
+        """Whether it is time to save, at a step."""
+        return (self.every is not None and step % self.every == 0) or monotonic() >= self.at + self.seconds
+
+    def tick(self, history: History, state: dict[str, Any], due: bool = False) -> None:
+        """Save where it is time, or due; a disk that is full stops no training, and is told once."""
+        if not due and not self.due(history.step):
             return
         self._tried(lambda: self.save(history, state))
 

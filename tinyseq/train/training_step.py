@@ -16,6 +16,7 @@ from tinyseq.tensor.parameter import Parameter
 from tinyseq.train.clipping import clip_elements, clip_global_norm, global_norm
 from tinyseq.train.data import unfit
 from tinyseq.train.optimisers import Optimiser, positive_number
+from tinyseq.train.ranks import ALONE, Ranks
 
 
 class Diverged(GradientError):
@@ -49,7 +50,8 @@ class TrainingStep:
     clip            largest norm of the gradient (10.48, 10.49)
     clip_element    largest |element| of the gradient; done before ``clip``
     accumulate      calls that make a step: the mean of their gradients
-    steps           steps done; ``norm`` is ‖g‖ of the last one before clipping
+    ranks           processes that share the batches (``train.mpi()``): the loss is that of this one's share
+    steps           steps done; ``norm`` is ‖g‖ of the last one before clipping, ``value`` its loss
 
     The weights of the last step whose loss was finite are kept. Raises Diverged, with those weights put back, when the
     loss or the gradient's norm is not finite: it names the step, and the op, node, time step, direction and source line
@@ -65,6 +67,7 @@ class TrainingStep:
         clip_element: float | None = None,
         planned: int | None = None,
         accumulate: int = 1,
+        ranks: Ranks = ALONE,
     ) -> None:
         if hasattr(loss, "named_parameters"):
             raise CallError("a step needs the loss of the model: write train.TrainingStep(model.loss, optimiser)")
@@ -77,7 +80,9 @@ class TrainingStep:
             raise CallError(f"accumulate is a whole number of batches of at least 1, got {accumulate!r}")
         self.accumulate, self._waiting = accumulate, 0  # batches since the last step
         self._sums: list[Any] = []
-        self.steps, self.norm = 0, 0.0
+        self._shares = 0.0  # of the loss of the step, where ranks share the batches
+        self.steps, self.norm, self.value = 0, 0.0, 0.0
+        self.ranks = ranks
         self._recording: Any = None  # of the last step
         self._first: set[int] = set()  # parameters that the loss read from the beginning, and are not to be learned
         self._kept: list[Parameter] = []  # those, so that they keep their identities
@@ -96,10 +101,18 @@ class TrainingStep:
         for p in self._unread:
             p.grad = None  # that of an earlier step is not this one's
         loss = first_of(result)
-        if isfinite(loss):
+        if self.ranks.size > 1:
+            loss = self._weighted(loss)
+        elif isfinite(loss):
             self._good, self._current = self._current, self._good
-        if self.accumulate > 1 and isfinite(loss) and not self._accumulated():
+        if self.accumulate > 1 and (isfinite(loss) or self.ranks.size > 1) and not self._accumulated():
             return result
+        if self.ranks.size > 1:
+            loss = self.ranks.joined(self.optimiser.parameters, self._shares / self.accumulate)
+            self._shares = 0.0
+            if isfinite(loss):
+                self._good, self._current = self._current, self._good
+        self.value = loss
         self.norm = self._clipped()
         if not (isfinite(loss) and isfinite(self.norm)):
             what = f"the gradient's norm is {self.norm}" if isfinite(loss) else f"the loss is {loss}"
@@ -107,6 +120,14 @@ class TrainingStep:
         self.optimiser.step()
         self.steps += 1
         return result
+
+    def _weighted(self, loss: float) -> float:
+        """Loss and gradients of this rank's share, each its part of those of the whole batch."""
+        for p in self.optimiser.parameters:
+            if p.grad is not None:
+                p.grad *= p.dtype.type(self.ranks.weight)
+        self._shares += self.ranks.weight * loss if self.ranks.weight else 0.0
+        return loss
 
     def _accumulated(self) -> bool:
         """Add the gradients to those of the batches before; with the last of them take the means."""
