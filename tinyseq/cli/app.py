@@ -10,6 +10,7 @@ import typer
 
 from tinyseq.cli.bench import bench
 from tinyseq.cli.check import check
+from tinyseq.cli.console import friendly
 from tinyseq.cli.demo import demo
 from tinyseq.cli.export import export
 from tinyseq.cli.figures import figure, figures
@@ -59,7 +60,7 @@ COMMANDS = (
     gradcheck, plan, check, guarantees, bench, site,
 )  # fmt: skip
 for command in COMMANDS:
-    app.command(help=_paragraphs(command.__doc__))(command)
+    app.command(help=_paragraphs(command.__doc__))(friendly(command))
 
 
 def main() -> None:

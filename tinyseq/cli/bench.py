@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly
+from tinyseq.cli.console import INTERRUPTED, check_output, files
 from tinyseq.errors import DataError
 from tinyseq.train.checkpoints import writable_folder
 
@@ -17,7 +17,6 @@ SAMPLE_SECONDS, QUICK_SAMPLE_SECONDS = 5e-3, 1e-3
 WIDTH_WHEN_PIPED = 200
 
 
-@friendly
 def bench(
     row: Annotated[
         list[str] | None,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly, say, table
+from tinyseq.cli.console import INTERRUPTED, check_output, files, say, table
 
 SCRIPT = Path("tinyseq_failure.py")
 KINDS = {
@@ -19,7 +19,6 @@ KINDS = {
 }
 
 
-@friendly
 def check(
     minutes: Annotated[float, typer.Option(help="How long to go on.", min=0.01)] = 1.0,
     seed: Annotated[int, typer.Option(help="Number of the first program; the same number, the same program.")] = 0,

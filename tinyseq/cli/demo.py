@@ -11,7 +11,7 @@ import numpy as np
 import typer
 
 from tinyseq import nn
-from tinyseq.cli.console import check_output, files, friendly, heading, quoted, say, table
+from tinyseq.cli.console import check_output, files, heading, quoted, say, table
 from tinyseq.diagnose import ledger
 from tinyseq.tape import Tape
 from tinyseq.tasks import Corpus, Markov, Windows, embedded_text, read_text
@@ -25,7 +25,6 @@ RATE, LAST_RATE, CLIP = 0.007, 0.02, 1.0
 SAMPLE, TEMPERATURE, PROMPT = 240, 0.7, "The "
 
 
-@friendly
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for pictures and weights.")] = Path("tinyseq-demo"),
     text: Annotated[

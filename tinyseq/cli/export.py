@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.console import check_output, files, say
 from tinyseq.cli.runs import best_of
 from tinyseq.errors import CallError
 from tinyseq.tape import Tape
@@ -21,7 +21,6 @@ ENDINGS = {
 STEPS = 3  # of the tape that is written as JSON
 
 
-@friendly
 def export(
     run: Annotated[Path, typer.Argument(help="A folder that `tinyseq train` wrote, or a model file.")],
     to: Annotated[str, typer.Option("--to", help=f"What to write: {', '.join(ENDINGS)}.")] = "onnx",

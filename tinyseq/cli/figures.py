@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.console import check_output, files, say
 from tinyseq.train.checkpoints import writable_folder
 
 
-@friendly
 def figure(
     number: Annotated[str, typer.Argument(help="A figure's number, as 10.3.", metavar="NUMBER")],
     out: Annotated[
@@ -37,7 +36,6 @@ def figure(
         files([(path, f"figure {found.number}: {found.title}")])
 
 
-@friendly
 def figures(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures and the page.")] = Path("figures"),
 ) -> None:

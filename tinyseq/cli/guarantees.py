@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.console import check_output, files, say
 
 
-@friendly
 def guarantees(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it as markdown.", metavar="FILE")] = None,
 ) -> None:

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly, heading, say
+from tinyseq.cli.console import check_output, files, heading, say
 from tinyseq.train.checkpoints import writable_folder
 
 
-@friendly
 def lesson(
     number: Annotated[str | None, typer.Argument(help="1 to 12, or all.", metavar="[NUMBER]")] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("tinyseq-lessons"),

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from tinyseq import diagnose
-from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.console import check_output, files, say
 from tinyseq.cli.targets import Example, find, users_code
 from tinyseq.tape import Tape
 from tinyseq.train.checkpoints import writable_folder
@@ -73,7 +73,6 @@ Batch = Annotated[int, typer.Option(help="Sequences side by side.", min=1)]
 Seed = Annotated[int, typer.Option(help="Seed of weights and inputs.", min=0)]
 
 
-@friendly
 def draw(
     target: Target,
     out: Annotated[
@@ -143,7 +142,6 @@ def draw(
     files([(path, what + (f", {overlay}" if overlay else f", gradients of {example.what}" if gradients else ""))])
 
 
-@friendly
 def gradcheck(
     target: Target,
     steps: Annotated[int, typer.Option(help="Time steps.", min=1)] = 4,

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from tinyseq.cli.console import files, friendly, heading, say, shown, table
+from tinyseq.cli.console import files, heading, say, shown, table
 from tinyseq.cli.reading import REAL, read
 from tinyseq.cli.real_data import real_parts
 from tinyseq.data.metrics import told
@@ -36,7 +36,6 @@ def best_of(folder: Path) -> Checkpoint:
     return last
 
 
-@friendly
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A folder that `tinyseq train` wrote.")],
     data: Annotated[Path | None, typer.Argument(help="Other data with targets (default: what was held out).")] = None,
@@ -125,7 +124,6 @@ def _read(run: Path, found: Checkpoint, path: Path, labelled: bool) -> Any:
     return data
 
 
-@friendly
 def predict(
     run: Annotated[Path, typer.Argument(help="A folder that `tinyseq train` wrote.")],
     data: Annotated[Path, typer.Argument(help="Data like those it was trained on; targets may lack.")],
@@ -173,7 +171,6 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\n') else cell
 
 
-@friendly
 def sample(
     folder: Annotated[Path, typer.Argument(help="A folder that `tinyseq train` or `tinyseq demo` wrote.")],
     length: Annotated[int, typer.Option(help="Characters to draw.", min=0)] = 400,
@@ -201,7 +198,6 @@ def sample(
     say(shown(written) if sys.stdout.isatty() else written)
 
 
-@friendly
 def info(
     run: Annotated[Path, typer.Argument(help="A folder that `tinyseq train` wrote, or a model file.")],
     as_csv: Annotated[Path | None, typer.Option("--csv", help="Write the metrics of all steps as CSV.")] = None,
@@ -289,7 +285,6 @@ def curve(values: list[float], width: int = 60) -> str:
     return "".join(BLOCKS[h] for h in heights) + f"  {array[0]:.4g} → {array[-1]:.4g}"
 
 
-@friendly
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two folders or more that `tinyseq train` wrote.")],
 ) -> None:

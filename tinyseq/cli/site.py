@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.console import check_output, files, say
 from tinyseq.train.checkpoints import writable_folder
 
 
-@friendly
 def site(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pages.")] = Path("site"),
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly
+from tinyseq.cli.console import check_output, files
 from tinyseq.cli.look import Batch, Hidden, Inputs, Outputs, Seed, Target
 from tinyseq.cli.targets import Example, find, users_code
 from tinyseq.errors import TinyseqError
@@ -17,7 +17,6 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.train.checkpoints import writable_folder
 
 
-@friendly
 def step(
     target: Target,
     out: Annotated[Path, typer.Option("--out", "-o", help="The HTML file to write.")] = Path("bptt.html"),

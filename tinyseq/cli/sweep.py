@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from tinyseq.cli.config import check_options
-from tinyseq.cli.console import check_output, files, friendly, say, table
+from tinyseq.cli.console import check_output, files, say, table
 from tinyseq.cli.runs import measured
 from tinyseq.cli.train import KEYS, start
 from tinyseq.errors import DataError
@@ -19,7 +19,6 @@ from tinyseq.tasks import read_text
 from tinyseq.train import sweep as run_sweep
 
 
-@friendly
 def sweep(
     config: Annotated[Path, typer.Argument(help="A TOML file: options of `tinyseq train`, seeds, and a table [grid].")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for runs, results and the picture.")] = Path(

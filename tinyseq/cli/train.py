@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tinyseq.cli.config import check_choice, read_config, save_config
-from tinyseq.cli.console import INTERRUPTED, check_output, files, friendly, say
+from tinyseq.cli.console import INTERRUPTED, check_output, files, say
 from tinyseq.cli.fitting import train_data
 from tinyseq.cli.reading import TASKS, WORDS, guess
 from tinyseq.cli.training import PARTS, STEPS, Run, begun, resumed
@@ -57,7 +57,6 @@ OF_TEXTS = ("model", "hidden", "layers", "dropout", "window", "batch", "optimise
 DATA, NET, RULE = "Data", "Net", "Training"
 
 
-@friendly
 def train(
     data: Annotated[
         Path | None,
