@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tinyseq.cli.app import app
+from tinyseq.engine.plan.choices import OPTIONAL
 from tinyseq.engine.plan.pipeline import PASSES
 
 
@@ -36,3 +37,22 @@ def test_errors_of_every_command_are_told_without_a_traceback() -> None:
     for command in app.registered_commands:
         assert command.callback is not None
         assert command.callback.__code__.co_filename.endswith("console.py"), command.callback
+
+
+def test_decisions_are_switched_off_by_the_environment(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = run("plan", "lstm").output
+    monkeypatch.setenv("TINYSEQ_WITHOUT", "pack, in place")
+    result = run("plan", "lstm")
+    assert result.exit_code == 0 and result.output != usual
+    assert f"pack: {OPTIONAL['pack']}" in result.output
+
+
+def test_a_decision_that_is_not_there_is_one_line(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYSEQ_WITHOUT", "packs")
+    result = run("plan", "lstm")
+    assert result.exit_code == 1 and "error: the planner has no optional decision 'packs'" in result.output
+
+
+def test_help_says_what_can_be_switched_off(run: Any) -> None:
+    text = " ".join(run("plan", "--help").output.replace("│", " ").split())
+    assert all(name in text for name in OPTIONAL)

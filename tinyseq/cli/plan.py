@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tinyseq.cli.console import say
+from tinyseq.cli.console import friendly, say
 from tinyseq.cli.look import Batch, Hidden, Inputs, Outputs, Seed, Target
 from tinyseq.cli.targets import Example, find, users_code
 from tinyseq.engine.plan.pipeline import PASSES, plan_tape, stages_of
@@ -18,6 +18,7 @@ from tinyseq.tape import Tape
 Stage = StrEnum("Stage", {name: name for name in PASSES})  # type: ignore[misc]
 
 
+@friendly
 def plan(
     target: Target,
     after: Annotated[Stage | None, typer.Option(help="Print what this pass has made, as text.")] = None,
@@ -36,6 +37,11 @@ def plan(
     tinyseq plan lstm --after schedule
 
     tinyseq plan lstm --batch 32 --after share --threads 2
+
+    TINYSEQ_WITHOUT=hoist,reuse tinyseq plan lstm
+
+    This plans without some decisions: hoist, defer, share, in place, reuse, pack, sums together, picks, chunks,
+    members. Numbers stay the same; what each brings is measured by tinyseq bench --row without.
     """
     rng = np.random.default_rng(seed)
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)

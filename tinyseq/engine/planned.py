@@ -24,13 +24,14 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
     """A program for a tape, or the reason why there is none: it has no plan, or planning it failed.
 
     With ``check``, or with ``TINYSEQ_CHECK=1`` in the environment, the tape, every pass and the plan are verified;
-    raises TapeError where one of them breaks its rules, or the plan computes something else than the tape.
+    raises TapeError where one of them breaks its rules, or the plan computes something else than the tape. Raises
+    DataError where ``TINYSEQ_WITHOUT`` names what can't be switched off.
     """
-    check, bounded = check or checking(), not check
+    check, bounded, without = check or checking(), not check, switched_off()
     if check:
         verify(tape)
     try:
-        folded, without = fold_tape(tape, outputs, loss, check), switched_off()
+        folded = fold_tape(tape, outputs, loss, check)
         program = INSTANCES.program(folded, outputs, loss, without)
         if program is None:
             program = Program(plan_tape(tape, outputs, loss, without=without, check=check, folded=folded), shares=True)

@@ -67,3 +67,19 @@ def test_the_environment_switches_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "hoisting")
     with pytest.raises(DataError, match="no optional decision 'hoisting'; there are hoist, defer, share, in place"):
         plan_tape(*programs()["cell LSTM"]())
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_wrong_name_is_the_users_slip_and_no_fault_of_the_planner(
+    monkeypatch: pytest.MonkeyPatch, check: bool
+) -> None:
+    """It is refused; no plan fails, and nothing runs on the reference executor with a warning."""
+    w = ts.Parameter(np.eye(3), "w")
+    run = ts.compile(lambda x: ts.sum(ts.tanh(x @ w) ** 2), check=check)
+    monkeypatch.setenv(VARIABLE, "hoist;reuse")
+    with pytest.raises(DataError, match=r"no optional decision 'hoist;reuse'; there are .*TINYSEQ_WITHOUT=hoist,reuse"):
+        run.backward(np.ones((2, 3)))
+    monkeypatch.setenv(VARIABLE, "hoist,reuse")
+    before = run.backward(np.ones((2, 3)))
+    np.testing.assert_allclose(before, 2 * 3 * np.tanh(1.0) ** 2, rtol=1e-12)
+    assert run.program(np.ones((2, 3))).plan.graph.without == {"hoist", "reuse"}

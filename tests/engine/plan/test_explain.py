@@ -10,6 +10,7 @@ import pytest
 import tinyseq as ts
 from tinyseq.engine.machine.assemble import Assembler
 from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.choices import OPTIONAL
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
 
 T, B, V, H, O = 20, 4, 8, 16, 5  # noqa: E741
@@ -217,3 +218,14 @@ def test_values_of_one_name_keep_their_own_lines() -> None:
     assert own == {"tanh": {begins + 1}, "sigmoid": {begins + 2}}, text
     back = {int(line) for line in re.findall(r"passes back through sigmoid.*?test_explain\.py:(\d+)", text)}
     assert back == {begins + 2}, text  # ∂L/∂(first @ W) is written there
+
+
+def test_it_says_which_decisions_are_switched_off() -> None:
+    rng = np.random.default_rng(0)
+    net = ts.nn.RNN(V, H, O, rng=rng)
+    with ts.Tape(executor=ts.Reference) as tape:
+        loss = net.loss(rng.normal(size=(T, B, V)).astype(np.float32), rng.integers(0, O, (T, B)))
+    text = plan_tape(tape, [loss.index], loss.index, without=frozenset({"reuse", "hoist"})).explain()
+    off = section(text, "Switched off by TINYSEQ_WITHOUT")
+    assert off.splitlines()[1:] == [f"  {name}: {OPTIONAL[name]}" for name in ("hoist", "reuse")]
+    assert "Switched off" not in plan_of(loss).explain()

@@ -27,7 +27,10 @@ VARIABLE = "TINYSEQ_WITHOUT"
 def checked(names: frozenset[str]) -> frozenset[str]:
     """The names, once it is sure that they are known. Raises DataError."""
     for name in sorted(names - OPTIONAL.keys()):
-        raise DataError(f"the planner has no optional decision {name!r}; there are {', '.join(OPTIONAL)}")
+        raise DataError(
+            f"the planner has no optional decision {name!r}; there are {', '.join(OPTIONAL)}. Several go with commas "
+            f"between them: {VARIABLE}=hoist,reuse"
+        )
     return names
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from tinyseq.engine.plan.choices import OPTIONAL, VARIABLE
 from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sentences import Words
@@ -24,6 +25,7 @@ def explain(plan: Parts) -> str:
     told = Explanation(plan)
     sections = [
         told.summary(),
+        told.switched_off(),
         told.loops(),
         told.batched(),
         told.hoisted(),
@@ -71,6 +73,11 @@ class Explanation(Words):
             count = max(cls.count for cls in needed if cls.cell == cell)
             lines.append(f"  cell {cell}: {plural(places, 'place')}, up to {plural(count, 'repetition')}")
         return lines
+
+    def switched_off(self) -> list[str]:
+        """What the planner was told not to do."""
+        off = [name for name in OPTIONAL if name in self.graph.without]
+        return [f"Switched off by {VARIABLE}:", *(f"  {name}: {OPTIONAL[name]}" for name in off)] if off else []
 
     def loops(self) -> list[str]:
         """What recurs, step by step or height by height."""
