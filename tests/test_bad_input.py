@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tinyseq.errors import DataError, DtypeError, GradientError, ShapeError, TapeError, TinyseqError
+from tinyseq.errors import DataError, DtypeError, GradientError, OpError, ShapeError, TapeError, TinyseqError
 from tinyseq.nn import RNN, Cell
 from tinyseq.tape import Tape
+from tinyseq.tensor import record
 
 pytestmark = pytest.mark.usefixtures("executor")
 
 NET = RNN(5, 4, 5, rng=np.random.default_rng(0))
+CELL = ts.nn.RNNCell(5, 4, rng=np.random.default_rng(0))
 WIDE = RNN(5, 4, 5, rng=np.random.default_rng(0), dtype=np.float64)
 TOKENS = np.arange(6).reshape(3, 2) % 5
 W = ts.Parameter(np.ones((2, 2)), "W")
@@ -151,12 +153,27 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinyseqError], str]] = {
     "seed of text": (lambda: (W * 2.0).backward(seed="x"), GradientError, "a seed is an array of real numbers, got <U1"),
     "complex seed": (lambda: (W * 2.0).backward(seed=ones(2, 2) * 1j), GradientError, "real numbers, got complex128"),
     "no parameters": (lambda: ts.sum(t(3)).backward(), GradientError, r"depends on no parameter.*\n.*W = ts.Parameter\(array, 'W'\)"),
-    "all detached": (lambda: ts.sum(ts.detach(W)).backward(), GradientError, "depends on no parameter"),
+    "all detached": (lambda: ts.sum(ts.detach(W)).backward(), GradientError, r"the loss depends on no parameter through ops that pass gradients on.*: detach \(%1, test_bad_input.py:\d+\) lies on the way to W and passes nothing on, as its record has no vjp for input 0"),
+    "only compared": (lambda: ts.sum(ts.where(W > 0, t(2, 2), 1.0) + ts.detach(W)).backward(), GradientError, r"detach .* on the way to W .*; where .* on the way to W .* no vjp for input 0$"),
+    "all detached, compiled": (lambda: ts.compile(lambda: ts.sum(ts.detach(W))).backward(), GradientError, r"depends on no parameter through ops.*: detach \(%\d+, test_bad_input.py:\d+\) lies on the way to W"),
+    "no parameters, compiled": (lambda: ts.compile(lambda x: ts.sum(x)).backward(ones(3)), GradientError, r"depends on no parameter, so .*\n.*W = ts.Parameter\(array, 'W'\)"),
+    "gradcheck of a list": (lambda: ts.gradcheck(lambda: ts.sum(W), [W]), GradientError, r"argument 0 is a list of parameters: .* gradcheck\(f, \*parameters\)"),
+    "gradcheck of a net": (lambda: ts.gradcheck(lambda: ts.sum(W), NET), GradientError, r"is a RNN: .*gradcheck\(f, \*net.parameters\(\)\)"),
+    "stack of a tensor": (lambda: ts.stack(W * 2.0), ShapeError, r"stack puts a list of tensors together, got one of shape \(2, 2\): .*outputs of ts.unfold.*ts.stack\(\[a, b\]\)"),
+    "concatenate of a parameter": (lambda: ts.concatenate(W), ShapeError, r"concatenate puts a list .* got one of shape \(2, 2\)"),
+    # ops recorded by hand
+    "an op that is not there": (lambda: record("tanhh", (W,)), OpError, "no op is called 'tanhh': did you mean 'tanh'?"),
+    "an op without a likeness": (lambda: record("zzz", (W,)), OpError, r"no op is called 'zzz'; tinyseq.ops.register\(Op\(…\)\) makes one"),
+    "an op of too many inputs": (lambda: record("tanh", (W, W)), OpError, r"tanh takes 1 input, got 2: write record\('tanh', \(x0,\)\)"),
+    "an op of too few inputs": (lambda: record("add", (W,)), OpError, r"add takes 2 inputs, got 1: write record\('add', \(x0, x1\)\)"),
+    "an op of no inputs": (lambda: record("add", ()), OpError, r"has no inputs"),
+    "attributes that are no pairs": (lambda: record("softmax", (W,), ("axis", 1)), OpError, r"write pairs of name and value, as \(\('axis', 1\),\)"),
     "integers": (lambda: ts.tensor(3).backward(), GradientError, "gradients are of floating-point tensors"),
     "an array": (lambda: Tape.current().backward(ones(3)), GradientError, "needs the tensor to differentiate, got ndarray"),
     # unfolding
     "no structure": (lambda: ts.unfold(NET, 5, ones(5, 2, 5), ones(2, 4)), ShapeError, r"a structure such as ts.Chain\(T\).*got 5"),
     "no state": (lambda: ts.unfold(NET, ts.Chain(5), ones(5, 2, 5)), ShapeError, r"ts.unfold\(cell, chain, x, state\)"),
+    "no state for a cell": (lambda: ts.unfold(CELL, ts.Chain(5), ones(5, 2, 5)), ShapeError, r"state = cell.initial_state\(batch\)"),
     "no step": (lambda: chained(3), TinyseqError, r"a cell or a function step\(x_t, state\) -> state, output, got 3"),  # type: ignore[arg-type]
     "another T": (lambda: chained(identity, 4, x=ones(5, 2, 5)), ShapeError, r"with T = 4 first, got shape \(5, 2, 5\)"),
     "delay 0": (lambda: chained(identity, delays=(0,)), ShapeError, r"whole steps of at least 1, got \(0,\)"),

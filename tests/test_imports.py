@@ -46,13 +46,14 @@ cli               -> viz bench checking face exchange train data tasks diagnose 
     structure tape ops errors
 __main__          -> cli
 
-engine/forks      -> nothing
-engine/limits     -> nothing
-engine/reference  -> nothing
-engine/kernels    -> nothing
-engine/plan       -> engine/kernels
-engine/machine    -> engine/plan engine/kernels engine/reference engine/forks
-engine/validation -> engine/machine engine/plan engine/kernels engine/reference
+engine/forks       -> nothing
+engine/limits      -> nothing
+engine/no_gradient -> nothing
+engine/reference   -> engine/no_gradient
+engine/kernels     -> nothing
+engine/plan        -> engine/kernels
+engine/machine     -> engine/plan engine/kernels engine/reference engine/forks
+engine/validation  -> engine/machine engine/plan engine/kernels engine/reference
 
 viz/look          -> nothing
 viz/diagram       -> viz/look
@@ -224,7 +225,7 @@ def test_importing_tinyseq_compiles_nothing() -> None:
     assert out.split() == ["0"]
 
 
-ENGINE_OF_THE_REFERENCE = {"__init__.py", "reference.py", "protocol.py", "forks.py", "limits.py"}
+ENGINE_OF_THE_REFERENCE = {"__init__.py", "no_gradient.py", "reference.py", "protocol.py", "forks.py", "limits.py"}
 WITHOUT_THE_COMPILED_ENGINE = """
     import numpy as np
     import tinyseq as ts

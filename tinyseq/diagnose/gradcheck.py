@@ -127,6 +127,16 @@ def gradcheck(
 
 
 def _leaf(x: Any, place: int) -> Parameter:
+    if isinstance(x, list | tuple) and any(isinstance(each, Parameter) for each in x):
+        raise GradientError(
+            f"gradcheck argument {place} is a {type(x).__name__} of parameters: hand over each by itself, "
+            "gradcheck(f, *parameters)"
+        )
+    if hasattr(x, "parameters"):
+        raise GradientError(
+            f"gradcheck argument {place} is a {type(x).__name__}: hand over its parameters, "
+            "gradcheck(f, *net.parameters())"
+        )
     array = plain(x, f"argument {place} of gradcheck")
     if array.dtype.kind != "f":
         raise DtypeError(

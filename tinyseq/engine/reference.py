@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinyseq.engine.no_gradient import nothing_to_differentiate
 from tinyseq.errors import GradientError, ShapeError, TapeError
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import ARRANGING
@@ -127,10 +128,7 @@ class Reference:
         if value.dtype == np.int64:
             raise GradientError(f"node %{index} holds integers; gradients are of floating-point tensors")
         if not self.parameters_below(index):
-            raise GradientError(
-                "backward: the loss depends on no parameter, so there is nothing to differentiate.\n"
-                "Make what should be learned a parameter: W = ts.Parameter(array, 'W'), without trainable=False"
-            )
+            raise GradientError(nothing_to_differentiate(self.tape, index, "the loss"))
         if seed is None:
             return np.ones_like(value)
         given = np.asarray(seed, value.dtype)

@@ -16,6 +16,7 @@ from tinyseq.habits import advised, strict, wrong_call
 from tinyseq.tape import FLOAT32, FLOAT64
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor, constant
+from tinyseq.tensor.parameter import Parameter
 from tinyseq.tensor.record import record
 from tinyseq.tensor.source_lines import internal
 
@@ -90,11 +91,21 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return record("transpose", (x,), (("axes", tuple(axis_number(a, x.ndim, "transpose") for a in order)),))
 
 
+def refuse_one(tensors: Any, name: str) -> None:
+    """Refuse one tensor where a list of them is expected, as the outputs of ``ts.unfold`` are one."""
+    if isinstance(tensors, Tensor | Parameter):
+        raise ShapeError(
+            f"{name} puts a list of tensors together, got one of shape {tensors.shape}: it is whole already, as the "
+            f"outputs of ts.unfold are; of several write ts.{name}([a, b])"
+        )
+
+
 @strict
 def concatenate(tensors: Sequence[Any], axis: int = -1, *extra: Never, **other: Never) -> Tensor:
     """Join along an axis (the last, features, by default)."""
     if extra or other or type(axis) is Tensor:
         raise wrong_call(concatenate, (tensors, axis, *extra), other)
+    refuse_one(tensors, "concatenate")
     if type(axis) is int and 0 < len(tensors) <= MOST_OPERANDS:
         return nary(("concatenate", axis), lambda *xs: _concatenate(xs, axis), tensors, _getframe(1))
     return _concatenate(tensors, axis)
@@ -112,7 +123,8 @@ def stack(tensors: Sequence[Any], *extra: Never, **other: Never) -> Tensor:
     """Stack along a new first axis: T tensors of shape (B, F) give (T, B, F)."""
     if extra or other:
         raise wrong_call(stack, (tensors, *extra), other)
-    if not tensors:
+    refuse_one(tensors, "stack")
+    if not len(tensors):
         raise ShapeError("stack needs at least one tensor, got none")
     if len(tensors) <= MOST_OPERANDS:
         return nary(("stack",), lambda *xs: record("stack", xs), tensors, _getframe(1))

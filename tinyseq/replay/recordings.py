@@ -14,6 +14,7 @@ import numpy as np
 from tinyseq.checks import check_plain
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
+from tinyseq.engine.no_gradient import nothing_to_differentiate
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.replay.watch import Watch
@@ -177,9 +178,7 @@ class Version(Recorded):
         """Hand the gradients of a program that has run to the parameters, in memory that no later run writes."""
         found = program.kept_gradients()
         if not found:
-            raise GradientError(
-                "backward: the first result depends on no parameter, so there is nothing to differentiate"
-            )
+            raise GradientError(nothing_to_differentiate(self.tape, self.nodes[0], "the first result"))
         grads = [
             None if (grad := found.get(node)) is None or not parameter.trainable else grad.reshape(parameter.shape)
             for node, parameter in self.parameters

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
-from tinyseq.errors import TapeError, TinyseqError
+from tinyseq.errors import OpError, TapeError, TinyseqError
 from tinyseq.ops import OPS
 from tinyseq.tape import INT64, Form, Kind, Tape
 from tinyseq.tensor.handles import Tensor, handle, leaked
@@ -24,6 +25,8 @@ def record(
     ``rows`` replaces the first axis of the shape that the op's rule gives; ``wish`` is handed to the rule alone.
     """
     tensors = [x if type(x) is Tensor else as_tensor(x) for x in inputs]
+    if not tensors:
+        raise OpError(f"record({op!r}, ()) has no inputs: an op is recorded on the tape of its inputs")
     tape = tensors[0].tape
     frame: Any = sys._getframe(1)
     code = frame.f_code
@@ -58,6 +61,7 @@ def signed_zero(attrs: tuple) -> bool:
 def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any) -> tuple[int, Form, int]:
     """Sort, form and kind of an op at a place: what is the same when it is recorded there again."""
     tape = tensors[0].tape
+    _taken(op, tensors, attrs)
     for other in tensors:
         if other.fold and other.fold != tape.folding:
             raise leaked()
@@ -75,6 +79,21 @@ def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any)
     line = (frame.f_code.co_filename, frame.f_lineno)
     kind = places.kinds.number(Kind(op, attrs, shape[1:], code, "", tape.scope[0], line))
     return places.sort(kind, shape[0] if shape else -1, False), tape.form(shape, code), kind
+
+
+def _taken(op: str, tensors: list[Tensor], attrs: tuple) -> None:
+    """Refuse an op that nobody registered, the wrong number of inputs, attributes that are no pairs."""
+    if op not in OPS:
+        near = get_close_matches(str(op), OPS, 1)
+        meant = f": did you mean {near[0]!r}?" if near else ""
+        raise OpError(f"no op is called {op!r}{meant or '; tinyseq.ops.register(Op(…)) makes one'}")
+    arity = OPS[op].arity
+    if 0 <= arity != len(tensors):
+        wanted = "x0," if arity == 1 else ", ".join(f"x{i}" for i in range(arity))
+        many = f"{arity} input{'s' * (arity != 1)}"
+        raise OpError(f"{op} takes {many}, got {len(tensors)}: write record({op!r}, ({wanted}))")
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in attrs):
+        raise OpError(f"{op} got attributes {attrs!r}: write pairs of name and value, as (('axis', 1),)")
 
 
 def _elsewhere(tensors: list[Tensor]) -> str:

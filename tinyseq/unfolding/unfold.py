@@ -69,7 +69,8 @@ def unfold(
     if not isinstance(structure, Chain):
         raise ShapeError(f"unfold needs a structure such as ts.Chain(T) or ts.Tree.balanced(n), got {structure!r}")
     if state is _NO_STATE:
-        raise ShapeError("a chain starts from an initial state: write ts.unfold(cell, chain, x, state)")
+        made = "; this cell makes one: state = cell.initial_state(batch)" if hasattr(step, "initial_state") else ""
+        raise ShapeError(f"a chain starts from an initial state: write ts.unfold(cell, chain, x, state){made}")
     if not delays or any(d < 1 for d in delays):
         raise ShapeError(f"delays are whole steps of at least 1, got {tuple(delays)}")
     tape = Tape.current()
