@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.train.test_ranks import by_mpi, ended, started
 from tinyseq import train
 from tinyseq.errors import DataError, FileError
 from tinyseq.train.sweeps import bootstrap
@@ -99,3 +100,85 @@ def test_what_is_no_sweep(tmp_path: Path) -> None:
     path.write_text('{"c": 1, "seed": 0}\n')
     with pytest.raises(FileError, match="line 1: a result of another sweep, without a, b and seed"):
         train.sweep(cell, GRID, results=path)
+
+
+def test_a_broken_executor_that_was_given_is_told_and_costs_only_what_is_left(tmp_path: Path) -> None:
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *given: Any, **options: Any) -> Any:
+            raise BrokenExecutor("no process is left")
+
+    told: list[str] = []
+    found = train.sweep(cell, GRID, 1, executor=Broken(), results=tmp_path / "s.jsonl", told=told.append)
+    assert not found.rows and len(found.failed) == 4 and "no process is left" in found.failed[0]["error"]
+    assert sum("crashed" in line for line in told) == 8
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(Broken() if not made else ThreadPoolExecutor(1))
+        return made[-1]
+
+    found = train.sweep(cell, GRID, 1, executor=make, results=tmp_path / "s.jsonl", told=None)
+    assert len(found.rows) == 4 and not found.failed and len(made) == 2
+    made[-1].shutdown()
+
+
+def test_lokys_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crashed cells are tried again in new processes, which a function makes."""
+    loky = pytest.importorskip("loky")
+    (tmp_path / "crashing_in_loky.py").write_text(CRASHING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run = import_module("crashing_in_loky").crashing
+    try:
+        found = train.sweep(
+            run,
+            {"a": [1, 2]},
+            1,
+            executor=lambda: loky.get_reusable_executor(2),
+            results=tmp_path / "s.jsonl",
+            told=None,
+        )
+    finally:
+        loky.get_reusable_executor(2).shutdown(wait=True)
+    assert [row["result"] for row in found.rows] == [1.0] and [row["a"] for row in found.failed] == [2]
+
+
+MPI_SWEEP = """
+import sys
+import cells
+from mpi4py.futures import MPIPoolExecutor
+from tinyseq import train
+
+if __name__ == "__main__":
+    with MPIPoolExecutor() as executor:
+        found = train.sweep(cells.cell, {"a": [1, 2, 3]}, 2, executor=executor, results=sys.argv[1], told=None)
+    print(len(found.rows), len(found.failed))
+"""
+MPI_CELLS = """
+import os
+
+
+def cell(a, seed):
+    if a == 3 and seed == 1:
+        raise ValueError("of this cell")
+    return {"loss": a + 0.5 * seed, "process": os.getpid()}
+"""
+
+
+@by_mpi
+def test_mpi_processes(tmp_path: Path) -> None:
+    """Under mpiexec -n 3, rank 0 hands cells to the two others; a cell that fails twice is reported; then resumed."""
+    (tmp_path / "cells.py").write_text(MPI_CELLS)
+    (tmp_path / "run.py").write_text(MPI_SWEEP)
+    words = ("-m", "mpi4py.futures", "run.py", "s.jsonl")
+    code, out, err = ended(started(3, *words, cwd=tmp_path), 120)
+    assert code == 0 and out.split() == ["5", "1"], err
+    rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
+    assert sorted((row["a"], row["seed"], row["loss"]) for row in rows) == [
+        (1, 0, 1.0), (1, 1, 1.5), (2, 0, 2.0), (2, 1, 2.5), (3, 0, 3.0),
+    ]  # fmt: skip
+    assert 1 <= len({row["process"] for row in rows}) <= 2
+    (tmp_path / "cells.py").write_text(MPI_CELLS.replace("a == 3", "a == 4"))
+    code, out, err = ended(started(3, *words, cwd=tmp_path), 120)
+    assert code == 0 and out.split() == ["6", "0"], err
+    assert len((tmp_path / "s.jsonl").read_text().splitlines()) == 6

@@ -71,7 +71,7 @@ def sweep(
     grid: Mapping[str, Sequence[Any]],
     seeds: int | Iterable[int] = 1,
     *,
-    executor: Executor | None = None,
+    executor: Executor | Callable[[], Executor] | None = None,
     results: str | os.PathLike[str] = "sweep.jsonl",
     workers: int | None = None,
     told: Callable[[str], None] | None = print,
@@ -80,7 +80,8 @@ def sweep(
 
     grid      values by name: {"hidden": [16, 32], "rate": [0.01, 0.003]}; plain numbers, texts, truth values
     seeds     so many, from 0, or which
-    executor  any of ``concurrent.futures``, loky's or mpi4py's; processes of our own, a core and one thread each, where
+    executor  any of ``concurrent.futures``, loky's or mpi4py's, or a function that makes one, called again when it
+              breaks: lambda: loky.get_reusable_executor(4). Processes of our own, a core and one thread each, where
               there is none: ``run`` is then a function of a module. The first cell runs before the others, so that the
               kernels are compiled once
     results   JSON lines, one as each cell is done. Called again with the same file, cells that stand there are not run
@@ -152,11 +153,20 @@ class _Work:
     """Cells on their way."""
 
     def __init__(
-        self, run: Any, executor: Executor | None, workers: int | None, path: Path, done: Any, tell: Any
+        self,
+        run: Any,
+        executor: Executor | Callable[[], Executor] | None,
+        workers: int | None,
+        path: Path,
+        done: Any,
+        tell: Any,
     ) -> None:
-        self.run, self.given, self.path, self.done, self.tell = run, executor, path, done, tell
+        self.run, self.path, self.done, self.tell = run, path, done, tell
+        self.given = executor if isinstance(executor, Executor) else None
+        self.make: Callable[[], Executor] = self._processes if executor is None or self.given else executor  # type: ignore[assignment]
         self.workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0])
-        self.pool: Executor | None = executor
+        self.pool: Executor | None = self.given
+        self.ours = executor is None
         self.failed: list[Cell] = []
 
     def go(self, left: list[Cell]) -> list[Cell]:
@@ -165,39 +175,51 @@ class _Work:
         warmed = not left or bool(self.done)
         try:
             while queue or waiting:
-                most = 1 if not warmed else 4 * self.workers if self.given is None else len(left) + 1
+                most = 1 if not warmed else 4 * self.workers if self.ours else len(left) + 1
                 while queue and len(waiting) < (1 if queue[0][1] > 1 else most):  # what crashed is tried again alone
                     cell, attempt = queue.pop(0)
-                    future = self._submit(cell)
-                    waiting[future] = cell, attempt, self.pool
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    try:
+                        waiting[self._submit(cell)] = cell, attempt, self.pool
+                    except BrokenExecutor as error:  # one that was given, or that breaks as soon as it is made
+                        queue += self._again(self._broken(cell, attempt, error, self.pool))
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done if waiting else ():
                     cell, attempt, pool = waiting.pop(future)
-                    again = self._finished(future, cell, attempt, pool)
-                    queue += [again] if again else []
+                    queue += self._again(self._finished(future, cell, attempt, pool))
                     warmed = True
         except BaseException:
             for future in waiting:
                 future.cancel()
             raise
         finally:
-            if self.given is None and self.pool is not None:
+            if self.ours and self.pool is not None:
                 self.pool.shutdown(cancel_futures=True)
         return self.failed
 
     def _submit(self, cell: Cell) -> Future[Any]:
         if self.pool is None:
-            context = get_context()
-            self.pool = ProcessPoolExecutor(self.workers, context, _own_core, (context.Value("i", 0),))
+            self.pool = self.make()
         return self.pool.submit(_called, self.run, cell)
+
+    def _processes(self) -> Executor:
+        context = get_context()
+        return ProcessPoolExecutor(self.workers, context, _own_core, (context.Value("i", 0),))
+
+    @staticmethod
+    def _again(cell: tuple[Cell, int] | None) -> list[tuple[Cell, int]]:
+        return [] if cell is None else [cell]
+
+    def _broken(self, cell: Cell, attempt: int, error: BaseException, pool: Any) -> tuple[Cell, int] | None:
+        """A process died, with those at work beside it: its pool is no use any more."""
+        if self.given is None and self.pool is pool:
+            self.pool = None
+        return self._crashed(cell, attempt, error)
 
     def _finished(self, future: Future[Any], cell: Cell, attempt: int, pool: Any) -> tuple[Cell, int] | None:
         """Keep a result; or say what crashed, and whether it is tried again."""
         try:
             row = {**cell, **_numbers(future.result())}
-        except BrokenExecutor as error:  # a process died, with those at work beside it: its pool is no use any more
-            if self.given is None and self.pool is pool:
-                self.pool = None
-            return self._crashed(cell, attempt, error)
+        except BrokenExecutor as error:
+            return self._broken(cell, attempt, error, pool)
         except Exception as error:
             return self._crashed(cell, attempt, error)
         try:
