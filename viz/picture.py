@@ -5,38 +5,25 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tinyseq.errors import TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.module import Cell
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.viz.diagram import Diagram
-from tinyseq.viz.excerpt.choose import ancestors
-from tinyseq.viz.look import labels, style
+from tinyseq.viz.look import style
 from tinyseq.viz.look.options import Look
 from tinyseq.viz.output import paint
 from tinyseq.viz.output.animate import animated
-from tinyseq.viz.output.beside import head, side_by_side
+from tinyseq.viz.output.beside import head
 from tinyseq.viz.output.dot import dot_text
 from tinyseq.viz.output.json_text import graph, json_text
 from tinyseq.viz.output.render import format_of, render, write
 from tinyseq.viz.output.tikz import tikz_text
-from tinyseq.viz.overlays import overlays
-from tinyseq.viz.overlays.fixed import mark
-from tinyseq.viz.overlays.overlays import gradient_colours
-from tinyseq.viz.placing.layout import Layout
-from tinyseq.viz.placing.notes import annotate
-from tinyseq.viz.placing.routes import route
-from tinyseq.viz.views.folded import folded
-from tinyseq.viz.views.scratch import any_batch, relative_time, tape_of
-from tinyseq.viz.views.unfolded import unfolded
+from tinyseq.viz.request import Request, drawn
 
 
 class Picture:
@@ -137,7 +124,8 @@ def draw(
 ) -> Picture:
     """Draw a tape, the tape up to a tensor, or a cell; several of them, in a list or as {title: thing}, side by side.
 
-    view       "unfolded": a column for each time step; "folded": one step, with a black square where a value is late
+    view       "unfolded": a column for each time step, of a tree children under their parents; "tree": the same, an
+               error for what is no tree; "folded": one step, with a black square where a value is late
     detail     "box": each call of a cell as one box, but for the cells named in ``opened``; "cell": named nodes,
                parameters as labelled arrows; "units": with the gates and sums between them; "ops": every primitive
     steps      how many time steps to show (the first and last; by default 10, fewer in detail), or which: range(5, 9)
@@ -154,105 +142,14 @@ def draw(
     Steps are counted from 0 as on the tape, so h(−1) is the initial state. Raises TinyseqError for unknown words,
     GradientError for gradients that are not there, FileError for a path that cannot be written.
     """
-    _one_of("view", view, ("unfolded", "folded"))
-    _one_of("detail", detail, ("box", "cell", "units", "ops"))
-    if overlay is not None:
-        _one_of("overlay", overlay, tuple(overlays.MEASURES))
     look = Look(theme, notes, legend, shapes, font, size, dpi)
     wanted = format_of(path, format)
     cells = (opened,) if isinstance(opened, str) else tuple(opened)
-    asked = _Asked(view, detail, steps, cells, inputs, state, tuple(delays), gradients, overlay, of, look)
-    if isinstance(thing, (list, tuple, dict)) and not hasattr(thing, "step"):
-        named = thing.items() if isinstance(thing, dict) else (("", one) for one in thing)
-        diagrams = [_placed(one, asked, str(name)) for name, one in named]
-        if not diagrams:
-            raise TinyseqError("nothing to draw: the list is empty; put tapes, cells or tensors in it")
-        diagram = side_by_side(diagrams)
-        diagram.look = look
-        diagram.description = " ".join(d.description for d in diagrams)
-    else:
-        diagram = _placed(thing, asked, "")
+    asked = Request(view, detail, steps, cells, inputs, state, tuple(delays), gradients, overlay, of, look)
+    diagram = drawn(thing, asked)
     if title:
         head(diagram, title)
     picture = Picture(diagram, wanted)
     if path is not None:
         picture.save(path, wanted)
     return picture
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """The options of ``draw`` that say what to draw."""
-
-    view: str
-    detail: str
-    steps: Any
-    opened: tuple[str, ...]
-    inputs: Any
-    state: Any
-    delays: tuple[int, ...]
-    gradients: bool | None
-    overlay: str | None
-    of: Any
-    look: Look
-
-
-def _placed(thing: Any, asked: _Asked, title: str) -> Diagram:
-    """One thing as a placed diagram with its colours and notes."""
-    diagram, tape = _diagram(thing, asked)
-    diagram.look, diagram.title = asked.look, title
-    if not diagram.vertices:
-        raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
-    found = None if asked.overlay is None else overlays.measure(diagram, tape, asked.overlay, asked.of)
-    mark(diagram, tape)
-    if not asked.look.shapes:
-        for v in diagram.vertices:
-            v.note = "" if v.note == labels.shape(v.shape or ()) else v.note
-    layout = Layout(diagram)
-    route(layout)
-    if asked.look.notes:
-        annotate(layout)
-    if found is not None:
-        overlays.finish(diagram, found)
-    else:
-        wanted = asked.gradients if asked.view == "unfolded" or asked.gradients else False
-        gradient_colours.colour(diagram, tape, wanted)
-    return diagram
-
-
-def _diagram(thing: Any, asked: _Asked) -> tuple[Diagram, Tape]:
-    if isinstance(thing, Tape):
-        return _of_tape(thing, asked, None), thing
-    if isinstance(thing, Tensor):
-        thing._settled()
-        return _of_tape(thing.tape, asked, ancestors(thing.tape, thing.index)), thing.tape
-    if not (hasattr(thing, "step") and hasattr(thing, "parameters")):
-        raise TinyseqError(f"draw takes a tape, a cell or a tensor, got {type(thing).__name__}")
-    tape, centre = tape_of(thing, asked.delays, asked.inputs, asked.state)
-    if asked.view == "folded":
-        diagram = folded(tape, asked.detail, opened=asked.opened)
-    else:
-        shown = range(centre - 1, centre + 2) if asked.steps is None else asked.steps
-        time = relative_time(centre)
-        diagram = unfolded(tape, shown, asked.detail, None, time, count_gaps=False, opened=asked.opened)
-    diagram.repeats, diagram.counts = 0, None
-    if asked.inputs is None and asked.state is None:
-        any_batch(diagram)
-    return diagram, tape
-
-
-def _of_tape(tape: Tape, asked: _Asked, keep: np.ndarray | None) -> Diagram:
-    if len(tape) == 0:
-        raise TinyseqError("nothing to draw: the tape is empty; record something in it first")
-    known = {kind.cell for kind in tape.kinds if kind.cell}
-    for cell in asked.opened:
-        if cell not in known:
-            raise TinyseqError(f"opened names a cell {cell!r} that is not on this tape; its cells are {sorted(known)}")
-    if asked.view == "folded":
-        return folded(tape, asked.detail, keep, opened=asked.opened)
-    return unfolded(tape, asked.steps, asked.detail, keep, opened=asked.opened)
-
-
-def _one_of(what: str, given: Any, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise TinyseqError(f"{what} is {' or '.join(map(repr, known))}, got {given!r}")

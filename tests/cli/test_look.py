@@ -1,6 +1,7 @@
 """``tinyseq gradcheck`` and ``draw``: built-in cells, saved models, cells of the user's own."""
 
 import re
+import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -293,3 +294,26 @@ def test_sizes_beyond_memory_are_an_error_message(run, sizes):
 def test_sample_help_says_what_temperatures_do(run):
     words = " ".join(run("sample", "--help").stdout.replace("│", " ").split())
     assert "more cautious" in words and "bolder" not in words
+
+
+def test_several_nets_are_drawn_side_by_side(run, tmp_path):
+    assert run("draw", "rnn", "lstm", "rnn", "--view", "folded", "-o", "nets.svg").exit_code == 0
+    texts = ET.parse(tmp_path / "nets.svg").iter("{http://www.w3.org/2000/svg}text")
+    assert {"rnn", "lstm", "rnn (2)"} <= {"".join(text.itertext()).replace("\xa0", " ") for text in texts}
+    lone = run("draw", "lstm", "-o", "one.svg")
+    assert lone.exit_code == 0 and "lstm, unfolded, 5 steps" in lone.stdout
+
+
+@pytest.mark.parametrize("moving", ["unfolding", "backward"])
+def test_draw_writes_pictures_that_move(run, tmp_path, moving):
+    done = run("draw", "rnn", "--animate", moving, "--seconds", 3, "-o", "moves.svg")
+    assert done.exit_code == 0, done.output
+    svg = (tmp_path / "moves.svg").read_text("utf-8")
+    assert 'dur="3s"' in svg and "animate" in svg
+    refused = run("draw", "rnn", "--animate", moving, "-o", "moves.png")
+    assert refused.exit_code != 0 and "write -o moves.svg" in refused.stderr
+
+
+def test_draw_helps_with_examples(run):
+    words = " ".join(run("draw", "--help").stdout.split())
+    assert "tinyseq draw rnn lstm gru --view folded" in words and "--animate" in words

@@ -186,23 +186,92 @@ def test_tikz_is_a_whole_document(name, tmp_path):
     picture = draw(NETS[name](3), title="50 % of {x_1} & ~ \\ # $")
     text = picture.tex
     assert text.startswith(r"\documentclass[tikz") and text.count("{") == text.count("}")
-    assert text.isascii() or not re.search("[^\\x00-\\x7f]", re.sub(r"\\text\{[^}]*\}", "", text))
+    assert text.isascii() or not re.search("[^\\x00-\\x7f]", re.sub(r"\\(text|other)\{[^}]*\}", "", text))
     assert text.count(" -- (") >= len(picture.diagram.links)
     assert picture.save(tmp_path / "net.tex").read_text() == text
 
 
+NEEDS_LATEX = pytest.mark.skipif(
+    shutil.which("pdflatex") is None, reason="no LaTeX; tried with the one of Debian's texlive"
+)
+
+
+def compiles(text, folder):
+    (folder / "net.tex").write_text(text, encoding="utf-8")
+    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "net.tex"], cwd=folder,
+                          capture_output=True, text=True, errors="replace", timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (folder / "net.pdf").read_bytes().startswith(b"%PDF")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX; tried with the one of Debian's texlive")
+@NEEDS_LATEX
 @pytest.mark.parametrize("number", [*SHOWN, "10.3", "10.16", "10.18"])
 def test_tikz_compiles(number, tmp_path):
-    picture = (
-        chapter.figure(number).picture() if number[0].isdigit() else draw(NETS[number](3), title="σ & ∂L/∂W, 50 %")
-    )
-    (tmp_path / "net.tex").write_text(picture.tex, encoding="utf-8")
-    done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "net.tex"], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=120)  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "net.pdf").read_bytes().startswith(b"%PDF")
+    if number[0].isdigit():
+        compiles(chapter.figure(number).picture().tex, tmp_path)
+        return
+    for view in ("folded", "unfolded"):
+        for detail in ("cell", "units", "ops", "box"):
+            compiles(draw(NETS[number](3), view=view, detail=detail, title="σ & ∂L/∂W, 50 %").tex, tmp_path)
+
+
+HOSTILE = [
+    '"q"', "a&b", "<b>", "two\nlines", "🙂", "ñandú", "α_β", "h′", "x_{ij}", r"\tilde h", "名前", "%100", "#1", "$x$",
+    "{y}", "~", "^", "back\\slash", "a" * 60, "ᵢ", "x²", "x̃y", "ħ",
+]  # fmt: skip
+
+
+def hostile_tape():
+    W, V = (ts.Parameter(np.eye(2), name) for name in ('W<&>"', r"V_{\alpha}"))
+
+    def step(x, s):
+        h = (ts.linear(x, W) + s).named("h")
+        for name in HOSTILE:
+            h = (h * 1.5).named(name)
+        return h, ts.linear(h, V).named('out <&> "')
+
+    with ts.Tape() as tape:
+        ts.unfold(step, ts.Chain(3), ts.tensor(np.zeros((3, 1, 2)), "x"), ts.tensor(np.zeros((1, 2)), "<s>&"))
+    return tape
+
+
+@pytest.mark.parametrize("view", ["folded", "unfolded"])
+def test_names_of_all_kinds_are_drawn_in_every_format(view):
+    picture = draw(hostile_tape(), view=view, title="A & B_1 <\\x> 50% #1 {y} ~^ 名 🙂")
+    ET.fromstring(picture.svg)
+    ET.fromstring(picture.animation())
+    assert picture.png.startswith(b"\x89PNG") and picture.pdf.startswith(b"%PDF")
+    assert picture.tex.count("{") == picture.tex.count("}")
+
+
+@pytest.mark.slow
+@NEEDS_LATEX
+def test_names_of_all_kinds_compile(tmp_path):
+    for view in ("folded", "unfolded"):
+        compiles(draw(hostile_tape(), view=view, title="50% #1 {y} ~^ 名 🙂").tex, tmp_path)
+
+
+def test_view_tree_is_for_trees():
+    assert draw(NETS["TreeLSTM"](3), view="tree").diagram.tree
+    with pytest.raises(TinyseqError, match="view='unfolded'"):
+        draw(rnn_tape(3), view="tree")
+
+
+def test_a_tree_cell_is_drawn_over_four_leaves():
+    rng = np.random.default_rng(0)
+    edges = draw(ts.nn.RecursiveNet(3, 4, 2, rng=rng)).diagram.edges()
+    assert {(a, b) for a, b, names, _ in edges if names in ("U", "W")} == {
+        ("h(0)", "h(4)"), ("h(1)", "h(4)"), ("h(2)", "h(5)"), ("h(3)", "h(5)"), ("h(4)", "h(6)"), ("h(5)", "h(6)")
+    }  # fmt: skip
+    assert draw(ts.nn.TreeLSTM(3, 4, 2, rng=rng), view="folded", inputs=np.zeros((2, 3), np.float32)).svg
+
+
+def test_a_net_that_is_no_cell_says_how_to_record_it():
+    rng = np.random.default_rng(0)
+    net = ts.nn.Bidirectional(ts.nn.RNNCell(3, 4, rng=rng), ts.nn.RNNCell(3, 4, rng=rng))
+    with pytest.raises(TinyseqError, match=r"with ts\.Tape\(\) as tape"):
+        draw(net)
 
 
 def test_one_step_has_its_initial_state():

@@ -151,7 +151,7 @@ class Example:
     """
 
     def __init__(self, found: Found, steps: int, batch: int, rng: np.random.Generator) -> None:
-        self.module, self.title, self.steps, self.batch = found.module, found.title, steps, batch
+        self.found, self.module, self.title, self.steps, self.batch = found, found.module, found.title, steps, batch
         self.has_loss = callable(getattr(self.module, "losses", None))
         needed = ("input_size", "output_size") if self.has_loss else ("input_size", "initial_state")
         missing = [name for name in needed if not hasattr(self.module, name)]

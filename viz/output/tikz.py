@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
@@ -25,12 +26,14 @@ _SPECIAL = {c: f"\\{c}" for c in "#$%&_{}"} | {
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
 }
+_LATIN = "".join(map(chr, range(0xC0, 0x100))).translate(dict.fromkeys(map(ord, "×÷ÐÞðþ")))  # what all fonts have
 _ACCENTS = {mark: f"\\{name}" for name, mark in labels.ACCENTS.items()}
 
 HEAD = r"""\documentclass[tikz,border=%gpt]{standalone}
 \usepackage{amsmath,amssymb}
 \usetikzlibrary{arrows.meta}
 %s
+\newcommand{\other}[1]{\ifdefined\directlua\text{#1}\else\ifdefined\XeTeXversion\text{#1}\else\text{?}\fi\fi}
 \begin{document}
 \begin{tikzpicture}[x=1pt, y=1pt, scale=%g, transform shape, >={Stealth[length=7pt, width=5pt]},
   line width=1pt, font=\normalsize, every node/.style={inner sep=0pt, outer sep=0pt, text=ink}]
@@ -164,10 +167,12 @@ def _size(points: float, inside: bool = False) -> str:
 
 def _tex(label: Label) -> str:
     """Runs as one formula: letters in italics, words upright, scripts raised and lowered."""
-    out = []
+    out: list[str] = []
     for run in label:
         text = labels.clean(run.text)
         if run.style == SUPER:
+            if any(c in piece for piece in out for c in "^'"):  # TeX allows of one superscript only
+                out = ["{" + "".join(out) + "}"]
             out.append("^{" + _math(text) + "}")
         elif run.style == SUB:
             out.append("_{" + (_math(text) if len(text) == 1 else rf"\mathrm{{{_math(text)}}}") + "}")
@@ -184,23 +189,39 @@ def _math(text: str) -> str:
         if c in _ACCENTS and out:
             out[-1] = f"{_ACCENTS[c]}{{{out[-1].strip()}}}"
         else:
-            out.append(_MATH.get(c, _SPECIAL.get(c, c)) + (" " if c in _NAMES else ""))
+            out.append(_sign(c) + (" " if c in _NAMES else ""))
     return "".join(out)
+
+
+def _sign(c: str) -> str:
+    """A character within a formula."""
+    if c in _MATH or c.isascii():
+        return _MATH.get(c, _SPECIAL.get(c, c))
+    if c in _LATIN:
+        return rf"\text{{{c}}}"
+    kind, _, codes = unicodedata.decomposition(c).partition(" ")
+    if kind in ("<super>", "<sub>"):
+        inner = "".join(_sign(chr(int(code, 16))) for code in codes.split())
+        return f"{'^' if kind == '<super>' else '_'}{{{inner}}}"
+    return rf"\other{{{c}}}"
 
 
 def _words(text: str) -> str:
     """Upright text inside of a formula, signs in it as mathematics."""
     if text == "′" * len(text):
         return "'" * len(text)
-    out, word = [], ""
+    out: list[str] = []
+    word: list[str] = []
     for c in [*text, ""]:
-        plain = c and c not in _MATH and (c.isascii() or c.isalpha())
-        if plain:
-            word += _SPECIAL.get(c, c)
+        if c and c not in _MATH and (c.isascii() or c in _LATIN):
+            word.append(_SPECIAL.get(c, c))
             continue
+        last = word.pop() if c in _ACCENTS and word else ""
         if word:
-            out.append(rf"\text{{{word}}}")
-            word = ""
-        if c:
-            out.append(_MATH.get(c, "?"))
+            out.append(rf"\text{{{''.join(word)}}}")
+            word = []
+        if last:
+            out.append(f"{_ACCENTS[c]}{{\\text{{{last}}}}}")
+        elif c:
+            out.append(_sign(c))
     return "".join(out)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
+from tinyseq.nn.recursive import TreeCell
 from tinyseq.structure.chain import Chain
+from tinyseq.structure.tree import Tree
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor, tensor
@@ -16,7 +18,7 @@ from tinyseq.unfolding.unfold import unfold
 from tinyseq.viz.diagram import Diagram
 from tinyseq.viz.look import labels
 
-BATCH = 1
+BATCH, LEAVES = 1, 4
 
 
 def tape_of(cell: Any, delays: Sequence[int] = (1,), inputs: Any = None, state: Any = None) -> tuple[Tape, int]:
@@ -42,6 +44,15 @@ def tape_of(cell: Any, delays: Sequence[int] = (1,), inputs: Any = None, state: 
     return tape, reach + 1
 
 
+def tape_of_tree(cell: TreeCell, inputs: Any = None) -> Tape:
+    """A scratch tape with a tree cell unfolded over four leaves, or as many as there are rows of ``inputs``."""
+    given = np.zeros((LEAVES, _input_size(cell)), _dtype(cell)) if inputs is None else np.asarray(inputs)
+    tape = Tape()
+    with tape:
+        cell.unfold(Tree.balanced(len(given)), tensor(given, name="x"))
+    return tape
+
+
 def own_delays(cell: Any) -> tuple[int, ...]:
     """How far back a cell reads through a delay line of its own (nn.SkipCell)."""
     found = getattr(cell, "delays", ())
@@ -64,13 +75,17 @@ def _dtype(cell: Any) -> np.dtype:
 def _inputs(cell: Any, given: Any) -> tuple[np.ndarray, ...]:
     if given is not None:
         return tuple(np.asarray(a) for a in (given if isinstance(given, tuple) else (given,)))
+    return (np.zeros((BATCH, _input_size(cell)), _dtype(cell)),)
+
+
+def _input_size(cell: Any) -> int:
     size = getattr(cell, "input_size", None)
     if size is None:
         raise TinyseqError(
             f"to draw {type(cell).__name__} tinyseq must know the shape of one input: give the cell an input_size, "
             "or draw(cell, inputs=array of shape (B, F))"
         )
-    return (np.zeros((BATCH, int(size)), _dtype(cell)),)
+    return int(size)
 
 
 def _state(cell: Any, given: Any) -> Any:
