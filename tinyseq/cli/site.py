@@ -12,11 +12,13 @@ import typer
 from tinyseq.cli.console import check_output, files, say
 from tinyseq.train.checkpoints import writable_folder
 
+RESULTS = Path(__file__).parents[2] / "examples" / "results"  # in a copy of the sources
+
 
 def site(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pages.")] = Path("site"),
 ) -> None:
-    """Write the whole site: chapter 10 section by section, lessons, gallery, guides, API, benchmark, guarantees.
+    """Write the whole site: chapter 10 by sections, lessons, gallery, guides, API, benchmark, results, guarantees.
 
     Static pages from live code, for a browser without a network: every block of code is run, every link is checked.
     Takes some minutes; needs the extra [site].
@@ -25,7 +27,7 @@ def site(
     from tinyseq.viz.site import build
 
     writable_folder(check_output(out, folder=True))
-    pages = build(out, benchmark=_measured(), guarantees=markdown(), told=say)
+    pages = build(out, benchmark=_measured(), guarantees=markdown(), results=RESULTS, told=say)
     files([(out / "index.html", f"{len(pages)} pages: open it in a browser")])
 
 

@@ -21,7 +21,7 @@ OPEN = ("tinyseq.nn", "tinyseq.tasks")  # of which each module has a page of its
 
 
 def write_api(out: Path) -> list[tuple[str, str, str]]:
-    """Write the reference below ``out/api``; (path, name, first line) of each page."""
+    """Write the reference below ``out/api``; (path, name, first line) of each page and of what stands in it."""
     pdoc, doc, render = needed("pdoc"), needed("pdoc.doc"), needed("pdoc.render")
     render.configure(docformat="google", show_source=False, search=False, footer_text="tinyseq", math=False)
     modules: dict[str, Any] = {name: doc.Module(importlib.import_module(name)) for name in names()}
@@ -34,8 +34,18 @@ def write_api(out: Path) -> list[tuple[str, str, str]]:
             warnings.simplefilter("ignore")  # a type that is imported for checkers only is shown as it is written
             text = pdoc.render.html_module(module, modules)
         target.write_text(_at_home(text, "../" * path.count("/")), "utf-8")
-        written.append((path, name, (module.docstring or "").split("\n")[0]))
+        written.append((path, name, _first(module)))
+        written += [
+            (f"{path}#{member.qualname}", f"{member.qualname} ({name})", _first(member))
+            for member in module.own_members
+            if member.qualname and f'id="{member.qualname}"' in text
+        ]
     return written
+
+
+def _first(thing: Any) -> str:
+    """The first line of a docstring."""
+    return (thing.docstring or "").split("\n")[0]
 
 
 def _at_home(text: str, up: str) -> str:

@@ -1,4 +1,4 @@
-"""The whole site: chapter, lessons, gallery, guides, reference, benchmark, guarantees, search; links checked."""
+"""The whole site: chapter, lessons, gallery, guides, reference, benchmark, results, guarantees; links checked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tinyseq.viz.site.api import write_api
 from tinyseq.viz.site.document import Document, inside
 from tinyseq.viz.site.extra import needed
 from tinyseq.viz.site.links import broken
+from tinyseq.viz.site.results import Result, kept, table
 from tinyseq.viz.site.shell import asset, framed, listed
 
 PARTS = {"chapter": "Chapter 10", "lessons": "Twelve lessons", "guides": "Guides"}
@@ -24,23 +25,30 @@ MOST = 30 * 1024 * 1024  # bytes of a site
 
 
 def build(
-    out: Path, *, benchmark: str = "", guarantees: str = "", told: Callable[[str], None] = lambda line: None
+    out: Path,
+    *,
+    benchmark: str = "",
+    guarantees: str = "",
+    results: Path | None = None,
+    told: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Write the site into a folder; returns its pages.
 
-    benchmark, guarantees   Markdown of these two pages, from whoever has measured and promised · told  gets a line for
-    each page that is done
+    benchmark, guarantees   Markdown of these two pages, from whoever has measured and promised
+    results                 folder of the results that are kept of published experiments, as JSON
+    told                    gets a line for each page that is done
 
     Raises TinyseqError where a block of code fails, a link leads nowhere, or the site is larger than 30 MB.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    site = _Site(out, told)
+    site = _Site(out, kept(results) if results else [], told)
     with tempfile.TemporaryDirectory() as folder, inside(Path(folder)):
         for part, title in PARTS.items():
             site.part(part, title)
         site.page("gallery.html", gallery())
         site.page("benchmark.html", f"# Benchmark\n\n{benchmark or NOT_MEASURED}")
+        site.page("results.html", f"# Results\n\n{RESULTS}\n\n{table(site.results)}")
         site.page("guarantees.html", f"# What is promised\n\n{guarantees or NOT_MEASURED}")
         site.page("index.html", _content("index.md"))
     site.reference()
@@ -51,9 +59,12 @@ def build(
 NOT_MEASURED = "Nothing was measured for this copy of the site: `tinyseq bench` and `tinyseq guarantees` print it."
 
 
+RESULTS = "Published experiments run again with tinyseq, each number over its seeds."
+
+
 class _Site:
-    def __init__(self, out: Path, told: Callable[[str], None]) -> None:
-        self.out, self.told = out, told
+    def __init__(self, out: Path, results: list[Result], told: Callable[[str], None]) -> None:
+        self.out, self.results, self.told = out, results, told
         self.index: list[dict[str, str]] = []
 
     def part(self, part: str, title: str) -> None:
@@ -72,7 +83,7 @@ class _Site:
     def page(self, path: str, text: str, pages: list[tuple[str, str]] | None = None) -> None:
         """One page from its Markdown."""
         begun = time.perf_counter()
-        document = Document(self.out, path)
+        document = Document(self.out, path, results=self.results)
         body = document.html(text)
         title = _title(text)
         target = self.out / path
@@ -88,7 +99,9 @@ class _Site:
         """The API, and the page that lists it."""
         written = write_api(self.out)
         items = "\n".join(
-            f"- [`{name}`]({path.removeprefix('api/')}): {html.escape(what)}" for path, name, what in written
+            f"- [`{name}`]({path.removeprefix('api/')}): {html.escape(what)}"
+            for path, name, what in written
+            if "#" not in path
         )
         self.page("api/index.html", f"# API reference\n\nThe packages that you import, and what is in them.\n\n{items}")
         self.index += [{"path": path, "title": name, "text": what} for path, name, what in written]

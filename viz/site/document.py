@@ -9,6 +9,8 @@ A fenced block's first line says what is done with it:
     source MODULE:NAME       the source of a function or class
     lesson 4                 the answer of a lesson
     live 4                   its graph: how it is recorded, and the live page
+    example NAME             what the script examples/NAME.py printed when it was last run at full length
+    results NAME …           the results that are kept of experiments whose names begin so
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import os
 import re
 import textwrap
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ from tinyseq.viz.lessons import lesson
 from tinyseq.viz.lessons.live import LIVE, live_page
 from tinyseq.viz.site.extra import needed
 from tinyseq.viz.site.formulas import with_formulas
+from tinyseq.viz.site.results import NOTHING, Result, of_section, table
 from tinyseq.viz.stepper import to_html
 
 
@@ -46,6 +50,7 @@ class Document:
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
     headings: list[tuple[int, str, str]] = field(default_factory=list)
     blocks: int = 0
+    results: list[Result] = field(default_factory=list)
 
     @property
     def up(self) -> str:
@@ -75,6 +80,8 @@ class Document:
             "source": self._source,
             "lesson": self._lesson,
             "live": self._lesson_live,
+            "example": self._example,
+            "results": self._results,
         }
         if kind not in known:
             raise TinyseqError(f"{self.path}: a block of {kind or 'nothing'!r}; blocks are {', '.join(known)}")
@@ -179,6 +186,23 @@ class Document:
         made, name = LIVE[number], f"lesson_{number:02d}"
         live_page(number, self._live_path(name))
         return f"{highlighted(inspect.getsource(made.record))}\n{self._framed(name, f'lesson {number}', made.hash)}"
+
+    def _example(self, rest: list[str], _: str) -> str:
+        path = files("tinyseq.viz.site").joinpath("content", "printed", f"{rest[0]}.txt")
+        if not path.is_file():
+            raise TinyseqError(
+                f"{self.path}: nothing is kept of what examples/{rest[0]}.py prints; run it and put its output into "
+                f"viz/site/content/printed/{rest[0]}.txt"
+            )
+        printed = html.escape(path.read_text("utf-8").rstrip())
+        command = f"<p><code>python examples/{rest[0]}.py</code> printed, at full length:</p>"
+        return f'{command}\n<pre class="printed" tabindex="0"><samp>{printed}</samp></pre>'
+
+    def _results(self, rest: list[str], _: str) -> str:
+        found = of_section(self.results, rest)
+        said = table(found) if found else f"{NOTHING[:-1]} (`tinyseq results {' '.join(rest)}`)."
+        more = f"\n\nAll of them stand in [results]({self.up}results.html)." if found else ""
+        return needed("markdown_it").MarkdownIt("commonmark").enable("table").render(said + more)
 
 
 def pictured(svg: str, words: str = "") -> str:

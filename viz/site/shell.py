@@ -8,7 +8,7 @@ from importlib.resources import files
 MENU = (
     ("index.html", "Start"), ("chapter/index.html", "Chapter 10"), ("lessons/index.html", "Lessons"),
     ("gallery.html", "Gallery"), ("guides/index.html", "Guides"), ("api/index.html", "API"),
-    ("benchmark.html", "Benchmark"), ("guarantees.html", "Guarantees"),
+    ("benchmark.html", "Benchmark"), ("results.html", "Results"), ("guarantees.html", "Guarantees"),
 )  # fmt: skip
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import re
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from tinyseq.errors import TinyseqError
+from tinyseq.errors import FileError, TinyseqError
 
 pytest.importorskip("pdoc", reason="the site is made with the extra: pip install 'tinyseq[site]'")
 pytest.importorskip("latex2mathml", reason="the site is made with the extra: pip install 'tinyseq[site]'")
@@ -17,6 +22,7 @@ from tinyseq.viz.site.build import PARTS
 from tinyseq.viz.site.document import Document, inside
 from tinyseq.viz.site.formulas import with_formulas
 from tinyseq.viz.site.links import broken
+from tinyseq.viz.site.results import kept
 
 
 def test_formulas_become_mathml_and_code_stays() -> None:
@@ -138,7 +144,45 @@ def test_the_search_finds_pages_by_all_words(whole: Path, browser: Any) -> None:
 
 
 def test_every_part_has_documents() -> None:
-    from importlib.resources import files
-
     for part in PARTS:
-        assert [p for p in files("tinyseq.viz.site").joinpath("content", part).iterdir() if p.name.endswith(".md")]
+        assert [
+            p for p in resources.files("tinyseq.viz.site").joinpath("content", part).iterdir() if p.name.endswith(".md")
+        ]
+
+
+def test_results_are_those_of_the_files_and_where_there_are_none_it_says_so(tmp_path: Path) -> None:
+    rows = [
+        {"experiment": "memory-ring", "seed": s, "results": {"gap": 1e-7 * (s + 1), "curves": {"x": [1]}},
+         "date": "2026-01-02", "machine": {"processor": "Some CPU"}, "versions": {"tinyseq": "1.0"}}
+        for s in range(3)
+    ]  # fmt: skip
+    assert kept(tmp_path / "none") == []
+    (tmp_path / "memory-ring.json").write_text(json.dumps({"experiment": "memory-ring", "rows": rows}))
+    (found,) = kept(tmp_path)
+    assert found[:2] == ("memory-ring", "gap") and found.seeds == 3
+    np.testing.assert_allclose(found[2:5], [2e-7, 1e-7, 3e-7])
+    with inside(tmp_path):
+        document = Document(tmp_path / "out", "chapter/x.html", results=[found])
+        body = document.html("```results memory\n```\n\n```results bptt\n```")
+    assert "<td>1e-07 – 3e-07</td>" in body and "2026-01-02, Some CPU, tinyseq 1.0" in body
+    assert "No results are kept" in body and "tinyseq results bptt" in body
+    (tmp_path / "other.json").write_text("[1]")
+    with pytest.raises(FileError, match=r"other\.json holds no results"):
+        kept(tmp_path)
+
+
+def test_what_an_example_printed_is_kept_for_each_that_a_page_shows(tmp_path: Path) -> None:
+    content = resources.files("tinyseq.viz.site").joinpath("content")
+    shown = [
+        name
+        for page in content.joinpath("chapter").iterdir()
+        for name in re.findall(r"^```example (\w+)$", page.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(shown) == 11
+    for name in shown:
+        printed = content.joinpath("printed", f"{name}.txt").read_text("utf-8")
+        script = Path(__file__).parents[3] / "examples" / f"{name}.py"
+        first = ast.get_docstring(ast.parse(script.read_text("utf-8"))).splitlines()[0]  # type: ignore[union-attr]
+        assert printed.startswith(first), name
+    with pytest.raises(TinyseqError, match=r"nothing is kept of what examples/gone\.py prints"):
+        made(tmp_path, "```example gone\n```")

@@ -104,6 +104,13 @@ function leaf_name(run, n) {
   return `${name} ${shape_text(kind.shape)}${changed}`;
 }
 
+// The number that a text says, NaN where it says none: −0.5 and 0,5 are numbers, and so is inf.
+function number_in(text) {
+  const plain = text.trim().replace("−", "-").replace(",", "."), endless = /^([-+]?)(inf|infinity|∞)$/i.exec(plain);
+  if (endless) return endless[1] === "-" ? -Infinity : Infinity;
+  return /^[-+]?(\d|\.\d)/.test(plain) ? Number(plain) : NaN;
+}
+
 function draw_editor(run) {
   $("editor").hidden = !run.computes;
   if (!run.computes) return;
@@ -117,10 +124,10 @@ function draw_editor(run) {
   $("edit-unit").max = run.values[n].length - 1;
   if (document.activeElement !== $("edit-unit")) $("edit-unit").value = place;
   $("edit-place").textContent = place_text(run.shape(n), place);
-  if (document.activeElement !== $("edit-value") || Number($("edit-value").value) !== now) $("edit-value").value = String(Number(now.toPrecision(6)));
+  if (document.activeElement !== $("edit-value") || number_in($("edit-value").value) !== now) $("edit-value").value = Number.isFinite(now) ? String(Number(now.toPrecision(6))) : minus(show(now));
   const slide = $("edit-slide"), most = whole ? (run.limits.get(n) ?? Math.max(before, 1) + 1) - 1 : Math.max(1, 2 * Math.abs(Number.isFinite(before) ? before : 1));
   Object.assign(slide, { min: whole ? 0 : -most, max: most, step: whole ? 1 : most / 200 });
-  if (document.activeElement !== slide) slide.value = now;
+  if (document.activeElement !== slide && !Number.isNaN(now)) slide.value = now;
   slide.setAttribute("aria-valuetext", show(now));
   $("edit-was").textContent = now === before || (now !== now && before !== before) ? "" : `was ${show(before)}`;
   const { done, undone } = log_now();
@@ -134,9 +141,10 @@ function listen_editor() {
   const set = (value) => {
     const run = run_now(), [n, place] = chosen_number(run), whole = run.of_kind(n).dtype === "int64";
     const most = (run.limits.get(n) ?? Infinity) - 1, fit = whole ? Math.min(Math.max(Math.round(value), 0), most) : value;
-    if (!Number.isNaN(fit)) act(["s", n, place, fit]);
+    if (Number.isNaN(fit)) render(); // no number: what stood there stands there again
+    else act(["s", n, place, fit]);
   };
-  const typed = (id) => ($(id).value.trim() === "" ? NaN : Number($(id).value));
+  const typed = (id) => number_in($(id).value);
   $("edit-slide").addEventListener("input", () => set(typed("edit-slide")));
   $("edit-value").addEventListener("change", () => set(typed("edit-value")));
   $("edit-value").addEventListener("keydown", (event) => {
@@ -182,7 +190,7 @@ PARTS.push({
   },
   keys(event) {
     const back = { z: !event.shiftKey, y: false }[event.key.toLowerCase()];
-    if (!(event.ctrlKey || event.metaKey) || back === undefined || event.target.type === "number") return false;
+    if (!(event.ctrlKey || event.metaKey) || back === undefined || event.target.matches("input:not([type=range]), textarea")) return false;
     event.preventDefault();
     undo(back);
     return true;

@@ -163,8 +163,8 @@ function draw_tasks(run) {
 }
 
 function check_task() {
-  const run = run_now(), task = tasks_of(run)[task_at], x = Number($("task-answer").value.replace("−", "-").replace(",", "."));
-  if ($("task-answer").value.trim() === "" || Number.isNaN(x)) $("task-hint").textContent = "A number, please: -0.12 or 1e-4.";
+  const run = run_now(), task = tasks_of(run)[task_at], x = number_in($("task-answer").value);
+  if (Number.isNaN(x)) $("task-hint").textContent = "A number, please: -0.12 or 1e-4.";
   else if (near(x, task.answer)) {
     solved().add(task_at);
     $("task-hint").textContent = `Right: ${task.formula}.`;
