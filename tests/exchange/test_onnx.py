@@ -131,9 +131,67 @@ def looped(x: Any) -> Any:
     return h
 
 
+OPERATORS = {
+    "rnn": ["RNN"], "relu": ["RNN"], "lstm": ["LSTM"], "peepholes": ["LSTM"], "gru": ["GRU"],
+    "gru of the book": ["GRU"],
+    "RNN": ["RNN", "Scan"], "LSTM": ["LSTM", "Scan"], "GRU": ["GRU", "Scan"], "bidirectional": ["GRU", "LSTM"],
+    "layers": ["LSTM", "GRU"], "many to one": ["LSTM"] * 4, "normalised": ["Scan"], "lstm of the book": ["Scan"],
+    "projection": ["Scan"], "stack": ["Scan"], "own cell": ["Scan"], "initial state": ["RNN", "Scan"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_standard_operators_where_they_compute_the_same(kind: str, rng: np.random.Generator) -> None:
+    """In float32; onnxruntime has them in no other."""
+    for dtype, wanted in ((np.float32, OPERATORS[kind]), (np.float64, None)):
+        made = case(kind, rng, dtype)
+        exported = to_onnx(made.model, **made.options)
+        found = [n.op_type for n in exported.graph.node if n.op_type in ("RNN", "LSTM", "GRU", "Scan")]
+        assert found == wanted if wanted else set(found) == {"Scan"}
+        close(run(exported, made.given), made.expected, np.dtype(dtype).name)
+
+
+class Minimal(nn.Cell):
+    """Steps of a user's that are, or nearly are, those of nn.RNNCell."""
+
+    input_size, dtype = 3, np.dtype(np.float32)
+
+    def __init__(self, how: str, rng: np.random.Generator) -> None:
+        shapes = {"A": (4, 4), "B": (4, 3), "k": (1,) if how == "one bias" else (4,)}
+        self.A, self.B, self.k = (ts.Parameter(rng.normal(size=s).astype(np.float32), n) for n, s in shapes.items())
+        self.how = how
+
+    def step(self, x: Any, h: Any) -> Any:
+        seen = {"twice": x * 2, "square": x * x}.get(self.how, x)
+        W = ts.tanh(self.A) if self.how == "made" else self.A
+        before = h
+        h = ts.tanh(self.k + ts.linear(h, W) + ts.linear(seen, self.B))
+        if self.how == "both":
+            return h, h + before
+        return h, {"late": before, "own": h * x[:, :1] + 1, "double": h * h}.get(self.how, h)
+
+    def initial_state(self, batch: int) -> Any:
+        return ts.zeros((batch, 4))
+
+
+HOW = {
+    "same": ["RNN"], "double": ["RNN", "Scan"], "own": ["RNN", "Scan"], "twice": ["Scan"], "made": ["Scan"],
+    "one bias": ["Scan"], "late": ["Scan"], "both": ["Scan"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_users_cell_is_an_operator_only_where_it_is_the_same(how: str, rng: np.random.Generator) -> None:
+    cell, x = Minimal(how, rng), rng.normal(size=(5, 2, 3)).astype(np.float32)
+    exported = to_onnx(cell)
+    assert [n.op_type for n in exported.graph.node if n.op_type in ("RNN", "Scan")] == HOW[how]
+    expected = values(lambda: ts.unfold(cell, ts.Chain(5), x, cell.initial_state(2)).outputs)
+    close(run(exported, {"x": x}), expected, "float32")
+
+
 def test_weights_that_are_shared_are_written_once(rng: np.random.Generator) -> None:
-    cell = nn.RNNCell(3, 3, rng=rng)
-    other = nn.RNNCell(3, 3, rng=rng)
+    cell = nn.RNNCell(3, 3, rng=rng, dtype=np.float64)
+    other = nn.RNNCell(3, 3, rng=rng, dtype=np.float64)
     other.a.W = cell.a.W
     exported = to_onnx(nn.Bidirectional(cell, other))
     assert len(exported.graph.initializer) == len({p.name for p in exported.graph.initializer})

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TinyseqError
+from tinyseq.exchange import onnx_standard
 from tinyseq.exchange.forms import BROADCASTS, form_of
 from tinyseq.exchange.net import Leaf, Loop, Net, Operation, is_fixed
 from tinyseq.exchange.sizes import Size, Value
@@ -146,6 +147,14 @@ class Graph:
         return unrepeated(o, self.root.sources, self.net)
 
     def loop(self, loop: Loop) -> None:
+        """Add the operator that a loop is, or a Scan."""
+        found = onnx_standard.matched(loop, self.net, self.root.leaves)
+        if found is None:
+            self.scan(loop)
+        else:
+            onnx_standard.write(self, loop, found)
+
+    def scan(self, loop: Loop) -> None:
         """Add a Scan."""
         body = Graph(self.net, self)
         deepest = max((int(d) for d in loop.delays), default=1)
