@@ -42,8 +42,9 @@ viz               -> face train data tasks diagnose nn replay unfolding function
     errors habits
 checking          -> face engine checks errors
 bench             -> face train tasks nn engine unfolding functions tensor structure ops jit errors
-cli               -> viz bench checking face exchange train data tasks diagnose nn unfolding functions tensor engine \
-    structure tape ops errors
+results           -> face bench train tasks diagnose nn replay unfolding functions tensor engine structure errors
+cli               -> viz results bench checking face exchange train data tasks diagnose nn unfolding functions tensor \
+    engine structure tape ops errors
 __main__          -> cli
 
 engine/forks       -> nothing

@@ -18,6 +18,7 @@ from tinyseq.cli.guarantees import guarantees
 from tinyseq.cli.lesson import lesson
 from tinyseq.cli.look import draw, gradcheck
 from tinyseq.cli.plan import plan
+from tinyseq.cli.results import results
 from tinyseq.cli.runs import compare, evaluate, info, predict, sample
 from tinyseq.cli.site import site
 from tinyseq.cli.stepper import step
@@ -57,7 +58,7 @@ def _paragraphs(docstring: str | None) -> str:
 
 COMMANDS = (
     demo, train, evaluate, predict, sample, info, compare, export, sweep, draw, step, lesson, figure, figures,
-    gradcheck, plan, check, guarantees, bench, site,
+    gradcheck, plan, check, guarantees, bench, results, site,
 )  # fmt: skip
 for command in COMMANDS:
     app.command(help=_paragraphs(command.__doc__))(friendly(command))

@@ -15,9 +15,13 @@ from tinyseq.nn.dropout import dropout, dropout_mask
 from tinyseq.nn.echo_state import EchoState, EchoStateNetwork
 from tinyseq.nn.encoder_decoder import EncoderDecoder
 from tinyseq.nn.explicit_memory import MemoryCell
+from tinyseq.nn.exponential_gates import SLSTMCell
+from tinyseq.nn.fast_weights import FastWeightsCell
 from tinyseq.nn.gates import GRUCell, LSTMCell
 from tinyseq.nn.heads import ManyToMany, ManyToOne
 from tinyseq.nn.layers import Dropout, Embedding, LayerNorm, Linear, Sequential, Standardise
+from tinyseq.nn.linear_recurrences import DiagonalCell, LegSCell, LRUCell, MinGRUCell, MinLSTMCell
+from tinyseq.nn.lstm_1997 import LSTM1997Cell
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
 from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
@@ -41,22 +45,29 @@ __all__ = [
     "ClockworkCell",
     "Decoded",
     "DeepTransition",
+    "DiagonalCell",
     "Dropout",
     "EchoState",
     "EchoStateNetwork",
     "Embedding",
     "Encoded",
     "EncoderDecoder",
+    "FastWeightsCell",
     "FeedbackRNN",
     "GRUCell",
     "InContext",
+    "LRUCell",
+    "LSTM1997Cell",
     "LSTMCell",
     "LayerNorm",
     "LeakyCell",
+    "LegSCell",
     "Linear",
     "ManyToMany",
     "ManyToOne",
     "MemoryCell",
+    "MinGRUCell",
+    "MinLSTMCell",
     "Module",
     "OutputRecurrence",
     "Packed",
@@ -65,6 +76,7 @@ __all__ = [
     "RecursiveNet",
     "Reservoir",
     "Ridge",
+    "SLSTMCell",
     "SequenceModel",
     "Sequential",
     "SkipCell",

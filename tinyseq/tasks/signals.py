@@ -32,7 +32,7 @@ def adding_1997(rng: np.random.Generator, steps: int, batch: int) -> tuple[np.nd
 
     Values U[−1, 1]; the length is uniform in T … T + T/10, here one for the batch. Marked 1 are one of the first ten
     pairs and one of the first T/2 − 1 others; the first and last pair, unmarked, carry −1, all others 0. The target is
-    0.5 + (X₁ + X₂)/4, a marked value in the first pair counting 0. Right means an error below 0.04.
+    0.5 + (X₁ + X₂)/4; X₁ is set to 0 where the first pair is marked. Right means an error below 0.04.
     """
     positive(steps=steps, batch=batch)
     if steps < 20:
@@ -45,9 +45,8 @@ def adding_1997(rng: np.random.Generator, steps: int, batch: int) -> tuple[np.nd
     second = rng.integers(0, steps // 2 - 1, batch)
     second += second >= first  # among the others
     marks[first, columns] = marks[second, columns] = 1
-    counted = np.where(marks == 1, values, 0.0)
-    counted[0] = 0
-    y = 0.5 + counted.sum(0) / 4
+    values[0] = np.where(marks[0] == 1, 0.0, values[0])
+    y = 0.5 + np.where(marks == 1, values, 0.0).sum(0) / 4
     return np.stack([values, marks], axis=2).astype(np.float32), y[:, None].astype(np.float32)
 
 

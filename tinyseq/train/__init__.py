@@ -9,6 +9,7 @@ from tinyseq.train.history import History
 from tinyseq.train.information_flow import information_flow
 from tinyseq.train.loop import bits_per_token, fit
 from tinyseq.train.models import model_for
+from tinyseq.train.online import UORO, SparseRTRL
 from tinyseq.train.optimisers import OPTIMISERS, SGD, Adam, AdamW, Optimiser, RMSprop
 from tinyseq.train.ranks import Ranks, mpi
 from tinyseq.train.rtrl import RTRL
@@ -22,6 +23,7 @@ __all__ = [
     "OPTIMISERS",
     "RTRL",
     "SGD",
+    "UORO",
     "Adam",
     "AdamW",
     "Checkpoint",
@@ -32,6 +34,7 @@ __all__ = [
     "RMSprop",
     "Ranks",
     "RunFolder",
+    "SparseRTRL",
     "Sweep",
     "TrainingStep",
     "bits_per_token",

@@ -78,10 +78,14 @@ class RTRL:
         for row in range(len(jacobian)):
             self._seeded.backward(*inputs, self._seeds(row))
             jacobian[row], direct[row] = _flat(self.links), _flat(self.parameters)
-        self.influence = jacobian @ self.influence + direct
+        self.carry(jacobian, direct)
         for link, value in zip(self.links, leaves(new), strict=True):
             link.value = value
         return float(out)
+
+    def carry(self, jacobian: np.ndarray, direct: np.ndarray) -> None:
+        """Set P(t)."""
+        self.influence = jacobian @ self.influence + direct
 
     def _seeds(self, row: int) -> tuple[np.ndarray, ...]:
         flat, seeds, start = np.zeros(len(self.influence)), [], 0
@@ -96,6 +100,13 @@ class RTRL:
         cuts = np.cumsum([p.value.size for p in self.parameters])[:-1]
         pairs = zip(self.parameters, np.split(self.total, cuts), strict=True)
         return [part.reshape(p.shape).astype(p.dtype) for p, part in pairs]
+
+    def restart(self, state: Sequence[np.ndarray]) -> None:
+        """Begin anew at a state, its arrays: nothing is known of the past, and no gradient added up."""
+        for link, value in zip(self.links, state, strict=True):
+            link.value = value
+        self.influence = np.zeros_like(self.influence)
+        self.total[:] = 0
 
     def publish(self) -> None:
         """Set the gradients on the parameters, for an optimiser; the sum starts anew, the influence stays."""

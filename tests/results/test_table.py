@@ -1,0 +1,130 @@
+"""The table of results: intervals, verdicts, what is kept, the README's table against the stored rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinyseq.errors import DataError, FileError
+from tinyseq.results.experiment import Experiment, Figure
+from tinyseq.results.registry import EXPERIMENTS
+from tinyseq.results.report import BEGIN, END, from_readme, into_readme, lines, markdown
+from tinyseq.results.running import Job, chosen, jobs, run
+from tinyseq.results.store import append, kept, write_experiment
+
+ROOT = Path(__file__).parents[2]
+STORED = ROOT / "examples" / "results"
+
+
+def made_up(**options: object) -> Experiment:
+    figures = (
+        Figure("error", "error", "0.5", at_most=0.5, over="rms", shown=".2f", why="too few units"),
+        Figure("right", "right", "90%", at_least=0.9, recalled=True),
+        Figure("seen", "seen"),
+    )
+    return Experiment(
+        "made-up", "others", "Made up", "Nobody 1900", figures, lambda seed: {}, "No budget.", "by nobody.", **options
+    )
+
+
+def rows(*errors: float) -> list[dict]:
+    return [
+        {"experiment": "made-up", "seed": k, "results": {"error": e, "right": 0.95, "seen": None}}
+        for k, e in enumerate(errors)
+    ]
+
+
+def test_a_line_has_the_root_mean_square_its_interval_and_a_verdict() -> None:
+    error, right = lines([made_up()], rows(0.3, -0.4))  # nothing was measured of the third figure
+    assert error.value == pytest.approx(np.sqrt(0.125)) and error.seeds == 2 and error.verdict == "reached"
+    assert error.low == pytest.approx(0.3) and error.high == pytest.approx(0.4) and error.ours == "0.35 (0.30 – 0.40)"
+    assert right.cells() == ("made-up", "right", "90% (recalled)", "0.95", "2", "reached")
+    (short, _) = lines([made_up()], rows(0.6))
+    assert short.verdict == "short: too few units" and short.ours == "0.60"
+
+
+def test_no_row_no_line_and_failed_runs_do_not_count_as_numbers() -> None:
+    assert lines([made_up()], []) == []
+    assert [line.seeds for line in lines([made_up()], [*rows(0.1), {**rows(0.1)[0], "results": {"error": None}}])] == [
+        1,
+        1,
+    ]
+
+
+def test_rows_are_kept_as_they_end_and_a_line_that_was_cut_off_is_none(tmp_path: Path) -> None:
+    for row in rows(0.1, 0.2):
+        append(tmp_path, row)
+    assert kept(tmp_path) == rows(0.1, 0.2)
+    with (tmp_path / "results.jsonl").open("a") as out:
+        out.write('{"experiment": "made-up", "se')
+    assert kept(tmp_path) == rows(0.1, 0.2)
+    write_experiment(tmp_path, "made-up", rows(0.1, 0.2, 0.3))
+    assert len(kept(tmp_path)) == 3
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(FileError, match="holds no results of experiments"):
+        kept(tmp_path)
+
+
+def test_what_is_kept_is_not_run_again(tmp_path: Path) -> None:
+    told: list[float] = []
+    first = run([Job("bptt", 0)], tmp_path, workers=1, told=lambda share, left, text: told.append(share))
+    assert [(r["experiment"], r["seed"]) for r in first] == [("bptt", 0)] and told[-1] == pytest.approx(1)
+    assert first[0]["results"]["by_hand"] < 1e-12 < 1e-2 < first[0]["results"]["misprint"]
+    assert first[0]["machine"]["cores"] >= 1 and "numpy" in first[0]["versions"] and first[0]["seconds"] > 0
+    assert run([Job("bptt", 0)], tmp_path, told=pytest.fail) == first
+
+
+def test_experiments_are_chosen_by_name_or_how_names_begin() -> None:
+    assert [e.name for e in chosen(["adding-100", "mackey-30"])] == ["adding-100", "mackey-30"]
+    assert {e.name for e in chosen(["order"])} >= {"order-6a", "order-6b", "order-6a-tanh"}
+    assert len(chosen([])) == len(EXPERIMENTS)
+    with pytest.raises(DataError, match="no experiment is called 'addin_g'; there are bptt"):
+        chosen(["addin_g"])
+
+
+def test_the_number_of_seeds() -> None:
+    adding = EXPERIMENTS["adding-1000"]
+    assert jobs([adding], full=False, named=False, seeds=None) == []
+    assert jobs([adding], full=False, named=True, seeds=None) == [Job("adding-1000", 0)]
+    assert len(jobs([adding], full=True, named=False, seeds=None)) == adding.full
+    assert len(jobs(chosen([]), full=True, named=False, seeds=2)) == 2 * len(EXPERIMENTS)
+
+
+def test_the_default_takes_less_than_half_an_hour_on_two_cores() -> None:
+    assert sum(job.seconds for job in jobs(chosen([]), full=False, named=False, seeds=None)) / 2 < 30 * 60
+
+
+def test_every_experiment_says_what_a_table_needs() -> None:
+    for name, experiment in EXPERIMENTS.items():
+        assert experiment.name == name and experiment.full >= experiment.seeds and experiment.full > 0, name
+        assert experiment.setup and experiment.chosen and experiment.paper and experiment.figures, name
+
+
+def test_a_table_is_put_between_the_markers(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    table = markdown(lines([made_up()], rows(0.1)))
+    into_readme(path, table)
+    assert (
+        from_readme(path) == table and path.read_text().startswith("before\n") and path.read_text().endswith("after\n")
+    )
+    path.write_text("no markers")
+    with pytest.raises(FileError, match="has no place for the table"):
+        into_readme(path, table)
+
+
+def test_the_readme_has_the_table_of_the_stored_rows() -> None:
+    assert from_readme(ROOT / "README.md") == markdown(lines(chosen([]), kept(STORED)))
+
+
+def test_stored_rows_say_when_where_and_on_what_they_were_run_and_nothing_private() -> None:
+    stored = kept(STORED)
+    assert stored
+    for row in stored:
+        assert row["experiment"] in EXPERIMENTS
+        assert set(row["machine"]) == {"processor", "cores", "system"}
+        assert {"seconds", "cpu_seconds", "date", "versions", "python"} <= row.keys()
+        assert "/home" not in json.dumps(row) and "/work" not in json.dumps(row)

@@ -1,0 +1,125 @@
+"""``tinyseq results``: the field's published results beside ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tinyseq.cli.console import check_output, files, friendly, say
+
+WIDTH_WHEN_PIPED = 200
+
+
+@friendly
+def results(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Experiments, or how their names begin (default: all).")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="All seeds of all experiments, at full strength: hours.")
+    ] = False,
+    seeds: Annotated[int | None, typer.Option(help="So many seeds of each.", min=1)] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the table and all rows here.", metavar="FILE")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of results and plots; what it holds is not run again.")
+    ] = Path("tinyseq-results"),
+    workers: Annotated[int | None, typer.Option(help="Processes (default: one for each core).", min=1)] = None,
+    readme: Annotated[
+        Path | None,
+        typer.Option(help="Run nothing: write the table of --out's results into this file.", metavar="FILE"),
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Run nothing: print the table of --out's results.")] = False,
+) -> None:
+    """Run experiments of the literature, seed by seed, and print what the paper found beside what was found here.
+
+    Each seed is kept as it ends, so a run that was stopped goes on. Below the table stand budgets, departures from the
+    papers and how settings were chosen.
+    """
+    from tinyseq.results.report import into_readme, lines, markdown
+    from tinyseq.results.running import chosen, jobs
+    from tinyseq.results.store import kept, write, write_experiment
+
+    check_output(out, folder=True)
+    if json is not None:
+        check_output(json)
+    experiments = chosen(names or [])
+    if readme is not None:
+        into_readme(readme, markdown(lines(chosen([]), kept(out))))
+        files([(readme, "the table of what is kept")])
+        return
+    if show:
+        rows = kept(out)
+    else:
+        wanted = jobs(experiments, full=full, named=bool(names), seeds=seeds)
+        rows = _run(wanted, out, workers)
+    made = lines(experiments, rows)
+    _table(made)
+    done = {line.experiment.name: line.experiment for line in made}
+    written = [(write_experiment(out, name, rows), "rows") for name in done] if not show else []
+    written += [(_plot(experiment, rows, out), "plot") for experiment in done.values() if not show]
+    if json is not None:
+        table = [
+            dict(zip(("experiment", "what", "paper", "ours", "seeds", "verdict"), line.cells(), strict=True))
+            for line in made
+        ]
+        written.append((write(json, {"table": table, "rows": rows}), "table and rows"))
+    if written:
+        say()
+        files(written)
+
+
+def _run(wanted: Any, out: Path, workers: int | None) -> list[dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from tinyseq.results.running import run
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f}%"),
+        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=1.0, left="")
+
+        def told(share: float, left: float, text: str) -> None:
+            minutes, seconds = divmod(round(left), 60)
+            bar.update(task, completed=share, description=text, left=f"{minutes}:{seconds:02d} left")
+
+        return run(wanted, out, workers=workers, told=told)
+
+
+def _table(made: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tinyseq.results.report import HEADER, notes
+
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for name in HEADER:
+        grid.add_column(name, justify="right" if name == "seeds" else "left")
+    for line in made:
+        grid.add_row(*line.cells())
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WHEN_PIPED
+    console.print(grid)
+    say()
+    say(notes(made))
+
+
+def _plot(experiment: Any, rows: Any, out: Path) -> Path:
+    from tinyseq.viz.plots.results_plots import results_plot
+
+    mine = [row for row in rows if row["experiment"] == experiment.name]
+    numbers = {
+        figure.what: [row["results"][figure.key] for row in mine if row["results"].get(figure.key) is not None]
+        for figure in experiment.figures
+    }
+    curves = [row["curves"] for row in mine if row.get("curves")]
+    return results_plot(
+        out / f"{experiment.name}.svg", experiment.title, curves, numbers, experiment.axes, experiment.log
+    )

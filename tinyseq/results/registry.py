@@ -1,0 +1,21 @@
+"""All experiments by name, in the order of the table."""
+
+from __future__ import annotations
+
+from tinyseq.results.experiment import Experiment
+from tinyseq.results.experiments import (
+    bptt,
+    clipping,
+    density,
+    echo,
+    gates_continued,
+    linear_and_online,
+    lstm_1997,
+    trees,
+)
+
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment
+    for module in (bptt, echo, lstm_1997, clipping, density, trees, gates_continued, linear_and_online)
+    for experiment in module.EXPERIMENTS
+}

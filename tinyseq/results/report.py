@@ -1,0 +1,99 @@
+"""The table: the paper's figure, ours with its interval and seeds, and whether it was reached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyseq.errors import FileError
+from tinyseq.results.experiment import GROUPS, Experiment, Figure
+
+BEGIN, END = "<!-- results: written by `tinyseq results --readme` -->", "<!-- end of results -->"
+HEADER = ("experiment", "what", "paper", "ours", "seeds", "verdict")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One figure of an experiment, with ours beside it."""
+
+    experiment: Experiment
+    figure: Figure
+    value: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def ours(self) -> str:
+        """The value, and its interval where there is one."""
+        value, low, high = (self.figure.printed(n) for n in (self.value, self.low, self.high))
+        return value if low == high else f"{value} ({low} – {high})"
+
+    @property
+    def paper(self) -> str:
+        """The paper's figure, marked where it was recalled."""
+        return f"{self.figure.paper} (recalled)" if self.figure.recalled else self.figure.paper or "–"
+
+    @property
+    def verdict(self) -> str:
+        """Reached, or short and why; nothing where nothing is asked."""
+        reached = self.figure.reached(self.value)
+        if reached is None:
+            return "shown"
+        return "reached" if reached else f"short: {self.figure.why or 'not known why'}"
+
+    def cells(self) -> tuple[str, ...]:
+        """What stands in the table."""
+        return (self.experiment.name, self.figure.what, self.paper, self.ours, str(self.seeds), self.verdict)
+
+
+def lines(experiments: Iterable[Experiment], rows: Sequence[Mapping[str, Any]]) -> list[Line]:
+    """A line for each figure of which there are results."""
+    made = []
+    for experiment in experiments:
+        mine = [row["results"] for row in rows if row["experiment"] == experiment.name]
+        for figure in experiment.figures:
+            numbers = np.array([r[figure.key] for r in mine if r.get(figure.key) is not None], float)
+            if len(numbers):
+                made.append(Line(experiment, figure, *figure.put_together(numbers), len(numbers)))
+    return made
+
+
+def markdown(made: Sequence[Line]) -> str:
+    """Tables by group, and below each what was done and how it was chosen."""
+    parts = []
+    for group, title in GROUPS.items():
+        mine = [line for line in made if line.experiment.group == group]
+        if not mine:
+            continue
+        rows = ["| " + " | ".join(HEADER) + " |", "|" + "---|" * len(HEADER)]
+        rows += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line.cells()) + " |" for line in mine]
+        parts.append(f"**{title}**\n\n" + "\n".join(rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def notes(made: Sequence[Line]) -> str:
+    """For each experiment of the table: source, budget, optimiser, departures, how its settings were chosen."""
+    seen = {line.experiment.name: line.experiment for line in made}
+    return "\n".join(f"{e.name}: {e.title}. {e.paper}. {e.setup} Chosen: {e.chosen}" for e in seen.values())
+
+
+def into_readme(path: Path, table: str) -> Path:
+    """Put a table between the markers of a file. Raises FileError where they are not there."""
+    text = path.read_text("utf-8")
+    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
+    if not pattern.search(text):
+        raise FileError(f"{path} has no place for the table: write the lines {BEGIN} and {END} into it")
+    path.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n{END}", text), "utf-8")
+    return path
+
+
+def from_readme(path: Path) -> str:
+    """The table that stands between the markers."""
+    _, _, rest = path.read_text("utf-8").partition(BEGIN)
+    return rest.partition(END)[0].strip() + "\n"
