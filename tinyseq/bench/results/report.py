@@ -202,6 +202,7 @@ def planning(report: Report) -> Iterator[RenderableType]:
         yield table
     yield from checking(report.of_kind("checking"))
     yield from choices(report.of_kind("choices"))
+    yield from continued(report.of_kind("continued"))
     for row in report.of_kind("compile"):
         taken = {name.split()[1]: median(seconds) for name, seconds in row.samples.items()}
         if len(taken) == 2:
@@ -254,6 +255,24 @@ def choices(rows: list[Row]) -> Iterator[RenderableType]:
                 time = median(taken) / median(row.samples[f"{OURS} {ALL}"])
                 cells.append(f"{time:.2f}, {row.bytes[choice] / row.bytes[ALL]:.2f}")
         table.add_row("– (all on)" if choice == ALL else choice, *cells)
+    yield table
+
+
+def continued(rows: list[Row]) -> Iterator[RenderableType]:
+    """The cells that came after the chapter beside the nearest of the library, in time for each operation."""
+    if not rows:
+        return
+    yield Text("\nCells that came after the chapter, beside the library's nearest", style="bold")
+    table = _table("row", "ms", "MFLOP", "nearest", "ms", "MFLOP", "time for each FLOP")
+    for row in rows:
+        cells: list[str] = []
+        each = []
+        for which, operations in row.operations.items():
+            taken = median(row.samples[f"{OURS} {which}"])
+            each.append(taken / operations)
+            cells += [which, _ms(taken), figure(operations / 1e6)]
+        ratio = f"{figure(each[0] / each[1])}×" if len(each) == 2 else "–"
+        table.add_row(row.row.partition(": ")[2], *cells[1:], ratio)
     yield table
 
 

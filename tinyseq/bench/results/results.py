@@ -17,7 +17,7 @@ from tinyseq.errors import FileError
 SCHEMA = 1
 OURS = "tinyseq"
 # Kinds of rows: times of the library's rows, of users' cells, of new processes; memory; planning, what its decisions
-# bring, what checking it costs; compiling.
+# bring, what checking it costs; compiling; a cell beside the nearest of the library ("continued").
 TIMES = ("library", "user", "process")
 
 
@@ -45,6 +45,7 @@ class Row:
     standard  whose gradients those are
     error     why there are no figures
     bytes     of memory that a plan runs in (rows of the planner's decisions)
+    operations   of each cell (rows of a cell beside the nearest)
     fallback  why tinyseq ran the row on its reference executor, if it did
     """
 
@@ -65,6 +66,7 @@ class Row:
     plan_seconds: float = 0.0
     tokens: int = 0
     bytes: dict[str, int] = field(default_factory=dict)
+    operations: dict[str, int] = field(default_factory=dict)
 
     def best(self, library: str) -> tuple[str, float] | None:
         """A library's best variant by its median, and that median."""

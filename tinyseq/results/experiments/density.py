@@ -110,7 +110,7 @@ def _density(name: str, title: str, bound: float, exact: str, seeds: int, **size
         seeds=seeds,
         full=3,
         seconds=60.0,
-        short={"updates": 250, "hidden": 20, "count": 1000},
+        short={"updates": 500, "count": 1000},
         axes=("updates", "bits a string"),
     )
 

@@ -185,7 +185,7 @@ def _online(
         seconds=seconds,
         axes=("sequences", "mean error of the last 2000"),
         log="y",
-        short={"T": 20, "most": 3000, "tests": 200} if name.startswith("adding") else {"most": 3000, "tests": 200},
+        short={"T": 20, "most": 16_000, "tests": 200} if name.startswith("adding") else {"most": 3000, "tests": 200},
     )
 
 
@@ -286,7 +286,7 @@ EXPERIMENTS = (
         "Adding, T = 100, tanh control",
         partial(adding, T=100, most=74_000, tanh=True),
         25.0,
-        {"T": 20, "most": 3000, "tests": 200},
+        {"T": 20, "most": 16_000, "tests": 200},
     ),
     _control(
         "order-6a-tanh",
