@@ -7,12 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyseq.cli.console import check_output, files, friendly, say
+from tinyseq.cli.console import check_output, files, say
 
 WIDTH_WHEN_PIPED = 200
 
 
-@friendly
 def results(
     names: Annotated[
         list[str] | None, typer.Argument(help="Experiments, or how their names begin (default: all).")

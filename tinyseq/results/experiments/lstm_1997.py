@@ -167,7 +167,7 @@ def _online(
     why: str = "",
 ) -> Experiment:
     figures = (
-        Figure("solved", f"solved within {most:,} sequences", "1", at_least=1.0, why=why),
+        Figure("solved", f"solved (share of seeds), at most {most:,} sequences", "1", at_least=1.0, why=why),
         Figure("sequences", "sequences until solved", paper, at_most=sequences, shown=",d", why=why),
         Figure("wrong", "wrong of 2,560 new sequences", wrong, at_most=3, shown=".1f", why=why),
     )
