@@ -135,6 +135,7 @@ def test_walk_strip_ledger_and_memory_end_with_the_sequence(browser: Any, tmp_pa
         assert page.locator("#strip circle.of0").count() == 4
         assert page.locator("#graph g.v.after-end").count() == page.locator("#graph g.v.after-end.todo").count() > 0
         assert page.locator("#graph path.rewired").count() == 1
+        assert "Gradient: 4 of 4 arrived" in page.text_content("#inspector")  # of a bias
         page.evaluate(
             "() => { const r = stepper.runs[0]; stepper.state.pinned = r.original.forward.find((n) => r.position[n] === 5 && r.of_kind(n).name === 'h'); stepper.render(); }"
         )

@@ -134,7 +134,7 @@ function draw_editor(run) {
   $("undo").disabled = $("reset").disabled = !done.length;
   $("redo").disabled = !undone.length;
   const loss = run.values[run.loss][0], first = run.start.values[run.loss][0];
-  $("edit-loss").replaceChildren(...name_of(run, run.loss), ` = ${show(loss, 5)}`, loss === first ? "" : `, was ${show(first, 5)}`);
+  $("edit-loss").replaceChildren(...name_of(run, run.loss), ` = ${show(loss, 5)}`, Object.is(loss, first) ? "" : `, was ${show(first, 5)}`);
 }
 
 function listen_editor() {

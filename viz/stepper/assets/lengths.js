@@ -4,7 +4,7 @@
 
 // What a run was before it was shortened.
 const original_of = (run) => (run.original ??= {
-  source: run.source.slice(), forward: run.forward, backward: run.backward, tracks: run.tracks, ledgers: run.ledgers, total: run.total, loss_steps: run.loss_steps, live: run.live, peak: run.peak,
+  source: run.source.slice(), forward: run.forward, backward: run.backward, tracks: run.tracks, ledgers: run.ledgers, total: run.total, loss_steps: run.loss_steps, live: run.live, peak: run.peak, leaving: run.leaving, returning: run.returning,
 });
 
 // The nodes that do the same in other steps: step → node, for each node the same map.
@@ -99,6 +99,8 @@ function reshape(run) {
   run.tracks = original.tracks.map((track) => part_of_track(track, length));
   run.ledgers = original.ledgers.map((ledger) => part_of_ledger(run, ledger));
   run.moments();
+  const reads = (n) => run.consumers[n].filter(kept).length;
+  Object.assign(run, run.length === null ? { leaving: original.leaving, returning: original.returning } : { leaving: original.leaving.map((_, n) => reads(n)), returning: original.returning.map((_, n) => run.readers[n].length) });
   for (let n = 0; n < run.n; n++) if (is_late(run, n) && !run.is_leaf(n)) run.computed[n] = NEVER;
   for (const ledger of run.ledgers) ledger.event = ledger.event.map((_, row) => Math.max(...uses_of_row(ledger, row).map(([n]) => run.walked[n])));
   run.parts = run.length === null ? undefined : separated(run);
