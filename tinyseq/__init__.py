@@ -9,6 +9,7 @@ from tinyseq.engine.limits import keep_recordings
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import TinyseqError
 from tinyseq.functions import *  # noqa: F403
+from tinyseq.functions import Number, Transposed, check_range, getitem, indices, transposed, window  # noqa: F401  beside
 from tinyseq.habits import module_names
 from tinyseq.ops.verify import verify
 from tinyseq.replay.compiling import compile

@@ -14,7 +14,7 @@ import pytest
 import tinyseq as ts
 from tinyseq import viz
 from tinyseq.errors import GradientError, OpError, TinyseqError
-from tinyseq.functions.shapes import window
+from tinyseq.functions.shapes import rows as some_rows
 from tinyseq.functions.vjps import RULES, Passing, recorded
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops import OPS, Kernel, Op, Site, call, register
@@ -302,7 +302,7 @@ def test_inputs_of_three_kinds_of_rows(rng) -> None:
     def loss(xs: Any, tables: Any) -> Any:
         total = None
         for t in range(5):
-            h = record("blend", (xs[t] @ w, xs[t] * 0.5, window(tables[t], 0, 1 + t % 3)))
+            h = record("blend", (xs[t] @ w, xs[t] * 0.5, some_rows(tables[t], 0, 1 + t % 3)))
             part = ts.sum(ts.tanh(h) ** 2.0)
             total = part if total is None else total + part
         return total

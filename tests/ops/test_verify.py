@@ -24,9 +24,9 @@ def example() -> Tape:
         s = ts.stack([row, row])  # 5
         i = ts.tensor([1, 0])  # 6
         t = ts.take(s, i)  # 7
-        from tinyseq.functions import window
+        from tinyseq.functions import rows
 
-        v = window(t, 1, 1)  # 8
+        v = rows(t, 1, 1)  # 8
         ts.sum(ts.expand(v, (5, 2)) + 1.0)  # 9, 10, 11
     tape.flush()
     return tape

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from tinyseq.functions import operators
 from tinyseq.functions.comparisons import equal, greater_equal, not_equal
 from tinyseq.functions.elementwise import (
-    Number,
+    Number as Number,
+)
+from tinyseq.functions.elementwise import (
     abs,
     add,
     bernoulli_cross_entropy,
@@ -31,24 +33,27 @@ from tinyseq.functions.elementwise import (
 )
 from tinyseq.functions.gradients import gradients
 from tinyseq.functions.losses import cross_entropy, layer_norm, log_softmax, softmax
-from tinyseq.functions.picks import check_range, gather, getitem, indices, one_hot, take
-from tinyseq.functions.products import linear, matmul, transposed
+from tinyseq.functions.picks import check_range as check_range
+from tinyseq.functions.picks import gather, one_hot, take
+from tinyseq.functions.picks import getitem as getitem
+from tinyseq.functions.picks import indices as indices
+from tinyseq.functions.products import linear, matmul, matrix_transpose
 from tinyseq.functions.reductions import max, mean, norm, sum
 from tinyseq.functions.shapes import (
     concatenate,
     expand,
     index,
     reshape,
+    rows,
     slice_axis,
     split,
     stack,
     steps,
     transpose,
-    window,
     zeros,
 )
 from tinyseq.functions.sparse import Sparsity, sparse_linear
-from tinyseq.functions.transposed import Transposed
+from tinyseq.functions.transposed import Transposed as Transposed
 from tinyseq.habits import calls, module_names
 from tinyseq.tensor.source_lines import internal
 
@@ -56,14 +61,11 @@ internal(__file__)
 internal(calls.__file__)
 
 __all__ = [
-    "Number",
     "Sparsity",
-    "Transposed",
     "abs",
     "add",
     "bernoulli_cross_entropy",
     "broadcast",
-    "check_range",
     "concatenate",
     "cross_entropy",
     "detach",
@@ -72,17 +74,16 @@ __all__ = [
     "exp",
     "expand",
     "gather",
-    "getitem",
     "gradients",
     "greater",
     "greater_equal",
     "index",
-    "indices",
     "layer_norm",
     "linear",
     "log",
     "log_softmax",
     "matmul",
+    "matrix_transpose",
     "max",
     "maximum",
     "mean",
@@ -95,6 +96,7 @@ __all__ = [
     "power",
     "relu",
     "reshape",
+    "rows",
     "sigmoid",
     "slice_axis",
     "softmax",
@@ -110,13 +112,14 @@ __all__ = [
     "take",
     "tanh",
     "transpose",
-    "transposed",
     "where",
-    "window",
     "zeros",
 ]
 
-operators.RECORDED.update(__all__)
+transposed, window = matrix_transpose, rows  # the names they had, for a release
+BESIDE = ("Number", "Transposed", "check_range", "getitem", "indices", "transposed", "window")  # not for every reader
+
+operators.RECORDED.update(__all__, BESIDE)
 
 if not TYPE_CHECKING:
     __getattr__ = module_names(__name__)

@@ -41,7 +41,7 @@ from tinyseq.functions.elementwise import (
     tanh,
 )
 from tinyseq.functions.picks import getitem
-from tinyseq.functions.products import _matmul, matmul, transposed
+from tinyseq.functions.products import _matmul, matmul, matrix_transpose
 from tinyseq.functions.reductions import max, mean, sum
 from tinyseq.functions.shapes import reshape
 from tinyseq.habits import give_habits
@@ -160,7 +160,7 @@ for _name, _function in {
     "max": max,
     "detach": detach,
     "reshape": reshape,
-    "T": property(transposed),
+    "T": property(matrix_transpose),
 }.items():
     setattr(Operators, _name, _function)
 

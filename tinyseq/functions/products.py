@@ -18,8 +18,8 @@ from tinyseq.tensor.source_lines import internal
 internal(__file__)
 
 
-def transposed(x: Any) -> Tensor:
-    """Swap the last two axes, symbolically."""
+def matrix_transpose(x: Any) -> Tensor:
+    """xᵀ, the last two axes swapped, symbolically: a product reads x the other way round and nothing is copied."""
     x = as_tensor(x)
     if x.ndim < 2:
         raise ShapeError(f".T needs at least two axes, got shape {x.shape}")
@@ -42,7 +42,7 @@ def _linear(x: Any, W: Any) -> Tensor:
     x, W = as_tensor(x), as_tensor(W)
     if type(x) is Tensor and type(W) is Tensor and len(x.shape) == len(W.shape) == 2:
         return record("matmul", (x, W), (("transpose_a", False), ("transpose_b", True)))
-    return _matmul(x, transposed(W))
+    return _matmul(x, matrix_transpose(W))
 
 
 matmul = binary(

@@ -173,7 +173,7 @@ def _slice(x: Any, start: int, stop: int, axis: int) -> Tensor:
     )
 
 
-def window(x: Any, start: int, count: int) -> Tensor:
+def rows(x: Any, start: int, count: int) -> Tensor:
     """x[start : start + count] along the first axis, as one kind of node whatever the numbers."""
     x = as_tensor(x)
     if not 0 <= start <= start + count <= len(x):

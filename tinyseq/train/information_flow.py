@@ -83,7 +83,7 @@ def _rows(parts: list[Tensor]) -> Tensor:
 
 def _first(part: Tensor, rows: int) -> Tensor:
     """The rows that still run in the later step, where sequences differ in length."""
-    return F.window(part, 0, rows) if part.ndim > 1 and part.shape[0] != rows else part
+    return F.rows(part, 0, rows) if part.ndim > 1 and part.shape[0] != rows else part
 
 
 def _normalised(parts: list[Tensor]) -> tuple[list[Tensor], Tensor]:

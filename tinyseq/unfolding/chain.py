@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import CallError, DtypeError, ShapeError, TinyseqError
-from tinyseq.functions import concatenate, stack, window
+from tinyseq.functions import concatenate, stack
 from tinyseq.functions.picks import take_structural
 from tinyseq.functions.shapes import first_row, first_rows
+from tinyseq.functions.shapes import rows as some_rows
 from tinyseq.habits import at_the_call, give_habits
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.truncation import Truncation
@@ -180,7 +181,7 @@ def _rows_of_integers(x: Tensor, rows: np.ndarray) -> Tensor:
     """Rows of packed tokens in another order: ``take`` is for tables of numbers, so they are joined, run by run."""
     starts = np.flatnonzero(np.r_[True, np.diff(rows) != 1]).tolist()
     ends = [*starts[1:], len(rows)]
-    return concatenate([window(x, int(rows[a]), b - a) for a, b in zip(starts, ends, strict=True)], 0)
+    return concatenate([some_rows(x, int(rows[a]), b - a) for a, b in zip(starts, ends, strict=True)], 0)
 
 
 def _unfold_chain(
