@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from threading import Timer
 from time import perf_counter
 from typing import Any
 
@@ -18,14 +19,20 @@ class Progress:
 
     smoothing = 0.95
     lines_when_piped = 10
+    patience = 4.0  # seconds without a first step before it says why
 
     def __init__(self, steps: int, shown: bool = True, unit: str = "bits/char", counted: str = "tokens") -> None:
         self.steps, self.shown, self.unit, self.counted = steps, shown, unit, counted
         self.done, self.tokens, self.bits, self.note = 0, 0, 0.0, ""
         self.started = perf_counter()
         self.bar: Any = None
+        self.waiting: Timer | None = None
 
     def __enter__(self) -> Progress:
+        if self.shown and self.steps:
+            self.waiting = Timer(self.patience, _first_step, (sys.stderr,))
+            self.waiting.daemon = True
+            self.waiting.start()
         if self.shown and sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -42,11 +49,18 @@ class Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._begun()
         if self.bar is not None:
             self.bar.close()
 
+    def _begun(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
+
     def advance(self, bits: float, tokens: int) -> None:
         """One step is done: its loss and its tokens."""
+        self._begun()
         weight = 1.0 if not self.done else 1 - self.smoothing
         self.bits += weight * (bits - self.bits)
         self.done += 1
@@ -73,6 +87,10 @@ class Progress:
         speed = self.tokens / max(perf_counter() - self.started, 1e-9)
         loss = f"{bits_text(self.bits)} {self.unit}" if self.unit != "loss" else f"loss {self.bits:.4g}"
         return f"{loss}, {speed:,.0f} {self.counted}/s{self.note}"
+
+
+def _first_step(err: Any) -> None:
+    print("the first step compiles kernels for this machine: once, they are kept", file=err, flush=True)
 
 
 def _width() -> int:
