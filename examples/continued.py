@@ -33,12 +33,12 @@ def pictures(folder) -> None:
             print(path)
 
 
-def tell(what: str, name: str, keys: tuple[str, ...], quick: bool, **sizes) -> None:
+def tell(what: str, name: str, told: tuple[str, ...], quick: bool, **sizes) -> None:
     """One seed of an experiment in a small form, and what its paper found."""
     experiment = EXPERIMENTS[name]
     found = experiment.short_form(**({} if quick else sizes))
     paper = next((figure.paper for figure in experiment.figures if figure.paper), "")
-    print(f"  {what:<52} {', '.join(f'{found[key]:.3f}' for key in keys):<14} {paper}")
+    print(f"  {what:<52} {', '.join(f'{found[key]:.3f}' for key in told):<14} {paper}")
 
 
 def main() -> None:

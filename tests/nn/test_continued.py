@@ -114,7 +114,7 @@ def test_values_are_those_of_a_plain_loop(name: str, rng: np.random.Generator) -
 @each
 def test_gradients(name: str, rng: np.random.Generator) -> None:
     cell, x, u = made(name), rng.normal(size=(T, B, F)), rng.normal(size=(T, B, 1))
-    assert ts.gradcheck(lambda: ts.sum(u * cell.encode(x).outputs ** 2), *cell.parameters())
+    assert ts.gradcheck(lambda: ts.sum(u * cell.encode(x).outputs ** 2), *[p for p in cell.parameters() if p.trainable])
 
 
 @each
@@ -161,8 +161,11 @@ def test_stabilised_and_not_agree_until_the_second_overflows(rng: np.random.Gene
     small, plain = found[0.7, True], found[0.7, False]
     np.testing.assert_allclose(small[0], plain[0], rtol=1e-10)
     for a, b in zip(small[1], plain[1], strict=True):
+        if a is None or b is None:  # that of b_i
+            continue
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
-    assert np.isfinite(found[300.0, True][0]).all() and all(np.isfinite(g).all() for g in found[300.0, True][1])
+    large, gradients = found[300.0, True]
+    assert np.isfinite(large).all() and all(np.isfinite(g).all() for g in gradients if g is not None)
     assert not np.isfinite(found[300.0, False][0]).all()
 
 

@@ -16,7 +16,7 @@ import pytest
 from tinyseq import functions as F
 from tinyseq import nn
 from tinyseq.nn.linear_recurrences import RANGES
-from tinyseq.results.experiments import bptt, density, echo, gates_continued
+from tinyseq.results.experiments import bptt, clipping, density, echo, gates_continued, lstm_1997, others
 from tinyseq.results.registry import EXPERIMENTS
 from tinyseq.train import online
 
@@ -26,7 +26,7 @@ Results = dict[str, Any]
 
 @dataclass(frozen=True)
 class Short:
-    """The bound, and the mutation by which it fails; ``raises`` where the mutation is seen as an error."""
+    """The bound, and the mutation by which it fails."""
 
     holds: Callable[[Results], bool]
     mutation: Callable[[Patch], None]
@@ -49,14 +49,13 @@ def cut_the_gradient(cell: type) -> Callable[[Patch], None]:
 
 
 def target_of_another_input(module: Any, name: str) -> Callable[[Patch], None]:
-    """A broken generator: y belongs to another sequence of the batch."""
+    """A broken generator: y belongs to another x."""
 
     def mutate(patch: Patch) -> None:
         made = getattr(module, name)
 
         def broken(*given: Any, **options: Any) -> Any:
-            x, y = made(*given, **options)
-            return x, np.roll(y, 1, axis=1 if y.ndim > 1 and y.shape[1] > 1 else 0)
+            return made(*given, **options)[0], made(*given, **options)[1]
 
         patch.setattr(module, name, broken)
 
@@ -155,6 +154,36 @@ def a_wrong_sign_in_the_rotation(patch: Patch) -> None:
     patch.setattr(nn.LRUCell, "step", step)
 
 
+def no_delay(patch: Patch) -> None:
+    """A broken generator: y(t) = x(t), which is no memory task."""
+    made = others.delayed_bits
+    patch.setattr(others, "delayed_bits", lambda rng, steps, batch: made(rng, steps, batch, 0))
+
+
+def one_direction(patch: Patch) -> None:
+    """Both directions replaced by the one that reads forward."""
+    patch.setattr(others.nn, "Bidirectional", lambda forward, backward: forward)
+
+
+def delays_of_one(patch: Patch) -> None:
+    made = others.nn.SkipCell
+    patch.setattr(others.nn, "SkipCell", lambda *given, delays, **options: made(*given, delays=(1,), **options))
+
+
+def swapped_gates(patch: Patch) -> None:
+    """Input and output gate of the LSTM of 1997 change places."""
+    made = lstm_1997.LSTM1997Cell.step
+
+    def step(self: Any, x: Any, state: Any, terms: Any = None) -> Any:
+        self.gate_in, self.gate_out = self.gate_out, self.gate_in
+        try:
+            return made(self, x, state, terms)
+        finally:
+            self.gate_in, self.gate_out = self.gate_out, self.gate_in
+
+    patch.setattr(lstm_1997.LSTM1997Cell, "step", step)
+
+
 SHORT: dict[str, Short] = {
     "bptt": Short(
         lambda r: r["by_hand"] < 1e-12 and r["differences"] < 1e-7 and r["misprint"] > 0.1,
@@ -170,17 +199,25 @@ SHORT: dict[str, Short] = {
     "reber-halt": Short(lambda r: r["bits"] < 7.6 and r["legal"] > 0.8, outer_letters_that_disagree),
     "parity-gate-11": Short(lambda r: r["last"] > 0.95, swap_ranges),
     "parity-gate-01": Short(lambda r: r["last"] < 0.6, swap_ranges),
-    "parity-tanh": Short(lambda r: r["last"] > 0.95, cut_the_gradient(nn.RNNCell)),
+    "parity-tanh": Short(lambda r: r["last"] > 0.95, target_of_another_input(gates_continued, "parity")),
     "parity-slstm": Short(lambda r: r["last"] > 0.9, forget_by_the_input_gate),
     "selective-minGRU-3": Short(lambda r: r["right"] > 0.8, cut_the_gradient(nn.MinGRUCell)),
     "selective-minLSTM-3": Short(lambda r: r["right"] > 0.8, cut_the_gradient(nn.MinLSTMCell)),
     "recall-delta": Short(lambda r: r["right"] > 0.8, swap_updates),
     "recall-additive": Short(lambda r: r["right"] < 0.75, swap_updates),
-    "uoro": Short(lambda r: r["standard_errors"] < 5, no_scale_of_the_past),
+    "uoro": Short(lambda r: r["standard_errors"] < 4.5, no_scale_of_the_past, {"draws": 1200}),
     "sparse-rtrl": Short(
-        lambda r: r["RTRL"] < r["sparse"] < r["SnAp-1"] < r["none"] and r["RTRL"] < 0.15, transposed_jacobian
+        lambda r: r["RTRL"] < r["sparse"] < r["SnAp-1"] < r["none"] and r["recovered"] > 0.38, transposed_jacobian
     ),
     "legs": Short(lambda r: r["error"] < 0.08 and r["apart"] < 0.1, diagonal_of_a_one_less),
+    "adding-100": Short(lambda r: r["wrong_share"] < 0.4, swapped_gates),
+    "clipping": Short(
+        lambda r: r["clip 10"] == r["clip and Ω 10"] == 1, target_of_another_input(clipping, "temporal_order")
+    ),
+    "output-recurrence": Short(lambda r: r["10.4"] > 0.69 and r["10.3"] < 0.01 and r["10.4 parity"] < 0.02, no_delay),
+    "directions": Short(lambda r: r["both"] < 0.05 and r["least"] > 0.9 and r["late"] < 0.15, one_direction),
+    "adding-modern": Short(lambda r: r["LSTM"] < 0.05 and r["tanh"] > 0.12, target_of_another_input(others, "adding")),
+    "skips-latching": Short(lambda r: r["delays 1, 10"] == 20 and r["delay 1"] == 0, delays_of_one),
     "lru-delay": Short(lambda r: r["LRU"] < 1e-3, a_wrong_sign_in_the_rotation),
 }
 
@@ -195,8 +232,5 @@ def test_the_short_form_reaches_its_bound(name: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_the_short_form_misses_it_under_its_mutation(name: str, monkeypatch: Patch) -> None:
     SHORT[name].mutation(monkeypatch)
-    try:
-        found = EXPERIMENTS[name].short_form(**SHORT[name].sizes)
-    except Exception:
-        return  # what is wrong is said aloud
+    found = EXPERIMENTS[name].short_form(**SHORT[name].sizes)
     assert not SHORT[name].holds(found), found

@@ -29,6 +29,7 @@ class SLSTMCell(RecurrentCell):
 
     h does not depend on m: s and n both carry the factor exp(−m). So m is detached, and values and gradients are those
     of m = 0 wherever that does not overflow. ``forget`` is "exp" or "sigmoid"; ``stabilised=False`` leaves m out.
+    b_i scales s and n alike, so that nothing depends on it: it stays 0.
     ``mixing=False`` leaves W h(t−1) out of all gates, without which no state is tracked. The state is (h, s, n, m).
     """
 
@@ -54,6 +55,7 @@ class SLSTMCell(RecurrentCell):
             Affine(gate, input_size, hidden_size, 0, rng, dtype) for gate in ("", "i", "f", "o")
         )
         self.f.b.value[...] = forget_bias
+        self.i.b.trainable = False
         for part in (self.a, self.i, self.f, self.o):
             part.W.trainable = mixing
 

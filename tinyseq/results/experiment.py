@@ -25,7 +25,7 @@ class Figure:
     key       its name in what a run returns
     paper     as the paper has it; "" where a bound is known exactly or nobody published one
     at_most, at_least   what counts as reached; without either it is only shown
-    over      how seeds are put together: "mean", "rms" (root of the mean square), "sum" or "worst" (the largest)
+    over      how seeds are put together: "mean", "rms" (root of the mean square), "median" of the sizes, "worst"
     recalled  the paper's figure was recalled, not read in the source; it is printed so
     why       the reason where ours falls short
     """
@@ -48,7 +48,7 @@ class Figure:
             return value, float(np.sqrt(low)), float(np.sqrt(high))
         if self.over == "mean":
             return (float(numbers.mean()), *bootstrap(numbers))
-        value = float(numbers.sum() if self.over == "sum" else numbers.max())
+        value = float(np.median(np.abs(numbers)) if self.over == "median" else numbers.max())
         return value, value, value
 
     def reached(self, value: float) -> bool | None:

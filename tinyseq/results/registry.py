@@ -11,11 +11,13 @@ from tinyseq.results.experiments import (
     gates_continued,
     linear_and_online,
     lstm_1997,
+    others,
+    scales,
     trees,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
-    for module in (bptt, echo, lstm_1997, clipping, density, trees, gates_continued, linear_and_online)
+    for module in (bptt, echo, lstm_1997, clipping, density, trees, others, scales, gates_continued, linear_and_online)
     for experiment in module.EXPERIMENTS
 }
