@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +28,22 @@ def site(
     from tinyseq.viz.site import build
 
     writable_folder(check_output(out, folder=True))
-    pages = build(out, benchmark=_measured(), guarantees=markdown(), results=RESULTS, told=say)
+    pages = build(out, benchmark=_measured(), guarantees=markdown(), results=_results, told=say)
     files([(out / "index.html", f"{len(pages)} pages: open it in a browser")])
+
+
+def _results(names: Sequence[str]) -> str:
+    """What is kept of experiments whose names begin so, or of all, with their notes; "" where nothing is."""
+    from tinyseq.results.registry import EXPERIMENTS
+    from tinyseq.results.report import lines, markdown, notes
+    from tinyseq.results.store import kept
+
+    chosen = [each for name, each in EXPERIMENTS.items() if not names or name.startswith(tuple(names))]
+    made = lines(chosen, kept(RESULTS) if RESULTS.is_dir() else [])
+    if not made:
+        return ""
+    told = "" if names else "\n\n" + "\n".join(f"- {note}" for note in notes(made).splitlines())
+    return markdown(made) + told
 
 
 def _measured() -> str:

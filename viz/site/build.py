@@ -14,10 +14,9 @@ from pathlib import Path
 from tinyseq.errors import TinyseqError
 from tinyseq.viz.chapter import FIGURES
 from tinyseq.viz.site.api import write_api
-from tinyseq.viz.site.document import Document, inside
+from tinyseq.viz.site.document import Document, Results, inside, nothing_kept, results_text
 from tinyseq.viz.site.extra import needed
 from tinyseq.viz.site.links import broken
-from tinyseq.viz.site.results import Result, kept, table
 from tinyseq.viz.site.shell import asset, framed, listed
 
 PARTS = {"chapter": "Chapter 10", "lessons": "Twelve lessons", "guides": "Guides"}
@@ -29,26 +28,26 @@ def build(
     *,
     benchmark: str = "",
     guarantees: str = "",
-    results: Path | None = None,
+    results: Results = nothing_kept,
     told: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Write the site into a folder; returns its pages.
 
     benchmark, guarantees   Markdown of these two pages, from whoever has measured and promised
-    results                 folder of the results that are kept of published experiments, as JSON
+    results                 names of published experiments, or how they begin → Markdown of what is kept of them
     told                    gets a line for each page that is done
 
     Raises TinyseqError where a block of code fails, a link leads nowhere, or the site is larger than 30 MB.
     """
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    site = _Site(out, kept(results) if results else [], told)
+    site = _Site(out, results, told)
     with tempfile.TemporaryDirectory() as folder, inside(Path(folder)):
         for part, title in PARTS.items():
             site.part(part, title)
         site.page("gallery.html", gallery())
         site.page("benchmark.html", f"# Benchmark\n\n{benchmark or NOT_MEASURED}")
-        site.page("results.html", f"# Results\n\n{RESULTS}\n\n{table(site.results)}")
+        site.page("results.html", f"# Results\n\n{RESULTS}\n\n{results_text(results)}")
         site.page("guarantees.html", f"# What is promised\n\n{guarantees or NOT_MEASURED}")
         site.page("index.html", _content("index.md"))
     site.reference()
@@ -59,11 +58,13 @@ def build(
 NOT_MEASURED = "Nothing was measured for this copy of the site: `tinyseq bench` and `tinyseq guarantees` print it."
 
 
-RESULTS = "Published experiments run again with tinyseq, each number over its seeds."
+RESULTS = (
+    "Published experiments run again: the paper's figure, ours with its interval and seeds, and whether it was reached."
+)
 
 
 class _Site:
-    def __init__(self, out: Path, results: list[Result], told: Callable[[str], None]) -> None:
+    def __init__(self, out: Path, results: Results, told: Callable[[str], None]) -> None:
         self.out, self.results, self.told = out, results, told
         self.index: list[dict[str, str]] = []
 

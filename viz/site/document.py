@@ -24,6 +24,7 @@ import linecache
 import os
 import re
 import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -37,8 +38,22 @@ from tinyseq.viz.lessons import lesson
 from tinyseq.viz.lessons.live import LIVE, live_page
 from tinyseq.viz.site.extra import needed
 from tinyseq.viz.site.formulas import with_formulas
-from tinyseq.viz.site.results import NOTHING, Result, of_section, table
 from tinyseq.viz.stepper import to_html
+
+Results = Callable[
+    [Sequence[str]], str
+]  # names of experiments, or how they begin → a table of theirs, "" where none is
+
+
+def nothing_kept(names: Sequence[str]) -> str:
+    """The results of a copy that has none."""
+    return ""
+
+
+def results_text(results: Results, names: Sequence[str] = ()) -> str:
+    """Markdown of the results of some experiments, or of all; a plain statement where there are none."""
+    command = " ".join(["tinyseq results", *names])
+    return results(names) or f"No results are kept in this copy of the site: `{command}` runs them."
 
 
 @dataclass
@@ -50,7 +65,7 @@ class Document:
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
     headings: list[tuple[int, str, str]] = field(default_factory=list)
     blocks: int = 0
-    results: list[Result] = field(default_factory=list)
+    results: Results = nothing_kept
 
     @property
     def up(self) -> str:
@@ -199,10 +214,8 @@ class Document:
         return f'{command}\n<pre class="printed" tabindex="0"><samp>{printed}</samp></pre>'
 
     def _results(self, rest: list[str], _: str) -> str:
-        found = of_section(self.results, rest)
-        said = table(found) if found else f"{NOTHING[:-1]} (`tinyseq results {' '.join(rest)}`)."
-        more = f"\n\nAll of them stand in [results]({self.up}results.html)." if found else ""
-        return needed("markdown_it").MarkdownIt("commonmark").enable("table").render(said + more)
+        said = results_text(self.results, rest) + f"\n\nAll of them: [results]({self.up}results.html)."
+        return needed("markdown_it").MarkdownIt("commonmark").enable("table").render(said)
 
 
 def pictured(svg: str, words: str = "") -> str:

@@ -9,10 +9,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from tinyseq.errors import FileError, TinyseqError
+from tinyseq.errors import TinyseqError
 
 pytest.importorskip("pdoc", reason="the site is made with the extra: pip install 'tinyseq[site]'")
 pytest.importorskip("latex2mathml", reason="the site is made with the extra: pip install 'tinyseq[site]'")
@@ -22,7 +21,6 @@ from tinyseq.viz.site.build import PARTS
 from tinyseq.viz.site.document import Document, inside
 from tinyseq.viz.site.formulas import with_formulas
 from tinyseq.viz.site.links import broken
-from tinyseq.viz.site.results import kept
 
 
 def test_formulas_become_mathml_and_code_stays() -> None:
@@ -150,25 +148,27 @@ def test_every_part_has_documents() -> None:
         ]
 
 
-def test_results_are_those_of_the_files_and_where_there_are_none_it_says_so(tmp_path: Path) -> None:
-    rows = [
-        {"experiment": "memory-ring", "seed": s, "results": {"gap": 1e-7 * (s + 1), "curves": {"x": [1]}},
-         "date": "2026-01-02", "machine": {"processor": "Some CPU"}, "versions": {"tinyseq": "1.0"}}
-        for s in range(3)
-    ]  # fmt: skip
-    assert kept(tmp_path / "none") == []
-    (tmp_path / "memory-ring.json").write_text(json.dumps({"experiment": "memory-ring", "rows": rows}))
-    (found,) = kept(tmp_path)
-    assert found[:2] == ("memory-ring", "gap") and found.seeds == 3
-    np.testing.assert_allclose(found[2:5], [2e-7, 1e-7, 3e-7])
+def test_results_of_a_section_are_those_that_are_kept_and_where_there_are_none_it_says_so(tmp_path: Path) -> None:
+    def kept(names: Any) -> str:
+        return "| experiment | ours |\n|---|---|\n| memory | 1.7e-14 |" if "memory" in names else ""
+
     with inside(tmp_path):
-        document = Document(tmp_path / "out", "chapter/x.html", results=[found])
-        body = document.html("```results memory\n```\n\n```results bptt\n```")
-    assert "<td>1e-07 – 3e-07</td>" in body and "2026-01-02, Some CPU, tinyseq 1.0" in body
-    assert "No results are kept" in body and "tinyseq results bptt" in body
-    (tmp_path / "other.json").write_text("[1]")
-    with pytest.raises(FileError, match=r"other\.json holds no results"):
-        kept(tmp_path)
+        document = Document(tmp_path / "out", "chapter/x.html", results=kept)
+        body = document.html("```results memory\n```\n\n```results bptt mackey\n```")
+    assert "<td>1.7e-14</td>" in body and 'href="../results.html"' in body
+    assert "No results are kept" in body and "tinyseq results bptt mackey" in body
+
+
+def test_the_command_hands_over_the_results_of_the_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tinyseq.cli import site as command
+
+    row = {"experiment": "memory", "seed": 0, "results": {"closed": 2e-9, "total": 1e-9, "measured": 0.02}}
+    monkeypatch.setattr(command, "RESULTS", tmp_path / "none")
+    assert command._results([]) == ""
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    (tmp_path / "memory.json").write_text(json.dumps({"experiment": "memory", "rows": [row]}))
+    assert "| memory |" in command._results(["mem"]) and command._results(["bptt"]) == ""
+    assert "- memory: " in command._results([])
 
 
 def test_what_an_example_printed_is_kept_for_each_that_a_page_shows(tmp_path: Path) -> None:
