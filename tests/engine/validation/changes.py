@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.engine.plan.reads import Delayed, Same
+from tinyseq.engine.plan.reads import Delayed, Picked, Same
 from tinyseq.engine.plan.steps import Loop, Seed, Work, Zero
 
 
@@ -49,6 +49,26 @@ def other_start(f):
 def no_start(f):
     r = first(r for c in f.classes for r in c.refs if isinstance(r, Delayed))
     r.start = None
+
+
+def two_heights_as_one(f):
+    g = first(g for g in f.groups if g.levels is not None and len(g.levels) > 3)
+    g.levels = g.levels.copy()
+    g.levels[-2] = g.levels[-3]
+
+
+def inner_nodes_turned(f):
+    """The members of a tree from the root down: what each reads is as on the tape, but runs after it."""
+    g = first(g for g in f.groups if g.levels is not None and len(g.levels) > 3)
+    turned = [c for c in f.classes if c.group is g]
+    for c in turned:
+        c.nodes, c.rows, c.args = (a[::-1].copy() for a in (c.nodes, c.rows, c.args))
+    for r in (r for c in turned for r in c.refs if isinstance(r, Picked)):
+        r.classes, r.numbers = r.classes[::-1].copy(), r.numbers[::-1].copy()
+    inside = np.array([c.group is g for c in f.classes])
+    every = [r for c in f.classes for r in c.refs if isinstance(r, Picked)]
+    for r in [*every, *f.joins.values()]:
+        r.numbers = np.where(inside[r.classes], g.count - 1 - r.numbers, r.numbers)
 
 
 # rewrite
@@ -111,6 +131,12 @@ def row_lost(t):
 def value_twice(t):
     i = first(i for i, b in t.back.items() if any(x.kind in ("map", "value") for x in b))
     t.back[i] = t.back[i] + tuple(x for x in t.back[i] if x.kind in ("map", "value"))[:1]
+
+
+def product_sides_swapped(t):
+    other = {"product input": "product weight", "product weight": "product input"}
+    i = first(i for i, b in t.back.items() if any(x.kind in other for x in b))
+    t.back[i] = tuple(replace(x, kind=other.get(x.kind, x.kind)) for x in t.back[i])
 
 
 # schedule
@@ -184,6 +210,16 @@ def defer_needed(s):
     set_(x, deferred=x.deferred + x.now, now=())
 
 
+def loop_in_forward_order(s):
+    x = first(x for x in s.regions if x.recurrent and x.phase == "backward" and len(x.now) > 1)
+    set_(x, now=x.now[::-1])
+
+
+def lead_lost(s):
+    i = first(s.leads)
+    s.leads[i] = (0, 0)
+
+
 # place
 def lay(b, which, i, **k):
     getattr(b, which)[i] = replace(getattr(b, which)[i], **k)
@@ -241,6 +277,11 @@ def row_far(b):
         if b.values[i].rows > 1 and not b.values[i].level and b.values[i].row and b.values[i].storage.space == "arena"
     )
     lay(b, "values", i, row=b.values[i].row * 50)
+
+
+def lead_elsewhere(b):
+    s = first(b.values[i].storage for i in b.leads)
+    s.lead = 0
 
 
 # write
@@ -496,6 +537,8 @@ CHANGES: dict[str, list[Callable[[Any], None]]] = {
         other_source,
         other_start,
         no_start,
+        two_heights_as_one,
+        inner_nodes_turned,
     ],
     "rewrite": [
         unread,
@@ -516,6 +559,7 @@ CHANGES: dict[str, list[Callable[[Any], None]]] = {
         product_lost,
         row_lost,
         value_twice,
+        product_sides_swapped,
     ],
     "schedule": [
         swap_first,
@@ -527,6 +571,8 @@ CHANGES: dict[str, list[Callable[[Any], None]]] = {
         hoist_lost,
         term_both,
         defer_needed,
+        loop_in_forward_order,
+        lead_lost,
     ],
     "place": [
         one_level_too_few,
@@ -540,6 +586,7 @@ CHANGES: dict[str, list[Callable[[Any], None]]] = {
         shares_not,
         leaf_shared,
         row_far,
+        lead_elsewhere,
     ],
     "write": [
         flipped,

@@ -81,7 +81,26 @@ def verify_buffers(buffers: Buffers) -> None:
     for i in graph.needed:
         if i not in buffers.values and i not in graph.inside:
             raise TapeError(f"place: the value of class {i} ({graph.classes[i].where}) has no place")
+    _leads_fit(buffers)
     _apart(buffers)
+
+
+def _leads_fit(buffers: Buffers) -> None:
+    """What stands before the first member and after the last lies in the storage too."""
+    graph = buffers.graph
+    for what, layouts in (("value", buffers.values), ("gradient", buffers.gradients)):
+        for i in sorted(buffers.leads.keys() & layouts.keys()):
+            cls, at = graph.classes[i], layouts[i]
+            before, after = buffers.leads[i]
+            rows = np.maximum(cls.rows, 1)
+            each = int(rows.max()) * cls.cols
+            low, high = at.offset - before * each, at.offset + int(rows.sum()) * cls.cols + after * each
+            if low < -at.storage.lead or high > at.storage.size - at.storage.lead:
+                raise TapeError(
+                    f"place: the {what} of class {i} ({cls.where}), with {before} members before and {after} after it, "
+                    f"takes {low} to {high - 1} of {at.storage.what!r}, which has {-at.storage.lead} to "
+                    f"{at.storage.size - at.storage.lead - 1}"
+                )
 
 
 def _inside(cls: Class, layout: Layout, where: str) -> None:

@@ -178,17 +178,60 @@ def verify_folded(folded: Folded, tape: Tape) -> None:
                 m = int(wrong[0])
                 raise TapeError(f"{where}, input {j}: member {m} reads %{found[m]}, the tape says %{told[m]}")
             _verify_earlier(folded, cls, ref, where)
+    _verify_heights(folded)
 
 
 def _verify_earlier(folded: Folded, cls: Class, ref: Read, where: str) -> None:
     own = folded.classes[ref.source].group is cls.group
     if isinstance(ref, Delayed) and own and (ref.by > 0) != cls.group.backwards:
         raise TapeError(f"{where} reads members of its own group that come after it")
-    levels = cls.group.levels
-    if levels is None or not isinstance(ref, Picked):
-        return
+
+
+def _together(folded: Folded) -> dict[int, set[int]]:
+    """For each group that runs by height, the groups that it reads and that read it, through others too."""
+    reads: dict[int, set[int]] = {}
+    for cls in folded.classes:
+        sources = [*folded.joined(cls.index), *(s for ref in cls.refs for s in ref.sources())]
+        reads.setdefault(cls.group.index, set()).update(folded.classes[s].group.index for s in sources)
+    reached: dict[int, set[int]] = {}
+    for group in folded.groups:
+        if group.levels is not None:
+            found, stack = {group.index}, [group.index]
+            while stack:
+                new = reads.get(stack.pop(), set()) - found
+                found |= new
+                stack += new
+            reached[group.index] = found
+    return {g: {other for other in found if g in reached.get(other, ())} for g, found in reached.items()}
+
+
+def _verify_heights(folded: Folded) -> None:
+    together = _together(folded)
+    for cls in folded.classes:
+        levels = cls.group.levels
+        if levels is None:
+            continue
+        for ref in cls.refs:
+            _verify_lower(folded, cls, ref, levels, together[cls.group.index])
+
+
+def _verify_lower(folded: Folded, cls: Class, ref: Read, levels: np.ndarray, together: set[int]) -> None:
+    """What members that run by height read of their own recurrence, but for the member itself, is lower."""
     height = np.searchsorted(levels, np.arange(cls.count), side="right")
-    same = np.array([c.group is cls.group for c in folded.classes])[ref.classes]
-    read = np.searchsorted(levels, ref.numbers, side="right")
-    if (read[same] > height[same]).any():
-        raise TapeError(f"{where} reads a member of a height that is not below its own")
+    for c in ref.sources():
+        group = folded.classes[c].group
+        if group.levels is None or group.index not in together:
+            continue
+        members = np.arange(cls.count) if ref.classes is None else np.flatnonzero(ref.classes == c)
+        numbers = members + ref.shift if ref.numbers is None else ref.numbers[members]
+        if isinstance(ref, Shared):
+            numbers = np.full(cls.count, ref.number)
+        read = np.searchsorted(group.levels, numbers, side="right")
+        own = numbers == members if group is cls.group else np.zeros(len(members), bool)
+        late = np.flatnonzero((read >= height[members]) & ~own)
+        if len(late):
+            m = int(late[0])
+            raise TapeError(
+                f"fold: class {cls.index} ({cls.where}): member {members[m]}, of height {height[members[m]] - 1}, "
+                f"reads member {numbers[m]} of class {c}, of height {read[m] - 1}: what is read must be lower"
+            )

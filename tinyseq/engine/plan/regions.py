@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tinyseq.engine.plan.folded import Class, Group
 from tinyseq.engine.plan.graph import Graph, Term
+from tinyseq.engine.plan.reads import Delayed, Same
 from tinyseq.engine.plan.tasks import Back, Tasks
 from tinyseq.errors import TapeError
 
@@ -77,6 +78,7 @@ class Schedule:
 def verify_schedule(schedule: Schedule) -> None:
     """Each task once; what is read is written earlier; what is hoisted reads nothing of its loop. Raises TapeError."""
     graph = schedule.graph
+    _leads(schedule)
     made: set[int] = set()
     todo = {id(task): task for tasks in schedule.tasks.back.values() for task in tasks}
     passed: set[int] = set()
@@ -91,8 +93,34 @@ def verify_schedule(schedule: Schedule) -> None:
         for cls in region.classes:
             passed.add(cls.index)
         _backward(graph, region, passed)
+        _order(graph, region)
     if todo:
         raise TapeError(f"schedule: {next(iter(todo.values()))} is never run")
+
+
+def _leads(schedule: Schedule) -> None:
+    """There is a place before the first member, or after the last, for what each delayed read reads there."""
+    graph = schedule.graph
+    for i in sorted(graph.needed):
+        for ref in graph.classes[i].refs:
+            if not isinstance(ref, Delayed):
+                continue
+            before, after = schedule.leads.get(ref.source, (0, 0))
+            if before < -ref.by or after < ref.by:
+                raise TapeError(
+                    f"schedule: class {i} ({graph.classes[i].where}) reads class {ref.source} {ref.by:+d}, which has "
+                    f"{before} places before its members and {after} after them"
+                )
+
+
+def _order(graph: Graph, region: Region) -> None:
+    """In a loop a gradient is whole before the same member passes it on."""
+    passed: dict[int, Back] = {}
+    for task in region.now:
+        target = graph.root(task.target) if isinstance(task.ref, Same) else -1
+        if target in passed and graph.classes[target].group is task.cls.group:
+            raise TapeError(f"schedule: {task} adds to class {target}, after this has passed on: {passed[target]}")
+        passed.setdefault(task.cls.index, task)
 
 
 def _forward(graph: Graph, region: Region, made: set[int]) -> None:
@@ -133,5 +161,5 @@ def _backward(graph: Graph, region: Region, passed: set[int]) -> None:
                 )
     for task in region.deferred:
         targets = [] if task.ref is None else task.ref.sources()
-        if task.kind != "scatter" and any(graph.root(t) in region.inside for t in targets):
+        if any(t in graph.wants and graph.root(t) in region.inside for t in targets):
             raise TapeError(f"schedule: {task} waits until after the loop, which needs it")

@@ -55,11 +55,17 @@ class Tasks:
         return "\n".join(lines) or "no gradient is wanted"
 
 
+SIDES = {"product input": 0, "product weight": 1}
+
+
 def verify_tasks(tasks: Tasks) -> None:
     """For each input with a vjp and a wanted gradient exactly one contribution. Raises TapeError."""
     graph = tasks.graph
     for i in sorted(graph.wants - graph.inside.keys()):
         cls = graph.classes[i]
+        for task in tasks.back.get(i, ()):
+            if SIDES.get(task.kind, task.position) != task.position:
+                raise TapeError(f"differentiate: {task}: the {task.kind} of a product is its input {SIDES[task.kind]}")
         found = Counter(((task.inner or task.cls).index, task.position) for task in tasks.back.get(i, ()) if task.ref)
         expected = _expected(graph, cls)
         if any(task.ref is None for task in tasks.back.get(i, ())):
