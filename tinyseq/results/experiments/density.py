@@ -109,7 +109,7 @@ def _density(name: str, title: str, bound: float, exact: str, seeds: int, **size
         DENSITY_CHOSEN,
         seeds=seeds,
         full=3,
-        seconds=60.0,
+        seconds=17.0,
         short={"updates": 500, "count": 1000},
         axes=("updates", "bits a string"),
     )

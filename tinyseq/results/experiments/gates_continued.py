@@ -100,7 +100,7 @@ def recall(
 GRAZZI, FENG, BECK = "Grazzi et al. 2024, arXiv 2411.12537", "Feng et al. 2024, arXiv 2410.01201", "Beck et al. 2024"
 
 
-def _track(name: str, title: str, paper: str, kind: str, figure: Figure, seconds: float = 10.0) -> Experiment:
+def _track(name: str, title: str, paper: str, kind: str, figure: Figure, seconds: float = 1.5) -> Experiment:
     return Experiment(
         name,
         "continued",
@@ -192,7 +192,7 @@ EXPERIMENTS = (
             OWN,
             seeds=3,
             full=5,
-            seconds=6.0,
+            seconds=1.0,
             short={"pairs": 4, "keys": 2, "updates": 200},
             axes=("updates", "loss"),
         )

@@ -204,7 +204,7 @@ EXPERIMENTS = (
         OWN,
         seeds=1,
         full=3,
-        seconds=15.0,
+        seconds=3.0,
         short={"delay": 5, "steps": 20, "updates": 200},
         axes=("updates", "loss"),
     ),

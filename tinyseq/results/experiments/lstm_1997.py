@@ -167,7 +167,7 @@ def _online(
     seeds: int,
     full: int,
     seconds: float,
-    run: object,
+    run: Callable[..., dict[str, Any]],
     chosen: str,
     *,
     why: str = "",
@@ -195,7 +195,9 @@ def _online(
     )
 
 
-def _control(name: str, title: str, run: object, seconds: float, short: dict[str, int]) -> Experiment:
+def _control(
+    name: str, title: str, run: Callable[..., dict[str, Any]], seconds: float, short: dict[str, int]
+) -> Experiment:
     return Experiment(
         name,
         "starred",
@@ -286,7 +288,7 @@ EXPERIMENTS = (
         571_100,
         0,
         5,
-        200,
+        45,
         partial(order, symbols=3, most=571_100, rate=0.1),
         ADDING_CHOSEN,
     ),
