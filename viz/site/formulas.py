@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tinyseq.errors import TinyseqError
 from tinyseq.viz.site.extra import needed
 
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
@@ -20,4 +21,7 @@ def _set(found: re.Match[str]) -> str:
     shown, inside = found.groups()
     made = needed("latex2mathml.converter").convert((shown or inside).strip(), display="block" if shown else "inline")
     made = re.sub(r"\s*\n\s*", " ", made)
+    unknown = re.search(r"\\\w+", made)
+    if unknown:
+        raise TinyseqError(f"a formula has {unknown[0]}, which becomes no MathML: {(shown or inside).strip()}")
     return f'\n\n<div class="formula" tabindex="0">{made}</div>\n\n' if shown else made

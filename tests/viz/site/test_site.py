@@ -27,6 +27,8 @@ def test_formulas_become_mathml_and_code_stays() -> None:
     text = with_formulas("of $h^{(t)}$ and `$x$`:\n\n$$ a = b + W h $$\n\n```python\ncost = '$5 and $6'\n```")
     assert text.count("<math") == 2 and 'display="block"' in text
     assert "`$x$`" in text and "'$5 and $6'" in text
+    with pytest.raises(TinyseqError, match=r"has \\arg, which becomes no MathML"):
+        with_formulas("$\\arg x$")
 
 
 def made(folder: Path, text: str) -> str:

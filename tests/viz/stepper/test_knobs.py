@@ -262,3 +262,21 @@ def test_many_losses_of_a_small_net_have_a_band_each(browser: Any, tmp_path: Any
         assert [steps for steps, _ in groups] == [[s] for s in range(40)]
         for (s,), norms in (groups[0], groups[17], groups[39]):
             np.testing.assert_allclose(norms, by_loss(lambda t, s=s: t == s, T=40)["h"], rtol=1e-9, atol=1e-15)
+
+
+def test_the_radius_of_a_reservoir_that_is_not_learned_can_be_turned(browser: Any, tmp_path: Any) -> None:
+    def loss_of(radius: float) -> ts.Tensor:
+        cell = ts.nn.Reservoir(2, 4, rng=rng(), spectral_radius=radius, density=1.0, dtype=F64)
+        V = ts.Parameter(rng().normal(size=(1, 4)), "V")
+        with ts.Tape():
+            h = ts.unfold(cell, ts.Chain(5), ts.tensor(rng().normal(size=(5, 1, 2)), "x"), cell.initial_state(1))
+            return ts.sum(ts.linear(h.outputs, V) ** 2)
+
+    first, second = loss_of(0.9), loss_of(0.45)
+    second.backward()
+    with opened(browser, first.tape.to_html(tmp_path / "r.html", loss=first)) as page:
+        assert page.text_content("#knob-radius output") == "0.900"
+        page.fill("#knob-radius input", "0.45")
+        found, grads = page.evaluate(STATE)
+        assert found == pytest.approx(second.item(), rel=1e-12) and set(grads) == {"V"}
+        np.testing.assert_allclose(grads["V"], second.tape.parameters[-1].grad.ravel(), rtol=1e-10)

@@ -32,7 +32,7 @@ function found_features(run) {
   const { outer } = run, mixed = all.some((n) => outer.after[n] && inputs_of(run, n).some((x) => run.of_kind(x).op === "parameter"));
   const parts = run.structure === "chain" && !mixed && !outer.timed[run.loss] ? separated(run) : null;
   return {
-    square: [...square].filter((n) => run.ledgers.some((l) => l.leaf === n)), inputs: [...inputs], biases: [...biases.keys()],
+    square: [...square].filter((n) => run.ledgers.some((l) => l.leaf === n)), turned: [...square], inputs: [...inputs], biases: [...biases.keys()],
     leaks: leaves_of_leak(run, leaks), alpha: leaks.length ? run.of_kind(leaks[0]).attrs.k : null, steps: parts?.steps ?? [], parts,
   };
 }
@@ -78,7 +78,7 @@ Object.assign(ACTIONS, {
 });
 Object.assign(SAME, { r: 1, g: 0, b: 1, a: 0 });
 Object.assign(FITS, {
-  r: (run, [n, radius]) => features_of(run).square.includes(n) && radius >= 0,
+  r: (run, [n, radius]) => features_of(run).turned.includes(n) && radius >= 0,
   g: (run, [factor]) => Number.isFinite(factor),
   b: (run, [n]) => is_leaf_of(run, n),
   a: (run, [alpha]) => features_of(run).leaks.length > 0 && alpha >= 0 && alpha <= 1,
@@ -106,7 +106,7 @@ const turn_now = {};
 
 function draw_knobs(run) {
   const box = $("knobs"), has = features_of(run), parts = [];
-  const chosen = has.square.includes(run.ledgers[state.parameter]?.leaf) ? run.ledgers[state.parameter].leaf : has.square[0];
+  const chosen = has.square.includes(run.ledgers[state.parameter]?.leaf) ? run.ledgers[state.parameter].leaf : has.square[0] ?? has.turned[0]; // that of a reservoir is given, not learned
   if (chosen !== undefined && run.shape(chosen)[0] <= MOST_EIGEN) {
     const values = eigenvalues(Float64Array.from(run.values[chosen]), run.shape(chosen)[0]), radius = radius_of(values);
     parts.push(circle(values), knob("knob-radius", ["spectral radius ρ(", ...name_of(run, chosen), ")"], { min: 0, max: 3, step: 0.01, value: radius }, (v) => act(["r", chosen, v])));
