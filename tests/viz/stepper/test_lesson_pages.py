@@ -73,3 +73,36 @@ def test_a_clip_bounds_the_step_and_not_the_gradient(browser: Any, lesson_page: 
           return [Math.sqrt(gap.reduce((a, b) => a + b, 0)), first.norm];
         }""")
     assert norm > 0.05 and moved == pytest.approx(0.05, rel=1e-9)
+
+
+LOST = "() => Number(/, ([\\d.e×⁻⁰-⁹]+) %/.exec(document.getElementById('ledger-foot').textContent)[1])"
+
+
+def test_with_a_larger_radius_the_same_window_loses_more(browser: Any, lesson_page: Any) -> None:
+    with opened(browser, lesson_page(6), LIVE[6].hash) as page:
+        page.keyboard.press("End")
+        before = page.evaluate(LOST)
+        radius = float(page.text_content("#knob-radius output"))
+        page.fill("#knob-radius input", str(2 * radius))
+        assert page.evaluate(LOST) > 2 * before
+
+
+def test_with_a_low_forget_bias_fewer_losses_reach_the_start(browser: Any, lesson_page: Any) -> None:
+    with opened(browser, lesson_page(11), LIVE[11].hash) as page:
+        note = page.text_content("#bands-note")
+        assert "RNN: 0–5 (" in note and "LSTM: all (" in note
+        page.click("#runs button:nth-child(2)")
+        page.fill("#knob-bias-0 input", "-2")
+        assert "LSTM: all (" not in page.text_content("#bands-note")
+
+
+def test_the_last_loss_alone_and_half_the_radius(browser: Any, lesson_page: Any) -> None:
+    """The early terms go, those of the last steps stay: marks show what was, and from which step on 99 % comes."""
+    with opened(browser, lesson_page(5)) as page:
+        page.keyboard.press("End")
+        page.select_option("#losses", "1")
+        page.fill("#knob-radius input", str(float(page.text_content("#knob-radius output")) / 2))
+        foot = page.text_content("#ledger-foot")
+        assert "99 % of Σ ‖term‖ is of t ≥ 1" in foot and "was t ≥ " in foot
+        sizes = page.evaluate("() => { const r = stepper.runs[0], l = r.ledgers[stepper.state.parameter]; return stepper.terms(r, l, null).rows.map((row) => row.size); }")  # fmt: skip
+        assert max(sizes[8:]) < 1e-3 * max(sizes)
