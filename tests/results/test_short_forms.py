@@ -48,6 +48,20 @@ def cut_the_gradient(cell: type) -> Callable[[Patch], None]:
     return mutate
 
 
+def cut_the_state(cell: type) -> Callable[[Patch], None]:
+    """A state of several tensors forgets what it was: nothing is known of the past."""
+
+    def mutate(patch: Patch) -> None:
+        step = cell.step  # type: ignore[attr-defined]
+
+        def cut(self: Any, x: Any, state: Any, terms: Any = None) -> Any:
+            return step(self, x, tuple(0.0 * part for part in state), terms)
+
+        patch.setattr(cell, "step", cut)
+
+    return mutate
+
+
 def target_of_another_input(module: Any, name: str) -> Callable[[Patch], None]:
     """A broken generator: y belongs to another x."""
 
@@ -214,6 +228,7 @@ SHORT: dict[str, Short] = {
     "directions": Short(lambda r: r["both"] < 0.05 and r["least"] > 0.9 and r["late"] < 0.15, one_direction),
     "adding-modern": Short(lambda r: r["LSTM"] < 0.05 and r["tanh"] > 0.12, target_of_another_input(others, "adding")),
     "skips-latching": Short(lambda r: r["delays 1, 10"] == 20 and r["delay 1"] == 0, delays_of_one),
+    "counting-2": Short(lambda r: r["LSTM"] == 3, cut_the_state(nn.LSTMCell)),
     "lru-delay": Short(lambda r: r["LRU"] < 1e-3, a_wrong_sign_in_the_rotation),
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
+from tinyseq.errors import DataError
 from tinyseq.tasks import reber
 
 
@@ -58,3 +59,15 @@ def test_what_the_grammar_does_not_make(string: str) -> None:
 def test_unknown_symbols() -> None:
     with pytest.raises(ts.TinyseqError, match="got 'Q'"):
         reber.encode("BQ")
+
+
+def test_what_may_follow(rng: np.random.Generator) -> None:
+    assert reber.may_follow("BTBTXSETE") == [
+        {"T", "P"}, {"B"}, {"T", "P"}, {"S", "X"}, {"X", "S"}, {"E"}, {"T"}, {"E"}
+    ]  # fmt: skip
+    for string in reber.embedded_reber(rng, 300):
+        allowed = reber.may_follow(string)
+        assert len(allowed) == len(string) - 1
+        assert all(symbol in legal for symbol, legal in zip(string[1:], allowed, strict=True))
+    with pytest.raises(DataError, match="is no embedded Reber string"):
+        reber.may_follow("BTBTXSEPE")

@@ -6,6 +6,7 @@ from tinyseq.results.experiment import Experiment
 from tinyseq.results.experiments import (
     bptt,
     clipping,
+    count,
     density,
     echo,
     gates_continued,
@@ -18,6 +19,9 @@ from tinyseq.results.experiments import (
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
-    for module in (bptt, echo, lstm_1997, clipping, density, trees, others, scales, gates_continued, linear_and_online)
+    for module in (
+        *(bptt, echo, lstm_1997, clipping, density, trees),
+        *(others, count, scales, gates_continued, linear_and_online),
+    )
     for experiment in module.EXPERIMENTS
 }

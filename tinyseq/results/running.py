@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -87,7 +87,7 @@ def run(
     return kept(folder)
 
 
-def _rows(pool: ProcessPoolExecutor, left: Sequence[Job], workers: int, told: Any) -> Iterator[Mapping[str, Any]]:
+def _rows(pool: ProcessPoolExecutor, left: Sequence[Job], workers: int, told: Any) -> Iterator[dict[str, Any]]:
     total, done, queue = sum(job.seconds for job in left), 0.0, list(left)
     running: dict[Future[dict[str, Any]], tuple[Job, float]] = {}
     try:

@@ -64,6 +64,20 @@ def is_embedded_reber(string: str) -> bool:
     return string[-2] == string[1] and is_reber(string[2:-2])
 
 
+def may_follow(string: str) -> list[set[str]]:
+    """For each symbol of an embedded Reber string but the last, which symbols the grammar allows after it."""
+    if not is_embedded_reber(string):
+        raise DataError(f"{string!r} is no embedded Reber string, B, T or P, a Reber string, the same T or P, E")
+    allowed: list[set[str]] = [{"T", "P"}, {"B"}]
+    state = 0
+    for symbol in string[2:-2]:
+        if state == END:  # the inner E
+            break
+        state = state if symbol == "B" else dict(WAYS[state])[symbol]
+        allowed.append({"E"} if state == END else {way for way, _ in WAYS[state]})
+    return [*allowed, {string[1]}, {"E"}]
+
+
 def length_pmf(longest: int) -> np.ndarray:
     """P(length) of an embedded Reber string for lengths 0 … ``longest``, exactly."""
     here, pmf = np.zeros(END + 1), np.zeros(longest + 1)

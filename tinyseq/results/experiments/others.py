@@ -45,7 +45,7 @@ def directions(
     for m in (*delays, None):
         rng = np.random.default_rng([seed, 31])
         cells = [nn.LSTMCell(1, 32, rng=rng) for _ in range(2)]
-        net = nn.ManyToMany(nn.Bidirectional(*cells) if m is None else cells[0], 1, rng=rng)
+        net = nn.ManyToMany(nn.Bidirectional(cells[0], cells[1]) if m is None else cells[0], 1, rng=rng)
 
         def batch(count: int = 32, rng: Any = rng, late: int = m or 0) -> tuple[np.ndarray, np.ndarray]:
             x, y = filtered(rng, weights, 10, steps, count)
