@@ -36,7 +36,7 @@ def of_kind(kind: str, dtype: Any) -> tuple[Any, Any, dict[str, Any]]:
         trees = [ts.Tree.balanced(int(n)) for n in rng.integers(2, 6, 13)]
         tokens = [rng.integers(0, 4, tree.n_leaves) for tree in trees]
         labels = [np.array([int(t.sum() % 2)] * len(tree)) for tree, t in zip(trees, tokens, strict=True)]
-        return nn.RecursiveNet(4, 5, 2, **size), data.Trees.of(trees, tokens, labels), {}
+        return nn.RecursiveNet(4, 5, 2, dropout=0.4, **size), data.Trees.of(trees, tokens, labels), {}
     cell = nn.StackedCells([nn.GRUCell(5, 6, **size), nn.LSTMCell(6, 4, **size)])
     tokens = rng.integers(0, 5, 400)
     return nn.CellNet(cell, 5, rng=rng, dropout=0.2), Windows(tokens, 6, 5), {"clip_element": 0.05}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
+
+from tinyseq.checks import generator
+from tinyseq.errors import DataError
 
 
 class Inputs:
@@ -33,3 +35,14 @@ class Inputs:
         if not self.tokens:
             return int(self.x[0].shape[1])
         return len(self.vocabulary) or 1 + max(int(a.max()) for a in self.x if a.size)
+
+
+def chosen_groups(groups: np.ndarray | None, name: str, held_out: float, rng: Any) -> np.ndarray:
+    """Which parts belong to the groups that are held out, at random; of a part no group is parted."""
+    if groups is None:
+        raise DataError(f"{name} has no groups to split by: read it with group='column', or give groups=")
+    names = np.unique(groups)
+    if len(names) < 2:
+        raise DataError(f"{name} has one group only, {names[0]!r}: split by='order' or by='time'")
+    order = generator(rng).permutation(len(names))
+    return np.isin(groups, names[order[: max(1, round(held_out * len(names)))]])

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyseq.checks import generator, plain
 from tinyseq.data.batch import Batch, together
-from tinyseq.data.inputs import Inputs
+from tinyseq.data.inputs import Inputs, chosen_groups
 from tinyseq.errors import DataError, DtypeError, ShapeError
 from tinyseq.habits import advised
 
@@ -176,7 +176,7 @@ class Sequences(Inputs):
         several = self.groups is not None and len(np.unique(self.groups)) < len(self.groups)
         by = by or ("group" if several else "time" if self.times is not None else "chance")
         ways: dict[str, Callable[[], np.ndarray]] = {
-            "group": lambda: self._by_group(held_out, rng),
+            "group": lambda: chosen_groups(self.groups, self.name, held_out, rng),
             "time": lambda: self._in_order(held_out, self.times, "times"),
             "order": lambda: self._in_order(held_out, np.arange(len(self)), "order"),
             "chance": lambda: self._by_chance(held_out, rng),
@@ -189,16 +189,6 @@ class Sequences(Inputs):
                 f"{self.name} has {len(self)} sequences: too few to hold out {held_out:.0%} and train on the rest"
             )
         return self[~out], self[out]
-
-    def _by_group(self, held_out: float, rng: Any) -> np.ndarray:
-        if self.groups is None:
-            raise DataError(f"{self.name} has no groups to split by: read it with group='column'")
-        names = np.unique(self.groups)
-        if len(names) < 2:
-            raise DataError(f"{self.name} has one group only, {names[0]!r}: split by='order' or by='time'")
-        order = generator(rng).permutation(len(names))
-        chosen = names[order[: max(1, round(held_out * len(names)))]]
-        return np.isin(self.groups, chosen)
 
     def _in_order(self, held_out: float, keys: np.ndarray | None, what: str) -> np.ndarray:
         if keys is None:

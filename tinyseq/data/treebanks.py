@@ -49,13 +49,14 @@ def treebank(
     """
     if labels not in ("every", "root") or binary not in ("left", "right", None):
         raise DataError(f"labels is 'every' or 'root', binary 'left', 'right' or None; got {labels!r}, {binary!r}")
-    trees = []
+    trees, groups = list[Any](), list[str]()
     files = _files(paths)
     for file in files:
         for place, read in enumerate(_read(file)):
             nodes = _nodes(read, empty, collapse, functions)
             if nodes:
                 trees.append(_tree(_binary(nodes, binary), f"{file}, tree {place + 1}"))
+                groups.append(str(file))
     name = str(files[0]) if len(files) == 1 else f"{len(files)} files of {Path(files[0]).parent}"
     if not trees:
         raise DataError(f"{name} holds no tree with words; a tree is written for instance (S (NP she) (VP sings))")
@@ -69,7 +70,8 @@ def treebank(
         tree.labels[:] = [tag if word is None else word for tag, word in tree.labels]
     about = {"read": "treebank", "labels": labels, "binary": binary, "collapse": collapse, "empty": empty,
              "functions": functions}  # fmt: skip
-    return Trees.of(trees, x, y, name, classes=named, vocabulary=known, about=about)
+    return Trees.of(trees, x, y, name, classes=named, vocabulary=known, about=about,
+                    groups=groups if len(files) > 1 else None)  # fmt: skip
 
 
 def names_of(words: Iterable[Sequence[str]], least: int = 1) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyseq.checks import generator, plain
 from tinyseq.data.batch import Batch
-from tinyseq.data.inputs import Inputs
+from tinyseq.data.inputs import Inputs, chosen_groups
 from tinyseq.errors import DataError
 from tinyseq.habits import advised
 from tinyseq.structure.tree import Forest, Tree
@@ -24,6 +24,7 @@ class Trees(Inputs):
     x           one array for each tree: a row or token for each leaf, or for each node, in the order of positions
     y           None; (N,) the class of each root; or one array for each tree, (nodes,), −1 where a node has no class
     vocabulary  what the tokens stand for; number 0 is what is unknown
+    groups      None, or (N,) what each tree belongs to, such as its file: ``split(by="group")`` parts none of them
     """
 
     trees: list[Tree]
@@ -33,6 +34,7 @@ class Trees(Inputs):
     classes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    groups: Any = None
 
     @classmethod
     def of(cls, trees: Any, x: Any, y: Any = None, name: str = "trees", **more: Any) -> Trees:
@@ -53,6 +55,10 @@ class Trees(Inputs):
                     f"each of its {len(tree)} nodes"
                 )
             made.append(rows.astype(np.int64 if rows.dtype.kind in "iub" else np.float32))
+        if more.get("groups") is not None:
+            more["groups"] = plain(more["groups"], "the groups")
+            if more["groups"].shape != (len(trees),):
+                raise DataError(f"{len(trees)} trees have groups of shape {more['groups'].shape}: give one for each")
         return cls(trees, made, _classes(y, trees), name, **more)
 
     def __len__(self) -> int:
@@ -115,17 +121,21 @@ class Trees(Inputs):
         y = self.y
         if y is not None:
             y = [y[i] for i in numbers] if self.each_node else y[numbers]
-        return replace(self, trees=[self.trees[i] for i in numbers], x=[self.x[i] for i in numbers], y=y)
+        groups = None if self.groups is None else self.groups[numbers]
+        return replace(self, trees=[self.trees[i] for i in numbers], x=[self.x[i] for i in numbers], y=y, groups=groups)
 
     @advised
     def split(
         self, held_out: float = 0.2, *, by: str | None = None, rng: np.random.Generator | None = None
     ) -> tuple[Trees, Trees]:
-        """(part to train on, part held out): at random, or by="order", the last part."""
+        """(part to train on, part held out): at random, by="order", the last part, or by="group", whole groups."""
         if isinstance(held_out, bool) or not isinstance(held_out, (int, float)) or not 0 < held_out < 1:
             raise DataError(f"the held-out part must be above 0 and below 1, got {held_out!r}; a tenth is 0.1")
-        if by not in (None, "chance", "order"):
-            raise DataError(f"trees are split by 'chance' or 'order', got {by!r}")
+        if by not in (None, "chance", "order", "group"):
+            raise DataError(f"trees are split by 'chance', 'order' or 'group', got {by!r}")
+        if by == "group":
+            out = chosen_groups(self.groups, self.name, held_out, rng)
+            return self[np.flatnonzero(~out)], self[np.flatnonzero(out)]
         n = max(1, round(held_out * len(self)))
         if n >= len(self):
             raise DataError(f"{self.name} has {len(self)} trees: too few to hold out {held_out:.0%} and train")

@@ -9,6 +9,8 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.checks import generator, positive
 from tinyseq.errors import DataError, ShapeError
+from tinyseq.nn.dropout import dropout as drop
+from tinyseq.nn.dropout import dropout_mask
 from tinyseq.nn.module import Module, uniform
 from tinyseq.structure.tree import Forest
 from tinyseq.tape import INT64, Tape
@@ -64,13 +66,22 @@ class TreeNet(TreeCell):
         L = −log softmax(o)_y
 
     Shapes: V_o (output, hidden), c (output). Inputs are floating-point rows (…, input), or tokens, integers that
-    stand for one-hot inputs: V x is then a column of V.
+    stand for one-hot inputs: V x is then a column of V. ``dropout`` is the rate of units of h that the output does not
+    see, where a loss is given ``masks``.
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, output_size: int, rng: np.random.Generator, dtype: Any = np.float32
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        dropout: float = 0.0,
     ) -> None:
         positive(input_size=input_size, hidden_size=hidden_size, output_size=output_size)
+        dropout_mask(np.random.default_rng(0), (1,), dropout)  # only for its check
+        self.dropout = float(dropout)
         generator(rng)
         self.input_size, self.hidden_size, self.output_size = input_size, hidden_size, output_size
         self.V_o = Parameter(uniform(rng, (output_size, hidden_size), hidden_size, dtype), "V_o")
@@ -100,28 +111,36 @@ class TreeNet(TreeCell):
 
     def output(self, tree: Forest, x: Any) -> Tensor:
         """o at the root of each tree, (trees, output); (B, output) where a batch shares the tree."""
-        h = self.hidden(self.unfold(tree, x).roots)
+        return self.outputs(tree, x)
+
+    def outputs(self, tree: Forest, x: Any, every: bool = False, masks: Any = None) -> Tensor:
+        """o at the roots, or with ``every`` at every node in the order of positions, (nodes, output)."""
+        unfolded = self.unfold(tree, x)
+        h = self.hidden(unfolded.states if every else unfolded.roots)
+        h = h if masks is None else drop(h, masks[0])
         return (self.c + F.linear(h, self.V_o)).named("o")
 
-    def outputs(self, tree: Forest, x: Any, every: bool = False) -> Tensor:
-        """o at the roots, or with ``every`` at every node in the order of positions, (nodes, output)."""
-        if not every:
-            return self.output(tree, x)
-        h = self.hidden(self.unfold(tree, x).states)
-        return (self.c + F.linear(h, self.V_o)).named("o")
+    def masks(self, rng: np.random.Generator, inputs: tuple, every: bool = False) -> list[np.ndarray] | None:
+        """Dropout masks for a loss over (tree, x), with ``every`` for one that all nodes have; None without dropout."""
+        if not self.dropout:
+            return None
+        tree, x = inputs
+        shared = x.ndim != (1 if x.dtype.kind in "iub" else 2)
+        rows = x.shape[1] if shared else len(tree) if every else tree.n_trees
+        return [dropout_mask(rng, (rows, self.hidden_size), self.dropout, self.dtype)]
 
     def decide(self, o: np.ndarray) -> np.ndarray:
         """The likeliest class."""
         return o.argmax(axis=-1)
 
-    def loss(self, tree: Forest, x: Any, y: Any, *, counts: Any = None) -> Tensor:
+    def loss(self, tree: Forest, x: Any, y: Any, *, counts: Any = None, masks: Any = None) -> Tensor:
         """L, averaged over the trees (or over the batch that shares one): y holds a class for each root.
 
         Where y has a class for every node of the forest, in the order of positions, it is the sum over the nodes for
         each tree, averaged over the trees; nodes where ``counts`` (nodes) is 0 do not count, nor do those of class −1
-        where y is an array.
+        where y is an array. ``masks`` are those of dropout.
         """
-        return self.measured((tree, x), y, {"counts": counts})[0]
+        return self.measured((tree, x), y, {"counts": counts, "masks": masks})[0]
 
     def measured(self, inputs: tuple, y: Any, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The loss, and the outputs at the roots, or at every node where each has a class."""
@@ -131,7 +150,7 @@ class TreeNet(TreeCell):
         every = not shared and np.shape(y) == (len(tree),) and len(tree) > tree.n_trees
         if every and isinstance(y, np.ndarray) and counts is None:
             counts, y = (y >= 0).astype(self.V_o.dtype), np.maximum(y, 0)
-        o, y = self.outputs(tree, x, every), here(y, "the target y")
+        o, y = self.outputs(tree, x, every, options.get("masks")), here(y, "the target y")
         y = y if y.name else y.named("y")
         if every:
             losses = F.cross_entropy(o, y, reduction="none").named("L")
@@ -159,9 +178,16 @@ class RecursiveNet(TreeNet):
     name = "recursive"
 
     def __init__(
-        self, input_size: int, hidden_size: int, output_size: int, *, rng: np.random.Generator, dtype: Any = np.float32
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, rng, dtype)
+        super().__init__(input_size, hidden_size, output_size, rng, dtype, dropout)
         self.V = Parameter(uniform(rng, (hidden_size, input_size), hidden_size, dtype), "V")
         self.U = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), "U")
         self.W = Parameter(uniform(rng, (hidden_size, hidden_size), hidden_size, dtype), "W")
@@ -195,9 +221,16 @@ class RNTN(RecursiveNet):
     name = "rntn"
 
     def __init__(
-        self, input_size: int, hidden_size: int, output_size: int, *, rng: np.random.Generator, dtype: Any = np.float32
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, rng=rng, dtype=dtype)
+        super().__init__(input_size, hidden_size, output_size, rng=rng, dtype=dtype, dropout=dropout)
         both = 2 * hidden_size
         self.T = Parameter(uniform(rng, (hidden_size * both, both), both * both, dtype), "T")
 
@@ -236,8 +269,9 @@ class TreeLSTM(TreeNet):
         arity: int = 2,
         rng: np.random.Generator,
         dtype: Any = np.float32,
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, rng, dtype)
+        super().__init__(input_size, hidden_size, output_size, rng, dtype, dropout)
         positive(arity=arity)
         self.arity = arity
         sizes = (input_size, hidden_size, arity * hidden_size, rng, dtype)
@@ -294,9 +328,16 @@ class ChildSumTreeLSTM(TreeNet):
     name = "child_sum"
 
     def __init__(
-        self, input_size: int, hidden_size: int, output_size: int, *, rng: np.random.Generator, dtype: Any = np.float32
+        self,
+        input_size: int,
+        hidden_size: int,
+        output_size: int,
+        *,
+        rng: np.random.Generator,
+        dtype: Any = np.float32,
+        dropout: float = 0.0,
     ) -> None:
-        super().__init__(input_size, hidden_size, output_size, rng, dtype)
+        super().__init__(input_size, hidden_size, output_size, rng, dtype, dropout)
         sizes = (input_size, hidden_size, hidden_size, rng, dtype)
         self.candidate, self.g, self.q = Affine("", *sizes), Affine("_g", *sizes), Affine("_q", *sizes)
         self.f = Affine("_f", *sizes, bias=1.0)

@@ -90,12 +90,12 @@ class DataFeed:
         """(arguments of the loss for the k-th batch, sequences in it)."""
         whole = batch = self.batches[k]
         inputs, y, options = arguments(batch, self.model)
-        masks = None if isinstance(batch.x, tuple) else drawn_masks(self.model, self.seed, k, inputs[0])
+        masks = self._masks(k, batch, inputs)
         if self.ranks.size > 1:
             rows = self.ranks.own(whole.count)
             mine = rows if len(rows) else np.zeros(1, np.int64)  # of a small batch: read, and not counted
             batch = self.data.batch(whole.rows[mine])
-            masks = share_of_masks(masks, inputs[0], mine)
+            masks = share_of_masks(masks, whole.x if isinstance(whole.x, tuple) else inputs[0], mine, batch.x)
             inputs, y, options = arguments(batch, self.model)
             self.ranks.weight = units(batch, self.model) / units(whole, self.model) if len(rows) else 0.0
         if masks is not None:
@@ -103,6 +103,13 @@ class DataFeed:
         share = batch.count / max(units(batch, self.model), 1)
         scale = None if share == 1 else np.asarray(share, getattr(self.model, "dtype", np.float32))
         return (inputs, y, options, scale), whole.count
+
+    def _masks(self, k: int, batch: Any, inputs: tuple[Any, ...]) -> Any:
+        """Dropout masks for the k-th batch."""
+        if not isinstance(batch.x, tuple):
+            return drawn_masks(self.model, self.seed, k, inputs[0])
+        draw = getattr(self.model, "masks", None)
+        return draw(np.random.default_rng([self.seed, k, 7]), batch.x, batch.gaps) if draw else None
 
 
 def feed(model: Any, data: Any, batch: int, seed: int, ranks: Ranks = ALONE) -> TextFeed | DataFeed:

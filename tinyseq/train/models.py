@@ -43,7 +43,7 @@ def model_for(
     if data.y is None:
         raise DataError(f"{data.name} has no targets to learn")
     if isinstance(data, Trees):
-        return _for_trees(data, cell, hidden, rng, dtype)
+        return _for_trees(data, cell, hidden, rng, dtype=dtype, dropout=dropout)
     encoder = nn.recurrent(
         cell, data.input_size, hidden, rng=rng, num_layers=layers, bidirectional=bidirectional, dropout=dropout,
         layer_norm=layer_norm, standardise=not data.tokens, dtype=dtype,
@@ -63,11 +63,11 @@ def model_for(
     return head
 
 
-def _for_trees(data: Trees, cell: str, hidden: int, rng: Any, dtype: Any) -> Any:
+def _for_trees(data: Trees, cell: str, hidden: int, rng: Any, **options: Any) -> Any:
     sizes = (data.input_size, hidden, data.output_size)
     binary = data.arity <= 2 and not data.inner_inputs
     if cell == "rnn" and binary and all((tree.arity[tree.n_leaves :] == 2).all() for tree in data.trees):
-        return nn.RecursiveNet(*sizes, rng=rng, dtype=dtype)
+        return nn.RecursiveNet(*sizes, rng=rng, **options)
     if binary:
-        return nn.TreeLSTM(*sizes, rng=rng, dtype=dtype)
-    return nn.ChildSumTreeLSTM(*sizes, rng=rng, dtype=dtype)
+        return nn.TreeLSTM(*sizes, rng=rng, **options)
+    return nn.ChildSumTreeLSTM(*sizes, rng=rng, **options)

@@ -19,6 +19,7 @@ from tinyseq.errors import TinyseqError
 from tinyseq.habits import advised
 from tinyseq.nn.packing import Packed
 from tinyseq.structure.chain import Chain
+from tinyseq.structure.tree import Forest
 from tinyseq.tensor.parameter import Parameter
 from tinyseq.train.place import nested, nesting_of
 
@@ -160,11 +161,23 @@ def mpi(communicator: Any = None) -> Ranks:
     return MpiRanks(communicator)
 
 
-def share_of_masks(masks: Any, x: Any, rows: np.ndarray) -> Any:
-    """The dropout masks of some sequences of a batch, cut out of those that were drawn for all of it."""
+def share_of_masks(masks: Any, x: Any, rows: np.ndarray, own: Any = None) -> Any:
+    """The dropout masks of some sequences or trees of a batch, cut out of those that were drawn for all of it; ``own``
+    are these trees."""
     if masks is None:
         return None
+    if isinstance(x, tuple) and not isinstance(x, Packed):
+        return [_share_of_trees(mask, x[0], rows, own[0]) for mask in masks]
     return [None if mask is None else _share(np.asarray(mask), x, rows) for mask in masks]
+
+
+def _share_of_trees(mask: np.ndarray, forest: Forest, rows: np.ndarray, own: Forest) -> np.ndarray:
+    if len(mask) == forest.n_trees:
+        return mask[rows]
+    cut = np.empty((len(own), mask.shape[1]), mask.dtype)
+    for number, row in enumerate(rows.tolist()):
+        cut[own.tree_of == number] = mask[forest.tree_of == row]
+    return cut
 
 
 def _share(mask: np.ndarray, x: Any, rows: np.ndarray) -> np.ndarray:
