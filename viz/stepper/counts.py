@@ -6,7 +6,7 @@ A page may hold only the first and last steps. A count in its words is of the ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,7 @@ def count_arrows(tape: Tape, nodes: list[int], needed: set[int], event_after: Ca
     return Arrows(leaving[nodes].tolist(), returning, found, beyond)
 
 
-def _reached(tape: Tape, index: int, needed: set[int]) -> Iterable[int]:
+def _reached(tape: Tape, index: int, needed: set[int]) -> list[int]:
     """Inputs that the backward step of a node adds to, one for each arrow."""
     op = OPS[tape.kinds[int(tape.kind[index])].op]
     return [j for place, j in enumerate(tape.inputs(index)) if j in needed and (op.joins or place in op.vjp)]
@@ -56,13 +56,17 @@ def _reached(tape: Tape, index: int, needed: set[int]) -> Iterable[int]:
 def loss_steps(tape: Tape, needed: set[int], loss: int) -> list[tuple[int, int]]:
     """Steps from which a gradient enters the walk through time, as ranges (first, beyond the last).
 
-    It enters where what no step recorded reads a step, or at the loss itself where a step recorded that.
+    It enters where what no step recorded reads a step, or at the loss itself where a step recorded that; not where a
+    context between two unfoldings reads one.
     """
     step = tape.step
     found = {int(step[loss])} if step[loss] >= 0 else set()
-    for i in needed:
-        if step[i] < 0:
-            found.update(int(step[j]) for j in _reached(tape, i, needed) if step[j] >= 0)
+    head = {loss} if step[loss] < 0 else set()
+    for i in sorted(needed, reverse=True):
+        if i in head:
+            reached = _reached(tape, i, needed)
+            head.update(j for j in reached if step[j] < 0)
+            found.update(int(step[j]) for j in reached if step[j] >= 0)
     ranges: list[tuple[int, int]] = []
     for t in sorted(found):
         if ranges and ranges[-1][1] == t:

@@ -60,10 +60,14 @@ class Mask {
     Object.assign(this, { run, kind, k, passes: kind === "window" ? k : 1 });
     const { kinds } = run;
     this.timed = Array.from(run.kind, (id) => kinds[id].step);
-    this.after = new Array(run.n).fill(false);
+    const reads = new Array(run.n).fill(false), head = new Array(run.n).fill(false); // a step; what the loss reads outside of steps
     for (let n = 0; n < run.n; n++) {
-      if (!this.timed[n]) this.after[n] = run.edges(n).some((e) => this.timed[run.source[e]] || this.after[run.source[e]]);
+      if (!this.timed[n]) reads[n] = run.edges(n).some((e) => this.timed[run.source[e]] || reads[run.source[e]]);
     }
+    head[run.loss] = !this.timed[run.loss];
+    for (let n = run.loss; n >= 0; n--) if (head[n]) for (const e of run.edges(n)) head[run.source[e]] ||= !this.timed[run.source[e]];
+    this.after = reads.map((yes, n) => yes && head[n]); // not what stands between two unfoldings: a context
+    this.between = reads.some((yes, n) => yes && run.consumers[n].some((r) => this.timed[r]));
   }
 
   // Whether the arrow of time e is cut in every pass: the scissors of the picture.

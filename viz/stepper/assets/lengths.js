@@ -52,6 +52,7 @@ function found_shortening(run) {
   const { steps, parts } = features_of(run), refused = (why) => ({ endings: [], shortest: run.total, refused: why });
   if (run.structure !== "chain" || run.total < 2) return refused("no sequence");
   if (!run.outer.after[run.loss]) return refused("the loss is in a step");
+  if (run.outer.between) return refused("one unfolding reads another");
   const endings = endings_of(run), ends = new Set(endings.map(([, x]) => x)), peers = peers_of(run);
   if ([...ends].some((x) => peers[x].size < run.total)) return refused("its steps are not alike");
   if (run.directions.reversed && !begins_anywhere(run)) return refused("states go backwards in time, and would start elsewhere");
