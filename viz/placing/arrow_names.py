@@ -22,15 +22,16 @@ Box = tuple[float, float, float, float]  # left, bottom, right, top
 
 def place(named: Iterable[Link], links: Sequence[Link], vertices: Iterable[Vertex]) -> None:
     """Give each of ``named`` without a place for its name one; ``links`` are all the arrows to keep clear of."""
-    taken = Taken(links, vertices)
-    for link in named:
-        if not link.label_at and link.path:
-            spot, cost = _best(link, taken)
-            if cost >= FREE and link.dashed and not link.cut:
-                link.label = ()  # into a gap, where there is no room for it; it stands at the steps that are shown
-                continue
-            link.label_at = spot
-            taken.add(_box(link.label_at, width(link)), None)
+    waiting = [e for e in named if not e.label_at and e.path]
+    taken = Taken(links, vertices) if waiting else None
+    for link in waiting:
+        assert taken is not None
+        spot, cost = _best(link, taken)
+        if cost >= FREE and link.dashed and not link.cut:
+            link.label = ()  # into a gap, where there is no room for it; it stands at the steps that are shown
+            continue
+        link.label_at = spot
+        taken.add(_box(link.label_at, width(link)), None)
 
 
 def _best(link: Link, taken: Taken) -> tuple[Point, float]:
