@@ -80,7 +80,7 @@ def test_files_that_cannot_be_written(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"view": "sideways"}, "'unfolded' or 'folded', got 'sideways'"),
+        ({"view": "sideways"}, "'unfolded' or 'folded' or 'tree', got 'sideways'"),
         ({"detail": "all"}, "'box' or 'cell' or 'units' or 'ops'"),
         ({"steps": 0}, "at least 1"),
         ({"steps": []}, "empty"),

@@ -41,8 +41,8 @@ def kinds_of_positions(tape: Tape, keep: np.ndarray | None) -> list[int]:
     return [*leaves[:1], *inner[-1:], *positions.roots[:1]]
 
 
-def steps_that_read(tape: Tape, node: int) -> set[int]:
-    """Time steps that read a node, at once or by way of what is outside of all steps."""
+def steps_that_read(tape: Tape, node: int, cell: str) -> set[int]:
+    """Time steps of a cell that read a node, at once or by way of what is outside of all steps."""
     found: set[int] = set()
     seen, waiting = {node}, [node]
     while waiting:
@@ -50,7 +50,8 @@ def steps_that_read(tape: Tape, node: int) -> set[int]:
         for place in np.flatnonzero(tape.input_indices == i).tolist():
             reader = int(np.searchsorted(tape.input_pointers, place, "right")) - 1
             if tape.step[reader] >= 0:
-                found.add(int(tape.step[reader]))
+                if tape.kinds[int(tape.kind[reader])].cell == cell:
+                    found.add(int(tape.step[reader]))
             elif reader not in seen and len(seen) < MANY:
                 seen.add(reader)
                 kind = tape.kinds[int(tape.kind[reader])]

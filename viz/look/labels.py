@@ -165,7 +165,7 @@ def html_label(
 ) -> str:
     """An HTML-like label for DOT: the runs, and under them a small note."""
     small = script_size(size)
-    math = any(run.style != UPRIGHT for run in label)
+    math = any(run.style == ITALIC for run in label)
     pieces = [_html_run(run, small) for run in label]
     out = ""
     if label:
@@ -204,5 +204,5 @@ def _html_run(run: Run, small: float) -> str:
     if run.style in (SUPER, SUB):
         tag = "SUP" if run.style == SUPER else "SUB"
         hair = "\N{HAIR SPACE}" if run.style == SUPER else ""
-        return f'<{tag}><FONT POINT-SIZE="{small:g}">{hair}{text}</FONT></{tag}>'
+        return f'<{tag}><FONT FACE="{style.MATH_FONT}" POINT-SIZE="{small:g}">{hair}{text}</FONT></{tag}>'
     return text

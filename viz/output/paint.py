@@ -10,8 +10,9 @@ from typing import Any
 
 from tinyseq.viz.diagram import Diagram, Link, Note, Point, Vertex
 from tinyseq.viz.look import labels, style
-from tinyseq.viz.look.labels import ITALIC, SUB, SUPER, UPRIGHT, Label, Run
+from tinyseq.viz.look.labels import ITALIC, SUB, SUPER, Label, Run
 from tinyseq.viz.output.extent import extent
+from tinyseq.viz.output.trunks import Trunks
 
 MATH, TEXT = ("STIXGeneral", "DejaVu Sans"), ("DejaVu Sans",)
 DASHES = (4.0, 2.6)
@@ -54,6 +55,7 @@ class _Painter:
     def __init__(self, diagram: Diagram, axes: Any) -> None:
         self.diagram, self.axes, self.look = diagram, axes, diagram.look
         self.colours, self.scale = diagram.look.palette, diagram.look.scale
+        self.trunks = Trunks()
 
     def run(self) -> None:
         for frame in self.diagram.frames:
@@ -77,6 +79,7 @@ class _Painter:
         colour = colours.cut if link.cut else colour
         dashed = link.dashed or link.fixed or link.cut
         for path in (link.path_in, link.path):
+            path = path if dashed else self.trunks.rest(path, colour)
             if path:
                 self._curve(path, colour, dashed)
         if link.tip:
@@ -179,7 +182,7 @@ class _Painter:
 
     def _write(self, label: Label, x: float, y: float, size: float, align: str, colour: str = "") -> None:
         """Runs one after the other, scripts raised and lowered as in the SVG."""
-        math = any(run.style != UPRIGHT for run in label)
+        math = any(run.style == ITALIC for run in label)
         small = labels.script_size(size)
         pieces: list[tuple[Run, float]] = []
         slanted = []
@@ -188,7 +191,8 @@ class _Painter:
             parts = labels.script(run.text) if scripted else [(run.text, run.style == ITALIC)] if run.text else []
             pieces += [(Run(text, run.style), small if scripted else size) for text, _ in parts]
             slanted += [symbol for _, symbol in parts]
-        fonts = [self._font(symbol, s, math) for (_, s), symbol in zip(pieces, slanted, strict=True)]
+        faces = [math or run.style in (SUPER, SUB) for run, _ in pieces]
+        fonts = [self._font(i, s, face) for (_, s), i, face in zip(pieces, slanted, faces, strict=True)]
         widths = [_width(run.text, font) for (run, _), font in zip(pieces, fonts, strict=True)]
         x -= sum(widths) / 2 if align == "center" else sum(widths) if align == "right" else 0.0
         base = y - 0.31 * size

@@ -6,10 +6,12 @@ they would drift apart. Here the runs of a line become one text with spans, cent
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 from tinyseq.viz.look import style
 from tinyseq.viz.look.options import Look
+from tinyseq.viz.output.trunks import Trunks
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
@@ -35,10 +37,13 @@ def polish(raw: bytes, title: str, description: str, source: str = "", look: Loo
     paper = graph.find(f"{{{SVG}}}polygon")
     if paper is not None:
         paper.set("class", "paper")
+    trunks = Trunks()
     for group in list(graph):
         if group.tag == _GROUP:
             _unwrap(group)
             _join_runs(group)
+            if "edge" in group.get("class", "").split():
+                _shorten(group, trunks)
     look = look or Look("auto")
     sheet = ET.Element(f"{{{SVG}}}style")
     sheet.text = (style.STYLESHEET if look.theme == "auto" else style.NUMERALS) + (
@@ -54,6 +59,18 @@ def polish(raw: bytes, title: str, description: str, source: str = "", look: Loo
         root.insert(0, element)
     root.tail = None
     return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _shorten(group: ET.Element, trunks: Trunks) -> None:
+    """Leave out of an arrow's line what another one has drawn."""
+    for line in group.findall(f"{{{SVG}}}path"):
+        if line.get("stroke-dasharray") or not re.fullmatch(r"M[^MC]+C[^A-Z]+", line.get("d", "")):
+            continue
+        points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", line.get("d", ""))]
+        rest = trunks.rest(points, line.get("stroke"))
+        if rest != points:
+            places = [f"{x:g},{y:g}" for x, y in rest or points[-1:]]
+            line.set("d", f"M{places[0]}" + (f"C{' '.join(places[1:])}" if rest else ""))
 
 
 def _unwrap(group: ET.Element) -> None:

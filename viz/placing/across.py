@@ -33,7 +33,7 @@ class Across:
         """Where the line from below to a tap comes up: at its source, or at the lane of its net; None from a side."""
         if tap.net.kind != "inner":
             return None
-        high = rows.row[tap.target] > rows.row[tap.net.source] + 1
+        high = rows.row[tap.target] > rows.leaves(tap.net.source) + 1
         return self.x[("lane", tap.net) if high and tap.net in rows.lanes else ("node", tap.net.source)]
 
 
@@ -99,7 +99,10 @@ class _Program:
     """min Σ weight·|Σ coefficient·x + constant|  subject to  x_b − x_a ≥ distance."""
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self.number = {item: i for i, item in enumerate(items)}
+        self.number: dict[Item, int] = {}
+        for item in items:  # what rises from a node does so over its middle
+            place = ("node", item[1]) if item[0] == "riser" else item
+            self.number[item] = self.number.setdefault(place, len(set(self.number.values())))
         self.apart: list[tuple[int, int, float]] = []
         self.terms: list[tuple[float, dict[int, float], float]] = []
 
@@ -113,7 +116,7 @@ class _Program:
         from scipy.optimize import linprog
         from scipy.sparse import coo_array
 
-        n, m = len(self.number), len(self.terms)
+        n, m = len(set(self.number.values())), len(self.terms)
         rows: list[int] = []
         cols: list[int] = []
         values: list[float] = []
@@ -177,7 +180,7 @@ def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, flo
     for key, taps in nets.taps.items():
         for tap in taps:
             if tap.net.kind == "inner" and not straight(rows, tap) and not tap.top:
-                high = rows.row[key] > rows.row[tap.net.source] + 1
+                high = rows.row[key] > rows.leaves(tap.net.source) + 1
                 start: Item = ("lane", tap.net) if high else ("node", tap.net.source)
                 ends.setdefault(start, []).append((("node", key), tap.offset))
     for net in rows.lanes:
@@ -198,10 +201,10 @@ def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, flo
 
 
 def _distance(rows: Rows, across: Across, a: Item, b: Item, gap: float) -> float:
-    if a[0] == b[0] == "lane":
+    if "node" not in (a[0], b[0]):
         return 2 * LANE
-    if a[0] == "lane" or b[0] == "lane":
-        return (across.left[b[1]] if a[0] == "lane" else across.right[a[1]]) + LANE + 3.0
+    if a[0] != "node" or b[0] != "node":
+        return (across.left[b[1]] if a[0] != "node" else across.right[a[1]]) + LANE + 3.0
     return across.right[a[1]] + across.left[b[1]] + gap
 
 

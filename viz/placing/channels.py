@@ -86,7 +86,7 @@ class Channels:
             channel = rows.row[net.source] + 1 if tap.top else row
             line = self.line(channel, net)
             line.reach(x, up=not tap.top)
-            if tap.top or row == rows.row[net.source] + 1:
+            if tap.top or row == rows.leaves(net.source) + 1:
                 line.reach(self.across.node(net.source), up=False)
         elif net.kind == "wide":
             line = self.line(row, net)
@@ -129,7 +129,7 @@ class Channels:
         tops = any(t.top for taps in self.nets.taps.values() for t in taps if self.rows.row[t.target] == channel - 1)
         foot = FOOT + (HEAD if tops else 0.0)
         least = row_gap if channel < len(self.rows.rows) else 0.0
-        if 0 < channel < len(self.rows.rows) and not (self.rows.rows[channel] and self.rows.rows[channel - 1]):
+        if 0 < channel < len(self.rows.rows) and (self.rows.is_port(channel) or self.rows.is_port(channel - 1)):
             least = min(least, 18.0)
         used = self._levels(channel, y + foot, found)
         return max(least, foot + used + (self._head(channel) if channel < len(self.rows.rows) else 0.0))

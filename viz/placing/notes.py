@@ -13,6 +13,9 @@ def annotate(layout: Layout) -> None:
     _Notes(layout)
 
 
+LISTED = 12  # parameters named under a graph; a few more if these are all
+
+
 class _Notes:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -53,7 +56,9 @@ class _Notes:
         words = [f"×{diagram.repeats:,} {diagram.repeated}s"] if diagram.repeats > 1 else []
         if diagram.counts and diagram.counts[0] < diagram.counts[1] and not diagram.repeats:
             shown, there = diagram.counts
-            words.append(f"{shown:,} of the tape's {there:,} nodes are in this picture, {there - shown:,} are left out")
+            left = there - shown
+            are = "is" if left == 1 else "are"
+            words.append(f"{shown:,} of the tape's {there:,} nodes are in this picture, {left:,} {are} left out")
         if not words:
             return
         tops = [v.y + v.height / 2 for v in diagram.vertices]
@@ -93,8 +98,9 @@ class _Notes:
 
     def _parameters(self, left: float, right: float, y: float) -> None:
         """Names and shapes of the parameters, in lines under the graph."""
-        shown = self.layout.diagram.parameters[:12]
-        more = len(self.layout.diagram.parameters) - len(shown)
+        every = list(dict.fromkeys(self.layout.diagram.parameters))  # of two layers alike each is named once
+        shown = every if len(every) <= LISTED + 4 else every[:LISTED]
+        more = len(every) - len(shown)
         fixed = self.layout.diagram.fixed
         texts = [(name, " " + labels.shape(shape) + " fixed" * (name in fixed)) for name, shape in shown]
         pieces = [(*labels.name(name), Run(text)) for name, text in texts]
@@ -102,7 +108,8 @@ class _Notes:
             pieces.append((Run(f"and {more} more parameters"),))
         line: list[Run] = []
         for piece in pieces:
-            if line and labels.width((*line, *piece), 10.5) > max(right - left + 40, 170):
+            last = more and piece is pieces[-1]  # not in a line of its own
+            if line and not last and labels.width((*line, *piece), 10.5) > max(right - left + 40, 170):
                 self._caption(line, (left + right) / 2, y)
                 line, y = [], y - 15
             line += [Run("    ")] * bool(line) + list(piece)

@@ -8,17 +8,18 @@ of an LSTM) gets an empty row under its lowest reader, its *port row*.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
+from functools import cmp_to_key
 from itertools import pairwise
 
 from tinyseq.viz.placing.nets import Key, Net, Nets
+from tinyseq.viz.placing.ranks import is_acyclic, ranks
 
 LONGEST_RAIL = 6
 SWEEPS = 8
 
-Item = tuple[str, Key]  # ("node", key) or ("lane", net)
+Item = tuple[str, Key]  # ("node", key), ("lane", net), or ("riser", key): straight up from a node through a port row
 
 
 @dataclass
@@ -41,7 +42,14 @@ class Rows:
 
     def is_port(self, row: int) -> bool:
         """Whether a row is there for a state that crosses: no node stands in it."""
-        return all(kind == "lane" for kind, _ in self.rows[row])
+        return all(kind != "node" for kind, _ in self.rows[row])
+
+    def leaves(self, key: Key) -> int:
+        """The row over which what a node feeds turns to its readers: its own, or the highest of the port rows on it."""
+        row = self.row[key]
+        while row + 1 < len(self.rows) and self.is_port(row + 1):
+            row += 1
+        return row
 
     def is_rail_entry(self, source: Key, target: Key, sign: int) -> bool:
         """Whether a late arrow runs straight along the rail of its source."""
@@ -56,7 +64,7 @@ def make_rows(nets: Nets) -> Rows:
     for rail in rows.rails.values():
         rows.flat |= {pair for pair in pairwise(rail) if pair in nets.inner}
     of = {key: rail[0] for rail in rows.rails.values() for key in rail}
-    rank = _ranks(nets, of)
+    rank = ranks(nets, of)
     number = -1
     for level in sorted(set(rank.values())):
         here = [k for k in nets.sizes if k in rank and rank[k] == level]
@@ -98,7 +106,7 @@ def _rails(nets: Nets) -> dict[tuple[Key, int], list[Key]]:
         if name in rails or taken & set(path) or len({nets.strips[k] for k in path}) > 1:
             continue
         tried = {**rails, name: path}
-        if _acyclic(nets, {k: rail[0] for rail in tried.values() for k in rail}):
+        if is_acyclic(nets, {k: rail[0] for rail in tried.values() for k in rail}):
             rails = tried
     return rails
 
@@ -121,64 +129,6 @@ def _path(below: dict[Key, list[Key]], start: Key, end: Key, signs: set[Key]) ->
     return None
 
 
-def _contracted(nets: Nets, of: dict[Key, Key]) -> dict[Key, set[Key]]:
-    graph: dict[Key, set[Key]] = {of.get(k, k): set() for k in nets.sizes}
-    for a, b in nets.inner:
-        a, b = of.get(a, a), of.get(b, b)
-        if a != b and a in graph and b in graph:
-            graph[b].add(a)
-    return graph
-
-
-def _acyclic(nets: Nets, of: dict[Key, Key]) -> bool:
-    try:
-        TopologicalSorter(_contracted(nets, of)).prepare()
-    except CycleError:
-        return False
-    return True
-
-
-# -- ranks ------------------------------------------------------------------------
-def _ranks(nets: Nets, of: dict[Key, Key]) -> dict[Key, int]:
-    """Longest path from the inputs, strip after strip; what only feeds one place, but data, stands right under it."""
-    graph = _contracted(nets, of)
-    order = list(TopologicalSorter(graph).static_order())
-    strip = {k: nets.strips[k] for k in graph}
-    rank: dict[Key, int] = {}
-    base = 0
-    for group in _strips(graph, strip, order, nets.joined):
-        for key in [k for k in order if strip[k] in group]:
-            rank[key] = max([base, *[rank[p] + 1 for p in graph[key] if p in rank]])
-        base = max(rank.values(), default=-1) + 1
-    above: dict[Key, list[Key]] = {}
-    for key, sources in graph.items():
-        for source in sources:
-            above.setdefault(source, []).append(key)
-    for key in reversed(order):
-        if not graph[key] and above.get(key) and nets.roles[key] not in ("data", "below"):
-            rank[key] = max(rank[key], min(rank[k] for k in above[key]) - 1)
-    full = {k: rank[of.get(k, k)] for k in nets.sizes}
-    full.update((k, base) for k in full if nets.roles[k] == "above")
-    full.update((k, -1) for k in full if nets.roles[k] == "below")
-    return {k: r for k, r in full.items() if k not in nets.hanging}
-
-
-def _strips(
-    graph: dict[Key, set[Key]], strip: dict[Key, str], order: Iterable[Key], joined: Iterable[tuple[str, str]]
-) -> list[set[str]]:
-    """Cells in the order in which they feed one another; those that feed each other are one."""
-    between: dict[str, set[str]] = {name: set() for name in dict.fromkeys(strip[k] for k in order)}
-    for key, sources in graph.items():
-        between[strip[key]] |= {strip[s] for s in sources} - {strip[key]}
-    for before, after in joined:
-        if before != after and before in between and after in between:
-            between[after].add(before)
-    try:
-        return [{name} for name in TopologicalSorter(between).static_order()]
-    except CycleError:
-        return [set(between)]
-
-
 # -- ports and lanes ------------------------------------------------------------------------
 def _ports(nets: Nets, rows: Rows) -> None:
     """A row for each late source without a rail, under its lowest reader."""
@@ -199,20 +149,26 @@ def _ports(nets: Nets, rows: Rows) -> None:
 
 
 def _lanes(nets: Nets, rows: Rows) -> None:
-    """Inner nets that pass whole rows get a place in each of them."""
+    """Inner nets that pass whole rows get a place in each of them; through port rows right over it they go straight."""
+    rising: dict[Key, None] = {}
     for key, taps in nets.taps.items():
         for tap in taps:
             a = tap.net.source
             if tap.net.kind != "inner" or ((a, key) in rows.flat and not tap.again):
                 continue
-            start, end = rows.row[a], rows.row[key]
-            tap.top = end <= start
+            start, end = rows.leaves(a), rows.row[key]
+            tap.top = end <= rows.row[a]
+            if not tap.top:
+                rising[a] = None
             if end > start + 1:
                 first, last = rows.lanes.get(tap.net, (start + 1, end - 1))
                 rows.lanes[tap.net] = (min(first, start + 1), max(last, end - 1))
     for net, (first, last) in rows.lanes.items():
         for r in range(first, last + 1):
             rows.rows[r].append(("lane", net))
+    for key in rising:
+        for r in range(rows.row[key] + 1, rows.leaves(key) + 1):
+            rows.rows[r].append(("riser", key))
 
 
 # -- order within rows ------------------------------------------------------------------------
@@ -249,6 +205,23 @@ def _same_lanes(rows: Rows) -> None:
         lanes = sorted((row[i] for i in slots), key=order.index)
         for i, lane in zip(slots, lanes, strict=True):
             row[i] = lane
+    for row in rows.rows:
+        if any(kind == "riser" for kind, _ in row):
+            _risers(rows, row)
+
+
+def _risers(rows: Rows, row: list[Item]) -> None:
+    """What rises through a row stands in it as its nodes stand in theirs."""
+    now = {item: i for i, item in enumerate(row)}
+
+    def before(a: Item, b: Item) -> int:
+        under = next((rows.rows[rows.row[key]] for kind, key in (a, b) if kind == "riser"), row)
+        one, other = (("node", item[1]) if item[0] == "riser" else item for item in (a, b))
+        if one in under and other in under:
+            return under.index(one) - under.index(other)
+        return now[a] - now[b]
+
+    row.sort(key=cmp_to_key(before))
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:
@@ -266,10 +239,14 @@ def _neighbours(nets: Nets, rows: Rows) -> dict[Item, list[Item]]:
         for tap in taps:
             if tap.net.kind == "inner":
                 lane = rows.lanes.get(tap.net)
-                far = lane and rows.row[key] > rows.row[tap.net.source] + 1
+                far = lane and rows.row[key] > rows.leaves(tap.net.source) + 1
                 join(("lane", tap.net) if far else ("node", tap.net.source), ("node", key))
     for net in rows.lanes:
         join(("node", net.source), ("lane", net))
+    for row in rows.rows:
+        for kind, key in row:
+            if kind == "riser":
+                join(("node", key), ("riser", key))
     for a, b in nets.hanging.items():
         join(("node", a), ("node", b))
     return near

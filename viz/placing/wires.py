@@ -118,10 +118,10 @@ class _Wires:
         if straight(self.rows, tap):
             side = 1 if b.x > a.x else -1
             return [(a.x + side * a.width / 2, a.y), (b.x - side * b.width / 2, b.y)]
-        start, row, line = (a.x, a.y + a.height / 2), self.rows.row[a.key], self.steps.heights.line
+        start, row, line = (a.x, a.y + a.height / 2), self.rows.leaves(a.key), self.steps.heights.line
         points, first, last = [start], line.get((row + 1, tap.net)), line.get((self.rows.row[b.key], tap.net))
         if tap.top:
-            assert first is not None
+            first = line[self.rows.row[a.key] + 1, tap.net]
             return [start, (a.x, first), (b.x + tap.offset, first), *self._arrive(b, tap)]
         if self.rows.row[b.key] > row + 1:
             x = self.steps.middle[a.column or 0] + self.steps.across.x["lane", tap.net]

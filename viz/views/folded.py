@@ -166,11 +166,9 @@ class _Folder:
         if min(step[target.node], step[source.node]) < 0 or None in (source.step, target.step):
             return 0
         same = keys[source.node][0] == keys[target.node][0]
-        return target.step - source.step if same or not self._is_context(source) else 0  # type: ignore[operator]
-
-    def _is_context(self, source: Unit) -> bool:
-        """Whether all steps of another cell read one and the same node of this one: it is not late, it is elsewhere."""
-        return len(steps_that_read(self.excerpt.tape, source.node)) != 1
+        if not same and len(steps_that_read(self.excerpt.tape, source.node, keys[target.node][0])) > 1:
+            return 0  # a context, read by all steps of another cell: it is not late, it is elsewhere
+        return target.step - source.step  # type: ignore[operator]
 
 
 def _feeding(reduced: Reduced) -> set[str]:
