@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.engine.forks import Guard
-from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, View, assembled
+from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, OutputView, assembled
 from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.folded import Folded
 from tinyseq.engine.plan.layout import Storage, allocate
@@ -63,7 +63,7 @@ class Template:
         parts = [(code.copy(), tables, moves) for code, tables, moves in parts]
         new = Assembled(
             made.dtype, made.threads, kept, parts, starts, size, [Limit(*each) for each in limits],
-            [View(*each) for each in views], [Listed(*each) for each in listed], made.classes,
+            [OutputView(*each) for each in views], [Listed(*each) for each in listed], made.classes,
         )  # fmt: skip
         return Program.instance(new, outputs, arena, lambda: self.filled(given, kept, (arena, total), outputs, loss))
 

@@ -19,7 +19,7 @@ from tinyseq.ops.groups import INPUTS
 from tinyseq.ops.op import Site
 
 
-class View(NamedTuple):
+class OutputView(NamedTuple):
     """Where a wanted value lies: ``rows`` of ``cols`` elements, ``row`` apart, from ``start`` on in a storage."""
 
     storage: int
@@ -60,7 +60,7 @@ class Assembled:
     flat_starts: dict[int, int]
     flat_size: int
     limits: list[Limit]
-    views: list[View]
+    views: list[OutputView]
     listed: list[Listed]
     classes: int
 
@@ -76,7 +76,7 @@ def assembled(plan: Plan, threads: int) -> Assembled:
     )  # fmt: skip
 
 
-def _view(plan: Plan, node: int) -> View:
+def _view(plan: Plan, node: int) -> OutputView:
     state = plan.graph.state
     place, number = state.places[node]
     cls, layout = state.classes[place], plan.values[place]
@@ -86,7 +86,7 @@ def _view(plan: Plan, node: int) -> View:
         start += integer(state.classes[layout.ragged].rows[:number].sum()) * layout.row
     rows = shape[0] if shape else 1
     integers = cls.dtype.kind == "i"
-    return View(layout.storage.index, start, rows, cls.cols, layout.row, shape, bool(layout.dense), integers)
+    return OutputView(layout.storage.index, start, rows, cls.cols, layout.row, shape, bool(layout.dense), integers)
 
 
 def _listed(plan: Plan) -> list[Listed]:

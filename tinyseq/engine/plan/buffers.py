@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph
-from tinyseq.engine.plan.layout import Layout, Storage
+from tinyseq.engine.plan.layout import Storage, View
 from tinyseq.engine.plan.reads import Same
 from tinyseq.engine.plan.regions import Schedule
 from tinyseq.engine.plan.views import Views
@@ -26,8 +26,8 @@ class Buffers:
     schedule: Schedule
     dtype: np.dtype
     storages: tuple[Storage, ...]
-    values: dict[int, Layout]
-    gradients: dict[int, Layout]
+    values: dict[int, View]
+    gradients: dict[int, View]
     views: frozenset[int]
     shared: dict[int, int]
 
@@ -70,7 +70,7 @@ def verify_buffers(buffers: Buffers) -> None:
     """Every value and wanted gradient has a place inside its storage; what lives in one level is read in its own loop
     only; only a view lies in what it shows, only a term in its sum's gradient. Raises TapeError."""
     graph = buffers.graph
-    loop = {c.index: k for k, unit in enumerate(graph.units) if unit.recurrent for c in unit.classes}
+    loop = {c.index: k for k, part in enumerate(graph.components) if part.recurrent for c in part.classes}
     for what, layouts in (("value", buffers.values), ("gradient", buffers.gradients)):
         for i, layout in layouts.items():
             cls = graph.classes[i]
@@ -103,7 +103,7 @@ def _leads_fit(buffers: Buffers) -> None:
                 )
 
 
-def _inside(cls: Class, layout: Layout, where: str) -> None:
+def _inside(cls: Class, layout: View, where: str) -> None:
     storage = layout.storage
     if layout.ragged >= 0 or layout.level or not cls.cols or not layout.rows:
         return

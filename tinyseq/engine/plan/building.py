@@ -11,7 +11,7 @@ from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.collecting import packed_as
 from tinyseq.engine.plan.folded import Class, Group, Unplannable
-from tinyseq.engine.plan.layout import Address, Block, Instruction, Layout, Split, Storage
+from tinyseq.engine.plan.layout import Address, Block, Instruction, Split, Storage, View
 from tinyseq.engine.plan.numbers import arange, full, integer, length, vector
 from tinyseq.engine.plan.parts import Pointers
 from tinyseq.engine.plan.sites import listed, picks_rows
@@ -30,7 +30,7 @@ class Building:
         self.blocks: list[Block] = []
         self.storages = list(buffers.storages)
         self.pointers: list[Pointers] = []
-        self.packs: dict[tuple, Layout] = {}
+        self.packs: dict[tuple, View] = {}
         self.phase = "forward"
         self.origin = Storage(-1, 0, space="origin", what="arena")
         self.block: Block | None = None
@@ -100,7 +100,7 @@ class Building:
         self.block.instructions.append(Instruction(kernel, operands, d, vary or {}, split, sums, self.because))
 
     # -- operands
-    def address(self, layout: Layout, cls: Class, shift: int = 0) -> Address:
+    def address(self, layout: View, cls: Class, shift: int = 0) -> Address:
         """Where the members of the current level begin."""
         group = cls.group.index
         if layout.level:
@@ -124,7 +124,7 @@ class Building:
         return times * (1 if cls.scalar else integer(cls.rows[0])), ("members", cls.group.index)
 
     def elementwise(
-        self, kernel: Kernel, cls: Class, operands: list[tuple[Layout, int]], inside: set[int], adds: bool
+        self, kernel: Kernel, cls: Class, operands: list[tuple[View, int]], inside: set[int], adds: bool
     ) -> None:
         """One elementwise instruction; the first operand is written."""
         flat = cls.count == 1 or all(layout.flat for layout, _ in operands)
@@ -148,7 +148,7 @@ class Building:
             self.run(kernel, addresses, [0, *strides, int(adds), cols], {0: (coefficient, key)}, split)
         self.end(opened)
 
-    def listed(self, cls: Class, layouts: dict[int, Layout], unwanted: Layout | None = None) -> Storage:
+    def listed(self, cls: Class, layouts: dict[int, View], unwanted: View | None = None) -> Storage:
         """A storage of addresses, filled in when storages have their places: one for each member, or for each row where
         members have different numbers of rows. Until then it holds each place within its storage's layout."""
         classes, numbers = listed(cls)
@@ -184,7 +184,7 @@ class Building:
         return self.packs[key].storage, k, n
 
 
-def member_by_member(cls: Class, operands: list[tuple[Layout, int]], inside: set[int]) -> bool:
+def member_by_member(cls: Class, operands: list[tuple[View, int]], inside: set[int]) -> bool:
     """Whether to run over members as rows, each as long as a member: several at once read what all of them share.
     In a chain, where a level is one member, its own rows are what threads share. Kernels step forwards."""
     several = not inside or (cls.group.levels is not None and np.diff(cls.group.levels).max() > 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.building import Building
 from tinyseq.engine.plan.folded import Class, Unplannable
-from tinyseq.engine.plan.layout import Address, Layout, Split
+from tinyseq.engine.plan.layout import Address, Split, View
 from tinyseq.engine.plan.numbers import integer
 from tinyseq.ops.op import Call, Site, size
 from tinyseq.ops.products import MATMUL
 
-Roles = dict[str, tuple[Layout, int]]
+Roles = dict[str, tuple[View, int]]
 
 
 def emit_calls(

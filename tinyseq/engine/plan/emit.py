@@ -11,7 +11,7 @@ from tinyseq.engine.plan.collecting import packed_as
 from tinyseq.engine.plan.emit_gradients import emit_gradient
 from tinyseq.engine.plan.emit_values import emit_value
 from tinyseq.engine.plan.instructions import Instructions
-from tinyseq.engine.plan.layout import Address, Layout, Split
+from tinyseq.engine.plan.layout import Address, Split, View
 from tinyseq.engine.plan.maps import COPY
 from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.sites import ragged_start
@@ -87,10 +87,10 @@ def _pack(to: Building, pack: Pack) -> None:
     to.begin([], "all", "pack weights")
     to.run(batched.PACK, [Address(storage, 0), Address(w.storage, offset)], [1, 0, 0, 0, k, n, *strides])
     to.end()
-    to.packs[key] = Layout(storage, 0, 0, 0, k, n)
+    to.packs[key] = View(storage, 0, 0, 0, k, n)
 
 
-def _beside(to: Building, layout: Layout, start: Start) -> Address:
+def _beside(to: Building, layout: View, start: Start) -> Address:
     """The place before the first member, or after the last."""
     ragged = layout.ragged >= 0
     at = ragged_start(start.cls, start.place) * layout.cols if ragged else start.place * layout.member

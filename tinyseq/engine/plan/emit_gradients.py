@@ -10,7 +10,7 @@ from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.building import Building
 from tinyseq.engine.plan.calls import emit_calls
 from tinyseq.engine.plan.flows import flat_product
-from tinyseq.engine.plan.layout import Address, Layout, Split
+from tinyseq.engine.plan.layout import Address, Split, View
 from tinyseq.engine.plan.maps import COPY, kernels_of
 from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.reads import Shared
@@ -101,7 +101,7 @@ def _scatter(to: Building, work: Work, task: Back, inside: set[int]) -> None:
     """Add the rows of a list to the members they came from."""
     cls = task.cls
     rows, cols = integer(np.maximum(cls.rows, 1).max()), cls.cols
-    nowhere = Layout(to.storage(rows * cols, "gradients that nobody wants"), 0, 0, cols, rows, cols)
+    nowhere = View(to.storage(rows * cols, "gradients that nobody wants"), 0, 0, cols, rows, cols)
     where = to.listed(cls, to.buffers.gradients, nowhere)
     opened = to.open(cls, inside, True)
     g = to.buffers.gradients[cls.index]

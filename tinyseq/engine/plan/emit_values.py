@@ -7,7 +7,7 @@ from tinyseq.engine.plan.building import Building
 from tinyseq.engine.plan.calls import emit_calls
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Term
-from tinyseq.engine.plan.layout import Address, Layout, Split
+from tinyseq.engine.plan.layout import Address, Split, View
 from tinyseq.engine.plan.maps import COPY, kernels_of
 from tinyseq.engine.plan.reads import Picked
 from tinyseq.engine.plan.sites import inputs_of, picks_rows, site
@@ -87,7 +87,7 @@ def _call(to: Building, cls: Class, inside: set[int]) -> None:
     emit_calls(to, cls, OPS[cls.op].forward(given), given, roles, inside)
 
 
-def _operand(to: Building, cls: Class, term: Term) -> tuple[Layout, int]:
+def _operand(to: Building, cls: Class, term: Term) -> tuple[View, int]:
     """A repeated row or a plain value."""
     return (to.shown.row_operand(term.cls)[0], 0) if term.kind == "row" else to.shown.operand(cls, term.cls.refs[0])
 

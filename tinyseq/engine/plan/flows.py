@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, differentiable
-from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.maps import MAPS, MIRRORED
 from tinyseq.engine.plan.reads import Read, Same
 from tinyseq.engine.plan.sites import inputs_of, site
@@ -89,6 +89,6 @@ def covers(placed: Placed, cls: Class, j: int) -> bool:
     return len(calls) == 1 and not calls[0].partial
 
 
-def flat_product(cls: Class, a: Layout, shift: int, g: Layout) -> bool:
+def flat_product(cls: Class, a: View, shift: int, g: View) -> bool:
     """Whether the rows of all members are evenly spaced in both operands of a weight's gradient."""
     return cls.count == 1 or (a.flat and g.flat and not (a.ragged >= 0 and shift))

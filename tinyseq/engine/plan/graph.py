@@ -1,4 +1,4 @@
-"""The graph of classes that a plan is made from: picks, sums of products, who needs what, the units it runs in."""
+"""The graph of classes that a plan is made from: picks, sums of products, who needs what, the components it runs in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Term:
 
 
 @dataclass
-class Unit:
+class Component:
     """Classes that run together: one, or a recurrence."""
 
     classes: list[Class]
@@ -32,7 +32,7 @@ class Graph:
     """Classes with the rewrites applied; nothing changes it after ``rewrite``.
 
     sums        the terms of each class that is a sum of products; ``inside`` says into which sum a class is swallowed
-    units       in the order of their dependence, each a class or a recurrence
+    components  in the order of their dependence, each a class or a recurrence
     needed      classes that the outputs depend on; ``wants`` those whose gradient is needed
     consumers   (reader, position) of all who read a class
     starts      classes that stand before a delayed class's members
@@ -44,7 +44,7 @@ class Graph:
     loss: int
     sums: dict[int, list[Term]] = field(default_factory=dict)
     inside: dict[int, int] = field(default_factory=dict)
-    units: list[Unit] = field(default_factory=list)
+    components: list[Component] = field(default_factory=list)
     needed: set[int] = field(default_factory=set)
     consumers: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     wants: set[int] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Graph:
         return found
 
     def dump(self) -> str:
-        """The classes, then the sums and the units."""
+        """The classes, then the sums and the components."""
         return dump_graph(self)
 
     def is_output(self, cls: Class) -> bool:
@@ -175,13 +175,13 @@ def _verify_sum(graph: Graph, root: Class, terms: list[Term]) -> None:
 
 
 def dump_graph(graph: Graph) -> str:
-    """The classes, then the sums and the units."""
+    """The classes, then the sums and the components."""
     sums = [
         f"sum {i}: " + ", ".join(f"{t.kind} {t.cls.index}" for t in terms) for i, terms in sorted(graph.sums.items())
     ]
-    units = [
-        f"unit {k}{' (recurs)' if u.recurrent else ''}: classes {', '.join(str(c.index) for c in u.classes)}"
-        for k, u in enumerate(graph.units)
+    components = [
+        f"component {k}{' (recurs)' if u.recurrent else ''}: classes {', '.join(str(c.index) for c in u.classes)}"
+        for k, u in enumerate(graph.components)
     ]
     wants = "gradients wanted: classes " + (", ".join(map(str, sorted(graph.wants))) or "none")
-    return "\n".join([graph.state.dump(), *sums, *units, wants])
+    return "\n".join([graph.state.dump(), *sums, *components, wants])

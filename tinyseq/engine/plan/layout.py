@@ -31,7 +31,7 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Layout:
+class View:
     """A class's members in a storage: member m, row r, column c at offset + m · member + r · row + c.
 
     ``ragged`` names the class whose first rows say where members begin, then ``row`` apart; ``level`` says that the

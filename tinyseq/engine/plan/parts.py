@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyseq.engine.plan.graph import Graph
-from tinyseq.engine.plan.layout import Block, Layout, Storage
+from tinyseq.engine.plan.layout import Block, Storage, View
 
 # (storages, the list of addresses, the class of each, layout of each class picked from)
-Pointers = tuple[list[Storage], Storage, np.ndarray, dict[int, Layout]]
+Pointers = tuple[list[Storage], Storage, np.ndarray, dict[int, View]]
 
 
 @dataclass
@@ -21,8 +21,8 @@ class Parts:
     dtype: np.dtype
     blocks: list[Block]
     storages: list[Storage]
-    values: dict[int, Layout]
-    gradients: dict[int, Layout]
+    values: dict[int, View]
+    gradients: dict[int, View]
     arena: int = 0
     without_reuse: int = 0
     pointers: list[Pointers] = field(default_factory=list)

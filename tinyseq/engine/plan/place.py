@@ -7,7 +7,7 @@ import numpy as np
 from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.flows import plain_targets, writes
 from tinyseq.engine.plan.folded import Class, Unplannable
-from tinyseq.engine.plan.layout import Layout, Storage
+from tinyseq.engine.plan.layout import Storage, View
 from tinyseq.engine.plan.maps import MIRRORED, passed_on
 from tinyseq.engine.plan.numbers import full, integer
 from tinyseq.engine.plan.reads import Same
@@ -44,7 +44,7 @@ class _Placing:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule, self.graph = schedule, schedule.graph
         self.storages: list[Storage] = []
-        self.values: dict[int, Layout] = {}
+        self.values: dict[int, View] = {}
         self.views: set[int] = set()
         self.show = Views(self.graph, self.values, schedule.leads)
 
@@ -54,18 +54,18 @@ class _Placing:
         self.storages.append(storage)
         return storage
 
-    def room(self, cls: Class, what: str, level: bool = False) -> Layout:
+    def room(self, cls: Class, what: str, level: bool = False) -> View:
         """A storage of its own for a class: all members, or those of one level."""
         rows, cols = (1 if cls.scalar else integer(cls.rows[0])), cls.cols
         if level:
-            return Layout(self.storage(level_rows(cls) * cols, what), 0, rows * cols, cols, rows, cols, level=True)
+            return View(self.storage(level_rows(cls) * cols, what), 0, rows * cols, cols, rows, cols, level=True)
         total = integer(np.maximum(cls.rows, 1).sum()) * cols if cls.ragged else cls.count * rows * cols
         before, after = self.schedule.leads.get(cls.index, (0, 0))
         most = integer(np.maximum(cls.rows, 1).max()) * cols
         storage = self.storage(total + (before + after) * most, what, before * most)
         if cls.dtype.kind == "i":
             storage.space, storage.data = "integers", full(storage.size, 0)
-        return Layout(storage, 0, rows * cols, cols, rows, cols, ragged=cls.index if cls.ragged else -1)
+        return View(storage, 0, rows * cols, cols, rows, cols, ragged=cls.index if cls.ragged else -1)
 
     def values_of(self, region: Region) -> None:
         """Where the values of a region go."""
@@ -101,13 +101,13 @@ class _Placing:
             if any(self.schedule.leads.get(cls.index, (0, 0))) and (layout.level or not layout.packed):
                 raise Unplannable("a delayed value without a place of its own", cls)
 
-    def leaf(self, cls: Class) -> Layout:
+    def leaf(self, cls: Class) -> View:
         """An array of the user's, addressed where it lies."""
         shape = cls.shape()
         storage = self.storage(size(shape), cls.name or cls.op, space="leaf")
         storage.node = integer(cls.nodes[0])
         rows = shape[0] if shape else 1
-        return Layout(storage, 0, rows * cls.cols, cls.cols, rows, cls.cols)
+        return View(storage, 0, rows * cls.cols, cls.cols, rows, cls.cols)
 
 
 def level_rows(cls: Class) -> int:
@@ -129,18 +129,18 @@ class _Gradients(dict):
         self.shared: dict[int, int] = {}
         self._same: dict[int, int] = {}
 
-    def __missing__(self, index: int) -> Layout:
+    def __missing__(self, index: int) -> View:
         layout = self[index] = self._allocate(self.graph.classes[index])
         return layout
 
     def __contains__(self, index: object) -> bool:
         return index in self.graph.wants
 
-    def get(self, index: int, default: Layout | None = None) -> Layout | None:  # type: ignore[override]
+    def get(self, index: int, default: View | None = None) -> View | None:  # type: ignore[override]
         """The layout of a class whose gradient is wanted."""
         return self[index] if index in self else default  # noqa: SIM401
 
-    def _allocate(self, cls: Class) -> Layout:
+    def _allocate(self, cls: Class) -> View:
         root = self.graph.inside.get(cls.index, -1)
         if root < 0 and (root := self.same_gradient(cls)) >= 0:
             self.shared[cls.index] = root
@@ -150,7 +150,7 @@ class _Gradients(dict):
             value = self.placing.values[cls.index]
             storage = self.placing.storage(value.storage.size, f"∂L/∂{cls.name}", space="grads")
             storage.node = integer(cls.nodes[0])
-            return Layout(storage, 0, value.member, value.row, value.rows, value.cols)
+            return View(storage, 0, value.member, value.row, value.rows, value.cols)
         if cls.index in self.placing.views and cls.op in MIRRORED:
             layout = self.mirror.shown(cls)
             if layout is None:

@@ -1,7 +1,7 @@
 """Rewrites of the folded graph, none of which knows a cell.
 
 Inputs that are lists become picks; sums that end in matrix products or repeated rows become one node that accumulates
-in place; classes that recur form units, each run level by level.
+in place; classes that recur form components, each run level by level.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable
-from tinyseq.engine.plan.graph import Graph, Term, Unit, differentiable, refs_of, repeated_row, tiled
+from tinyseq.engine.plan.graph import Component, Graph, Term, differentiable, refs_of, repeated_row, tiled
 from tinyseq.engine.plan.members import components
 from tinyseq.engine.plan.numbers import arange, full, integer, length
 from tinyseq.engine.plan.reads import Picked, Read, Run, Same, Shared
@@ -34,7 +34,7 @@ def rewrite(folded: Folded, outputs: list[int], loss: int, without: frozenset[st
     _gradients(graph)
     _recurrences(graph)
     _sums(graph, set(wanted))
-    _units(graph)
+    _components(graph)
     return graph
 
 
@@ -240,7 +240,7 @@ def _value(reader: Class, ref: Read) -> Class:
     )  # fmt: skip
 
 
-def _units(graph: Graph) -> None:
+def _components(graph: Graph) -> None:
     running = sorted(graph.needed - graph.inside.keys())
     place = {c: k for k, c in enumerate(running)}
     successors = [{place[s] for s in _outside(graph, graph.classes[c])} for c in running]
@@ -249,7 +249,7 @@ def _units(graph: Graph) -> None:
         recurrent = len(members) > 1 or members[0] in successors[members[0]]
         if recurrent:
             classes = _level_order(graph, classes)
-        graph.units.append(Unit(classes, recurrent))
+        graph.components.append(Component(classes, recurrent))
 
 
 def _outside(graph: Graph, cls: Class) -> list[int]:

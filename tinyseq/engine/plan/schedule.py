@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.engine.plan.folded import Class
-from tinyseq.engine.plan.graph import Graph, Term, Unit
+from tinyseq.engine.plan.graph import Component, Graph, Term
 from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.numbers import integer, length
 from tinyseq.engine.plan.reads import Delayed, Same, Shared
@@ -17,21 +17,21 @@ ENOUGH_ROWS = 8
 
 
 def schedule(tasks: Tasks) -> Schedule:
-    """Forward units in order, then those whose gradient is wanted in reverse."""
+    """Forward components in order, then those whose gradient is wanted in reverse."""
     graph = tasks.graph
     kept = frozenset(values_read(graph)) if graph.loss >= 0 else frozenset()
     leads = _leads(graph)
     one_level: set[int] = set()
     regions = []
-    for unit in graph.units:
-        lifetimes = _Lifetimes(graph, unit, kept, leads)
-        if unit.recurrent:
-            one_level |= {cls.index for cls in unit.classes if not lifetimes.outlives(cls)}
-        regions.append(_forward(graph, unit, one_level))
+    for component in graph.components:
+        lifetimes = _Lifetimes(graph, component, kept, leads)
+        if component.recurrent:
+            one_level |= {cls.index for cls in component.classes if not lifetimes.outlives(cls)}
+        regions.append(_forward(graph, component, one_level))
     if graph.loss >= 0 and graph.loss_class.index in graph.wants:
-        for unit in reversed(graph.units):
-            if any(cls.index in graph.wants for cls in unit.classes):
-                regions.append(_backward(tasks, unit))
+        for component in reversed(graph.components):
+            if any(cls.index in graph.wants for cls in component.classes):
+                regions.append(_backward(tasks, component))
     return Schedule(tasks, tuple(regions), kept, leads, frozenset(one_level))
 
 
@@ -64,11 +64,13 @@ def recurs(graph: Graph, term: Term, inside: set[int]) -> bool:
 
 
 class _Lifetimes:
-    """Which values of one unit are read after their level."""
+    """Which values of one component are read after their level."""
 
-    def __init__(self, graph: Graph, unit: Unit, kept: frozenset[int], leads: dict[int, tuple[int, int]]) -> None:
+    def __init__(
+        self, graph: Graph, component: Component, kept: frozenset[int], leads: dict[int, tuple[int, int]]
+    ) -> None:
         self.graph, self.kept, self.leads = graph, kept, leads
-        self.inside = {cls.index for cls in unit.classes}
+        self.inside = {cls.index for cls in component.classes}
 
     def outlives(self, cls: Class) -> bool:
         """Whether a value inside a loop is read after its level."""
@@ -89,37 +91,37 @@ class _Lifetimes:
         return False
 
 
-def _forward(graph: Graph, unit: Unit, one_level: set[int]) -> Region:
-    inside = {cls.index for cls in unit.classes} if unit.recurrent else set()
+def _forward(graph: Graph, component: Component, one_level: set[int]) -> Region:
+    inside = {cls.index for cls in component.classes} if component.recurrent else set()
     hoisted: dict[int, tuple[Term, ...]] = {}
     inner: dict[int, tuple[Term, ...]] = {}
     why = []
-    for cls in unit.classes:
+    for cls in component.classes:
         terms = graph.sums.get(cls.index, [])
         if not terms:
             continue
         before = tuple(t for t in terms if not recurs(graph, t, inside))
-        if unit.recurrent and cls.index in one_level:
+        if component.recurrent and cls.index in one_level:
             before = ()  # repeated rows begin the sum of each level anew
         hoisted[cls.index] = before
         inner[cls.index] = tuple(t for t in terms if all(t is not b for b in before))
-        if before and unit.recurrent:
+        if before and component.recurrent:
             kinds = ", ".join(t.kind for t in before)
             why.append(f"class {cls.index} ({cls.where}): {kinds} before the loop, as no step has to wait for them")
-    if unit.recurrent:
+    if component.recurrent:
         why.append("each step needs the one before")
-    return Region("forward", tuple(unit.classes), unit.recurrent, hoisted, inner, why=tuple(why))
+    return Region("forward", tuple(component.classes), component.recurrent, hoisted, inner, why=tuple(why))
 
 
-def _backward(tasks: Tasks, unit: Unit) -> Region:
-    graph, inside = tasks.graph, {cls.index for cls in unit.classes}
-    wanted = tuple(cls for cls in unit.classes if cls.index in graph.wants)
+def _backward(tasks: Tasks, component: Component) -> Region:
+    graph, inside = tasks.graph, {cls.index for cls in component.classes}
+    wanted = tuple(cls for cls in component.classes if cls.index in graph.wants)
     every = [task for cls in reversed(wanted) for task in tasks.back.get(cls.index, ())]
-    waits = [unit.recurrent and _waits(graph, task, inside) for task in every]
+    waits = [component.recurrent and _waits(graph, task, inside) for task in every]
     now = tuple(task for task, wait in zip(every, waits, strict=True) if not wait)
     later = tuple(task for task, wait in zip(every, waits, strict=True) if wait)
     why = tuple(f"{task}: nothing in the loop needs it, so all steps are taken at once after it" for task in later)
-    return Region("backward", tuple(unit.classes), unit.recurrent, {}, {}, now, later, why)
+    return Region("backward", tuple(component.classes), component.recurrent, {}, {}, now, later, why)
 
 
 def _waits(graph: Graph, task: Back, inside: set[int]) -> bool:

@@ -32,7 +32,7 @@ class Words:
         self.picked = {
             where.index: ", ".join(dict.fromkeys(s.what for s in storages)) for storages, where, _, _ in plan.pointers
         }
-        self.recurring = {cls.index for unit in self.graph.units if unit.recurrent for cls in unit.classes}
+        self.recurring = {cls.index for part in self.graph.components if part.recurrent for cls in part.classes}
 
     # -- names
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.engine.kernels.batched import MATMUL_TILED, SCATTER_ROWS
-from tinyseq.engine.plan.layout import Block, Instruction, Layout
+from tinyseq.engine.plan.layout import Block, Instruction, View
 from tinyseq.engine.plan.numbers import arange, full, integer, larger, length, smaller
 from tinyseq.engine.plan.parts import Parts
 
@@ -123,7 +123,7 @@ class Shares:
         ]
         return all(self.writes_apart(block, index) for index in shared)
 
-    def scattered(self, instruction: Instruction) -> tuple[np.ndarray, dict[int, Layout], np.ndarray]:
+    def scattered(self, instruction: Instruction) -> tuple[np.ndarray, dict[int, View], np.ndarray]:
         """Where a list's members go: (class of each, the classes' layouts, place of each in its layout)."""
         where = instruction.operands[2].storage
         _, _, classes, layouts = next(p for p in self.plan.pointers if p[1] is where)

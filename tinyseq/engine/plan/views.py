@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, repeated_row
-from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.maps import MAPS, VIEWS
 from tinyseq.engine.plan.numbers import integer, length
 from tinyseq.engine.plan.reads import Read, Same, Shared
@@ -21,11 +21,11 @@ from tinyseq.ops.op import size
 class Views:
     """Finds layouts for nodes that only show other nodes' values. ``layouts`` are those of values, or of gradients."""
 
-    def __init__(self, graph: Graph, layouts: Mapping[int, Layout], leads: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(self, graph: Graph, layouts: Mapping[int, View], leads: Mapping[int, tuple[int, int]]) -> None:
         self.graph, self.layouts, self.leads = graph, layouts, leads
 
-    def operand(self, reader: Class, ref: Read) -> tuple[Layout, int]:
-        """Layout of an input and the shift at which the reader's members find it."""
+    def operand(self, reader: Class, ref: Read) -> tuple[View, int]:
+        """View of an input and the shift at which the reader's members find it."""
         layout = self.layouts[ref.source]
         if isinstance(ref, Shared) and layout.ragged >= 0:
             rows = np.maximum(self.graph.classes[layout.ragged].rows, 1)
@@ -35,7 +35,7 @@ class Views:
             return replace(layout, offset=layout.offset + ref.number * layout.member, member=0), 0
         return layout, ref.shift
 
-    def row_operand(self, cls: Class) -> tuple[Layout, int]:
+    def row_operand(self, cls: Class) -> tuple[View, int]:
         """The row that an expand repeats, as rows of stride 0."""
         ref = cls.refs[0]
         source, shift = self.operand(cls, ref)
@@ -43,7 +43,7 @@ class Views:
         rows = 1 if cls.scalar else integer(cls.rows[0])
         return replace(source, member=member, row=0, rows=rows, cols=cls.cols), shift
 
-    def view(self, cls: Class) -> Layout | None:
+    def view(self, cls: Class) -> View | None:
         """A layout that shows a node's values where they already lie, or None where they must be made."""
         if cls.op not in VIEWS or cls.index in self.leads:
             return None
@@ -52,7 +52,7 @@ class Views:
             return None
         return layout
 
-    def shown(self, cls: Class) -> Layout | None:
+    def shown(self, cls: Class) -> View | None:
         """A layout that shows a view's values, as its op says how."""
         return getattr(self, f"view_{OPS[cls.op].view}")(cls) if cls.op in VIEWS else None
 
@@ -69,7 +69,7 @@ class Views:
             return False
         return not self.graph.is_output(cls)
 
-    def source_of(self, cls: Class) -> tuple[Layout, int] | None:
+    def source_of(self, cls: Class) -> tuple[View, int] | None:
         """The input of a view, if it has a fixed place."""
         ref = cls.refs[0]
         if ref.source not in self.layouts:
@@ -79,7 +79,7 @@ class Views:
             return None
         return replace(layout, offset=layout.offset + shift * layout.member), 0
 
-    def view_row(self, cls: Class) -> Layout | None:
+    def view_row(self, cls: Class) -> View | None:
         """x[t] with t in equal steps."""
         found = self.source_of(cls)
         if found is None or not found[0].dense or found[0].level:
@@ -91,7 +91,7 @@ class Views:
         slab = size(input_shape(self.graph, cls.refs[0])[1:])
         step = integer(steps[0]) if length(steps) else 0
         rows = 1 if cls.scalar else integer(cls.rows[0])
-        return Layout(
+        return View(
             source.storage,
             source.offset + integer(cls.args[0]) * slab,
             source.member + step * slab,
@@ -100,7 +100,7 @@ class Views:
             cls.cols,
         )
 
-    def view_rows(self, cls: Class) -> Layout | None:
+    def view_rows(self, cls: Class) -> View | None:
         """Rows of x: consecutive runs that cover it, or equal steps."""
         found = self.source_of(cls)
         if found is None or found[0].level:
@@ -111,17 +111,17 @@ class Views:
             if source.member != 0 or not source.dense or (cls.args != starts + cls.args[0]).any():
                 return None
             offset = source.offset + integer(cls.args[0]) * cls.cols
-            return Layout(source.storage, offset, 0, cls.cols, integer(cls.rows[0]), cls.cols, ragged=cls.index)
+            return View(source.storage, offset, 0, cls.cols, integer(cls.rows[0]), cls.cols, ragged=cls.index)
         steps = np.diff(cls.args)
         if length(steps) and (steps != steps[0]).any():
             return None
         step = integer(steps[0]) if length(steps) else 0
         offset = source.offset + integer(cls.args[0]) * source.row
-        return Layout(
+        return View(
             source.storage, offset, source.member + step * source.row, source.row, integer(cls.rows[0]), cls.cols
         )
 
-    def view_reshaped(self, cls: Class) -> Layout | None:
+    def view_reshaped(self, cls: Class) -> View | None:
         """The same numbers under another shape."""
         ref = cls.refs[0]
         given = self.layouts.get(ref.source)
@@ -136,12 +136,12 @@ class Views:
         rows = 1 if cls.scalar else integer(cls.rows[0])
         return replace(source, row=cls.cols, rows=rows, cols=cls.cols)
 
-    def view_same(self, cls: Class) -> Layout | None:
+    def view_same(self, cls: Class) -> View | None:
         """The same numbers."""
         found = self.source_of(cls)
         return found[0] if found else None
 
-    def view_part(self, cls: Class) -> Layout | None:
+    def view_part(self, cls: Class) -> View | None:
         """Some rows, or some columns of a matrix."""
         found = self.source_of(cls)
         flags = dict(cls.attrs)
@@ -155,7 +155,7 @@ class Views:
             return None
         return replace(source, offset=source.offset + flags["start"], rows=rows, cols=cls.cols)
 
-    def view_repeated(self, cls: Class) -> Layout | None:
+    def view_repeated(self, cls: Class) -> View | None:
         """A repeated row."""
         if not repeated_row(self.graph, cls) or self.source_of(cls) is None:
             return None
@@ -164,7 +164,7 @@ class Views:
             return None
         return replace(layout, offset=layout.offset + shift * layout.member)
 
-    def view_joined(self, cls: Class) -> Layout | None:
+    def view_joined(self, cls: Class) -> View | None:
         """All members of a class in their order; along the first axis they are their stack, its first two axes one."""
         joined = self.graph.state.joins.get(cls.index)
         if joined is None or dict(cls.attrs).get("axis"):
@@ -180,8 +180,6 @@ class Views:
         ):
             return None
         rows, cols = (1 if cls.scalar else integer(cls.rows[0])), cls.cols
-        return Layout(
-            layout.storage, layout.offset + integer(numbers[0]) * layout.member, rows * cols, cols, rows, cols
-        )
+        return View(layout.storage, layout.offset + integer(numbers[0]) * layout.member, rows * cols, cols, rows, cols)
 
     view_stacked = view_joined

@@ -10,7 +10,7 @@ from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.collecting import Collected
 from tinyseq.engine.plan.flows import flat_product, plain_targets, roots, writes
 from tinyseq.engine.plan.folded import Class
-from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.reads import Delayed, Read, Run, Same, Shared
 from tinyseq.engine.plan.regions import Region
@@ -202,13 +202,13 @@ class Gradients(Collected):
         self.ready.add(storage.index)
         return False
 
-    def zero(self, layout: Layout) -> None:
+    def zero(self, layout: View) -> None:
         """Zero a whole storage."""
         storage = layout.storage
         self.steps.append(Zero(storage, ((-storage.lead, storage.size),), f"zero {storage.what}", True))
         self.ready.add(storage.index)
 
-    def zero_ends(self, cls: Class, layout: Layout) -> None:
+    def zero_ends(self, cls: Class, layout: View) -> None:
         """Zero what lies before the first member and after the last."""
         storage = layout.storage
         members = integer(np.maximum(cls.rows, 1).sum()) * cls.cols
@@ -256,7 +256,7 @@ class Gradients(Collected):
         shift = shifts.pop() if len(shifts) == 1 else 0
         return shift if self.buffers.leads.get(cls.index) == (max(-shift, 0), max(shift, 0)) else 0
 
-    def zero_last(self, cls: Class, layout: Layout, shift: int) -> None:
+    def zero_last(self, cls: Class, layout: View, shift: int) -> None:
         """Zero the members that nobody reads with a delay; all others are overwritten by the first who did."""
         first = min(cls.count + shift, cls.count) if shift < 0 else 0
         start = layout.offset + first * layout.member

@@ -6,7 +6,7 @@ from tinyseq.engine.plan.buffers import Buffers
 from tinyseq.engine.plan.collecting import Collected
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Term
-from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.maps import MAPS
 from tinyseq.engine.plan.regions import Region
 from tinyseq.engine.plan.sites import start_sources
@@ -87,7 +87,7 @@ class Values(Collected):
             begun, begin = True, None
         return work
 
-    def operand(self, cls: Class, term: Term) -> Layout:
+    def operand(self, cls: Class, term: Term) -> View:
         """Where a repeated row or a value lies."""
         shown = self.buffers.shown
         return (shown.row_operand(term.cls) if term.kind == "row" else shown.operand(cls, term.cls.refs[0]))[0]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyseq.engine.kernels.gemm import panel_width
 from tinyseq.engine.plan.fold import Class
-from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.reference import Reference
 from tinyseq.engine.validation.decode import Decoder, Space, Step
@@ -211,7 +211,7 @@ class Followed:
                     return f"{storage.what} (%{storage.node}) is not what the tape says: {wrong}"
         return self._missing()
 
-    def elements(self, cls: Class, layout: Layout, number: int) -> np.ndarray:
+    def elements(self, cls: Class, layout: View, number: int) -> np.ndarray:
         """Where a member's elements lie in its storage."""
         rows = 1 if cls.scalar else int(cls.rows[number])
         start = layout.offset + number * layout.member

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.engine.plan.fold import fold
-from tinyseq.engine.plan.layout import Layout
+from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.validation.following import Followed, Told, differ
@@ -41,7 +41,7 @@ class Search(Followed):
             cls = self.names.cls(self.plan.graph.classes[c])
             self.found = f"the first that differs is the {what} of {cls}, member {member} (%{node})"
 
-    def _differing(self, c: int, layout: Layout, phase: str) -> tuple[int, int, int] | None:
+    def _differing(self, c: int, layout: View, phase: str) -> tuple[int, int, int] | None:
         """(node, class, member) of the first member, in the order of the phase, that is not what the tape says."""
         cls, start = self.plan.graph.classes[c], int(self.space.base[layout.storage.index])
         if cls.op in VIEWS or (phase == "backward" and layout.storage.what != f"∂L/∂{cls.name or cls.op}"):
