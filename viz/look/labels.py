@@ -166,7 +166,7 @@ def html_label(
     """An HTML-like label for DOT: the runs, and under them a small note."""
     small = script_size(size)
     math = any(run.style == ITALIC for run in label)
-    pieces = [_html_run(run, small) for run in label]
+    pieces = [_html_run(run, small, math) for run in label]
     out = ""
     if label:
         face = style.MATH_FONT if math else style.TEXT_FONT
@@ -195,7 +195,7 @@ def script(text: str) -> list[tuple[str, bool]]:
     return [(piece, bool(n % 2)) for n, piece in enumerate(_TIMES.split(text)) if piece]
 
 
-def _html_run(run: Run, small: float) -> str:
+def _html_run(run: Run, small: float, math: bool) -> str:
     text = html(run.text)
     if run.style in (SUPER, SUB):
         text = "".join(f"<I>{html(piece)}</I>" if symbol else html(piece) for piece, symbol in script(run.text))
@@ -204,5 +204,6 @@ def _html_run(run: Run, small: float) -> str:
     if run.style in (SUPER, SUB):
         tag = "SUP" if run.style == SUPER else "SUB"
         hair = "\N{HAIR SPACE}" if run.style == SUPER else ""
-        return f'<{tag}><FONT FACE="{style.MATH_FONT}" POINT-SIZE="{small:g}">{hair}{text}</FONT></{tag}>'
+        face = "" if math else f'FACE="{style.MATH_FONT}" '  # scripts of words are set as those of symbols
+        return f'<{tag}><FONT {face}POINT-SIZE="{small:g}">{hair}{text}</FONT></{tag}>'
     return text
