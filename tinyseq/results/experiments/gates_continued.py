@@ -97,6 +97,7 @@ def recall(
     return {"right": float((compile(net.outputs)(x).argmax(-1) == y).mean()), "curves": {update: curve}}
 
 
+SEED = "one of the seeds has not come there after 1,500 batches"
 GRAZZI, FENG, BECK = "Grazzi et al. 2024, arXiv 2411.12537", "Feng et al. 2024, arXiv 2410.01201", "Beck et al. 2024"
 
 
@@ -150,21 +151,21 @@ EXPERIMENTS = (
         "Parity, diagonal gate in [−1, 1]",
         GRAZZI,
         "[-1, 1]",
-        Figure("last", "right at the last of 256 bits", "solved", at_least=0.99),
+        Figure("last", "right at the last of 256 bits", "solved", at_least=0.99, why=SEED),
     ),
     _track(
         "parity-tanh",
         "Parity, tanh RNN",
         GRAZZI,
         "tanh",
-        Figure("last", "right at the last of 256 bits", "solved", at_least=0.99),
+        Figure("last", "right at the last of 256 bits", "solved", at_least=0.99, why=SEED),
     ),
     _track(
         "parity-slstm",
         "Parity, sLSTM",
         BECK,
         "sLSTM",
-        Figure("last", "right at the last of 256 bits", "solved", at_least=0.99),
+        Figure("last", "right at the last of 256 bits", "solved", at_least=0.99, why=SEED),
         20.0,
     ),
     _track(
