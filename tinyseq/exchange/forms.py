@@ -15,6 +15,7 @@ from tinyseq.errors import OpError
 from tinyseq.exchange.net import Operation
 from tinyseq.habits import advised
 from tinyseq.ops import OPS
+from tinyseq.ops.op import REPEATED
 
 
 class Writer(Protocol):
@@ -80,5 +81,13 @@ def form_of(operation: Operation, language: str) -> Any:
     return found
 
 
-BROADCASTS = ("add", "sub", "mul", "div", "power", "maximum", "greater", "where", "squared_error")
-"""Ops whose operands may have fewer axes elsewhere, so that what was repeated for them need not be."""
+def broadcasts(name: str) -> bool:
+    """Whether operands of an op may have fewer axes elsewhere, so that what was repeated for them need not be."""
+    op = OPS.get(name)
+    return op is not None and op.elementwise is not None and op.arity > 1
+
+
+def repeats(name: str) -> bool:
+    """Whether an op only repeats its input along axes."""
+    op = OPS.get(name)
+    return op is not None and op.view == REPEATED

@@ -237,7 +237,7 @@ class Equations:
         made = Formula(form.format(*reads)) if isinstance(form, str) else form(o, reads)
         made = made if isinstance(made, Formula) else Formula(made, SUM)
         same = made in reads  # repeated along axes, or in another shape
-        short = same or o.op == "constant" or (self.uses[o.out] == 1 and len(made) <= LONGEST)
+        short = same or not o.reads or (self.uses[o.out] == 1 and len(made) <= LONGEST)
         if short and not o.name and o.out not in self.called:
             self.written[o.out] = made
             return []

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq.errors import TinyseqError
 from tinyseq.exchange import onnx_standard
-from tinyseq.exchange.forms import BROADCASTS, form_of
+from tinyseq.exchange.forms import broadcasts, form_of, repeats
 from tinyseq.exchange.net import Leaf, Loop, Net, Operation, is_fixed
 from tinyseq.exchange.sizes import Size, Value
 
@@ -207,9 +207,9 @@ class Graph:
 def unrepeated(o: Operation, sources: dict[Value, Operation], net: Net) -> list[Value]:
     """What an operation reads; where one operand has the whole shape, the others as they were before ``expand``."""
     reads = list(o.reads)
-    if o.op not in BROADCASTS:
+    if not broadcasts(o.op):
         return reads
-    short = [value in sources and sources[value].op == "expand" for value in reads]
+    short = [value in sources and repeats(sources[value].op) for value in reads]
     if all(short):
         short[0] = False
     for place, value in enumerate(reads):

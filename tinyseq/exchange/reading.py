@@ -12,6 +12,8 @@ from tinyseq.engine.reference import Reference
 from tinyseq.errors import CallError, ShapeError, TinyseqError
 from tinyseq.exchange.net import Leaf, Loop, Net, Operation, Shape, dtype_name, pruned
 from tinyseq.exchange.sizes import Differs, Size, Sizes, Value, merged, probes
+from tinyseq.ops import OPS
+from tinyseq.ops.op import STACKED
 from tinyseq.tape import DTYPES, INPUT, PARAMETER, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import tensor
@@ -189,7 +191,7 @@ class Reader:
             name = self.names.get(id(parameter)) or parameter.name
             self._leaf(i, "parameter", name, parameter.value.copy(), parameter.name)
         else:
-            whole = self._whole(node.inputs) if node.op == "stack" else None
+            whole = self._whole(node.inputs) if OPS[node.op].view == STACKED else None
             if whole is not None:
                 self.values[i] = whole
                 return
