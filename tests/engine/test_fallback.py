@@ -11,6 +11,7 @@ import pytest
 import tinyseq as ts
 from tests.conftest import Planned
 from tinyseq.engine import compiled, planned
+from tinyseq.engine.plan import pipeline
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.errors import FallbackWarning, TapeError, TinyseqWarning
 
@@ -67,10 +68,8 @@ def test_a_tape_whose_planning_fails(refusal: Exception) -> None:
 
 
 def test_the_refusal_names_op_cell_and_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinyseq.engine.plan.pipeline import plan_tape
-
     def refuse(tape: ts.Tape, outputs: list[int], loss: int, **_: Any) -> Any:
-        cls = next(c for c in plan_tape(tape, outputs, loss).graph.classes if c.op == "tanh")
+        cls = next(c for c in pipeline.plan_tape(tape, outputs, loss).graph.classes if c.op == "tanh")
         raise Unplannable(f"{cls.op} on a Sunday")
 
     w = ts.Parameter(np.eye(2), "w")
@@ -83,6 +82,32 @@ def test_the_refusal_names_op_cell_and_line(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(planned, "plan_tape", refuse)
     with pytest.warns(FallbackWarning, match=rf"tanh on a Sunday \(at tanh of step, {__file__}:\d+\)"):
         run.backward(np.ones((3, 1, 2)))
+
+
+def test_a_fault_at_rows_that_a_list_names_falls_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class of a list of rows is the planner's own: no node of the tape stands for it."""
+    w = ts.Parameter(np.array([[0.5, 0.1], [0.2, -0.3]]), "w")
+
+    class Sum(ts.nn.TreeCell):
+        def leaf(self, x: Any) -> Any:
+            return ts.tanh(x @ w)
+
+        def merge(self, left: Any, right: Any) -> Any:
+            return ts.tanh(left @ w + right)
+
+    def loss(x: Any) -> Any:
+        return ts.sum(ts.unfold(Sum(), ts.Tree.balanced(4), x).roots)
+
+    def refuse(tape: ts.Tape, outputs: list[int], loss: int, **_: Any) -> Any:
+        cls = next(c for c in pipeline.plan_tape(tape, outputs, loss).graph.classes if c.op == "pick")
+        raise IndexError(f"of {cls.op}")
+
+    x = np.arange(8.0).reshape(4, 2) / 8
+    with ts.Tape(executor=ts.Reference):
+        expected = loss(ts.tensor(x)).value
+    monkeypatch.setattr(planned, "plan_tape", refuse)
+    with pytest.warns(FallbackWarning, match=rf"failed with IndexError: of pick .*\(at pick of tree, {__file__}:\d+\)"):
+        np.testing.assert_allclose(ts.compile(loss).backward(x), expected, rtol=1e-12)
 
 
 def test_small_tapes_are_nothing_to_tell() -> None:

@@ -38,20 +38,20 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
         elif check:
             verify_instance(program)
     except Unplannable as reason:
-        return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason, tape)}"
+        return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason)}"
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
         if check and isinstance(error, TapeError):  # a pass was found wrong
             raise
         at = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
-        return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error, tape)}"
+        return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error)}"
     if check:
         verify_plan(program.plan)
         verify_meaning(program.plan, tape, bounded=bounded)
     return program
 
 
-def _where(error: BaseException, tape: Tape) -> str:
+def _where(error: BaseException) -> str:
     """Op, cell and source line of the class that the planner was at."""
     trace, found = error.__traceback__, None
     while trace is not None:
@@ -60,10 +60,9 @@ def _where(error: BaseException, tape: Tape) -> str:
         trace = trace.tb_next
     if found is None:
         return ""
-    node = tape.node(int(found.nodes[0]))
-    name, cell = f" {node.name!r}" if node.name else "", f" of {node.cell}" if node.cell else ""
-    line = f", {node.line[0]}:{node.line[1]}" if node.line[1] else ""
-    return f" (at {node.op}{name}{cell}{line})"
+    name, cell = f" {found.name!r}" if found.name else "", f" of {found.cell}" if found.cell else ""
+    line = f", {found.line[0]}:{found.line[1]}" if found.line[1] else ""
+    return f" (at {found.op}{name}{cell}{line})"
 
 
 def tell_fallback(what: str, reason: str) -> None:
