@@ -6,6 +6,7 @@ from tinyseq.diagnose.gradcheck import Check, Report, gradcheck
 from tinyseq.diagnose.gradient_flow import GradientFlow, gradient_flow
 from tinyseq.diagnose.ledger import Ledger, contributions, ledger
 from tinyseq.diagnose.nonfinite import NonFinite, find_nonfinite
+from tinyseq.diagnose.op_check import OpReport, check_op
 from tinyseq.diagnose.truncation import Cut, Truncations, kept_bytes, reaches, truncation
 from tinyseq.habits import module_names
 
@@ -15,8 +16,10 @@ __all__ = [
     "GradientFlow",
     "Ledger",
     "NonFinite",
+    "OpReport",
     "Report",
     "Truncations",
+    "check_op",
     "contributions",
     "find_nonfinite",
     "gradcheck",
