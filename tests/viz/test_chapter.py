@@ -288,3 +288,10 @@ def test_gallery_shows_equation_code_and_picture_of_all():
 )
 def test_equations_are_set_as_in_the_book(text, wanted):
     assert equation_html(text) == wanted
+
+
+@pytest.mark.parametrize("number", ["10.2", "10.6", "10.13"])
+def test_circles_are_of_one_size_in_all_panels(number):
+    vertices = chapter.figure(number).picture().diagram.vertices
+    assert len({v.panel for v in vertices}) > 1
+    assert len({round(v.height, 6) for v in vertices if v.round and v.role != "anchor"}) == 1

@@ -35,7 +35,12 @@ class Figure:
     def picture(self, recorded: Any = None) -> Picture:
         """Record and draw it; or draw what ``recorded`` by code of one's own that returns the like."""
         recorded = self.record() if recorded is None else recorded
-        diagram = side_by_side([panel.diagram() for panel in self.panels(recorded)], self.between)
+        panels = self.panels(recorded)
+        diagrams = [panel.diagram() for panel in panels]
+        circles = {max(v.height for v in d.vertices if v.round) for d in diagrams}
+        if len(circles) > 1:  # of one size in all of them
+            diagrams = [panel.diagram(max(circles)) for panel in panels]
+        diagram = side_by_side(diagrams, self.between)
         diagram.title = f"Figure {self.number}: {self.title}"
         diagram.description = _aloud(diagram)
         diagram.look = Look("auto")

@@ -76,8 +76,8 @@ class Panel:
     pitch: tuple[float, float] = (grid.COLUMN, grid.ROW)
     detail: str = "cell"
 
-    def diagram(self) -> Diagram:
-        """The graph, placed."""
+    def diagram(self, circle: float = style.CIRCLE) -> Diagram:
+        """The graph, placed; ``circle`` is the least diameter of its circles."""
         if self.view == "folded":
             found = folded(self.tape, self.detail, through=self.through)
         else:
@@ -88,7 +88,8 @@ class Panel:
         entered = self._come_in(found)
         self._relabel(found)
         self._take_apart(found)
-        grid.place(found, self.places or tree_places(found), self.lines, self.pitch, self.ovals, self.cells)
+        places = self.places or tree_places(found)
+        grid.place(found, places, self.lines, self.pitch, self.ovals, self.cells, circle)
         _enter(found, entered)
         self._frame(found)
         self._caption(found)

@@ -42,14 +42,16 @@ def place(
     pitch: tuple[float, float] = (COLUMN, ROW),
     ovals: Mapping[str, float] | None = None,
     cells: Mapping[str, tuple[int, int]] | None = None,
+    circle: float = style.CIRCLE,
 ) -> None:
     """Place a diagram's vertices and route its links.
 
+    circle  the least diameter of its circles
     cells   name → (rows, columns) of the grid that a unit is drawn as
     ovals   name → how many circles wide a unit is
     places  name, or label with its time step, → (columns to the right of its time step, row)
     """
-    size(diagram.vertices, small_signs=False)
+    size(diagram.vertices, small_signs=False, least=circle)
     for v in diagram.vertices:
         v.width *= (ovals or {}).get(v.name, 1.0)
         v.cells = (cells or {}).get(v.name)

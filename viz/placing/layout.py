@@ -166,10 +166,11 @@ class Layout:
         return gap_text(self.diagram, place)
 
 
-def size(vertices: list[Vertex], small_signs: bool = True) -> None:
-    """Give vertices their sizes: circles of one size, boxes where the text is too wide for them, signs smaller."""
+def size(vertices: list[Vertex], small_signs: bool = True, least: float = style.CIRCLE) -> None:
+    """Give vertices their sizes: circles of one size, ``least`` or more; boxes where the text is too wide for them;
+    signs smaller."""
     wide = [labels.width(v.label) + 13 for v in vertices if v.round]
-    circle = max([style.CIRCLE, *[w for w in wide if w <= 1.7 * style.CIRCLE]])
+    circle = max([least, *[w for w in wide if w <= 1.7 * style.CIRCLE]])
     for v in vertices:
         width = labels.width(v.label)
         if small_signs and v.is_sign and v.round:
