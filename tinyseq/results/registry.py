@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinyseq.results.experiment import Experiment
 from tinyseq.results.experiments import (
+    attending,
     bptt,
     clipping,
     count,
@@ -21,7 +22,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for module in (
         *(bptt, echo, lstm_1997, clipping, density, trees),
-        *(others, count, scales, gates_continued, linear_and_online),
+        *(others, attending, count, scales, gates_continued, linear_and_online),
     )
     for experiment in module.EXPERIMENTS
 }

@@ -30,8 +30,8 @@ def count(
         curves[name] = fit(net, lambda together=together: together, updates, rate)
         outputs, n = compile(net.outputs), 0
         while n < most:
-            (x,), _ = pairs([n + 1], letters)
-            if not accepted(outputs(x[:, None])[:, 0].argmax(axis=-1), n + 1, letters):
+            (one,), _ = pairs([n + 1], letters)
+            if not accepted(outputs(one[:, None])[:, 0].argmax(axis=-1), n + 1, letters):
                 break
             n += 1
         found[name] = float(n)
