@@ -82,6 +82,14 @@ def cell(kind: str, rng: np.random.Generator, dtype: Any) -> Any:
         "stack": lambda: nn.StackedCells([nn.GRUCell(3, 5, **size), nn.LSTMCell(8, 4, **size)], skip=True),
         "bidirectional": lambda: nn.Bidirectional(nn.GRUCell(3, 5, **size), nn.LSTMCell(3, 4, **size)),
         "sum": lambda: nn.Bidirectional(nn.RNNCell(3, 5, **size), nn.RNNCell(3, 5, **size), merge="sum"),
+        "slstm": lambda: nn.SLSTMCell(3, 4, **size),
+        "fast weights": lambda: nn.FastWeightsCell(3, 4, **size),
+        "diagonal": lambda: nn.DiagonalCell(3, 4, **size),
+        "legs": lambda: nn.LegSCell(4, dtype=dtype),
+        "lru": lambda: nn.LRUCell(3, 4, **size),
+        "min gru": lambda: nn.MinGRUCell(3, 4, **size),
+        "min lstm": lambda: nn.MinLSTMCell(3, 4, **size),
+        "lstm of 1997": lambda: nn.LSTM1997Cell(3, 2, 2, **size),
         "layers": lambda: nn.Stack([nn.LSTMCell(3, 5, **size), nn.GRUCell(5, 4, **size)]),
     }
     return makers[kind]()
@@ -90,6 +98,7 @@ def cell(kind: str, rng: np.random.Generator, dtype: Any) -> Any:
 CELLS = (
     "rnn", "relu", "normalised", "lstm", "lstm of the book", "peepholes", "projection", "gru", "gru of the book",
     "leaky", "skip", "clockwork", "deep", "memory", "stack", "bidirectional", "sum", "layers",
+    "slstm", "fast weights", "diagonal", "legs", "lru", "min gru", "min lstm", "lstm of 1997",
 )  # fmt: skip
 NETS = (
     "RNN", "LSTM", "GRU", "CellNet", "tokens", "initial state", "many to one", "many to many", "embedding", "scaled",
@@ -107,6 +116,7 @@ def case(kind: str, rng: np.random.Generator, dtype: Any, T: int = 9, B: int = 4
     tokens, y = rng.integers(0, 6, (T, B)), rng.integers(0, 6, (5, B))
     if kind in CELLS:
         model = cell(kind, rng, dtype)
+        x = x[:, :, : model.input_size]
         return Case(model, {"x": x}, encoded(model, x))
     if kind in ("RNN", "LSTM", "GRU", "initial state"):
         options = {"learn_initial_state": True} if kind == "initial state" else {}

@@ -14,6 +14,7 @@ from tinyseq import nn
 from tinyseq.errors import CallError, FileError, OpError, ShapeError, TinyseqError
 from tinyseq.exchange import Input, to_onnx
 from tinyseq.exchange.signatures import logits
+from tinyseq.nn.module import modules
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -45,9 +46,21 @@ def test_every_net(kind: str, dtype: str, rng: np.random.Generator) -> None:
     close(run(model, made.given), made.expected, dtype)
 
 
-def again(kind: str, T: int, B: int) -> Any:
-    """The same net over other lengths: generators in the same state draw the same weights."""
-    return case(kind, np.random.default_rng(5), np.float32, T, B)
+NOT_OVER_SEQUENCES = {
+    "Attention", "Cell", "Decoded", "Dropout", "EchoState", "Embedding", "Encoded", "InContext", "LayerNorm", "Module",
+    "Packed", "RecursiveLeastSquares", "Ridge", "Sequential", "Standardise",
+    "ChildSumTreeLSTM", "RNTN", "RecursiveNet", "TreeCell", "TreeLSTM", "TreeNet",
+}  # fmt: skip
+
+
+def test_no_net_of_nn_is_left_out(rng: np.random.Generator) -> None:
+    """Every class that runs over sequences is among the cases, as it is or inside of one."""
+    there = set()
+    for kind in [*CELLS, *NETS]:
+        model = case(kind, rng, np.float32).model
+        there |= {type(part).__name__ for part in modules(model)} if isinstance(model, nn.Module) else set()
+    classes = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    assert classes - there - NOT_OVER_SEQUENCES == set()
 
 
 @pytest.mark.parametrize("kind", ["lstm", "bidirectional", "memory", "skip", "delays", "own function", "reservoir"])
