@@ -291,6 +291,7 @@ EXPERIMENTS = (
         45,
         partial(order, symbols=3, most=571_100, rate=0.1),
         ADDING_CHOSEN,
+        why="one seed of those run keeps two of the three symbols only",
     ),
     _control(
         "adding-100-tanh",
