@@ -196,14 +196,20 @@ def _script(runs: list[Run], notebook: bool) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
+def _style() -> str:
+    """The page's styles, without comments and what spaces can be spared."""
+    text = re.sub(r"/\*.*?\*/", "", _asset("page.css"), flags=re.DOTALL)
+    return re.sub(r"(?<=[\w-]): ", ":", re.sub(r"\s*([{};,])\s*", r"\1", text)).strip()
+
+
 def _assemble(runs: list[Run], caps: list[int], learning_rate: float, notebook: bool = False) -> str:
     title = " and ".join(run.title for run in runs)
-    page = _asset("page.html")
+    page = "\n".join(line.strip() for line in _asset("page.html").splitlines())
     if not _computes(runs):
         page = ONLY_COMPUTING.sub("", page)
     parts = {
         "TITLE": escape(labels.clean(f"{title}, step by step")),
-        "STYLE": _asset("page.css"),
+        "STYLE": _style(),
         "SCRIPT": _script(runs, notebook),
         "STILL": still(runs[0]),
         "DATA": _data(runs, caps, learning_rate),

@@ -89,23 +89,9 @@ function draw_ledger(run) {
   } else {
     const mine = run.full ? (ledger.checked ??= terms(run, ledger, null)) : null;
     const before = view.before?.(ledger);
-    foot.replaceChildren("‖∂L/∂", ...name, `‖ = ${show(ledger.total)}`, before && before.total !== ledger.total ? element("span", { class: "was" }, `, was ${show(before.total)},`) : "", ` = ‖Σ terms‖; ${near_terms(run, ledger, summed, before)}residual ${show(run.computes ? mine.residual : ledger.residual, 3)}`, mine && !run.computes ? `; added up again by this page: ${show(mine.residual, 3)}.` : ".");
+    foot.replaceChildren("‖∂L/∂", ...name, `‖ = ${show(ledger.total)}`, before && before.total !== ledger.total ? element("span", { class: "was" }, `, was ${show(before.total)},`) : "", ` = ‖Σ terms‖; ${run.computes ? near_terms(run, ledger, summed, before) : ""}residual ${show(run.computes ? mine.residual : ledger.residual, 3)}`, mine && !run.computes ? `; added up again by this page: ${show(mine.residual, 3)}.` : ".");
   }
   if (ledger.left_out) foot.append(` ${ledger.left_out.toLocaleString("en")} rows in the middle are left out.`);
-}
-
-const MOSTLY = 0.99;
-
-// From which step on nearly all of Σ ‖term‖ comes, now and before a change: how far back a weight's gradient looks.
-function near_terms(run, ledger, summed, before) {
-  if (run.structure !== "chain" || !summed || ledger.step.length < 3) return "";
-  const since = (sizes) => {
-    const order = Array.from(ledger.step, (t, i) => [t, sizes(t, i)]).filter(([t]) => t >= 0).sort((a, b) => b[0] - a[0]), all = order.reduce((a, [, size]) => a + size, 0);
-    let sum = 0;
-    return order.find(([, size]) => (sum += size) >= MOSTLY * all)?.[0];
-  };
-  const now = since((_, i) => summed.rows[i].size), was = before && since((t) => before.sizes.get(t) ?? 0);
-  return now === undefined ? "" : `99 % of Σ ‖term‖ is of t ≥ ${now}${was !== undefined && was !== null && was !== now ? ` (was t ≥ ${was})` : ""}; `;
 }
 
 function draw_mask(run) {

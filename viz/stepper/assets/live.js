@@ -157,6 +157,20 @@ function before_of(run, { leaf }) {
   return run.before.get(leaf);
 }
 
+const MOSTLY = 0.99;
+
+// From which step on nearly all of Σ ‖term‖ comes, now and before a change: how far back a weight's gradient looks.
+function near_terms(run, ledger, summed, before) {
+  if (run.structure !== "chain" || !summed || ledger.step.length < 3) return "";
+  const since = (sizes) => {
+    const order = Array.from(ledger.step, (t, i) => [t, sizes(t, i)]).filter(([t]) => t >= 0).sort((a, b) => b[0] - a[0]), all = order.reduce((a, [, size]) => a + size, 0);
+    let sum = 0;
+    return order.find(([, size]) => (sum += size) >= MOSTLY * all)?.[0];
+  };
+  const now = since((_, i) => summed.rows[i].size), was = before && since((t) => before.sizes.get(t) ?? 0);
+  return now === undefined ? "" : `99 % of Σ ‖term‖ is of t ≥ ${now}${was !== undefined && was !== null && was !== now ? ` (was t ≥ ${was})` : ""}; `;
+}
+
 // The nodes with their attributes and inputs of when the page was written.
 function original_nodes(run) {
   const kinds = run.kinds, source = run.original?.source ?? run.source;
