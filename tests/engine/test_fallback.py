@@ -125,7 +125,8 @@ def test_a_plan_that_breaks_its_rules_is_an_error_where_plans_are_checked(monkey
 
     monkeypatch.setattr(planned, "verify_plan", wrong)
     w = ts.Parameter(np.ones(2), "w")
-    with pytest.raises(TapeError, match="a wrong plan"):
+    with pytest.raises(TapeError, match="a wrong plan") as caught:
         ts.compile(lambda x: ts.sum(w * x)).backward(np.ones(2))
+    assert any("TINYSEQ_DUMP=schedule,place,write,emit" in note for note in caught.value.__notes__)
     monkeypatch.setenv("TINYSEQ_CHECK", "0")
     assert ts.compile(lambda x: ts.sum(w * x)).backward(np.ones(2)) == 2.0

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from tinyseq.tape import Tape
 
 
+CONTENT = (
+    "the verifiers of all passes were content: what one of them decided shows only in the whole plan. "
+    "TINYSEQ_DUMP=schedule,place,write,emit prints what each has made of this tape; the top of "
+    "tinyseq/engine/plan/pipeline.py says what each decides"
+)
+
+
 def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> Program | str:
     """A program for a tape, or the reason why there is none: it has no plan, or planning it failed.
 
@@ -46,8 +53,12 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
         place = f"{os.path.basename(at.filename)}:{at.lineno}"
         return f"planning failed with {type(error).__name__}: {error} ({place}){_where(error)}"
     if check:
-        verify_plan(program.plan)
-        verify_meaning(program.plan, tape, bounded=bounded)
+        try:
+            verify_plan(program.plan)
+            verify_meaning(program.plan, tape, bounded=bounded)
+        except TapeError as error:
+            error.add_note(CONTENT)
+            raise
     return program
 
 

@@ -429,6 +429,13 @@ def overlap(a):
     q.base = p.base + max(p.size - p.lead - 1, 0) + q.lead
 
 
+def list_source_dies(a):
+    last = {s.index: k for k, block in enumerate(a.blocks) for s in block.storages()}
+    read = [(s, last[where.index]) for sources, where, *_ in a.instructions.pointers for s in sources]
+    s = first(s for s, used in read if s.space == "arena" and last[s.index] < used <= s.last)
+    s.last = last[s.index]
+
+
 # share
 def part_lost(s):
     set_(s, parts=s.parts[1:])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinyseq as ts
-from tests.engine.validation.changes import CHANGES, term_overwrites
+from tests.engine.validation.changes import CHANGES, list_source_dies, term_overwrites
 from tinyseq.engine.plan import pipeline
 from tinyseq.engine.validation.passes import guilty_pass
 from tinyseq.errors import TapeError
@@ -66,6 +67,25 @@ def test_the_pass_that_decided_wrongly_is_named(name: str, change: Any, monkeypa
         done = True
         break
     assert done
+
+
+def test_what_a_list_of_addresses_names_must_live_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second state of leaves is read by nobody but lists of rows."""
+
+    class Two(ts.nn.TreeCell):
+        def leaf(self, x: Any) -> Any:
+            return ts.tanh(x), x * 0.5
+
+        def merge(self, left: Any, right: Any) -> Any:
+            h = ts.tanh(left[0] + right[0])
+            return h, ts.maximum(left[1], right[1]) * h
+
+    w = ts.Parameter(np.arange(8.0).reshape(4, 2) / 8, "w")
+    with ts.Tape(executor=ts.Reference) as tape:
+        loss = ts.sum(ts.unfold(Two(), ts.Tree.balanced(4), w * 1.5).roots[1])
+    assert guilty_pass(tape, loss) == ("", "")
+    wrong(monkeypatch, "reuse", list_source_dies)
+    assert re.match(r"reuse: block \d+ .* uses a list of addresses in ", guilty_pass(tape, loss)[1])
 
 
 def test_there_are_sixty_of_them_and_every_pass_has_some() -> None:

@@ -84,6 +84,14 @@ def verify_arena(arena: Arena) -> None:
                     f"reuse: block {place} ({block.phase}: {block.note}) touches {storage.what!r}, which is alive from "
                     f"block {storage.first} to {storage.last}"
                 )
+    for sources, where, *_ in arena.instructions.pointers:
+        used = [place for place, block in enumerate(arena.blocks) if any(s is where for s in block.storages())]
+        for storage in sources:
+            if used and storage.space == "arena" and not storage.first <= used[0] <= used[-1] <= storage.last:
+                raise TapeError(
+                    f"reuse: block {used[-1]} ({arena.blocks[used[-1]].note}) uses a list of addresses in "
+                    f"{storage.what!r}, which is alive from block {storage.first} to {storage.last}"
+                )
     verify_apart(arena.instructions.storages)
 
 
