@@ -161,7 +161,7 @@ EXPERIMENTS = (
                 "0.84 ± 0.06",
                 at_least=0.7,
                 at_most=1.1,
-                why="with 64 units at this rate RTRL gains next to nothing over one step back, so that the share says little",
+                why="one step back alone does better than RTRL on this task, so that the share says nothing",
             ),
             Figure("recovered_snap", "of RTRL's gain, SnAp-1"),
         ),
