@@ -40,3 +40,10 @@ def test_groups_of_ones_own() -> None:
         data.Trees.of(trees, x, groups=[1] * 4).split(0.3, by="group", rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="'chance', 'order' or 'group'"):
         made.split(0.3, by="time", rng=np.random.default_rng(0))
+
+
+def test_names_of_readers_elsewhere_say_ours() -> None:
+    with pytest.raises(AttributeError, match=r"ts\.data\.json_lines"):
+        _ = data.jsonl
+    with pytest.raises(AttributeError, match=r"ts\.data\.csv"):
+        _ = data.read_csv
