@@ -126,8 +126,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "everything runs on the CPU": ("device", "cuda"),
 }
 NAMES: dict[str, str] = {name: advice for advice, names in _NAMES.items() for name in names} | {
-    "tinyseq.data.jsonl": "write ts.data.json_lines('moves.jsonl')",
-    "tinyseq.data.read_csv": "write ts.data.csv('table.csv', target='column')",
+    "tinyseq.data.jsonl": "JSON lines are read by ts.data.json_lines, tables by ts.data.csv",
+    "tinyseq.data.read_csv": "tables are read by ts.data.csv, JSON lines by ts.data.json_lines",
     "tinyseq.nn.Parameter": "write ts.Parameter(array, 'W')",
     "tinyseq.nn.Transformer": "chapter 10 is recurrent and recursive nets; nn.Attention reads a memory",
     "tinyseq.nn.RNNBase": "derive from nn.Cell, and define step(x_t, state) -> state, output",
