@@ -26,6 +26,8 @@ class Trunks:
                     break
             else:
                 reached = self._reached((look, *line[:2]), line[2], line[3])
+                if abs(reached - line[2]) <= SAME < abs(line[3] - line[2]):
+                    break
                 if abs(reached - line[3]) > SAME:
                     start = (reached, line[1]) if line[0] == "level" else (line[1], reached)
                     points[0:2] = [start, start]

@@ -76,18 +76,19 @@ def _strip(
         program.between(number[k], foot, foot if is_data else None)
         program.cost[number[k]] += LOW
     readers: dict[Key, list[int]] = {}
+    outside: dict[Key, list[int]] = {}  # the same of what comes from other strips, or from the step before
     for k in keys:
-        for source in graph[k] & inside:
-            program.above(number[k], number[source], 1.0)
-            readers.setdefault(source, []).append(number[k])
-    shared = [found for found in readers.values() if len(found) > 1]
+        for source in graph[k]:
+            (readers if source in inside else outside).setdefault(source, []).append(number[k])
+            if source in inside:
+                program.above(number[k], number[source], 1.0)
     for source, found in readers.items():
         program.span([number[source]], found)
-    for found_late in late.values():
-        there = [number[k] for k in found_late if k in inside]
-        if len(there) > 1:
-            program.span(there, there)
-            shared.append(there)
+    come_in = [*outside.values(), *([number[k] for k in found if k in inside] for found in late.values())]
+    come_in = [found for found in come_in if len(found) > 1]
+    for found in come_in:
+        program.span(found, found)
+    shared = [found for found in readers.values() if len(found) > 1] + come_in
     for found in shared:
         for x in found:
             program.cost[x] += BESIDE
