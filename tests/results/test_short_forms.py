@@ -40,8 +40,8 @@ def cut_the_gradient(cell: type) -> Callable[[Patch], None]:
     def mutate(patch: Patch) -> None:
         step = cell.step  # type: ignore[attr-defined]
 
-        def cut(self: Any, x: Any, state: Any, terms: Any = None) -> Any:
-            return step(self, x, F.detach(state), terms)
+        def cut(self: Any, x: Any, state: Any, *terms: Any) -> Any:
+            return step(self, x, F.detach(state), *terms)
 
         patch.setattr(cell, "step", cut)
 
