@@ -257,13 +257,13 @@ class _Trial:
 
     def executors(self) -> Iterator[str]:
         """A loss of the op, run by the reference executor and by a plan that is checked."""
-        attrs, wish = ((), self.attrs) if self.op.shaped else (self.attrs, ())
+        attrs, wanted_shape = ((), self.attrs) if self.op.shape_is_given else (self.attrs, ())
         passed = dict(self.place.vjps)
         held = [Parameter(x, f"x{k}") if k in passed else x for k, x in enumerate(self.x)]
 
         def loss() -> Any:
             given = [x if isinstance(x, Parameter) else tensor(x) for x in held]
-            y = record(self.op.name, given, attrs, wish=wish)
+            y = record(self.op.name, given, attrs, wanted_shape=wanted_shape)
             return reductions.sum(y * self.g)
 
         parameters = [x for x in held if isinstance(x, Parameter)]

@@ -41,7 +41,7 @@ def axis_number(axis: Any, ndim: int, op: str) -> int:
 @advised
 def expand(x: Any, shape: Sequence[int]) -> Tensor:
     """Repeat ``x`` along new or single axes; ∂L/∂x sums over them."""
-    return record("expand", [x], wish=(("shape", tuple(int(n) for n in shape)),))
+    return record("expand", [x], wanted_shape=(("shape", tuple(int(n) for n in shape)),))
 
 
 @advised
@@ -80,7 +80,7 @@ def reshape(x: Any, *shape: Any) -> Tensor:
     if wanted.count(-1) == 1:
         rest = prod(n for n in wanted if n != -1)
         wanted[wanted.index(-1)] = prod(x.shape) // rest if rest and prod(x.shape) % rest == 0 else -1
-    return record("reshape", (x,), wish=(("shape", tuple(wanted)),))
+    return record("reshape", (x,), wanted_shape=(("shape", tuple(wanted)),))
 
 
 @advised

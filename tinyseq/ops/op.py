@@ -160,7 +160,7 @@ class Op:
     limit     site → the number below which the integers of the last input, which the op looks up by, must lie
     indices   what messages call these integers; the op's name, if nothing is said
     joins     any number of inputs, all alike; the vjp gives one call for each
-    shaped    the result's shape is the caller's wish, checked by the shape rule, not stored among the attributes
+    shape_is_given  the result's shape is the caller's, checked by the shape rule, not stored among the attributes
     elementwise  the kernels of an op that computes each element of the result from the same elements of its inputs,
              all of one shape: any number of rows and columns can then be given to them
     slopes   elementwise ops: the vjp of each input as an expression, from which it can be recorded as ops
@@ -206,7 +206,7 @@ class Op:
     limit: Callable[[Site], int] | None = None
     indices: str = ""
     joins: bool = False
-    shaped: bool = False
+    shape_is_given: bool = False
     elementwise: Map | None = None
     slopes: tuple[str | None, ...] = ()
     view: str = ""

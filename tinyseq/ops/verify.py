@@ -144,13 +144,13 @@ def _shape_problem(tape: Tape, index: int, examples: list[int]) -> str:
     if len(examples) != op.arity and not (op.arity < 0 and examples):
         return f"{kind.op} takes {'one or more' if op.arity < 0 else op.arity} inputs, it has {len(examples)}"
     shape = shape_of(rows, kind.tail)
-    wish: tuple = (("shape", shape),) if op.shaped else ()
+    beside: tuple = (("shape", shape),) if op.shape_is_given else ()
     if kind.op in LEAVES:
-        wish += (("dtype", kind.dtype),)
+        beside += (("dtype", kind.dtype),)
     read = [tape.kinds[int(tape.kind[j])] for j in examples]
     shapes = tuple(shape_of(int(tape.rows[j]), k.tail) for j, k in zip(examples, read, strict=True))
     try:
-        expected, dtype = op.shape(kind.attrs + wish, shapes, tuple(k.dtype for k in read))
+        expected, dtype = op.shape(kind.attrs + beside, shapes, tuple(k.dtype for k in read))
     except TinyseqError as error:
         return str(error)
     except (LookupError, TypeError, ValueError) as error:

@@ -18,11 +18,11 @@ internal(__file__)
 
 
 def record(
-    op: str, inputs: Sequence[Any], attrs: tuple = (), arg: int = 0, rows: int | None = None, wish: tuple = ()
+    op: str, inputs: Sequence[Any], attrs: tuple = (), arg: int = 0, rows: int | None = None, wanted_shape: tuple = ()
 ) -> Tensor:
     """Record one op on the inputs' tape: check shapes and dtypes, append the node, return its handle.
 
-    ``rows`` replaces the first axis of the shape that the op's rule gives; ``wish`` is handed to the rule alone.
+    ``rows`` replaces the first axis of the shape that the rule gives; ``wanted_shape`` is handed to the rule alone.
     """
     tensors = [x if type(x) is Tensor else as_tensor(x) for x in inputs]
     if not tensors:
@@ -34,10 +34,10 @@ def record(
         frame = frame.f_back
         code = frame.f_code
     # a code object by its address, which is cheaper than its hash; and the instruction instead of the line
-    key = (op, attrs, wish, id(code), frame.f_lasti, *[t.form for t in tensors])
+    key = (op, attrs, wanted_shape, id(code), frame.f_lasti, *[t.form for t in tensors])
     site = tape.sites.get(key)
     if site is None:
-        site = _site(op, tensors, attrs, wish, frame)
+        site = _site(op, tensors, attrs, wanted_shape, frame)
         if len(tensors) <= 4 and not signed_zero(attrs):
             tape.sites[key] = site
     sort, form, kind = site
@@ -58,7 +58,7 @@ def signed_zero(attrs: tuple) -> bool:
     return any(value == 0.0 for _, value in attrs if type(value) is float)
 
 
-def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any) -> tuple[int, Form, int]:
+def _site(op: str, tensors: list[Tensor], attrs: tuple, wanted_shape: tuple, frame: Any) -> tuple[int, Form, int]:
     """Sort, form and kind of an op at a place: what is the same when it is recorded there again."""
     tape = tensors[0].tape
     _taken(op, tensors, attrs)
@@ -71,7 +71,9 @@ def _site(op: str, tensors: list[Tensor], attrs: tuple, wish: tuple, frame: Any)
                 "over with ts.tensor(other.value)"
             )
     try:
-        shape, code = OPS[op].shape(attrs + wish, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors))
+        shape, code = OPS[op].shape(
+            attrs + wanted_shape, tuple(t.shape for t in tensors), tuple(t.dtype_code for t in tensors)
+        )
     except TinyseqError as error:
         raise _located(error, tensors) from None
     places = tape.places
