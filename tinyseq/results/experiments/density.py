@@ -90,7 +90,7 @@ def density(
 
 
 DENSITY_SETUP = (
-    "EXPERIMENTS of 32 units, Adam, 6,000 batches of 64 new strings, rate 0.01 falling on a cosine; 10,000 new strings."
+    "LSTM of 32 units, Adam, 6,000 batches of 64 new strings, rate 0.01 falling on a cosine; 10,000 new strings."
 )
 
 

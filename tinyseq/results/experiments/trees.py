@@ -169,7 +169,7 @@ PAPER = "Bowman, Manning and Potts 2015"
 
 TREE_SETUP = (
     "{n}; Adam, batches of 64, rate 0.005 falling on a cosine; a comparison layer of 75 tanh units reads both vectors. "
-    "The sequence EXPERIMENTS reads the words with brackets. The paper's vectors and data set are larger."
+    "The sequence LSTM reads the words with brackets. The paper's vectors and data set are larger."
 )
 
 
@@ -223,8 +223,8 @@ def _listops(name: str, title: str, tree: bool, paper: str, least: float | None)
 
 
 EXPERIMENTS = (
-    _inference("logic-tree", "Logical inference, Tree-EXPERIMENTS", True, "94%", "86%", 0.75),
-    _inference("logic-sequence", "Logical inference, EXPERIMENTS over the words", False, "88%", "69%", None),
-    _listops("listops-tree", "ListOps, Tree-EXPERIMENTS", True, "98.7%", 0.9),
-    _listops("listops-sequence", "ListOps, EXPERIMENTS over the words", False, "72%", None),
+    _inference("logic-tree", "Logical inference, Tree-LSTM", True, "94%", "86%", 0.75),
+    _inference("logic-sequence", "Logical inference, LSTM over the words", False, "88%", "69%", None),
+    _listops("listops-tree", "ListOps, Tree-LSTM", True, "98.7%", 0.9),
+    _listops("listops-sequence", "ListOps, LSTM over the words", False, "72%", None),
 )
