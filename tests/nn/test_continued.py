@@ -20,7 +20,7 @@ MAKERS: dict[str, Any] = {
     "minGRU": lambda **k: nn.MinGRUCell(F, H, **k),
     "minLSTM": lambda **k: nn.MinLSTMCell(F, H, **k),
     "sLSTM": lambda **k: nn.SLSTMCell(F, H, **k),
-    "sLSTM, exp": lambda **k: nn.SLSTMCell(F, H, forget="exp", **k),
+    "sLSTM, exp": lambda **k: nn.SLSTMCell(F, H, forget="exponential", **k),
     "fast weights, additive": lambda **k: nn.FastWeightsCell(F, H, keys=3, update="additive", **k),
     "fast weights, delta": lambda **k: nn.FastWeightsCell(F, H, keys=3, **k),
     "LRU": lambda **k: nn.LRUCell(F, H, 2, **k),

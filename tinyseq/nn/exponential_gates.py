@@ -12,7 +12,7 @@ from tinyseq.nn.cells import Affine, RecurrentCell
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import tensor
 
-FORGET = ("exp", "sigmoid")
+FORGET = ("exponential", "sigmoid")
 NOTHING_YET = -1e30  # m(0): what was kept before the first step has the weight exp(m(0)) = 0
 
 
@@ -28,7 +28,7 @@ class SLSTMCell(RecurrentCell):
         h(t) = o ⊙ s(t)/n(t)
 
     h does not depend on m: s and n both carry the factor exp(−m). So m is detached, and values and gradients are those
-    of m = 0 wherever that does not overflow. ``forget`` is "exp" or "sigmoid"; ``stabilised=False`` leaves m out.
+    of m = 0 wherever that does not overflow. ``forget`` is "exponential" or "sigmoid"; ``stabilised=False`` leaves m out.
     b_i scales s and n alike, so that nothing depends on it: it stays 0.
     ``mixing=False`` leaves W h(t−1) out of all gates, without which no state is tracked. The state is (h, s, n, m).
     """
