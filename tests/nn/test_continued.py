@@ -67,7 +67,7 @@ def slstm(c: Any, x: np.ndarray, state: Any) -> Any:
     """Without a stabiliser."""
     h, s, n = (np.zeros(H),) * 3 if state is None else state
     i, a = np.exp(part(c.i, x, h)), part(c.f, x, h)
-    f = np.exp(a) if c.forget == "exp" else sigmoid(a)
+    f = np.exp(a) if c.forget == "exponential" else sigmoid(a)
     s, n, o = f * s + i * np.tanh(part(c.a, x, h)), f * n + i, sigmoid(part(c.o, x, h))
     h = o * s / n
     return (h, s, n), h
@@ -217,7 +217,7 @@ def test_wrong_options_name_the_right_ones() -> None:
     rng = np.random.default_rng(0)
     for make, match in (
         (lambda: nn.DiagonalCell(2, 2, gate="[0,1]", rng=rng), r"\[0, 1\]"),
-        (lambda: nn.SLSTMCell(2, 2, forget="tanh", rng=rng), "'exp' or 'sigmoid'"),
+        (lambda: nn.SLSTMCell(2, 2, forget="tanh", rng=rng), "'exponential' or 'sigmoid'"),
         (lambda: nn.FastWeightsCell(2, 2, update="hebb", rng=rng), "'delta' or 'additive'"),
     ):
         with pytest.raises(TinyseqError, match=match):

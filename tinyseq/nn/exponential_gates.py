@@ -28,7 +28,8 @@ class SLSTMCell(RecurrentCell):
         h(t) = o ⊙ s(t)/n(t)
 
     h does not depend on m: s and n both carry the factor exp(−m). So m is detached, and values and gradients are those
-    of m = 0 wherever that does not overflow. ``forget`` is "exponential" or "sigmoid"; ``stabilised=False`` leaves m out.
+    of m = 0 wherever that does not overflow. ``forget`` is "exponential" or "sigmoid";
+    ``stabilised=False`` leaves m out.
     b_i scales s and n alike, so that nothing depends on it: it stays 0.
     ``mixing=False`` leaves W h(t−1) out of all gates, without which no state is tracked. The state is (h, s, n, m).
     """
@@ -49,7 +50,7 @@ class SLSTMCell(RecurrentCell):
     ) -> None:
         super().__init__(input_size, hidden_size, rng, dtype, 0)
         if forget not in FORGET:
-            raise TinyseqError(f"forget is 'exp' or 'sigmoid', got {forget!r}")
+            raise TinyseqError(f"forget is 'exponential' or 'sigmoid', got {forget!r}")
         self.forget, self.stabilised, self.mixing = forget, stabilised, mixing
         self.a, self.i, self.f, self.o = (
             Affine(gate, input_size, hidden_size, 0, rng, dtype) for gate in ("", "i", "f", "o")
