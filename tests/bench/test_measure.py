@@ -158,7 +158,8 @@ def test_planning_is_timed_apart() -> None:
 def test_rows_are_chosen_by_name_or_by_a_word_in_it() -> None:
     assert select([]) == tuple(MEASURES)
     assert select(["rnn 32,64,100,1"]) == ("rnn 32,64,100,1",)
-    assert select(["gru", "tree BAL"]) == ("gru 65,128,100,32", "tree balanced 1024 leaves H 64")
+    assert select(["gru 65", "tree BAL"]) == ("gru 65,128,100,32", "tree balanced 1024 leaves H 64")
+    assert select(["mingru"]) == ("continued: minGRU 32,64,50,16",)
     with pytest.raises(DataError, match=r"no benchmark row has 'gnu' in its name; the rows are:\n  rnn 65"):
         select(["gnu"])
 

@@ -102,7 +102,7 @@ def test_gradcheck_of_a_saved_model(run, tmp_path):
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("lstn", "'lstn' is neither a built-in cell (clockworkcell, deeptransition, gru, grucell, leakycell, lstm"),
+        ("lstn", "'lstn' is neither a built-in cell (clockworkcell, deeptransition, diagonalcell, fast"),
         ("mine.py", "which class of mine.py? Write mine.py:Class"),
         ("gone.py:Cell", "no such file: gone.py"),
         ("mine.py:Gone", "mine.py has no ts.nn.Cell or ts.nn.Module named 'Gone'; its own are: Leaky, Blocked, Broken"),

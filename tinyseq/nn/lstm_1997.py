@@ -34,13 +34,13 @@ class LSTM1997Cell(RecurrentCell):
     def __init__(
         self,
         input_size: int,
-        blocks: int,
+        blocks: int = 2,
         block_size: int = 1,
         *,
         rng: np.random.Generator,
         dtype: Any = np.float32,
         cell_bias: bool = True,
-        truncate: bool = True,
+        truncate: bool = False,
     ) -> None:
         positive(blocks=blocks, block_size=block_size)
         super().__init__(input_size, blocks * block_size, rng, dtype, 0)
