@@ -128,3 +128,16 @@ def test_stored_rows_say_when_where_and_on_what_they_were_run_and_nothing_privat
         assert set(row["machine"]) == {"processor", "cores", "system"}
         assert {"seconds", "cpu_seconds", "date", "versions", "python"} <= row.keys()
         assert "/home" not in json.dumps(row) and "/work" not in json.dumps(row)
+
+
+def test_a_row_is_kept_whole_behind_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    first, second, third = ({"experiment": "one", "seed": seed, "results": {"σ": seed}} for seed in range(3))
+    append(tmp_path, first)
+    append(tmp_path, second)
+    file = tmp_path / "results.jsonl"
+    file.write_bytes(file.read_bytes()[:-9])  # killed while the second was written
+    assert kept(tmp_path) == [first]
+    append(tmp_path, second)
+    file.write_bytes(file.read_bytes()[:-1])  # killed before the end of the line was
+    append(tmp_path, third)
+    assert kept(tmp_path) == [first, second, third] and len(file.read_text("utf-8").splitlines()) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,6 +15,7 @@ from tinyseq.errors import DataError
 from tinyseq.results.experiment import Experiment
 from tinyseq.results.registry import EXPERIMENTS
 from tinyseq.results.store import append, kept, stamped
+from tinyseq.train.sweeps import own_core
 
 LOOK = 0.5  # seconds between two looks at the bar
 
@@ -80,7 +80,7 @@ def run(
     if left:
         workers = min(workers or cores(), len(left))
         context = get_context("spawn")
-        own = (_own_core, (context.Value("i", 0),)) if workers > 1 else (None, ())
+        own = (own_core, (context.Value("i", 0),)) if workers > 1 else (None, ())
         with ProcessPoolExecutor(workers, context, *own) as pool:
             for row in _rows(pool, left, workers, told):
                 append(folder, stamped(row))
@@ -107,13 +107,3 @@ def _rows(pool: ProcessPoolExecutor, left: Sequence[Job], workers: int, told: An
     finally:
         for future in running:
             future.cancel()
-
-
-def _own_core(taken: Any) -> None:
-    """A process of the pool keeps to a core of its own, and so to one thread."""
-    if hasattr(os, "sched_setaffinity"):
-        mine = sorted(os.sched_getaffinity(0))
-        with taken.get_lock():
-            number = taken.value
-            taken.value += 1
-        os.sched_setaffinity(0, {mine[number % len(mine)]})

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyseq.bench.measuring.machine import cores, name, versions
 from tinyseq.errors import FileError
+from tinyseq.train.json_lines import append_row, rows_of
 
 LINES = "results.jsonl"
 STANDS_ON = ("tinyseq", "numpy", "numba", "llvmlite", "scipy")
@@ -34,10 +35,9 @@ def append(folder: Path, row: Row) -> None:
     """Add a seed's row to the folder's lines. Raises FileError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / LINES).open("a", encoding="utf-8") as out:
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
     except OSError as error:
         raise FileError(f"cannot keep results in {folder}: {error.strerror or error}") from None
+    append_row(folder / LINES, row)
 
 
 def kept(folder: Path) -> list[Row]:
@@ -48,14 +48,12 @@ def kept(folder: Path) -> list[Row]:
         for row in _read(path):
             found[row["experiment"], row["seed"]] = row
     lines = folder / LINES
-    if lines.exists():
-        for number, line in enumerate(lines.read_text("utf-8").splitlines(), 1):
-            try:
-                row = json.loads(line)
-                found[row["experiment"], row["seed"]] = row
-            except (ValueError, KeyError, TypeError):
-                if number < len(lines.read_text("utf-8").splitlines()):
-                    raise FileError(f"{lines}, line {number}: no result; give another folder") from None
+    refused = "no result; give another folder"
+    for number, row in rows_of(lines, refused) if lines.exists() else ():
+        try:
+            found[row["experiment"], row["seed"]] = row
+        except (KeyError, TypeError):
+            raise FileError(f"{lines}, line {number}: {refused}") from None
     return list(found.values())
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from tinyseq import display
 from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.habits import advised
-from tinyseq.train.checkpoints import write_safely
+from tinyseq.train.json_lines import append_row, rows_of
 
 TRIES = 2  # a cell that crashed is tried once more
 Cell = dict[str, Any]
@@ -124,28 +124,12 @@ def _key(cell: Mapping[str, Any]) -> str:
 
 
 def _done(path: Path, names: list[str]) -> dict[str, Cell]:
-    """The rows of a results file by their cells; a last line that was cut off is taken out of the file."""
-    if not path.exists():
-        return {}
+    """The rows of a results file by their cells."""
     found: dict[str, Cell] = {}
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"cannot read the results {path}: {error}") from None
-    lines = text.splitlines()
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            if number == len(lines):
-                write_safely(path, "".join(f"{line}\n" for line in lines[:-1]).encode())
-                return found
-            raise FileError(f"{path}, line {number}: no result of a sweep; give another file") from None
+    for number, row in rows_of(path, "no result of a sweep; give another file") if path.exists() else ():
         if not isinstance(row, dict) or not {*names, "seed"} <= row.keys():
             raise FileError(f"{path}, line {number}: a result of another sweep, without {', '.join(names)} and seed")
         found[_key({name: row[name] for name in (*names, "seed")})] = row
-    if lines and not text.endswith("\n"):  # a whole row whose end of line did not get written
-        write_safely(path, f"{text}\n".encode())
     return found
 
 
@@ -202,7 +186,7 @@ class _Work:
 
     def _processes(self) -> Executor:
         context = get_context()
-        return ProcessPoolExecutor(self.workers, context, _own_core, (context.Value("i", 0),))
+        return ProcessPoolExecutor(self.workers, context, own_core, (context.Value("i", 0),))
 
     @staticmethod
     def _again(cell: tuple[Cell, int] | None) -> list[tuple[Cell, int]]:
@@ -222,11 +206,7 @@ class _Work:
             return self._broken(cell, attempt, error, pool)
         except Exception as error:
             return self._crashed(cell, attempt, error)
-        try:
-            with self.path.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise FileError(f"cannot write the results {self.path}: {error.strerror or error}") from None
+        append_row(self.path, row)
         self.done[_key(cell)] = row
         said = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
         self.tell(f"{len(self.done)} done: {', '.join(said)}")
@@ -253,7 +233,7 @@ def _numbers(result: Any) -> dict[str, Any]:
     raise TinyseqError(f"a cell returns a number or a dict of numbers by name, got {type(result).__name__}")
 
 
-def _own_core(taken: Any) -> None:
+def own_core(taken: Any) -> None:
     """A process of the pool keeps to a core of its own, and so to one thread."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
