@@ -141,3 +141,8 @@ def test_a_row_is_kept_whole_behind_a_line_that_was_cut_off(tmp_path: Path) -> N
     file.write_bytes(file.read_bytes()[:-1])  # killed before the end of the line was
     append(tmp_path, third)
     assert kept(tmp_path) == [first, second, third] and len(file.read_text("utf-8").splitlines()) == 3
+
+
+def test_a_readme_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"none\.md"):
+        into_readme(tmp_path / "none.md", "table")

@@ -12,6 +12,8 @@ import numpy as np
 
 from tinyseq.errors import FileError
 from tinyseq.results.experiment import GROUPS, Experiment, Figure
+from tinyseq.tasks.text_files import read_text
+from tinyseq.train.checkpoints import write_safely
 
 BEGIN, END = "<!-- results: written by `tinyseq results --readme` -->", "<!-- end of results -->"
 HEADER = ("experiment", "what", "paper", "ours", "seeds", "verdict")
@@ -85,12 +87,11 @@ def notes(made: Sequence[Line]) -> str:
 
 def into_readme(path: Path, table: str) -> Path:
     """Put a table between the markers of a file. Raises FileError where they are not there."""
-    text = path.read_text("utf-8")
+    text = read_text(path)
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
     if not pattern.search(text):
         raise FileError(f"{path} has no place for the table: write the lines {BEGIN} and {END} into it")
-    path.write_text(pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n{END}", text), "utf-8")
-    return path
+    return write_safely(path, pattern.sub(lambda _: f"{BEGIN}\n\n{table}\n{END}", text).encode())
 
 
 def from_readme(path: Path) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyseq.bench.measuring.machine import cores, name, versions
 from tinyseq.errors import FileError
+from tinyseq.train.checkpoints import write_safely
 from tinyseq.train.json_lines import append_row, rows_of
 
 LINES = "results.jsonl"
@@ -76,7 +77,6 @@ def write(path: Path, content: Any) -> Path:
     """Any content as JSON. Raises FileError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from None
-    return path
+    return write_safely(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
