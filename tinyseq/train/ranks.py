@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Never
@@ -25,6 +26,7 @@ from tinyseq.train.place import nested, nesting_of
 
 STOP, SAVE = range(2)  # what a rank may want of the others
 WANTS = 2
+EAGER, NAP = 1e-3, 1e-4  # seconds that a rank looks out for the others without rest, then between two looks
 
 
 class Ranks:
@@ -108,6 +110,7 @@ class MpiRanks(Ranks):
         if grads:
             np.concatenate([grad.reshape(-1) for grad in grads], out=self._buffer[:count])
         self._buffer[count], self._buffer[count + 1 :] = loss, self.wants
+        self.wait()
         self._comm.Allreduce(self._mpi.IN_PLACE, self._buffer)
         at = 0
         for grad in grads:
@@ -118,12 +121,15 @@ class MpiRanks(Ranks):
 
     def told(self, compute: Callable[[], Any]) -> Any:
         """What rank 0 computes, for all."""
-        return self._comm.bcast(compute() if self.first else None)
+        found = compute() if self.first else None
+        self.wait()
+        return self._comm.bcast(found)
 
     def gathered(self, state: Any) -> Any:
         """A state of the whole batch, on rank 0, from that of each share."""
         mine: list[np.ndarray] = []
         nesting = nesting_of(state, mine)
+        self.wait()
         leaves = self._comm.gather(mine)
         if leaves is None:
             return state
@@ -140,8 +146,14 @@ class MpiRanks(Ranks):
         return np.arange(self.rank, count, self.size)
 
     def wait(self) -> None:
-        """Go on when all have come here."""
-        self._comm.Barrier()
+        """Go on when all have come here.
+
+        MPI's own waiting keeps a processor busy, which on a machine that others use too is taken from those waited for.
+        """
+        here, began = self._comm.Ibarrier(), time.perf_counter()
+        while not here.Test():
+            if time.perf_counter() - began > EAGER:
+                time.sleep(NAP)
 
     def abort(self, error: BaseException) -> Never:
         """Say what went wrong on this rank, and end all: the others would wait for it for ever."""
