@@ -42,6 +42,10 @@ def test_a_grid_is_trained_cell_by_cell(run: Any, tmp_path: Path) -> None:
         ("[grid]\nhidden = ['x']", "the value of 'hidden' is 'x', expected a whole number"),
         ("seeds = 'x'\n[grid]\nhidden = [1]", "'seeds' is 'x'"),
         ("[grid", "is not TOML"),
+        ("seed = 3\n[grid]\nhidden = [1]", "a sweep has no key 'seed': write how many"),
+        ("[grid]\nout = ['a']", "a sweep has no key 'out': each cell has its own folder"),
+        ("mpi = true\n[grid]\nhidden = [1]", "a sweep has no key 'mpi'"),
+        ("[grid]\nhidden = [0]", "the value of 'hidden' is 0, expected at least 1"),
     ],
 )
 def test_what_is_no_sweep_is_named(run: Any, content: str, message: str) -> None:

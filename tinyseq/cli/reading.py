@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,27 @@ WORDS = {
     "sunspots": "sunspots of the years",
     "co2": "CO₂ over Mauna Loa, monthly",
 }
+OPTIONS: dict[str, tuple[str, ...]] = {  # of the reading of each kind of data
+    "csv": ("target", "features", "group", "time", "sort", "missing", "window", "horizon", "held_out"),
+    "sequences": ("target", "group", "least", "held_out"),
+    "texts": ("least", "held_out"),
+    "trees": ("labels", "binary", "least", "held_out"),
+    "tags": ("target", "least", "held_out"),
+    "dependencies": ("target", "least", "held_out"),
+    "python": ("held_out",),
+    "vowels": (),
+    "sunspots": ("window",),
+    "co2": ("window",),
+}
+
+
+def check_task(task: str, given: Iterable[str]) -> None:
+    """Raise DataError for an option that reads other kinds of data than this one."""
+    others = {name for names in OPTIONS.values() for name in names}
+    for name in sorted(others.intersection(given).difference(OPTIONS[task])):
+        kinds = ", ".join(kind for kind, names in OPTIONS.items() if name in names)
+        option = f"--{name.replace('_', '-')}"
+        raise DataError(f"{task}, {WORDS[task]}, has no {option}, which is of {kinds}: leave it out, or say --task")
 
 
 def guess(path: Path) -> tuple[str, str]:

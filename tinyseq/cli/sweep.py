@@ -50,6 +50,13 @@ def sweep(
         raise typer.Exit(1)
 
 
+ELSEWHERE = {
+    "out": "each cell has its own folder; say where they are with --out",
+    "seed": "write how many seeds = 3, or which, seeds = [0, 7], above [grid]",
+    "mpi": "each cell is trained by one process, many cells at a time; --workers says how many",
+}
+
+
 def read_sweep(path: Path) -> tuple[dict[str, Any], dict[str, list[Any]], Any]:
     """(options, grid, seeds) of a file. Raises DataError that names the key."""
     try:
@@ -61,6 +68,9 @@ def read_sweep(path: Path) -> tuple[dict[str, Any], dict[str, list[Any]], Any]:
         raise DataError(f"{path} has no table [grid] with values by name: a sweep of 0 cells")
     if not isinstance(seeds, (int, list)) or isinstance(seeds, bool):
         raise DataError(f"{path}: 'seeds' is {seeds!r}, expected how many, or a list of them")
+    for name in {**given, **grid}:
+        if name in ELSEWHERE:
+            raise DataError(f"{path}: a sweep has no key {name!r}: {ELSEWHERE[name]}")
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
             raise DataError(f"{path}: [grid] {name!r} is {values!r}, expected a list of values: a sweep of 0 cells")

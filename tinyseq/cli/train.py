@@ -11,17 +11,18 @@ from typing import Annotated, Any
 
 import typer
 
-from tinyseq.cli.config import check_choice, read_config, save_config
+from tinyseq.cli.config import check_choice, keys_of, read_config, save_config
 from tinyseq.cli.console import INTERRUPTED, check_output, files, say
 from tinyseq.cli.fitting import train_data
-from tinyseq.cli.reading import TASKS, WORDS, guess
+from tinyseq.cli.reading import TASKS, WORDS, check_task, guess
 from tinyseq.cli.training import PARTS, STEPS, Run, begun, resumed
 from tinyseq.errors import TinyseqError
 from tinyseq.train import Diverged, Ranks, bits_per_token, fit
 from tinyseq.train.checkpoints import checkpoint_file
 from tinyseq.train.interrupts import Interrupts
 from tinyseq.train.progress import bits_text
-from tinyseq.train.ranks import ALONE, mpi
+from tinyseq.train.ranks import ALONE
+from tinyseq.train.ranks import mpi as mpi_ranks
 from tinyseq.train.run_folder import RunFolder, last_good
 from tinyseq.train.schedules import NAMES, named
 
@@ -45,13 +46,6 @@ class OptimiserName(StrEnum):
     adamw = "adamw"
 
 
-KEYS: dict[str, type] = {
-    "data": str, "out": str, "task": str, "model": str, "hidden": int, "layers": int, "bidirectional": bool,
-    "dropout": float, "layer_norm": bool, "embedding": int, "window": int, "horizon": int, "batch": int, "steps": int,
-    "epochs": float, "optimiser": str, "rate": float, "schedule": str, "clip": float, "weight_decay": float,
-    "accumulate": int, "held_out": float, "patience": int, "label_smoothing": float, "target": str, "features": list,
-    "group": str, "time": str, "missing": str, "sort": bool, "labels": str, "binary": str, "least": int, "seed": int,
-}  # fmt: skip
 OF_TEXTS = ("model", "hidden", "layers", "dropout", "window", "batch", "optimiser", "rate", "schedule", "clip",
             "weight_decay", "accumulate", "held_out", "seed", "steps")  # fmt: skip
 DATA, NET, RULE = "Data", "Net", "Training"
@@ -90,7 +84,8 @@ def train(
         str | None, typer.Option(help="Column whose equal cells make a sequence.", rich_help_panel=DATA)] = None,
     time: Annotated[
         str | None, typer.Option(help="Column of times, which rise in a sequence.", rich_help_panel=DATA)] = None,
-    sort: Annotated[bool | None, typer.Option("--sort", help="Sort rows by --time.", rich_help_panel=DATA)] = None,
+    sort: Annotated[
+        bool | None, typer.Option("--sort/--no-sort", help="Sort rows by --time.", rich_help_panel=DATA)] = None,
     missing: Annotated[
         str | None, typer.Option(help="Empty cells: error, hold (the state), mask (0 and a feature that says so).",
                                  rich_help_panel=DATA)] = None,
@@ -115,11 +110,13 @@ def train(
                                  rich_help_panel=NET)] = None,
     layers: Annotated[int | None, typer.Option(help="Layers (default: 1).", min=1, rich_help_panel=NET)] = None,
     bidirectional: Annotated[
-        bool | None, typer.Option("--bidirectional", help="Read sequences both ways.", rich_help_panel=NET)] = None,
+        bool | None, typer.Option("--bidirectional/--no-bidirectional", help="Read sequences both ways.",
+                                  rich_help_panel=NET)] = None,
     dropout: Annotated[
         float | None, typer.Option(help="Rate of units dropped, the same at every step.", rich_help_panel=NET)] = None,
     layer_norm: Annotated[
-        bool | None, typer.Option("--layer-norm", help="Normalise what a layer gives.", rich_help_panel=NET)] = None,
+        bool | None, typer.Option("--layer-norm/--no-layer-norm", help="Normalise what a layer gives.",
+                                  rich_help_panel=NET)] = None,
     embedding: Annotated[int | None, typer.Option(help="Features of a word.", min=1, rich_help_panel=NET)] = None,
     window: Annotated[
         int | None, typer.Option(help=f"Steps the gradient runs back in a text (default: {Run.window}); steps of a "
@@ -154,9 +151,9 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help=f"Seed of weights, order, dropout (default: {Run.seed}).", min=0,
                                  rich_help_panel=RULE)] = None,
-    by_mpi: Annotated[
-        bool, typer.Option("--mpi", help="Under mpiexec -n N: N processes share every batch.", rich_help_panel=RULE)
-    ] = False,
+    mpi: Annotated[
+        bool | None, typer.Option("--mpi/--no-mpi", help="Under mpiexec -n N: N processes share every batch.",
+                                  rich_help_panel=RULE)] = None,
 ) -> None:  # fmt: skip
     """Train a model on data of yours, measure it on a part held out, and save it, at the end and on the way.
 
@@ -177,13 +174,17 @@ def train(
     given = {name: str(value) if isinstance(value, (Path, StrEnum)) else value for name, value in given.items()}
     if config is not None:
         given = {**read_config(config, KEYS), **given}
-    ranks = mpi() if by_mpi else ALONE
+    ranks = mpi_ranks() if given.pop("mpi", False) else ALONE
     if not ranks.first:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - rank 0 speaks for all
     try:
         start(given, resume, save_options, ranks)
     except TinyseqError as error:
         ranks.abort(error)
+
+
+NO_KEYS = ("resume", "config", "save_options")  # what is to be done with a file of options, not what it says
+KEYS = keys_of(train, NO_KEYS)
 
 
 def start(given: dict[str, Any], resume: Path | None, save_options: Path | None = None, ranks: Ranks = ALONE) -> None:
@@ -195,7 +196,9 @@ def start(given: dict[str, Any], resume: Path | None, save_options: Path | None 
     if told:
         say(told)
     if save_options is not None and ranks.first:
-        files([(save_config(save_options, {**given, "task": kind, "out": str(place)}), "the options that hold")])
+        shared = {} if ranks is ALONE else {"mpi": True}
+        holds = {**given, **shared, "task": kind, "out": str(place)}
+        files([(save_config(save_options, holds), "the options that hold")])
     if kind == "text":
         _train_text(path, place, given, resume, ranks)
     else:
@@ -240,6 +243,8 @@ def _of_data(
     if path is None:
         raise TinyseqError(f"--task {task} needs data: tinyseq train FILE --task {task}")
     options = {name: value for name, value in given.items() if name not in ("data", "out", "task")}
+    check_task(task, options)
+    _one_length(given)
     if resume is not None:
         saved = _saved_config(resume) or {}
         may = ("epochs", "steps", "patience")
@@ -247,7 +252,8 @@ def _of_data(
             if name not in may and saved.get(name) is not None and saved[name] != value:
                 option = name.replace("_", "-")
                 raise TinyseqError(f"{resume} was trained with --{option} {saved[name]}, not {value}; leave it out")
-        options = {**{k: v for k, v in saved.items() if k not in ("task", "path")}, **options}
+        lengths = ("steps", "epochs") if {"steps", "epochs"} & set(given) else ()  # said anew, in either
+        options = {**{k: v for k, v in saved.items() if k not in ("task", "path", *lengths)}, **options}
     train_data(task, path, place, options, resume, ranks)
 
 
@@ -259,6 +265,7 @@ def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: P
         raise TinyseqError(
             f"a text has no --{wrong[0].replace('_', '-')}: leave it out, or say what the data are, --task"
         )
+    _one_length(given)
     steps = options.pop("steps")
     run = resumed(resume, path, options) if resume else begun(path, options)
     if steps is None and given.get("epochs") is not None:
@@ -279,6 +286,13 @@ def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: P
     if run.source is not None:
         folder.start = run.source, run.state
     _fit_text(run, folder, place, steps, ranks)
+
+
+def _one_length(given: dict[str, Any]) -> None:
+    if "steps" in given and "epochs" in given:
+        raise TinyseqError("--steps and --epochs both say how long to train: give one of the two")
+    if not 0 < given.get("epochs", 1) < float("inf"):
+        raise TinyseqError(f"--epochs is a number above 0, got {given['epochs']:g}")
 
 
 def _fit_text(run: Run, folder: RunFolder, place: Path, steps: int, ranks: Ranks) -> None:
