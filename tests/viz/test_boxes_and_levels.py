@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
+from tests.viz.package_nets import NETS
 from tests.viz.pictures import edges, rng, rnn_tape
 from tinyseq.errors import TinyseqError
 from tinyseq.viz import draw
@@ -33,6 +34,17 @@ def test_a_cell_is_one_box():
     assert edges(tape, detail="box") == wanted | {(f"output({t})", "L", "", 0) for t in range(3)}
     folded = {("x", "lstm", "", 0), ("lstm", "lstm", "", 1), ("lstm", "output", "", 0), ("y", "output", "", 0)}
     assert edges(tape, detail="box", view="folded") == folded
+
+
+def test_initial_states_called_alike_are_numbered_before_their_box_as_in_it():
+    r = rng()
+    layers = ts.nn.StackedCells([ts.nn.GRUCell(3, 4, rng=r), ts.nn.LSTMCell(4, 4, rng=r), ts.nn.GRUCell(4, 4, rng=r)])
+    with ts.Tape() as tape:
+        ts.unfold(layers, ts.Chain(3), ts.tensor(np.zeros((3, 1, 3), "f"), "x"), layers.initial_state(1))
+    inside = {v.text.removesuffix("(−1)") for v in draw(tape).diagram.vertices if v.role == "initial"}
+    assert inside == {"h1", "h2", "h3", "s"}
+    boxed = [v.text for v in draw(tape, detail="box").diagram.vertices if v.role == "initial"]
+    assert [set(text.split(", ")) for text in boxed] == [inside] and len(boxed[0].split(", ")) == 4
 
 
 def test_a_box_says_how_many_nodes_are_in_it():
@@ -69,6 +81,13 @@ def test_a_banner_says_what_is_left_out(detail):
     per_step = sum(tape.step == 7) + 2  # and x[t], y[t]
     assert 4 * per_step <= shown <= 4 * per_step + 12
     assert not any("left out" in w for w in words(draw(rnn_tape(4), detail=detail, steps=4)))
+
+
+@pytest.mark.parametrize("name", ["LRUCell", "FastWeightsCell", "Bidirectional tagger", "TreeLSTM", "ChildSumTreeLSTM"])
+def test_of_a_whole_graph_nothing_is_said_to_be_left_out(name):
+    """Each of these tapes has a node that nothing reads: a final state, a parameter of leaves, a spare start."""
+    for detail in ("cell", "units", "ops", "box"):
+        assert not any("left out" in w for w in words(draw(NETS[name](3), detail=detail)))
 
 
 @pytest.mark.slow

@@ -125,8 +125,11 @@ class Excerpt(Nodes):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Nodes in the excerpt, nodes there are."""
-        return len(self.found), int(self.keep.sum())
+        """Nodes in the excerpt, nodes there are; what no step has and nothing reads is not left out of a whole graph."""
+        there = int(self.keep.sum())
+        inside = int((self.keep & (self.step >= 0)).sum())
+        whole = inside > 0 and inside == sum(int(self.step[i]) >= 0 for i in self.found)
+        return (there if whole else len(self.found)), there
 
     @property
     def is_chain(self) -> bool:

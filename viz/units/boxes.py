@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.look import labels
-from tinyseq.viz.look.labels import Label, Run
+from tinyseq.viz.look.labels import ITALIC, SUB, Label, Run
 from tinyseq.viz.units.primitives import Reduced, Unit, Wire
 
 
@@ -51,16 +51,33 @@ def _count(excerpt: Excerpt) -> dict[tuple[str, int], int]:
 
 def _starts(inside: Reduced, result: Reduced, stands_for: dict[str, str]) -> None:
     """The initial states that go into one box are drawn as one, in the row of the boxes."""
-    first: dict[tuple, Unit] = {}
+    groups: dict[tuple, list[Unit]] = {}
     for unit in [u for u in result.units.values() if u.initial is not None]:
         readers = {stands_for[w.target] for w in inside.wires if w.source == unit.id}
         keys = {result.units[r].key for r in readers if result.units[r].role == "box"}
-        if len(keys) != 1:
-            continue
-        key = next(iter(keys))
-        known = first.setdefault(key, unit)
-        unit.key = unit.initial = key
-        if known is not unit:
-            known.label, known.time = (*known.label, Run(", "), *unit.label), None
-            stands_for[unit.id] = known.id
+        if len(keys) == 1:
+            groups.setdefault(next(iter(keys)), []).append(unit)
+    place = {u.key: n for n, u in enumerate(inside.units.values()) if u.initial is None}
+    for key, units in groups.items():
+        first = units[0]
+        if len(units) > 1:
+            first.label, first.time = _listed(units, place), None
+        for unit in units:
+            unit.key = unit.initial = key
+        for unit in units[1:]:
+            stands_for[unit.id] = first.id
             del result.units[unit.id]
+
+
+def _listed(units: Sequence[Unit], place: dict[tuple, int]) -> Label:
+    """Names of states in a row; those called alike by a letter are numbered as their states are, lowest first."""
+    alike: dict[Label, list[tuple]] = {}
+    for unit in sorted(units, key=lambda u: place.get(u.key, 0)):
+        if len(unit.label) == 1 and unit.label[0].style == ITALIC:
+            alike.setdefault(unit.label, []).append(unit.key)
+    listed: list[Run] = []
+    for unit in units:
+        keys = alike.get(unit.label, ())
+        number = (Run(str(keys.index(unit.key) + 1), SUB),) if len(keys) > 1 else ()
+        listed += [*([Run(", ")] if listed else []), *unit.label, *number]
+    return tuple(listed)

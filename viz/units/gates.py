@@ -38,7 +38,7 @@ class _Units(Roles):
         if super()._stands_out(i):
             return True
         node = self.excerpt.node(i)
-        if self.excerpt.step[i] < 0 or node.op in self.passed:
+        if self.excerpt.step[i] < 0 or node.op in self.passed or i in self.pure:
             return False
         return node.op in ACTIVATIONS or self._is_gate(i) or self._joins_gates(i)
 

@@ -1,7 +1,8 @@
 """Detail "cell": named nodes as units, the primitives between them contracted into arrows labelled with parameters.
 
 W h(t−1) + U x(t) + b becomes an arrow W from h(t−1) and an arrow U from x(t): a parameter labels the arrow whose value
-it multiplies. What is only added (b) is no arrow; it is listed under the picture. A pre-activation (a in h = tanh a) is
+it multiplies, a weight computed of parameters as a parameter does. What is only added (b) is no arrow; it is listed
+under the picture. A pre-activation (a in h = tanh a) is
 drawn as one unit with its activation, as the book does. A class number y and its one-hot row, also called y, are one.
 """
 
@@ -79,6 +80,8 @@ class Roles:
             return bool(inside) and node.op not in CONSTANTS and i not in self.pure and not self._hidden(i)
         if i in self.losses or excerpt.keys[i] in self.state_keys:
             return True
+        if i in self.pure and self.used[i]:
+            return False
         if node.name:
             return node.name not in self.passed and not self._preactivation(i, readers)
         if excerpt.found[i] is None and node.op in JOINS:
@@ -137,7 +140,7 @@ class Roles:
 
     # -- contracting ------------------------------------------------------------------------------------------
     def _find_pure(self) -> None:
-        """Nodes made of parameters alone, and which."""
+        """Nodes made of parameters alone, and which; a weight computed of others goes by its own name."""
         for i in sorted(self.excerpt.found):
             node = self.excerpt.node(i)
             if i in self.excerpt.initial:
@@ -147,7 +150,8 @@ class Roles:
             elif node.op in CONSTANTS or ("structure", True) in node.attrs:
                 self.pure[i] = ()
             elif node.inputs and all(j in self.pure for j in node.inputs):
-                self.pure[i] = tuple(dict.fromkeys(n for j in node.inputs for n in self.pure[j]))
+                of = tuple(dict.fromkeys(n for j in node.inputs for n in self.pure[j]))
+                self.pure[i] = (node.name,) if node.name and of else of
             elif self.excerpt.is_source(i) and any(self.pure.get(j) or j in self.made for j in node.inputs):
                 self.made.add(i)
 
