@@ -56,3 +56,22 @@ def test_a_layer_that_reads_the_layer_below_one_step_late():
             above, _ = upper(before, above)
     assert ("h1", "h2", "U", 1) in edges(tape)
     assert not problems(draw(tape, view="folded").diagram, tape)
+
+
+def test_among_primitives_leaves_and_inner_nodes_stand_for_themselves():
+    """No op seems to read more than it does: a child's state comes from a leaf below or, late, from an inner node."""
+    trees = ["RecursiveNet", "RNTN", "TreeLSTM", "ChildSumTreeLSTM"]
+    for name in [*trees, "two_directions_into_a_tree"]:
+        tape = {**package_nets.NETS, **own_nets.NETS}[name](3)
+        diagram = draw(tape, view="folded", detail="ops").diagram
+        assert not problems(diagram, tape)
+        at = {v.id: v for v in diagram.vertices}
+        for v in diagram.vertices:
+            read = {(tape.node(at[e.source].node).name or e.source) for e in diagram.links if e.target == v.id}
+            assert len(read) <= len(tape.inputs(v.node)) or v.text == "[t]", (name, v.text, read)
+        assert {"leaf", "inner node"} <= {"".join(r.text for r in n.text) for n in diagram.notes}
+    edges_of = edges(package_nets.NETS["RecursiveNet"](3), detail="ops")
+    for product in ("U", "W"):
+        assert (product, "A·Bᵀ", "", 0) in edges_of
+    late = {e for e in edges_of if e[3]}
+    assert late == {("h = tanh", "A·Bᵀ", "", 1)} and ("h = tanh", "A·Bᵀ", "", 0) in edges_of

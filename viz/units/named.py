@@ -2,8 +2,8 @@
 
 W h(t−1) + U x(t) + b becomes an arrow W from h(t−1) and an arrow U from x(t): a parameter labels the arrow whose value
 it multiplies, a weight computed of parameters as a parameter does. What is only added (b) is no arrow; it is listed
-under the picture. A pre-activation (a in h = tanh a) is
-drawn as one unit with its activation, as the book does. A class number y and its one-hot row, also called y, are one.
+under the picture. A pre-activation (a in h = tanh a) is drawn as one unit with its activation, as the book does. A
+class number y and its one-hot row, also called y, are one.
 """
 
 from __future__ import annotations

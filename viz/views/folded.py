@@ -42,8 +42,8 @@ def folded(
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     diagram.repeats, diagram.counts = total, excerpt.counts
     diagram.repeated = "position" if trees else "time step"
-    _fold(excerpt, reduced, diagram)
-    strips.assign(diagram, tape, trees)
+    parts = _fold(excerpt, reduced, diagram)
+    strips.assign(diagram, tape, trees, parts)
     _count_each(diagram, tape, reads, trees)
     loops = [f"{diagram.vertex(e.source).text} to {diagram.vertex(e.target).text}" for e in diagram.links if e.delay]
     diagram.description = (
@@ -56,6 +56,8 @@ def folded(
 def _count_each(diagram: Diagram, tape: Tape, reads: Reads, trees: set[str]) -> None:
     """Where cells run over different numbers of steps, each strip says over how many, and nothing speaks of all."""
     counts = {c: len(np.unique(tape.step[reads.mask({c})])) for c in reads.cells}
+    if diagram.strips and len(reads.cells) == 1:
+        return
     if len(set(counts.values())) > 1 or trees not in (set(), set(reads.cells)):
         diagram.repeats = 1
         for name, words in diagram.strips.items():
@@ -76,38 +78,51 @@ def _shown(tape: Tape, mask: np.ndarray, step: int, is_tree: bool) -> list[int]:
     return sorted({own, *kinds_of_positions(tape, mask)}) if is_tree else [own]
 
 
-def _fold(excerpt: Excerpt, reduced: Reduced, diagram: Diagram) -> None:
+def _fold(excerpt: Excerpt, reduced: Reduced, diagram: Diagram) -> dict[str, str]:
     """Units that stand for one another become one, arrows between steps (or positions) late.
 
     On a tree what is called alike in leaves, inner nodes and root is drawn once; where that would lead round in a
-    circle, leaves are drawn for themselves.
+    circle, leaves are drawn for themselves. Among primitives they always are: no op may seem to read what it does not.
+    Returns what to write of each vertex of such a leaf or inner node: which of them it is of.
     """
     fold = _Folder(excerpt, reduced, diagram)
     units = reduced.units.values()
     in_trees = [u for u in units if fold.in_tree(u)]
     places: list[dict[str, tuple]] = [{}]
     if in_trees:
-        readers = _readers(reduced)
+        readers = _readers(reduced, {u.id for u in in_trees})
+        fold.leaves = {u.id for u in in_trees if u.step not in readers}
         alike = {u.id: _alike(u) for u in in_trees}
-        leaves = {u.id: u.step not in readers for u in in_trees}
-        places = [alike, {i: (*place, leaves[i]) for i, place in alike.items()}, {i: (i,) for i in alike}]
+        places = [alike, {i: (*place, i in fold.leaves) for i, place in alike.items()}, {i: (i,) for i in alike}]
+        if diagram.detail == "ops":
+            inner = {u.key for u in in_trees if not u.ghost and u.id not in fold.leaves}
+            fold.leaves -= {u.id for u in in_trees if u.ghost and u.key in inner}
+            apart = {u.id: (*u.key, u.id in fold.leaves) for u in in_trees}
+            beside = [w for w in reduced.wires if reduced.units[w.source].key[0] == "alias" and w.target in apart]
+            apart |= {w.source: (*reduced.units[w.source].key, w.target in fold.leaves) for w in beside}
+            places = [apart, places[-1]]
     for place in places:
         fold.merge({u.id: u.key for u in units} | place)
+        if diagram.detail == "ops" and in_trees:
+            fold.complete()
         graph: dict[str, set[str]] = {}
         for link in diagram.links:
             if not link.delay:
                 graph.setdefault(link.target, set()).add(link.source)
         try:
             TopologicalSorter(graph).prepare()
-            return
+            break
         except CycleError:
             continue
+    inside = {u.id for u in in_trees if u.step is not None and excerpt.step[u.node] >= 0}
+    both = diagram.detail == "ops" and any(v.id in inside & fold.leaves for v in diagram.vertices)
+    return {i: "leaf" if i in fold.leaves else "inner node" for i in inside} if both else {}
 
 
-def _readers(reduced: Reduced) -> set[int | None]:
-    """Steps that read others."""
-    units = reduced.units
-    return {units[w.target].step for w in reduced.wires if units[w.source].step != units[w.target].step}
+def _readers(reduced: Reduced, among: set[str]) -> set[int | None]:
+    """Steps of some units that read others of them."""
+    ends = [(reduced.units[w.source], reduced.units[w.target]) for w in reduced.wires if {w.source, w.target} <= among]
+    return {b.step for a, b in ends if a.step is not None and a.step != b.step}
 
 
 class _Folder:
@@ -116,6 +131,7 @@ class _Folder:
     def __init__(self, excerpt: Excerpt, reduced: Reduced, diagram: Diagram) -> None:
         self.excerpt, self.reduced, self.diagram = excerpt, reduced, diagram
         self.feeding = _feeding(reduced)
+        self.leaves: set[str] = set()
 
     def in_tree(self, unit: Unit) -> bool:
         """Whether a unit is of a tree: of its cell, or beside a tape of trees alone."""
@@ -139,7 +155,8 @@ class _Folder:
                 continue
             chained = not self.in_tree(target)
             delay = self._delay(source, target)
-            delay = 1 if delay and not chained else delay  # on a tree: the children's
+            if not chained:  # on a tree: the children's; among primitives leaves stand for themselves, under the others
+                delay = int(delay != 0 and not (self.diagram.detail == "ops" and source.id in self.leaves))
             if place[source.id] not in here:
                 other = here[place[source.id]] = vertex(source, 0, source.label)
                 other.dashed, other.key = source.ghost, place[source.id]
@@ -152,6 +169,21 @@ class _Folder:
                 self.diagram.links.append(link)
             seen.setdefault(same, wire.source)
         self.diagram.vertices = list(here.values())
+
+    def complete(self) -> None:
+        """Any child of an inner node may be a leaf or an inner node: what reads a state of one reads that of both."""
+        of = {u.id: (self.excerpt.node(u.node).name or u.key, u.id in self.leaves) for u in self.reduced.units.values()}
+        drawn = {v.id for v in self.diagram.vertices}
+        made = {state: i for i, state in of.items() if i in drawn and self.excerpt.step[self.reduced.units[i].node] >= 0}
+        there = {(e.source, e.target) for e in self.diagram.links}
+        for link in list(self.diagram.links):
+            name, leaf = of[link.source]
+            across = link.delay or (leaf and link.target not in self.leaves)
+            other = made.get((name, not leaf))
+            if not across or made.get((name, leaf)) != link.source or other is None or (other, link.target) in there:
+                continue
+            there.add((other, link.target))
+            self.diagram.links.append(Link(other, link.target, (), int(leaf), recurrent=leaf, cut=link.cut))
 
     def _is_drawn(self, unit: Unit) -> bool:
         """What stands in a step, and of what stands in none what leads into one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from tinyseq.tape import Tape
 from tinyseq.viz.diagram import Diagram, Vertex
@@ -10,15 +11,23 @@ from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import ITALIC, SUB, Run
 
 
-def assign(diagram: Diagram, tape: Tape, trees: Collection[str] = ()) -> None:
+def assign(
+    diagram: Diagram, tape: Tape, trees: Collection[str] = (), parts: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Give each vertex the name of its cell; what was recorded outside goes with what reads it, or what it reads.
 
-    ``trees`` are cells whose steps are positions of a tree: time does not run through them.
+    ``trees`` are cells whose steps are positions of a tree: time does not run through them. ``parts`` says of a vertex
+    which part of its cell it is of, where each stands in a strip of its own.
     """
     known: dict[tuple, str] = {}
+    parted: dict[str, str] = {}  # what to write beside a part, where it is of the only tree
     for v in diagram.vertices:
         if v.node >= 0 and tape.step[v.node] >= 0:
             v.strip = tape.kinds[int(tape.kind[v.node])].cell
+            if v.id in parts:
+                part = f"{v.strip}, {parts[v.id]}"
+                parted[part] = parts[v.id] if len({*trees} - {*parted}) == 1 else part
+                v.strip, trees = part, {*trees, part}
             known.setdefault(v.key, v.strip)
     for v in diagram.vertices:
         v.strip = v.strip or known.get(v.key, "")
@@ -40,7 +49,8 @@ def assign(diagram: Diagram, tape: Tape, trees: Collection[str] = ()) -> None:
         if a.strip == b.strip and a.column is not None and b.column is not None and a.column > b.column:
             late.setdefault(b.strip, b.column)
     for name in names(diagram):
-        diagram.strips[name] = labels.shorten(labels.clean(name), 20) if name in trees else title(name, name in late)
+        plain = labels.shorten(labels.clean(parted.get(name, name)), 30)
+        diagram.strips[name] = plain if name in trees else title(name, name in late)
 
 
 def names(diagram: Diagram) -> list[str]:
