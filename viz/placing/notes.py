@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinyseq.viz.diagram import Note
 from tinyseq.viz.look import labels, style
-from tinyseq.viz.look.labels import Run
+from tinyseq.viz.look.labels import Label, Run
 from tinyseq.viz.placing.layout import Layout
 
 
@@ -14,6 +14,7 @@ def annotate(layout: Layout) -> None:
 
 
 LISTED = 12  # parameters named under a graph; a few more if these are all
+LINES, NAMED, SHAPE_LINE = 3, 4, 12.0  # shapes told apart in a row, names with one shape, and how far apart lines are
 
 
 class _Notes:
@@ -79,21 +80,20 @@ class _Notes:
 
     def _row_shapes(self, x: float) -> float:
         """Shapes left of their rows; returns how far to the left they reach."""
-        rows: dict[int, dict[str, list[tuple[int, ...]]]] = {}
+        rows: dict[int, dict[Label, list[tuple[int, ...]]]] = {}
         for v in self.layout.timed:
             if v.shape is not None and v.role not in ("ellipsis", "initial"):
-                name = labels.text_of(tuple(r for r in v.label if r.style != labels.SUPER))
+                name = tuple(r for r in v.label if r.style != labels.SUPER)
                 rows.setdefault(round(v.y), {}).setdefault(name, []).append(v.shape)
         if not self.layout.diagram.columns and self.layout.diagram.view == "unfolded":
             return x
         left = x
         for y, units in rows.items():
-            texts = {name: _span(shapes) for name, shapes in units.items()}
-            same = len(set(texts.values())) == 1
-            text = next(iter(texts.values())) if same else ", ".join(f"{n} {t}" for n, t in texts.items())
-            words = labels.shorten(labels.clean(text), 48)
-            left = min(left, x - style.text_width(words, style.NOTE_SIZE))
-            self.layout.diagram.notes.append(Note((Run(words),), x, y, "right"))
+            lines = _rows_of_shapes(units)
+            for place, line in enumerate(lines):
+                left = min(left, x - labels.width(line, style.NOTE_SIZE))
+                at = y + SHAPE_LINE * ((len(lines) - 1) / 2 - place)
+                self.layout.diagram.notes.append(Note(line, x, at, "right"))
         return left
 
     def _parameters(self, left: float, right: float, y: float) -> None:
@@ -118,6 +118,22 @@ class _Notes:
 
     def _caption(self, line: list[Run], x: float, y: float) -> None:
         self.layout.diagram.notes.append(Note(tuple(line), x, y, size=10.5))
+
+
+def _rows_of_shapes(units: dict[Label, list[tuple[int, ...]]]) -> list[Label]:
+    """The shapes of a row: one where all are alike, else a line for each, with the names of those that have it."""
+    alike: dict[str, list[Label]] = {}
+    for name, shapes in units.items():
+        alike.setdefault(_span(shapes), []).append(name)
+    if len(alike) == 1:
+        return [(Run(shape),) for shape in alike]
+    lines = []
+    for shape, names in alike.items():
+        line: list[Run] = []
+        for place, name in enumerate(names[:NAMED]):
+            line += [*([Run(", ")] if place else []), *name]
+        lines.append((*line, Run(f"{', …' if len(names) > NAMED else ''} {shape}")))
+    return lines if len(lines) <= LINES else [*lines[: LINES - 1], (Run("…"),)]
 
 
 def _span(shapes: list[tuple[int, ...]]) -> str:

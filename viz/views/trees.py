@@ -100,7 +100,7 @@ def children(positions: Positions, shown: Sequence[int]) -> dict[int, list[int]]
 def add_positions(diagram: Diagram, tape: Tape, units: Iterable[Unit]) -> None:
     """Vertices of the positions of a tree."""
     for unit in units:
-        timed = diagram.detail != "ops" and unit.time is not None and _has_position(tape, unit)
+        timed = diagram.detail != "ops" and unit.time is not None and not unit.name and _has_position(tape, unit)
         label = labels.at_time(unit.label, "…" if unit.ghost else str(unit.time)) if timed else unit.label
         v = vertex(unit, None, label)
         v.key, v.kind = (unit.id,), unit.key
