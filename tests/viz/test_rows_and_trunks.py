@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.viz import own_nets, package_nets
@@ -37,3 +39,29 @@ def test_a_piece_in_common_is_drawn_once():
     assert trunks.rest(two)[0] == pytest.approx((35, 50))
     assert trunks.rest(one) == []
     assert trunks.rest(two, "another look") == two
+
+
+def test_what_is_left_of_a_line_runs_on_and_never_back():
+    trunks = Trunks()
+    short = curves.stepped((0, 0), (0, 90), (40, 90), (40, 120), radius=5)
+    long = curves.stepped((0, 0), (0, 130), (40, 130), (40, 160), radius=5)
+    trunks.rest(short)
+    ys = [y for _, y in trunks.rest(long)]
+    assert ys[0] == pytest.approx(85) and ys == sorted(ys)
+
+
+def test_a_cut_line_begins_where_it_leaves_the_full_one():
+    """The log of a forget gate is read with its gradient and without: the piece in common is full, the rest dashed."""
+    picture = draw(NETS["SLSTMCell"](3), detail="units")
+    pieces = {"full": set(), "dashed": set()}
+    for line in re.findall(r"<path[^>]*/>", picture.svg):
+        d = re.search(r' d="M([^"C]+)C([^"]+)"', line)
+        if d and 'fill="none"' in line:
+            points = [tuple(map(float, p.split(","))) for p in (d[1] + " " + d[2]).split()]
+            kind = "dashed" if "dasharray" in line else "full"
+            for a, b in zip(points[::3], points[3::3], strict=False):
+                pieces[kind] |= {tuple(round((u * (9 - k) + w * k) / 9) for u, w in zip(a, b, strict=True))
+                                 for k in range(1, 9)}  # fmt: skip
+    assert pieces["dashed"]
+    crossings = len(pieces["full"] & pieces["dashed"])
+    assert crossings < 0.03 * len(pieces["dashed"]), crossings

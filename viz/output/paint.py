@@ -62,7 +62,7 @@ class _Painter:
             box = (frame.x - frame.width / 2, frame.y - frame.height / 2)
             self._box(box, frame.width, frame.height, 6.0, "none", self.colours.muted, 0.9)
             self._write(frame.title, frame.x - frame.width / 2 + 10, frame.y + frame.height / 2 - 12, 12.0, "left")
-        for link in self.diagram.links:
+        for link in sorted(self.diagram.links, key=is_dashed):
             self._link(link)
         for vertex in self.diagram.vertices:
             if vertex.role != "anchor":
@@ -77,11 +77,10 @@ class _Painter:
         if link.recurrent and self.diagram.detail == "ops":
             colour = colours.recurrent
         colour = colours.cut if link.cut else colour
-        dashed = link.dashed or link.fixed or link.cut
         for path in (link.path_in, link.path):
-            path = path if dashed else self.trunks.rest(path, colour)
-            if path:
-                self._curve(path, colour, dashed)
+            rest = self.trunks.rest(path)
+            if rest:
+                self._curve(rest, colour, is_dashed(link))
         if link.tip:
             self._head(link.path[-1], link.tip, colour)
         if link.square:
@@ -240,6 +239,11 @@ def _width(text: str, font: Any) -> float:
 
     letters = "".join(c for c in _plain(text) if c not in ACCENTS)
     return float(text_to_path.get_text_width_height_descent(letters, font, False)[0]) if letters else 0.0
+
+
+def is_dashed(link: Link) -> bool:
+    """Whether an arrow's line is not drawn full."""
+    return link.dashed or link.fixed or link.cut
 
 
 def node_size(v: Vertex) -> float:

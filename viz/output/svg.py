@@ -37,13 +37,14 @@ def polish(raw: bytes, title: str, description: str, source: str = "", look: Loo
     paper = graph.find(f"{{{SVG}}}polygon")
     if paper is not None:
         paper.set("class", "paper")
-    trunks = Trunks()
+    trunks, lines = Trunks(), []
     for group in list(graph):
         if group.tag == _GROUP:
             _unwrap(group)
             _join_runs(group)
-            if "edge" in group.get("class", "").split():
-                _shorten(group, trunks)
+            lines += group.findall(f"{{{SVG}}}path") if "edge" in group.get("class", "").split() else []
+    for line in sorted(lines, key=lambda line: bool(line.get("stroke-dasharray"))):
+        _shorten(line, trunks)
     look = look or Look("auto")
     sheet = ET.Element(f"{{{SVG}}}style")
     sheet.text = (style.STYLESHEET if look.theme == "auto" else style.NUMERALS) + (
@@ -61,16 +62,15 @@ def polish(raw: bytes, title: str, description: str, source: str = "", look: Loo
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _shorten(group: ET.Element, trunks: Trunks) -> None:
+def _shorten(line: ET.Element, trunks: Trunks) -> None:
     """Leave out of an arrow's line what another one has drawn."""
-    for line in group.findall(f"{{{SVG}}}path"):
-        if line.get("stroke-dasharray") or not re.fullmatch(r"M[^MC]+C[^A-Z]+", line.get("d", "")):
-            continue
-        points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", line.get("d", ""))]
-        rest = trunks.rest(points, line.get("stroke"))
-        if rest != points:
-            places = [f"{x:g},{y:g}" for x, y in rest or points[-1:]]
-            line.set("d", f"M{places[0]}" + (f"C{' '.join(places[1:])}" if rest else ""))
+    if not re.fullmatch(r"M[^MC]+C[^A-Z]+", line.get("d", "")):
+        return
+    points = [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+),(-?[\d.]+)", line.get("d", ""))]
+    rest = trunks.rest(points)
+    if rest != points:
+        places = [f"{x:g},{y:g}" for x, y in rest or points[-1:]]
+        line.set("d", f"M{places[0]}" + (f"C{' '.join(places[1:])}" if rest else ""))
 
 
 def _unwrap(group: ET.Element) -> None:

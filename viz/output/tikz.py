@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
 from tinyseq.viz.look import labels, style
 from tinyseq.viz.look.labels import ITALIC, SUB, SUPER, Label, Run
-from tinyseq.viz.output.paint import node_size
+from tinyseq.viz.output.paint import is_dashed, node_size
+from tinyseq.viz.output.trunks import Trunks
 
 _NAMES = {letter: f"\\{word}" for word, letter in labels.GREEK.items()}
 _NAMES |= {"ο": "o", "Ο": "O", "ς": r"\varsigma"} | {
@@ -48,7 +49,8 @@ def tikz_text(diagram: Diagram) -> str:
              "recurrent": colours.recurrent, "cut": colours.cut, "fixed": colours.fixed}  # fmt: skip
     names: dict[str, str] = {}
     body = [_frame(f) for f in diagram.frames]
-    body += [_link(link, diagram) for link in diagram.links]
+    trunks = Trunks()
+    body += [_link(link, diagram, trunks) for link in sorted(diagram.links, key=is_dashed)]
     body += [_vertex(v, diagram, names) for v in diagram.vertices if v.role != "anchor"]
     body += [_note(note, names) for note in diagram.notes]
     defined = [*known.items(), *((name, colour) for colour, name in names.items())]
@@ -69,21 +71,22 @@ def _curve(path: Sequence[Point]) -> str:
     return " ".join(pieces)
 
 
-def _link(link: Link, diagram: Diagram) -> str:
+def _link(link: Link, diagram: Diagram, trunks: Trunks) -> str:
     colour = "fixed" if link.fixed else "edge"
     if link.recurrent and diagram.detail == "ops":
         colour = "recurrent"
     colour = "cut" if link.cut else colour
-    dashed = ", dashed" if link.dashed or link.fixed or link.cut else ""
+    dashed = ", dashed" if is_dashed(link) else ""
     lines = []
     if link.square:
-        lines.append(rf"\draw[{colour}{dashed}] {_curve(link.path_in)};")
+        entry = trunks.rest(link.path_in)
+        lines += [rf"\draw[{colour}{dashed}] {_curve(entry)};"] if entry else []
         half = style.DELAY_SQUARE / 2
         low, high = (link.square[0] - half, link.square[1] - half), (link.square[0] + half, link.square[1] + half)
         lines.append(rf"\fill[ink] {_at(low)} rectangle {_at(high)};")
         if link.delay != 1:
             lines.append(rf"\node[text=paper, font=\tiny] at {_at(link.square)} {{${link.delay}$}};")
-    path = _curve(link.path)
+    path = _curve(trunks.rest(link.path) or link.path[-1:])
     lines.append(
         rf"\draw[{colour}{dashed}, ->] {path} -- {_at(link.tip)};" if link.tip else rf"\draw[{colour}] {path};"
     )

@@ -1,4 +1,8 @@
-"""Lines that begin with a piece in common: it is drawn once, for drawn twice it would look bolder than the others."""
+"""Lines that begin with a piece in common: it is drawn once, for drawn twice it would look bolder than the others.
+
+Where a dashed line (a cut, say) and a full one have it in common it is drawn full: the dashed one begins where it turns
+off. So what is full is drawn first.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +33,8 @@ class Trunks:
                 if abs(reached - line[2]) <= SAME < abs(line[3] - line[2]):
                     break
                 if abs(reached - line[3]) > SAME:
-                    start = (reached, line[1]) if line[0] == "level" else (line[1], reached)
-                    points[0:2] = [start, start]
+                    (x, y), (u, w) = (reached, line[1]) if line[0] == "level" else (line[1], reached), points[3]
+                    points[0:3] = [(x, y), (x + (u - x) / 3, y + (w - y) / 3), (u - (u - x) / 3, w - (w - y) / 3)]
                     break
             points = points[3:]
         self._add(points, look)

@@ -174,7 +174,9 @@ class _Folder:
         """Any child of an inner node may be a leaf or an inner node: what reads a state of one reads that of both."""
         of = {u.id: (self.excerpt.node(u.node).name or u.key, u.id in self.leaves) for u in self.reduced.units.values()}
         drawn = {v.id for v in self.diagram.vertices}
-        made = {state: i for i, state in of.items() if i in drawn and self.excerpt.step[self.reduced.units[i].node] >= 0}
+        made = {
+            state: i for i, state in of.items() if i in drawn and self.excerpt.step[self.reduced.units[i].node] >= 0
+        }
         there = {(e.source, e.target) for e in self.diagram.links}
         for link in list(self.diagram.links):
             name, leaf = of[link.source]
