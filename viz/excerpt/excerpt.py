@@ -125,7 +125,7 @@ class Excerpt(Nodes):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """Nodes in the excerpt, nodes there are; of a whole graph nothing is left out, though something may be unread."""
+        """Nodes in the excerpt, nodes there are; of a whole graph none is left out, though one may be unread."""
         there = int(self.keep.sum())
         inside = int((self.keep & (self.step >= 0)).sum())
         whole = inside > 0 and inside == sum(int(self.step[i]) >= 0 for i in self.found)
