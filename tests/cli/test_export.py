@@ -13,7 +13,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import data
-from tinyseq.cli.runs import best_of
+from tinyseq.train.run_folder import reopened
 
 SMALL = ("--hidden", 4, "--batch", 8, "--steps", 12)
 
@@ -48,7 +48,7 @@ def test_onnx_with_lengths_predicts_what_the_run_predicts(run: Any, trained: Pat
     for i, a in enumerate(x):
         padded[: len(a), i] = a
     found = session.run(None, {"x": padded, "lengths": np.array([len(a) for a in x])})[0]
-    np.testing.assert_allclose(found, best_of(trained).model(x), atol=1e-5)
+    np.testing.assert_allclose(found, reopened(trained, best=True).model(x), atol=1e-5)
     said = [line.split("\t")[1] for line in run("predict", "r", "t.csv").stdout.splitlines()[1:]]
     assert [("down", "up")[k] for k in found.argmax(1)] == said
 
@@ -59,7 +59,7 @@ def test_a_script_of_numpy(run: Any, trained: Path) -> None:
     x = sequences()[0]
     np.save("x.npy", x[:, None].astype(np.float32))
     subprocess.run([sys.executable, "-I", "r/exported.py", "x.npy", "y.npy"], check=True)
-    np.testing.assert_allclose(np.load("y.npy"), best_of(trained).model([x]), atol=1e-6)
+    np.testing.assert_allclose(np.load("y.npy"), reopened(trained, best=True).model([x]), atol=1e-6)
 
 
 def test_weights_for_pytorch_and_keras_equations_and_a_tape(run: Any, text: str, tmp_path: Path) -> None:

@@ -173,6 +173,25 @@ def test_json_lines(tmp_path: Path) -> None:
             data.json_lines(file(tmp_path, row, "bad.jsonl"))
 
 
+def test_decimal_commas_where_they_part_no_cells(tmp_path: Path) -> None:
+    """As spreadsheets of half the world write: 0,5 between semicolons or tabs is a half, in features and target."""
+    for delimiter in ";\t":
+        rows = ["t;a;b;y", "1;0,5;-,25;1,5", "2;1e3;2,5E-1;2", "3;,5;+3;2,25"]
+        made = data.csv(file(tmp_path, "\n".join(rows).replace(";", delimiter), "e.csv"), target="y", time="t")
+        np.testing.assert_array_equal(made.x[0], np.array([[0.5, -0.25], [1000, 0.25], [0.5, 3]], np.float32))
+        np.testing.assert_array_equal(made.y[0][:, 0], np.array([1.5, 2, 2.25], np.float32))
+    texts = file(tmp_path, "a;w;y\n1;x,5;0\n2;1,2,3;1\n3;1,5 m;0\n", "w.csv")
+    made = data.csv(texts, target="y")
+    assert made.features == ("a",) and made.about["left_out"] == ["w"]
+
+
+def test_targets_too_large_are_named(tmp_path: Path) -> None:
+    table = file(tmp_path, "a,y\n1,0.5\n2,1e39\n", "l.csv")
+    with pytest.raises(DataError, match="line 3, column 'y', the target, is '1e39', too large for float32"):
+        data.csv(table, target="y")
+    assert data.csv(table, target="y", dtype=np.float64).y[0][1, 0] == 1e39
+
+
 def test_texts_by_class_and_python(tmp_path: Path) -> None:
     for kind, text in (("pos", "Good good film"), ("neg", "bad film")):
         (tmp_path / "t" / kind).mkdir(parents=True)
@@ -231,6 +250,11 @@ def test_arrays_are_checked_by_sequence() -> None:
         r"2 sequences have targets y \(3,\)": ([np.zeros((2, 2))] * 2, [0, 1, 2]),
         "the target of sequence 1 is -1": ([np.zeros((2, 2))] * 2, [0, -1]),
         "sequence 0 has 2 steps and 1 targets": ([np.zeros((2, 2))] * 2, [np.array([0]), np.array([0, 1])]),
+        "the target of sequence 1 at step 2 is nan": ([np.zeros((3, 2))] * 2, [np.ones(3), np.array([1, 2, np.nan])]),
+        "the target of sequence 0 at step 1 is -2: steps without a class": (
+            [np.zeros((2, 2))] * 2,
+            [np.array([0, -2]), np.array([-1, 1])],
+        ),
         "there are no sequences": ([], []),
     }
     for message, (x, y) in cases.items():

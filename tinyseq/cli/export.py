@@ -9,11 +9,11 @@ import numpy as np
 import typer
 
 from tinyseq.cli.console import check_output, files, say
-from tinyseq.cli.runs import best_of
 from tinyseq.errors import CallError
 from tinyseq.tape import Tape
 from tinyseq.train import Checkpoint
 from tinyseq.train.checkpoints import write_safely
+from tinyseq.train.run_folder import reopened
 
 ENDINGS = {
     "onnx": ".onnx", "numpy": ".py", "torch": ".safetensors", "keras": ".npz", "json": ".json", "latex": ".tex",
@@ -37,7 +37,7 @@ def export(
         raise CallError(f"--to is one of {', '.join(ENDINGS)}; got {to!r}")
     if lengths and to not in ("onnx", "numpy"):
         raise CallError(f"--lengths is for --to onnx and --to numpy; {to} holds no inputs")
-    found = best_of(run) if run.is_dir() else _loaded(run)
+    found = reopened(run, best=True)
     folder = run if run.is_dir() else run.parent
     path = check_output(out or folder / f"exported{ENDINGS[to]}")
     content, told = WRITERS[to](found, lengths, steps)
@@ -46,12 +46,6 @@ def export(
         say(_how_to_run(path, found, lengths))
     elif to == "numpy":
         say(f"Run it: python {path} x.npy{' lengths.npy' if lengths else ''} y.npy")
-
-
-def _loaded(file: Path) -> Checkpoint:
-    from tinyseq.train import load
-
-    return load(file)
 
 
 def _options(found: Checkpoint, lengths: bool = False) -> dict[str, Any]:

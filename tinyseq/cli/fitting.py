@@ -39,6 +39,8 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
     trained, held = real_parts(task, options) if task in REAL else _parts(task, path, options, rng)
     say(f"to train on  {trained!r}")
     say(f"held out     {held!r}")
+    if trained.about.get("read") == "csv":
+        _columns(trained)
     by = "order" if trained.name in REAL else None
     part, chosen = _validated(trained, by, rng)
     model = model_for(part, options["model"], options["hidden"], rng=rng, **_of_the_model(options))
@@ -72,6 +74,13 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
         (out, f"the run: tinyseq evaluate {out}, tinyseq predict {out} FILE, tinyseq info {out}"),
         (out / METRICS, "loss of each step"), (out / CURVES, "the same as a picture"),
     ])  # fmt: skip
+
+
+def _columns(trained: Any) -> None:
+    """Which columns of a table are read, and which are not."""
+    say(f"reads        {', '.join(trained.features)}, to say {trained.about['target']}")
+    if trained.about["left_out"]:
+        say(f"leaves out   {', '.join(trained.about['left_out'])}, which hold no numbers or were not asked for")
 
 
 def _parts(task: str, path: Path, options: dict[str, Any], rng: Any) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,26 @@ def read(task: str, path: Path, options: dict[str, Any], known: Any = None, labe
 def _series(found: data.Sequences, options: dict[str, Any], labelled: bool) -> data.Sequences:
     """A table without groups is one series: windows of it, with the target some steps later."""
     length, horizon = options.get("window") or 0, options.get("horizon")
-    if not length and (options.get("group") is not None or len(found) > 1):
+    if not length and horizon is None and (options.get("group") is not None or len(found) > 1):
+        if labelled and found.about["target"] in found.about["features"]:
+            raise DataError(
+                f"{found.name}: the target {found.about['target']!r} is read as a feature too, at the same step, "
+                "so that it is known: leave it out of --features, or predict it some steps ahead, --horizon 1"
+            )
         return found
     length = length or min(24, max(1, int(found.lengths.max()) // 4))
-    if not labelled:
-        if len(found.x[0]) < length:
-            raise DataError(f"{found.name} has {len(found.x[0])} rows, the model reads {length}")
-        return data.Sequences.of([found.x[0][-length:]], None, found.name, features=found.features)
-    return found.windows(length, horizon=1 if horizon is None else horizon)
+    return (
+        _last_windows(found, length)
+        if not labelled
+        else found.windows(length, horizon=1 if horizon is None else horizon)
+    )
+
+
+def _last_windows(found: data.Sequences, length: int) -> data.Sequences:
+    """The end of each series, from which its next value is predicted."""
+    for i, steps in enumerate(found.lengths):
+        if steps < length:
+            which = f"sequence {i} of {found.name}" if len(found) > 1 else found.name
+            raise DataError(f"{which} has {steps} rows, the model reads {length}")
+    masks = None if found.masks is None else [mask[-length:] for mask in found.masks]
+    return replace(found, x=[x[-length:] for x in found.x], masks=masks)

@@ -16,24 +16,17 @@ from tinyseq.cli.console import files, heading, say, shown, table
 from tinyseq.cli.reading import REAL, read
 from tinyseq.cli.real_data import real_parts
 from tinyseq.data.metrics import told
+from tinyseq.data.tables import named_rows
 from tinyseq.errors import DataError, FileError
 from tinyseq.nn.running import fits
 from tinyseq.tasks import Corpus, embedded_text, read_text
 from tinyseq.tasks.text import TYPEWRITTEN, Vocabulary
-from tinyseq.train import Checkpoint, bits_per_token, load, sample_text
+from tinyseq.train import Checkpoint, bits_per_token, sample_text
 from tinyseq.train.checkpoints import checkpoint_file, write_safely
-from tinyseq.train.run_folder import BEST, METRICS
+from tinyseq.train.run_folder import METRICS, reopened
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 UNKNOWN = ("error", "skip", "replace")
-
-
-def best_of(folder: Path) -> Checkpoint:
-    """The best weights of a run, with what the last checkpoint says beside them; the last where none are best."""
-    last, best = load(folder), folder / BEST
-    if last.vocabulary is None and best.is_file():
-        last.model = load(best).model
-    return last
 
 
 def evaluate(
@@ -52,7 +45,7 @@ def evaluate(
 
 def measured(run: Path, data: Path | None = None, unknown: str = "error") -> dict[str, float]:
     """The metrics of a run on what it held out, or on other data."""
-    found = best_of(run)
+    found = reopened(run, best=True)
     if found.vocabulary is not None:
         return _of_text(found, data, unknown)
     held = _held_out(run, found) if data is None else _read(run, found, data, True)
@@ -129,24 +122,25 @@ def predict(
     data: Annotated[Path, typer.Argument(help="Data like those it was trained on; targets may lack.")],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a CSV file instead.")] = None,
 ) -> None:
-    """Say what a trained model predicts: a line for each sequence, step or tree.
+    """Say what a trained model predicts: a line for each sequence, step or tree, by the names of its group and time.
 
     Example: tinyseq predict tinyseq-model new.csv -o predictions.csv
     """
-    found = best_of(run)
+    found = reopened(run, best=True)
     if found.vocabulary is not None:
         raise FileError(f"{run} is a character model: tinyseq sample {run} lets it write")
     read_in = (
         _read(run, found, data, labelled=False) if _may_lack_targets(run, found) else _read(run, found, data, True)
     )
-    names = found.info["data"]["classes"]
+    names, called = found.info["data"]["classes"], _called(_config(run, found), data, len(read_in))
     rows = []
-    for i, prediction in enumerate(found.model.predict(read_in)):
+    for (sequence, times), prediction in zip(called, found.model.predict(read_in), strict=True):
         values = np.atleast_1d(prediction)
         if found.model.each_step:
-            rows += [[str(i), str(t), *_worded(value, names)] for t, value in enumerate(values)]
+            steps = times or map(str, range(len(values)))
+            rows += [[sequence, t, *_worded(value, names)] for t, value in zip(steps, values, strict=True)]
         else:
-            rows.append([str(i), *_worded(values if not names else values[0], names)])
+            rows.append([sequence, *_worded(values if not names else values[0], names)])
     head = ["sequence", *(["step"] if found.model.each_step else []), "prediction"]
     if out is None:
         say("\t".join(head))
@@ -155,6 +149,15 @@ def predict(
         return
     write_safely(out, "".join(f"{','.join(_quoted(cell) for cell in row)}\n" for row in [head, *rows]).encode())
     files([(out, f"{len(rows)} predictions")])
+
+
+def _called(config: dict[str, Any], path: Path, count: int) -> list[tuple[str, list[str]]]:
+    """What each sequence and its steps are called: as the group and the time of a table, else numbered."""
+    if config["task"] == "csv" and config.get("group") is not None:
+        named = named_rows(path, group=config["group"], time=config.get("time"), sort=bool(config.get("sort")))
+        if len(named) == count:  # else windows of them
+            return named
+    return [(str(i), []) for i in range(count)]
 
 
 def _may_lack_targets(run: Path, found: Checkpoint) -> bool:
@@ -184,7 +187,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Seed of the draws.", min=0)] = 0,
 ) -> None:
     """Let a saved model write."""
-    found = load(folder)
+    found = reopened(folder)
     if found.vocabulary is None:
         raise FileError(f"{folder} holds no vocabulary, so it is not a character model")
     symbols = found.vocabulary.symbols
@@ -206,7 +209,7 @@ def info(
 
     Example: tinyseq info tinyseq-model --csv metrics.csv
     """
-    found = load(run)
+    found = reopened(run)
     say(str(found.model))
     state, about = found.info.get("fit", {}), found.info.get("data", {})
     options = found.info.get("config") or found.info.get("options") or {}
@@ -294,7 +297,7 @@ def compare(
     """
     if len(runs) < 2:
         raise DataError("compare takes two runs or more: tinyseq compare RUN RUN")
-    found = [load(run) for run in runs]
+    found = [reopened(run) for run in runs]
     options = [{**f.info.get("options", {}), **f.info.get("config", {})} for f in found]
     names = sorted({name for o in options for name in o if len({json.dumps(p.get(name)) for p in options}) > 1})
     told = [{**{n.replace("_", " "): _short(o.get(n, "")) for n in names}, **_went(f)}

@@ -26,7 +26,7 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import tensor
 from tinyseq.tensor.nesting import flatten
 from tinyseq.tensor.parameter import Parameter
-from tinyseq.train.checkpoints import load
+from tinyseq.train.run_folder import reopened
 from tinyseq.unfolding.unfold import unfold
 
 
@@ -72,7 +72,7 @@ def find(target: str, sizes: dict[str, int | None], rng: np.random.Generator, dt
     elif Path(target).suffix == ".py":
         raise TinyseqError(f"which class of {target}? Write {target}:Class")
     elif Path(target).exists():
-        found = Found(load(target).model, target)
+        found = Found(reopened(Path(target)).model, target)
     else:
         raise TinyseqError(
             f"{target!r} is neither a built-in cell ({', '.join(sorted(BUILT_IN))}), nor a saved model's folder, "

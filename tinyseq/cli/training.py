@@ -13,11 +13,11 @@ from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.nn.kinds import make_cell
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
-from tinyseq.train import OPTIMISERS, Checkpoint, Optimiser, load
+from tinyseq.train import OPTIMISERS, Checkpoint, Optimiser
 from tinyseq.train.checkpoints import checkpoint_file
 from tinyseq.train.loop import RATES
 from tinyseq.train.optimisers import number_from_0, positive_number
-from tinyseq.train.run_folder import last_good
+from tinyseq.train.run_folder import reopened
 
 MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU, "leaky": None, "deep": None}
 SECONDS, PARTS = 10.0, 10  # a training is saved so often by the clock, and so often by its steps
@@ -100,9 +100,7 @@ def _net(options: dict[str, Any], V: int, hidden: int, rng: np.random.Generator)
 
 def resumed(folder: Path, text: Path | None, given: dict[str, Any]) -> Run:
     """The training that was saved in a folder, to go on. Raises TinyseqError for options that contradict it."""
-    found = last_good(checkpoint_file(folder))
-    if found is None:
-        found = load(folder)
+    found = reopened(folder)
     if found.vocabulary is None:
         raise FileError(f"{folder} holds no vocabulary, so it is not a character model that could go on")
     saved = _saved(found)

@@ -186,9 +186,17 @@ class Sequences(Inputs):
         out = ways[by]()
         if not out.any() or out.all():
             raise DataError(
-                f"{self.name} has {len(self)} sequences: too few to hold out {held_out:.0%} and train on the rest"
+                f"{self.name} has {_many(len(self), 'sequence')}: too few to hold out {held_out:.0%} and train on the "
+                "rest" + self._advice()
             )
         return self[~out], self[out]
+
+    def _advice(self) -> str:
+        """What to do with one long sequence."""
+        if len(self) > 1 or not self.each_step:
+            return ""
+        where = f"; all rows have the same {self.about['group']!r}" if self.about.get("group") else ""
+        return f"{where}. One series is read in windows: data.windows(24), or without --group in the command"
 
     def _in_order(self, held_out: float, keys: np.ndarray | None, what: str) -> np.ndarray:
         if keys is None:
@@ -226,7 +234,12 @@ class Sequences(Inputs):
             longest = int(self.lengths.max())
             raise DataError(
                 f"no window of {length} steps and a target {horizon} later fits: the longest sequence of {self.name} "
-                f"has {longest} steps; give a length of at most {longest - horizon}"
+                f"has {longest} steps; "
+                + (
+                    f"give a length of at most {longest - horizon}"
+                    if longest > horizon
+                    else f"give a horizon below {longest}"
+                )
             )
         one = len(self) == 1
         return replace(
@@ -291,6 +304,9 @@ def _targets(y: Any, x: list[np.ndarray], together: bool, dtype: Any) -> Any:
         for i, (a, b) in enumerate(zip(rows, x, strict=True)):
             if len(a) != len(b):
                 raise DataError(f"sequence {i} has {len(b)} steps and {len(a)} targets: one for each step")
+            if len(bad := np.argwhere(~np.isfinite(a)) if a.dtype.kind == "f" else np.argwhere(a < -1)):
+                told = "leave the step out" if a.dtype.kind == "f" else "steps without a class have −1"
+                raise DataError(f"the target of sequence {i} at step {bad[0][0]} is {a[tuple(bad[0])]}: {told}")
         return [a[:, None] if a.dtype.kind == "f" and a.ndim == 1 else a for a in rows]
     y = plain(y, "y")
     if y.dtype.kind not in "biuf":

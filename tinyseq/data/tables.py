@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as comma_separated
 import io
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from math import isfinite, nan
@@ -19,6 +20,7 @@ from tinyseq.tasks.text_files import read_text
 
 EMPTY = {"", "na", "nan", "n/a", "null", "none", "?", "-", "."}
 WAYS = ("error", "hold", "mask")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 MOST_CLASSES = 20  # whole numbers of more kinds than that are numbers to predict, not classes
 
 
@@ -68,6 +70,8 @@ def csv(
 ) -> Sequences:
     """Sequences from a CSV file with a header: each row is a step; commas, semicolons or tabs between the cells.
 
+    Where these are no commas, 0,5 is a half.
+
     target    the column to predict: texts are classes, numbers are reals; the last column where nobody says, "" for
               a file without one
     features  the columns to read; all of numbers but the target, group and time where nobody says
@@ -86,6 +90,11 @@ def csv(
     at_target = None if target == "" else len(table.columns) - 1 if target is None else table.column(target, "target")
     at_group = None if group is None else table.column(group, "group")
     at_time = None if time is None else table.column(time, "time")
+    if at_group is not None and at_group == at_target:
+        raise DataError(
+            f"{table.file}: {table.columns[at_group]!r} is the group and the target: what names a sequence cannot be "
+            "learned from others"
+        )
     chosen = _chosen(table, features, {place for place in (at_target, at_group, at_time) if place is not None})
     order, starts, names = _grouped(table, at_group, at_time, sort)
     values, gaps = _numbers(table, chosen, missing, dtype)
@@ -110,8 +119,23 @@ def csv(
             "read": "csv", "group": group, "time": time, "missing": missing, "each_step": per_step,
             "target": "" if at_target is None else table.columns[at_target],
             "features": [table.columns[p] for p in chosen],
+            "left_out": [n for p, n in enumerate(table.columns) if p not in (*chosen, at_target, at_group, at_time)],
         },
     )  # fmt: skip
+
+
+def named_rows(path: str | Path, *, group: str | None, time: str | None, sort: bool) -> list[tuple[str, list[str]]]:
+    """What ``csv`` makes of a file's rows: for each sequence the cell of its group and those of its times; numbers
+    where there are no such columns."""
+    table = read_table(path)
+    at_group = None if group is None else table.column(group, "group")
+    at_time = None if time is None else table.column(time, "time")
+    order, starts, names = _grouped(table, at_group, at_time, sort)
+    found = []
+    for i, rows in enumerate(np.split(order, starts[1:])):
+        times = [table.rows[int(r)][at_time] for r in rows] if at_time is not None else map(str, range(len(rows)))
+        found.append((names[i] if group is not None else str(i), list(times)))
+    return found
 
 
 def _by_sequence(
@@ -144,7 +168,7 @@ def read_table(path: str | Path) -> Table:
     lines: list[int] = []
     try:
         for cells in reader:
-            cells = [cell.strip() for cell in cells]
+            cells = [_decimal(cell.strip(), delimiter) for cell in cells]
             if not any(cells):
                 continue
             if not header:
@@ -163,6 +187,11 @@ def read_table(path: str | Path) -> Table:
         raise DataError(f"{path} has no rows below its header")
     _check_header(path, header)
     return Table(str(path), tuple(header), rows, lines)
+
+
+def _decimal(cell: str, delimiter: str) -> str:
+    """A number with a decimal comma as one with a point, where commas do not part the cells."""
+    return cell.replace(",", ".") if delimiter != "," and DECIMAL_COMMA.fullmatch(cell) else cell
 
 
 def _check_header(path: Any, header: list[str]) -> None:
@@ -254,7 +283,11 @@ def _target(table: Table, place: int, classes: Any, dtype: Any) -> tuple[np.ndar
     few = len(set(cells)) <= MOST_CLASSES and len(set(cells)) < max(len(cells) // 2, 2)
     whole = all(n is not None and n == int(n) for n in numbers) and all("." not in cell for cell in cells)
     if not classes and all(n is not None for n in numbers) and not (whole and few):
-        return np.array(numbers, dtype)[:, None], ()
+        with np.errstate(over="ignore"):
+            reals = np.array(numbers, dtype)
+        for i in np.flatnonzero(~np.isfinite(reals))[:1].tolist():
+            raise DataError(f"{table.at(i, place)}, the target, is {cells[i]!r}, too large for {np.dtype(dtype)}")
+        return reals[:, None], ()
     odd = [i for i, n in enumerate(numbers) if n is None]
     if not classes and len(odd) and len(odd) < len(cells) / 2 and len(set(cells)) > MOST_CLASSES:
         raise DataError(f"{table.at(odd[0], place)}, the target, is {cells[odd[0]][:40]!r} where others are numbers")

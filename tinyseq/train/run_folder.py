@@ -196,6 +196,22 @@ def last_good(file: Path, classes: Any = ()) -> Checkpoint | None:
         return found
 
 
+def reopened(path: Path, best: bool = False) -> Checkpoint:
+    """What is in a run's folder or a model's file: the last checkpoint, or where it is damaged the one before, told on
+    stderr; with ``best`` the weights of the best validation where there are any. Raises FileError."""
+    if not path.is_dir():
+        return load(path)
+    found = last_good(path / FILE)
+    if found is None:
+        return load(path)  # which says that there is none
+    if best and found.vocabulary is None and (path / BEST).is_file():
+        try:
+            found.model = load(path / BEST).model
+        except FileError as error:
+            print(f"{error}\nused in their place: the last weights", file=sys.stderr, flush=True)
+    return found
+
+
 def check_same(folder: Path, what: str, saved: Any, given: Any) -> None:
     """Refuse to go on with other data than before. Raises DataError."""
     if saved not in (None, "", given):
