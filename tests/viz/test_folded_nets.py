@@ -75,3 +75,25 @@ def test_among_primitives_leaves_and_inner_nodes_stand_for_themselves():
         assert (product, "A·Bᵀ", "", 0) in edges_of
     late = {e for e in edges_of if e[3]}
     assert late == {("h = tanh", "A·Bᵀ", "", 1)} and ("h = tanh", "A·Bᵀ", "", 0) in edges_of
+
+
+def test_a_loss_of_a_batch_and_its_mean_under_one_name_are_one():
+    tape = package_nets.NETS["ManyToOne"](3)
+    for view in ("folded", "unfolded"):
+        found = draw(tape, view=view).diagram
+        assert sum(v.name == "L" for v in found.vertices) == 1
+        loss = next(v for v in found.vertices if v.name == "L")
+        assert {v.name for v in found.vertices for e in found.links if (e.source, e.target) == (v.id, loss.id)} == {
+            "o", "y"}  # fmt: skip
+        assert next(v for v in found.vertices if v.name == "y").y > loss.y  # as in the book
+
+
+def test_late_states_rise_past_each_other_without_a_detour():
+    """r₁ and r₂ are read by h alone: each comes along its own height and turns up into h once."""
+    diagram = draw(own_nets.NETS["memory_with_two_heads"](3)).diagram
+    at = {v.id: v for v in diagram.vertices}
+    late = [e for e in diagram.links if at[e.source].role == "initial" and at[e.source].name in ("r1", "r2")]
+    assert len(late) == 2
+    for e in late:
+        ys = [y for _, y in e.path]
+        assert min(np.diff(ys)) > -0.5 and abs(min(ys) - at[e.source].y) < 0.5

@@ -36,6 +36,20 @@ class Across:
         high = rows.row[tap.target] > rows.leaves(tap.net.source) + 1
         return self.x[("lane", tap.net) if high and tap.net in rows.lanes else ("node", tap.net.source)]
 
+    def rises(self, rows: Rows, tap: Tap) -> bool:
+        """Whether a late net goes straight up from its port row to a node, past other port rows where they are free."""
+        port, row = rows.port.get((tap.net.source, tap.net.sign)), rows.row[tap.target]
+        if tap.net.kind != "late" or port is None or not is_below(rows, tap):
+            return False
+        x = self.node(tap.target) + tap.offset
+        return port == row - 1 or all(abs(self.x[i] - x) > LANE for r in range(port, row) for i in rows.rows[r])
+
+
+def is_below(rows: Rows, tap: Tap) -> bool:
+    """Whether there are only port rows between a node and the port row of a net under it."""
+    port, row = rows.port.get((tap.net.source, tap.net.sign)), rows.row[tap.target]
+    return port is not None and port < row and all(rows.is_port(r) for r in range(port, row))
+
 
 def place_across(nets: Nets, rows: Rows, gap: float) -> Across:
     """Twice: once to see from where lines come, then with their arrows in that order."""
@@ -71,8 +85,10 @@ def straight(rows: Rows, tap: Tap) -> bool:
 
 def _from(nets: Nets, rows: Rows, across: Across, tap: Tap, x: dict[Item, float] | None) -> float:
     start = across.start(nets, rows, tap) if x is not None else 0.0
-    if start is None:  # from the left side, or where time runs back from the right
-        start = 1e6 if tap.net.sign < 0 else -1e6
+    if start is None:  # from the left side, or where time runs back from the right; the highest port furthest out
+        port = rows.port.get((tap.net.source, tap.net.sign), 0)
+        start = 1e6 + port * is_below(rows, tap)
+        start *= 1 if tap.net.sign < 0 else -1
     return start
 
 

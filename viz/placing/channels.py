@@ -92,7 +92,7 @@ class Channels:
             line = self.line(row, net)
             line.whole = True
             line.reach(x, up=True)
-        elif not (net.kind == "late" and rows.port.get((net.source, net.sign)) == row - 1 and rows.is_port(row - 1)):
+        elif not self.across.rises(rows, tap):
             line = self.line(row, net)
             line.reach(x, up=True)
             self.side(line, net.sign)

@@ -9,7 +9,7 @@ from tinyseq.viz.look import style
 from tinyseq.viz.placing import arrow_names
 from tinyseq.viz.placing.across import place_across, straight
 from tinyseq.viz.placing.channels import Channels
-from tinyseq.viz.placing.nets import Key, Net, collect, is_thin
+from tinyseq.viz.placing.nets import Key, collect, is_thin
 from tinyseq.viz.placing.rows import make_rows
 
 LANE = 8.0  # between two lines beside a step
@@ -110,18 +110,13 @@ class Steps:
         return row[-1 if side > 0 else 0][1] == key
 
     def _entries(self) -> None:
-        for key, taps in self.nets.taps.items():
+        for taps in self.nets.taps.values():
             for tap in taps:
                 net = tap.net
                 if net.kind == "far" or (
-                    net.kind == "late" and not straight(self.rows, tap) and not self.from_port(net, key)
+                    net.kind == "late" and not straight(self.rows, tap) and not self.across.rises(self.rows, tap)
                 ):
                     self.sides[-self.way(net.sign)].take(("in", net))
-
-    def from_port(self, net: Net, key: Key) -> bool:
-        """Whether a late net reaches a node straight up from its port row."""
-        port = self.rows.port.get((net.source, net.sign))
-        return port is not None and port == self.rows.row[key] - 1 and self.rows.is_port(port)
 
     # -- lines over several columns ------------------------------------------------------------------------
     def _far(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import sqrt
 
 from tinyseq.viz.diagram import Link, Point, Vertex
@@ -14,6 +15,7 @@ from tinyseq.viz.placing.steps import Steps
 RADIUS = 7.0
 FAN = 13.0  # how far under a node arrows from the side turn towards it
 WRAP = 13.0
+ASIDE = 7.0  # the most that a line may leave a node beside its middle
 
 
 def draw(steps: Steps) -> None:
@@ -27,6 +29,7 @@ class _Wires:
         self.at = steps.nets.at
         self.wraps: dict[Net, int] = {}
         self.loops: dict[str, tuple[int, float]] = {}
+        self.many = Counter(tap.net for taps in self.nets.taps.values() for tap in taps)
         lines = steps.heights.line.values()
         low = min([*(v.y - v.height / 2 for v in self.at.values() if v.column is not None), *(y for y in lines)])
         self.bottom = min(low, *steps.heights.centre) - 6.0 if steps.heights.centre else low - 6.0
@@ -118,20 +121,32 @@ class _Wires:
         if straight(self.rows, tap):
             side = 1 if b.x > a.x else -1
             return [(a.x + side * a.width / 2, a.y), (b.x - side * b.width / 2, b.y)]
-        start, row, line = (a.x, a.y + a.height / 2), self.rows.leaves(a.key), self.steps.heights.line
+        start, row, line = self._start(a, b, tap), self.rows.leaves(a.key), self.steps.heights.line
         points, first, last = [start], line.get((row + 1, tap.net)), line.get((self.rows.row[b.key], tap.net))
         if tap.top:
             first = line[self.rows.row[a.key] + 1, tap.net]
             return [start, (a.x, first), (b.x + tap.offset, first), *self._arrive(b, tap)]
+        if start[0] != a.x:
+            first = None
         if self.rows.row[b.key] > row + 1:
             x = self.steps.middle[a.column or 0] + self.steps.across.x["lane", tap.net]
             points += [(a.x, first), (x, first)] if first is not None else []
             points += [(x, last)] if last is not None else []
         elif first is not None:
             points.append((a.x, first))
-        if last is not None:
+        if last is not None and points[-1][0] != b.x + tap.offset:
             points.append((b.x + tap.offset, last))
         return [*points, *self._arrive(b, tap)]
+
+    def _start(self, a: Vertex, b: Vertex, tap: Tap) -> Point:
+        """Where a line leaves a node upwards: over its middle, or, if it is the only one, a little beside it where that
+        saves a small step aside."""
+        high = self.rows.row[b.key] > self.rows.leaves(a.key) + 1
+        x = self.steps.middle[a.column or 0] + self.steps.across.x["lane", tap.net] if high else b.x + tap.offset
+        near = 0.0 < abs(x - a.x) <= min(ASIDE, a.width * 0.3)
+        if not near or tap.top or self.many[tap.net] > 1:
+            return a.x, a.y + a.height / 2
+        return x, a.y + rim(a, x - a.x)
 
     # -- between steps ------------------------------------------------------------------------
     def _late(self, a: Vertex, b: Vertex, net: Net, tap: Tap | None) -> list[Point]:
@@ -159,7 +174,7 @@ class _Wires:
             x = left[0] - side * 14.0
             return [(x, y), (x, b.y), left]
         x, line = b.x + tap.offset, self.steps.heights.line.get((self.rows.row[b.key], net))
-        if self.steps.from_port(net, b.key) or line is None:
+        if line is None or self.steps.across.rises(self.rows, tap):
             return [(x, y), *self._arrive(b, tap)]
         assert b.column is not None
         lane = self._lane(b.column, -side, ("in", net))

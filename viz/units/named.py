@@ -83,7 +83,9 @@ class Roles:
         if i in self.pure and self.used[i]:
             return False
         if node.name:
-            return node.name not in self.passed and not self._preactivation(i, readers)
+            return (
+                node.name not in self.passed and not self._preactivation(i, readers) and not self._goes_on(i, readers)
+            )
         if excerpt.found[i] is None and node.op in JOINS:
             return len({excerpt.found[r] for r in self._read_in_steps(i)} - {None}) > 1
         if not self.used[i]:
@@ -111,6 +113,19 @@ class Roles:
             return False
         reader = self.excerpt.node(readers[0])
         return reader.op in ACTIVATIONS and bool(reader.name)
+
+    def _goes_on(self, i: int, readers: list[int]) -> bool:
+        """Whether a node is losses that are only read to be summed or scaled under their own name, as those of a batch
+        to L."""
+        if len(readers) != 1 or self.excerpt.found.get(readers[0]) != self.excerpt.found.get(i):
+            return False
+        reader = self.excerpt.node(readers[0])
+        return reader.name == self.excerpt.node(i).name and _sums_up(reader.op) and self._made_of_losses(i)
+
+    def _made_of_losses(self, i: int) -> bool:
+        while _sums_up(self.excerpt.node(i).op):
+            i = self.excerpt.inputs(i)[0]
+        return self.excerpt.node(i).op in LOSSES
 
     def _losses(self) -> set[int]:
         """For each unnamed loss the node that stands for it: the last before losses are added up."""
@@ -303,6 +318,10 @@ class Roles:
                 return self.excerpt.node(j).name
             waiting.extend(self.excerpt.inputs(j))
         return ""
+
+
+def _sums_up(op: str) -> bool:
+    return op in CARRYING or op in SCALES
 
 
 def _free(base: str, key: tuple, taken: dict[str, tuple]) -> Label:
