@@ -24,6 +24,10 @@ def of_kind(kind: str, dtype: Any) -> tuple[Any, Any, dict[str, Any]]:
         encoder = nn.recurrent("gru", 2, 5, num_layers=2, dropout=0.3, bidirectional=True, **size)
         y = np.array([int(a.sum() > 0) for a in x])
         return nn.ManyToOne(encoder, 2, rng=rng), data.Sequences.of(x, y, dtype=dtype), {"accumulate": 2}
+    if kind == "class weights":
+        encoder = nn.recurrent("gru", 2, 5, **size)
+        head = nn.ManyToOne(encoder, 3, rng=rng, class_weights=[0, 0.3, 4], label_smoothing=0.1)
+        return head, data.Sequences.of(x, np.arange(21) ** 2 % 3, dtype=dtype), {"accumulate": 2}
     if kind == "each step":
         encoder = nn.Sequential([nn.LSTMCell(2, 5, **size), nn.Dropout(0.4, over_time=False), nn.Linear(5, 4, **size)])
         y = [(a[:, 0] > 0).astype(int) - (np.arange(len(a)) == 1) for a in x]  # steps of class −1 do not count

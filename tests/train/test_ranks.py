@@ -54,7 +54,7 @@ def ended(process: subprocess.Popen, seconds: float = 300) -> tuple[int, str, st
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_equal_to_one_process_on_the_joint_batch(ranks: int, tmp_path: Path) -> None:
     """Texts with carried states, packed and padded sequences, gaps, trees, dropout of every kind; clipping too."""
-    kinds = ["text", "ragged", "each step", "one length", "trees"] if ranks == 2 else ["each step"]
+    kinds = ["text", "ragged", "each step", "one length", "trees", "class weights"] if ranks == 2 else ["each step"]
     code, out, err = ended(started(ranks, HERE, "compare", tmp_path, *kinds, cwd=tmp_path))
     assert code == 0, err
     worst = json.loads(out.splitlines()[-1])

@@ -54,7 +54,8 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
         history = fit(
             model, part, options["optimiser"], rate=options["rate"], batch=options["batch"], clip=options["clip"],
             schedule=options["schedule"], weight_decay=options["weight_decay"], accumulate=options["accumulate"],
-            validation=chosen, patience=options.get("patience"), keep="best", run=out, resume=resume or False,
+            validation=chosen, patience=options.get("patience"), keep=None if chosen is None else "best",
+            run=out, resume=resume or False,
             rng=np.random.default_rng([options["seed"], 1]), about=about, ranks=ranks, **steps,
         )  # fmt: skip
     except Diverged:

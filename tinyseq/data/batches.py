@@ -10,6 +10,7 @@ from tinyseq.checks import positive
 from tinyseq.data.batch import Batch
 from tinyseq.data.sequences import Sequences
 from tinyseq.data.trees import Trees
+from tinyseq.errors import DataError
 from tinyseq.habits import advised
 
 
@@ -21,7 +22,7 @@ class Batches:
 
     Sequences of unequal lengths are put together by length, once, so that no batch is long for the sake of one, and
     that each is recorded once; each epoch reads these batches in another order. With equal lengths each epoch mixes
-    anew.
+    anew. A sequence of length 0 is put beside others that have steps.
     ``seed=None`` shuffles nothing: batches by length, the shortest first. Trees are put together by their size.
     """
 
@@ -30,7 +31,10 @@ class Batches:
         self.data, self.size, self.seed = data, int(size), seed
         self.lengths = data.lengths
         self.mixed = bool((self.lengths == self.lengths[0]).all()) and isinstance(data, Sequences)
-        self.per_epoch = -(-len(data) // self.size)
+        self._some = np.flatnonzero(self.lengths > 0)  # the others have no step, and are dealt out among these
+        if not len(self._some):
+            raise DataError(f"all sequences of {data.name} have length 0; one at least needs a step")
+        self.per_epoch = min(-(-len(data) // self.size), len(self._some))
         self._made: tuple[int, list[np.ndarray]] | None = None
 
     @property
@@ -48,7 +52,10 @@ class Batches:
             made = np.array_split(order, self.per_epoch)
         else:
             order = np.arange(n) if self.seed is None else first.permutation(n)
-            made = np.array_split(order[np.argsort(self.lengths[order], kind="stable")], self.per_epoch)
+            order = order[np.argsort(self.lengths[order], kind="stable")]
+            empty, some = np.split(order, [n - len(self._some)])
+            dealt = zip(np.array_split(some, self.per_epoch), np.array_split(empty, self.per_epoch), strict=True)
+            made = [np.concatenate(parts) for parts in dealt]
             if self.seed is not None:
                 made = [made[int(i)] for i in self._generator(epoch + 1).permutation(self.per_epoch)]
         self._made = epoch, made

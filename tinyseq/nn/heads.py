@@ -50,6 +50,8 @@ class Head(Module):
             weights = plain(class_weights, "class_weights", self.encoder.dtype)
             if weights.shape != (output_size,) or not (weights >= 0).all():
                 raise ShapeError(f"class_weights are {output_size} numbers from 0, one for each class; got {weights}")
+            if not 0 < weights.sum() < np.inf:
+                raise ShapeError(f"class_weights are finite, and one class at least counts: above 0; got {weights}")
             self.class_weights = Parameter(weights, "w", trainable=False)
         self.scaling = Standardise(output_size, dtype=self.encoder.dtype) if scaled else None
 
@@ -143,13 +145,13 @@ class ManyToOne(Head):
         return self.output(self.encode(x, lengths, **options).last)
 
     def loss(self, x: Any, y: Any, lengths: Any = None, **options: Any) -> Tensor:
-        """The mean loss of the batch; with class weights Σ w L / Σ w."""
-        if self.class_weights is not None:
-            o, y = self._checked(x, y, lengths, options)
-            if y.dtype_code == INT64:
-                return self._cross_entropy(o, y, "mean").named("L")
-            return F.mean(self.losses_of(o, y)).named("L")
-        return F.mean(self._losses(x, y, lengths, options)).named("L")
+        """The mean loss of the batch; with class weights Σ w L / Σ w, which is 0 where none of its classes counts."""
+        o, y = self._checked(x, y, lengths, options)
+        losses = self.losses_of(o, y)
+        if self.class_weights is None or y.dtype_code != INT64:
+            return F.mean(losses).named("L")
+        total = F.sum(F.take(as_tensor(self.class_weights).reshape((self.output_size, 1)), y))
+        return (F.sum(losses) / (total + (1 - F.greater(total, 0)))).named("L")
 
     def measured(self, inputs: tuple, y: Any, options: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """The mean loss and the outputs."""

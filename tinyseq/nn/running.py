@@ -120,6 +120,14 @@ def units(batch: Batch, model: Any) -> int:
     return sum(len(a) for a in y) if isinstance(y, list) else int(y.shape[0] * y.shape[1])
 
 
+def weight(batch: Batch, model: Any) -> float:
+    """What the mean loss of a batch counts as beside that of others: its units, or the weights of their classes."""
+    by_class = getattr(model, "class_weights", None)
+    if by_class is None or model.each_step or batch.y is None or batch.y.dtype.kind != "i":
+        return units(batch, model)
+    return float(by_class.value[batch.y].sum(dtype=np.float64))
+
+
 def as_data(data: Any, dtype: Any = np.float32) -> Any:
     """Data as they come: ``Sequences``, ``Trees``, or a pair (x, y) of arrays or lists."""
     if isinstance(data, (Sequences, Trees)):
@@ -160,9 +168,11 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
         for part in batches:
             inputs, y, options = arguments(part, model)
             loss, outputs = model.compiled_measure(inputs, y, options)
-            total, count = total + float(loss) * part.count, count + units(part, model)
+            total, count = total + float(loss) * part.count, count + weight(part, model)
             if found is not None and isinstance(outputs, np.ndarray) and outputs.ndim:
                 _add(found, part, outputs, model)
+    if not count:
+        raise DataError(f"nothing to measure: {data.name} has no target that counts")
     loss = total / count
     if found is None:
         written = zip(model.predict(data), data.y, strict=True)

@@ -13,7 +13,7 @@ from tinyseq.data.sequences import Sequences
 from tinyseq.data.trees import Trees
 from tinyseq.errors import DataError, TinyseqError
 from tinyseq.functions import mul
-from tinyseq.nn.running import arguments, as_data, fits, units
+from tinyseq.nn.running import arguments, as_data, fits, units, weight
 from tinyseq.nn.text_loss import window_loss
 from tinyseq.replay.compiling import compile
 from tinyseq.replay.function import CompiledFunction
@@ -97,10 +97,11 @@ class DataFeed:
             batch = self.data.batch(whole.rows[mine])
             masks = share_of_masks(masks, whole.x if isinstance(whole.x, tuple) else inputs[0], mine, batch.x)
             inputs, y, options = arguments(batch, self.model)
-            self.ranks.weight = units(batch, self.model) / units(whole, self.model) if len(rows) else 0.0
+            every = weight(whole, self.model)
+            self.ranks.weight = weight(batch, self.model) / every if len(rows) and every else 0.0
         if masks is not None:
             options["masks"] = masks
-        share = batch.count / max(units(batch, self.model), 1)
+        share = batch.count / max(units(batch, self.model), 1)  # the models' losses are means over sequences
         scale = None if share == 1 else np.asarray(share, getattr(self.model, "dtype", np.float32))
         return (inputs, y, options, scale), whole.count
 
@@ -142,6 +143,8 @@ def _batch_loss(model: Any) -> CompiledFunction:
 
 def _classes_fit(model: Any, data: Any) -> None:
     given, wanted = data.output_size, getattr(model, "output_size", None)
+    if all((np.asarray(part) < 0).all() for part in (data.y if isinstance(data.y, list) else [data.y])):
+        raise DataError(f"nothing to learn: no target of {data.name} has a class, all are −1 or there is no step")
     if wanted is not None and given > wanted:
         raise DataError(
             f"{data.name} has {given} classes, the model tells {wanted} apart: make it with output_size={given}"

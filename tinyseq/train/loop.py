@@ -108,6 +108,8 @@ def fit(
         raise TinyseqError("the optimiser has its rate: give fit no rate=, or the optimiser's name")
     if weight_decay:
         rule.weight_decay = number_from_0("weight_decay", weight_decay)
+    if validation is None:
+        _unvalidated(patience, keep, monitor, schedule)
     source = feed(model, data, batch, seed, ranks)
     update = TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, accumulate=accumulate, ranks=ranks)
     per_epoch = -(-source.per_epoch // accumulate) if source.per_epoch else 0
@@ -402,6 +404,17 @@ def _schedule(schedule: Any, rule: Optimiser, total: int, monitor: str) -> Any:
     if schedule is not None and not callable(schedule):
         raise TinyseqError(f"schedule is a function of the step, or a name; got {schedule!r}")
     return schedule
+
+
+def _unvalidated(patience: Any, keep: Any, monitor: str, schedule: Any) -> None:
+    """Refuse what is decided by validations where there are none."""
+    wants = {
+        f"patience={patience!r}": patience is not None, "keep='best'": keep == "best",
+        f"monitor={monitor!r}": monitor != "loss", "schedule='plateau'": schedule == "plateau",
+    }  # fmt: skip
+    for what, asked in wants.items():
+        if asked:
+            raise TinyseqError(f"{what} goes by validations: give fit validation=0.1, or data held out")
 
 
 def _kept(keep: str | None, patience: int | None) -> str:
