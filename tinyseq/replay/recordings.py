@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,15 +49,19 @@ class Recorded:
     def __init__(self, function: Callable[..., Any], arguments: tuple, keywords: dict[str, Any]) -> None:
         self.slots: list[int] = []
         with Tape(executor=_Recording) as tape:
-            given = [self._enter(a) for a in arguments]
-            result = function(*given, **{key: self._enter(keywords[key]) for key in sorted(keywords)})
+            holders = getrefcount(tape)
+            result = function(
+                *[self._enter(a) for a in arguments], **{key: self._enter(keywords[key]) for key in sorted(keywords)}
+            )
             self.nodes = [t.index for t in entering(result, "the result of a compiled function")]
+            self.nesting = rebuild(result, self.nodes)
+            del result
+            alone = getrefcount(tape) == holders  # a tensor that somebody kept would hold the tape
         if not self.nodes:
             raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
         self.tape = tape
-        self.nesting = rebuild(result, self.nodes)
         self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
-        tape.settle()
+        tape.settle(alone)
 
     def _enter(self, argument: Any) -> Any:
         if isinstance(argument, np.ndarray):
@@ -117,6 +122,7 @@ class Version(Recorded):
         self.fresh = fresh  # why each call has to record anew, '' where replays will do
         self.owner = weakref.ref(owner)
         tape = self.tape
+        self._own_bytes = 24 * len(tape) + 8 * len(tape.input_indices) + sum(v.nbytes for v in self.frozen.values())
         self.dtypes = [DTYPES[tape.kind_of(slot).dtype] for slot in self.slots]
         self.parameters = [(node, p) for p in tape.parameters if (node := tape.node_of(p)) is not None]
         self.fixed = [p for node, p in self.parameters if tape.kind_of(node).attrs]
@@ -147,9 +153,7 @@ class Version(Recorded):
     @property
     def nbytes(self) -> int:
         """Bytes that this takes, roughly."""
-        tape = self.tape
-        own = 24 * len(tape) + 8 * len(tape.input_indices) + sum(v.nbytes for v in self.frozen.values())
-        return own + sum(p.nbytes for p in self._programs.values() if not isinstance(p, str))
+        return self._own_bytes + sum([p.nbytes for p in self._programs.values() if not isinstance(p, str)])
 
     def program(self, backward: bool) -> Program | str:
         """The program, planned when first wanted; or the reason why there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain as joined
 from typing import Any
@@ -110,7 +111,7 @@ class Forest:
     def signature(self) -> tuple:
         """What tells forests apart: equal ones share what ``ts.compile`` recorded."""
         shared = (self.pointers, self.children, self.tree_of, self.numbers)
-        return type(self).__name__, *(column.tobytes() for column in shared), tuple(map(str, self.labels))
+        return type(self).__name__, *(column.tobytes() for column in shared), _written(self.labels)
 
     def children_of(self, position: int) -> tuple[int, ...]:
         """Positions of a node's children, left to right."""
@@ -292,3 +293,11 @@ def _count(n_leaves: Any) -> int:
     if not isinstance(n_leaves, (int, np.integer)) or n_leaves < 1:
         raise DataError(f"a tree needs at least one leaf, got n_leaves = {n_leaves!r}")
     return int(n_leaves)
+
+
+def _written(labels: np.ndarray) -> Any:
+    """Labels as something that compares and hashes: bytes where they are plain numbers and texts."""
+    try:
+        return marshal.dumps(labels.tolist(), 2)  # of version 2: later ones write down which objects are the same
+    except ValueError:
+        return tuple(map(str, labels))

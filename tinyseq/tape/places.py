@@ -18,6 +18,9 @@ from tinyseq.tape.kinds import Interned, Kind
 
 MOST_KEPT = 8  # places of tapes that are gone
 MOST_KNOWN = 20_000  # entries: a program that makes new ones all the time begins afresh
+MOST_FOLDS = 32  # of a tape: what is known in its first folds is kept
+MOST_RECORDINGS = 1_000
+MOST_STEPS = 64  # folded, that are remembered
 MOST_NODES = 100_000  # of whole recordings that are remembered
 
 
@@ -34,6 +37,19 @@ class Form:
         self.shape, self.dtype_code, self.fold = shape, dtype_code, fold
 
 
+class Made:
+    """Forms of tensors, and sites by cell, of one fold or of outside of folds."""
+
+    __slots__ = ("forms", "sites")
+
+    def __init__(self) -> None:
+        self.forms: dict[tuple, Form] = {}
+        self.sites: dict[str, dict[tuple, Any]] = {"": {}}
+
+    def __len__(self) -> int:
+        return len(self.forms) + sum(map(len, self.sites.values()))
+
+
 class Recording:
     """The columns of a whole tape, and what others keep of it beside them. Nobody may change it."""
 
@@ -47,18 +63,34 @@ class Recording:
 class Places:
     """Kinds, sorts, forms and sites by their numbers and keys."""
 
-    __slots__ = ("_recordings", "_sort_array", "_sorts", "appended", "codes", "forms", "kinds", "sites", "sorts")
+    __slots__ = (
+        "_recordings",
+        "_sort_array",
+        "_sorts",
+        "_total",
+        "appended",
+        "codes",
+        "folds",
+        "kept",
+        "kinds",
+        "made",
+        "sorts",
+        "steps",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, kept: bool = True) -> None:
+        self.kept = kept  # for the next tape
         self.kinds = Interned()
         self.sorts: list[tuple[int, int, bool]] = []  # (kind, rows, with an arg): numbered as they come
         self._sorts: dict[tuple[int, int, bool], int] = {}
         self._sort_array = np.empty((0, 3), np.int64)
         self.appended: dict[tuple, int] = {}  # sorts by all that their nodes were appended with
-        self.forms: dict[tuple, Form] = {}
-        self.sites: dict[str, dict[tuple, Any]] = {"": {}}  # by cell
+        self.made = Made()
+        self.folds: list[Made] = []  # in the steps that are folded, by their numbers from 1
         self.codes: dict[int, CodeType] = {}  # sites know a code object by its address: it has to stay
+        self.steps: OrderedDict[tuple, Any] = OrderedDict()  # steps that were folded, by what was recorded of them
         self._recordings: OrderedDict[tuple, Recording] = OrderedDict()
+        self._total = 0  # nodes of all recordings
 
     def sort(self, kind: int, rows: int, with_arg: bool) -> int:
         """What stands for a node in the stream, a negative number: its kind, its rows, whether it has an arg."""
@@ -89,15 +121,31 @@ class Places:
         if nodes > MOST_NODES:
             return None
         made = self._recordings[key] = Recording(kinds, tuple([column.copy() for column in columns]))
-        total = sum(known.columns[0].shape[1] for known in self._recordings.values())
-        while total > MOST_NODES:
-            total -= self._recordings.popitem(last=False)[1].columns[0].shape[1]
+        self._total += nodes
+        while self._total > MOST_NODES or len(self._recordings) > MOST_RECORDINGS:
+            self._total -= self._recordings.popitem(last=False)[1].columns[0].shape[1]
         return made
+
+    def remember_step(self, key: tuple, step: Any) -> None:
+        """Keep a step that was folded; those not used for longest make room for it."""
+        self.steps[key] = step
+        while len(self.steps) > MOST_STEPS:
+            self.steps.popitem(last=False)
+
+    def made_in(self, fold: int) -> Made:
+        """What is made in a step that is folded, 0 for outside of any. A tape's later folds are not remembered."""
+        if fold == 0:
+            return self.made
+        if fold > MOST_FOLDS:
+            return Made()
+        while len(self.folds) < fold:
+            self.folds.append(Made())
+        return self.folds[fold - 1]
 
     def known(self) -> int:
         """How many entries there are."""
-        sites = sum(len(sites) for sites in self.sites.values())
-        return len(self.sorts) + len(self.appended) + len(self.forms) + len(self.codes) + sites
+        made = sum(map(len, (self.made, *self.folds)))
+        return len(self.sorts) + len(self.appended) + len(self.codes) + made
 
 
 _kept: list[Places] = []  # those of tapes that are gone
@@ -112,8 +160,8 @@ def take() -> Places:
 
 
 def give_back(places: Places) -> None:
-    """A tape is gone: the next may have its places."""
-    if len(_kept) < MOST_KEPT and places.known() <= MOST_KNOWN:
+    """A tape records no more: the next may have its places."""
+    if places.kept and len(_kept) < MOST_KEPT and places.known() <= MOST_KNOWN:
         _kept.append(places)
 
 

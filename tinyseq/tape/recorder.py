@@ -20,14 +20,16 @@ from tinyseq.tape.leaves import Integers, Leaf
 from tinyseq.tape.places import Form, Places, Recording, give_back, take
 
 
+MANY = 2000  # nodes: of more, NumPy is quicker to tell which kinds there are
+
+
 class Recorder(Columns):
     """The columns with what writes them: the stream, the cell and step of what is recorded, folds, leaves."""
 
     __slots__ = (
         "_cell_calls",
         "_cell_names",
-        "_fold_forms",
-        "_fold_sites",
+        "_made",
         "_new_names",
         "_numbers",
         "_parameter_nodes",
@@ -55,9 +57,8 @@ class Recorder(Columns):
         self._cell_calls: dict[str, int] = {}
         self.folding = 0  # number of the step being recorded to be stamped, 0 outside of one
         self.folds = 0
-        self._fold_sites: dict[str, dict[tuple, Any]] = {}
-        self._fold_forms: dict[tuple, Form] = {}
-        self.sites: dict[tuple, Any] = self.places.sites[""]  # those of the cell being recorded
+        self._made = self.places.made  # what is known where nodes are recorded now
+        self.sites: dict[tuple, Any] = self._made.sites[""]  # those of the cell being recorded
         self.leaves: dict[Parameter, Leaf] = {}  # of parameters met since this tape became the current one
         self.origin: dict[int, Integers] = {}  # of nodes that hold the integers of a leaf
         self.structural: set[int] = set()  # leaves whose integers follow from the structure that is unfolded
@@ -111,7 +112,7 @@ class Recorder(Columns):
 
     def form(self, shape: tuple[int, ...], dtype_code: int, flipped: bool = False) -> Form:
         """The form of tensors made now; ``flipped`` tells those that stand for a transpose apart."""
-        forms = self._fold_forms if self.folding else self.places.forms
+        forms = self._made.forms
         key = (shape, dtype_code, flipped)
         found = forms.get(key)
         if found is None:
@@ -126,25 +127,28 @@ class Recorder(Columns):
     @scope.setter
     def scope(self, scope: tuple[str, int]) -> None:
         self._scope = scope
-        all_sites = self._fold_sites if self.folding else self.places.sites
-        sites = all_sites.get(scope[0])
+        sites = self._made.sites.get(scope[0])
         if sites is None:
-            sites = all_sites[scope[0]] = {}
+            sites = self._made.sites[scope[0]] = {}
         self.sites = sites
         self._turns += (self.n, scope[1])
 
     def fold(self, scope: tuple[str, int]) -> None:
-        """Begin to record a step that is taken off the tape again: nothing known of it may outlive it."""
+        """Begin to record a step that is taken off the tape again. Its tensors have forms of their own, by the number
+        of the fold, so that they find no site elsewhere."""
         self.folds += 1
         self.folding = self.folds
+        self._made = self.places.made_in(self.folding)
         self.leaves, self.scope = {}, scope
 
     def unfold(self, scope: tuple[str, int], length: int | None) -> None:
         """End what ``fold`` began: back to a scope and, but for None, to the nodes before."""
-        self._fold_sites, self._fold_forms = {}, {}
         self.folding, self.leaves = 0, {}
+        self._made = self.places.made
         if length is not None:
-            self.flush()
+            self.stream.clear()
+            self.args.clear()
+            self.renamed.clear()
             self.recording_known = None
             self.cut(length)
             self._turns = [length, -1]
@@ -169,6 +173,12 @@ class Recorder(Columns):
         first = self.put(kind, rows, arg, step, n_inputs, inputs)
         self.n = self._n_flushed
         return first
+
+    def written(self, since: int) -> tuple | None:
+        """All that was recorded since a node, as a key; None where it has been moved into the columns meanwhile."""
+        if self._n_flushed != since:
+            return None
+        return pack(f"{len(self.stream)}q", *self.stream), *self.args, *self._turns, *self.renamed
 
     def room(self, nodes: int, edges: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The columns of so many nodes more, (4, nodes); where the inputs of each end; the inputs. Whoever fills them
@@ -210,11 +220,15 @@ class Recorder(Columns):
         self.renamed.clear()
         self._turns = [self.n, self._scope[1]]
 
-    def settle(self) -> None:
-        """Nothing more is to be recorded: what was learnt of the places that record is let go."""
+    def settle(self, alone: bool = False) -> None:
+        """Nothing more is to be recorded: what was learnt of the places that record is let go; the next tape has it
+        if nobody has a tensor of this one (``alone``)."""
         self.flush()
-        self.places, self._numbers = Places(), {}
-        self.sites, self.leaves = self.places.sites[""], {}
+        if alone:
+            give_back(self.places)
+        self.places, self._numbers = Places(kept=False), {}
+        self._made = self.places.made
+        self.sites, self.leaves = self._made.sites[""], {}
 
     def _write(self, stream: np.ndarray) -> None:
         lo, hi = self._n_flushed, self.n
@@ -235,16 +249,33 @@ class Recorder(Columns):
 
     def _numbered(self, kinds: np.ndarray) -> np.ndarray:
         """Kinds by their numbers on this tape, given in the order in which they appear, from those among the places."""
-        first = np.full(len(self.places.kinds.kinds), -1)
-        first[kinds[::-1]] = np.arange(len(kinds))[::-1]
-        present = np.flatnonzero(first >= 0)
-        numbers = np.empty(len(first), np.int64)
-        for kind in present[np.argsort(first[present])].tolist():
-            known = self._numbers.get(kind)
-            if known is None:
-                known = self._numbers[kind] = self.kind_id(self.places.kinds.kinds[kind])
-            numbers[kind] = known
+        numbers = np.empty(len(self.places.kinds.kinds), np.int64)
+        if len(kinds) > MANY:
+            present, first = np.unique(kinds, return_index=True)
+            ordered = present[np.argsort(first)].tolist()
+        else:
+            ordered = list(dict.fromkeys(kinds.tolist()))
+        numbers[ordered] = self.numbered(ordered)
         return numbers[kinds]
+
+    def met(self) -> list[int]:
+        """Kinds of what is not yet in the columns, by their numbers among the places, in the order in which moving it
+        there numbers them."""
+        nodes = [self.places.sorts[~code][0] for code in self.stream if code < 0]
+        found = list(nodes)
+        for index, name in self.renamed:
+            i = index - self._n_flushed
+            nodes[i] = self.places.kinds.number(self.places.kinds.kinds[nodes[i]]._replace(name=name))
+            found.append(nodes[i])
+        return list(dict.fromkeys(found))
+
+    def numbered(self, kinds: list[int]) -> list[int]:
+        """The numbers on this tape of kinds that are given by those among the places."""
+        known = self._numbers
+        for kind in kinds:
+            if kind not in known:
+                known[kind] = self.kind_id(self.places.kinds.kinds[kind])
+        return [known[kind] for kind in kinds]
 
     def parameter(self, parameter: Parameter, line: tuple[str, int] = ("", 0)) -> int:
         """The one leaf that stands for a parameter on this tape."""
@@ -303,10 +334,9 @@ class Recorder(Columns):
         self._cell_calls[cell] = count + 1
         step = count if at is None else int(at)
         self._scope = (cell, step)
-        all_sites = self._fold_sites if self.folding else self.places.sites
-        sites = all_sites.get(cell)
+        sites = self._made.sites.get(cell)
         if sites is None:
-            sites = all_sites[cell] = {}
+            sites = self._made.sites[cell] = {}
         self.sites = sites
         self._turns += (self.n, step)
         return outer

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape import INPUT, INT64, PARAMETER, Form, Integers, Tape
+from tinyseq.tape import INPUT, INT64, PARAMETER, Form, Integers, Kind, Tape
 from tinyseq.tensor.handles import Tensor, handle
 from tinyseq.tensor.nesting import entering
 from tinyseq.tensor.source_lines import internal
@@ -72,32 +72,19 @@ def fold(
         state_tree, output_tree = run(places)
         state = entering(state_tree, f"the state that a step of {cell} returned")
         outputs = entering(output_tree, f"the output that a step of {cell} returned")
-        rows = list(zip(*(c[base:].tolist() for c in (tape.kind, tape.rows, tape.arg, tape.step)), strict=True))
-        inputs = [tape.inputs(i) for i in range(base, len(tape))]
+        known = _known(tape, base, len(slots))
         keep = base
     finally:
         tape.unfold(scope, keep)
-    first = base + len(slots)
-    last = base + len(rows)
-    where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(len(slots))}
-    leaves = [i for i in range(first, last) if tape.kinds[rows[i - base][0]].op in (INPUT, PARAMETER)]
-    inner = sorted(set(range(first, last)) - set(leaves))
-    where.update({old: (LOCAL, place) for place, old in enumerate(inner)})
-    for old in leaves:
-        new = _keep_leaf(tape, old, rows[old - base])
-        where[old] = (FIXED, new)
-
-    def place_of(index: int) -> tuple[int, int]:
-        return where.get(index, (FIXED, index))
-
-    used = [place_of(j) for i in inner for j in inputs[i - base]]
+    for offset, kind, rows, arg in known.leaves:
+        _keep_leaf(tape, base + offset, tape.places.kinds.kinds[kind], rows, arg)
     return FoldedStep(
-        table=np.array([rows[i - base] for i in inner], np.int64).reshape(-1, 4),
-        n_inputs=np.array([len(inputs[i - base]) for i in inner], np.int64),
-        codes=np.array([code for code, _ in used], np.int64),
-        numbers=np.array([number for _, number in used], np.int64),
-        state=[place_of(t.index) for t in state],
-        outputs=[place_of(t.index) for t in outputs],
+        known.table_on(tape),
+        known.n_inputs,
+        known.codes,
+        known.numbers,
+        state=[known.place_of(t.index) for t in state],
+        outputs=[known.place_of(t.index) for t in outputs],
         state_tree=state_tree,
         output_tree=output_tree,
         state_shapes=[t.shape for t in state],
@@ -107,18 +94,73 @@ def fold(
     )
 
 
-def _keep_leaf(tape: Tape, old: int, row: tuple[int, int, int, int]) -> int:
-    kind = tape.kinds[row[0]]
+class _Known:
+    """What was recorded of a step, for whoever records the same at the same place of a tape again.
+
+    Kinds are given by their numbers among the tape's places.
+
+    met     the kinds in the order in which the tape met them
+    table   its nodes
+    leaves  those it made: place in the step, kind, rows, arg
+    where   what references to its nodes become
+    """
+
+    def __init__(self, tape: Tape, base: int, n_slots: int) -> None:
+        self.met = tape.met()
+        places = [tape.kinds[k] for k in tape.kind[base:].tolist()]
+        kinds = [tape.places.kinds.number(kind) for kind in places]
+        rows = list(zip(kinds, *(c[base:].tolist() for c in (tape.rows, tape.arg, tape.step)), strict=True))
+        inputs = [tape.inputs(i) for i in range(base, len(tape))]
+        made = [i for i in range(n_slots, len(rows)) if places[i].op in (INPUT, PARAMETER)]
+        inner = sorted(set(range(n_slots, len(rows))) - set(made))
+        self.leaves = [(i, *rows[i][:3]) for i in made]
+        self.where: dict[int, tuple[int, int]] = {base + i: (SLOT, i) for i in range(n_slots)}
+        self.where.update({base + i: (LOCAL, place) for place, i in enumerate(inner)})
+        self.where.update({base + i: (FIXED, base + place) for place, i in enumerate(made)})
+        used = [self.place_of(j) for i in inner for j in inputs[i]]
+        self.table = np.array([rows[i] for i in inner], np.int64).reshape(-1, 4)
+        self.kinds, self._kind = np.unique(self.table[:, 0], return_inverse=True)
+        self.n_inputs = np.array([len(inputs[i]) for i in inner], np.int64)
+        self.codes = np.array([code for code, _ in used], np.int64)
+        self.numbers = np.array([number for _, number in used], np.int64)
+
+    def place_of(self, index: int) -> tuple[int, int]:
+        """What a reference to a node becomes: those from before the step stay what they are."""
+        return self.where.get(index, (FIXED, index))
+
+    def table_on(self, tape: Tape) -> np.ndarray:
+        """The nodes as rows of a tape's table."""
+        table = self.table.copy()
+        table[:, 0] = np.array(tape.numbered(self.kinds.tolist()), np.int64)[self._kind]
+        return table
+
+
+def _known(tape: Tape, base: int, n_slots: int) -> _Known:
+    """What was recorded since a node; the kinds of it are on the tape then."""
+    key = tape.written(base)
+    if key is None:
+        return _Known(tape, base, n_slots)
+    steps, key = tape.places.steps, (base, n_slots, *key)
+    known = steps.get(key)
+    if known is None:
+        known = _Known(tape, base, n_slots)
+        tape.places.remember_step(key, known)
+    else:
+        steps.move_to_end(key)
+        tape.numbered(known.met)
+    return known
+
+
+def _keep_leaf(tape: Tape, old: int, kind: Kind, rows: int, arg: int) -> None:
     scope, tape.scope = tape.scope, ("", -1)
-    new = tape.append_kind(kind._replace(cell=""), row[1], row[2])
+    new = tape.append_kind(kind._replace(cell=""), rows, arg)
     tape.scope = scope
     if kind.op == PARAMETER:
-        tape._parameter_nodes[id(tape.parameters[row[2]])] = new
+        tape._parameter_nodes[id(tape.parameters[arg])] = new
     else:
         tape.executor.rebind(old, new)
         if kind.dtype == INT64:
             tape.origin[new] = Integers(new)
-    return new
 
 
 def handles(tape: Tape, nodes: Sequence[int] | np.ndarray) -> list[Tensor]:
