@@ -9,17 +9,19 @@ loop written in Python is recognised just as an unfolded cell is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby, islice
 
 import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable, index_type
+from tinyseq.engine.plan.kind_tables import tables_of
 from tinyseq.engine.plan.members import Numbering, components, orient
 from tinyseq.engine.plan.reading import read, repeated, take
 from tinyseq.engine.plan.reads import Picked
 from tinyseq.engine.plan.repeats import instances as repeated_instances
 from tinyseq.engine.plan.used import marks_of, split_by_use
 from tinyseq.ops import OPS
-from tinyseq.ops.groups import GIVEN, JOINS, RANGES
+from tinyseq.ops.groups import JOINS, RANGES
 from tinyseq.ops.op import row_by_row
 from tinyseq.tape import DTYPES, Tape
 
@@ -28,24 +30,25 @@ MOST_CLASSES = 4000
 
 def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
     """Group the nodes of a tape that are needed for some outputs (without any, all) into classes."""
-    kind, n = tape.kind, len(tape)
-    kinds = tape.kinds
-    leaf_kind = np.array([k.op in GIVEN for k in kinds])
-    integers = index_type(n)
-    inner = np.flatnonzero(~leaf_kind[kind]).astype(integers)
-    starts, found = repeated_instances(tape, inner, kinds)
+    kind, n, about = tape.kind, len(tape), tables_of(tape.kinds)
+    given, integers = about.given[kind], index_type(n)
+    inner = np.flatnonzero(~given).astype(integers)
+    starts, found = repeated_instances(tape, inner, about)
     members = [(instances, np.arange(length)) for instances, length in found]
     if outputs or loss >= 0:
-        members = split_by_use(tape, inner, starts, members, marks_of(tape, outputs, loss))
+        members = split_by_use(tape, inner, starts, members, marks_of(tape, about, outputs, loss))
     state = Folded([], [], {}, {})
     at = Numbering(np.full(n, -1, integers), np.full(n, -1, integers), {})
-    first = np.zeros(1, np.int64)
-    for leaf in np.flatnonzero(leaf_kind[kind]).tolist():
-        _add_classes(tape, state, at, np.array([leaf]), first, first)
+    _add_singles(tape, state, at, list(np.flatnonzero(given)[:, None]))
     if sum(len(places) for _, places in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)
-    made = [_add_classes(tape, state, at, inner, starts[instances], places) for instances, places in members]
+    made = []
+    for once, run in groupby(members, lambda each: len(each[0]) == 1):
+        if once:
+            made.append(_add_singles(tape, state, at, [inner[starts[instances] + places] for instances, places in run]))
+        else:
+            made += [_add_classes(tape, state, at, inner, starts[instances], places) for instances, places in run]
     for nodes, classes in made:
         _read(tape, at, nodes, classes)
     for cls in state.classes[first_inner:]:
@@ -56,6 +59,28 @@ def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
         state.joins[index] = Picked(*lists)
     state.places = {node: (int(at.cls[node]), int(at.number[node])) for node in (*outputs, *([loss] * (loss >= 0)))}
     return state
+
+
+def _add_singles(
+    tape: Tape, state: Folded, at: Numbering, groups: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[Class]]:
+    """Groups of one member each, given by their nodes: (nodes of all their classes, the classes)."""
+    first = len(state.classes)
+    nodes = np.concatenate([np.zeros(0, at.cls.dtype), *groups]).astype(at.cls.dtype)
+    at.cls[nodes], at.number[nodes] = np.arange(first, first + len(nodes)), 0
+    kinds, columns = tape.kinds, zip(*(c[nodes].tolist() for c in (tape.kind, tape.rows, tape.arg)), strict=True)
+    place = 0
+    for own in groups:
+        group = Group(len(state.groups), 1)
+        state.groups.append(group)
+        for kind, rows, arg in islice(columns, len(own)):
+            op, attrs, tail, dtype, name, cell, line = kinds[kind]
+            numbers = nodes[place : place + 1], repeated(rows, 1), repeated(arg, 1)
+            place += 1
+            state.classes.append(
+                Class(len(state.classes), op, attrs, tail, DTYPES[dtype], name, cell, line, *numbers, group)
+            )
+    return nodes[:, None], state.classes[first:]
 
 
 def _add_classes(

@@ -5,6 +5,8 @@ Kernels over the tape's columns; a tape holds many nodes, but few classes.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tinyseq.jit.decorators import kernel
@@ -13,6 +15,7 @@ SAME, UP, DOWN, OTHER = 0, 1, -1, 2
 """How the numbers of a list go: all the same, each one more than the one before, each one less, or otherwise."""
 
 
+@lru_cache(maxsize=4096)
 def repeated(number: int, count: int) -> np.ndarray:
     """One number, ``count`` times, without room of its own, read-only."""
     found = np.ndarray((count,), np.int64, np.array([number], np.int64), strides=(0,))

@@ -6,27 +6,21 @@ of what its nodes are and how they are wired.
 
 from __future__ import annotations
 
-from math import prod
-from typing import Any
-
 import numpy as np
 
+from tinyseq.engine.plan.kind_tables import FREE, JOIN, LOOSE, LOOSE_PICK, PARAMETER, STACK, KindTables
 from tinyseq.jit.decorators import kernel
-from tinyseq.ops import OPS
-from tinyseq.ops.groups import JOINS, NUMBERED, PARAMETERS, RANGES
 from tinyseq.ops.op import EACH, KEPT, WIDER
-from tinyseq.tape import Kind, Tape
+from tinyseq.tape import Tape
 
 FEW_JOINED = 16  # tensors: more of them are a whole sequence, not a part of a loop
 FEWEST_REPEATS = 8  # of nodes outside cells: fewer are not taken for a loop
-LOOSE, JOIN, STACK, PARAMETER, LOOSE_PICK, FREE = (1 << i for i in range(6))
 
 
-def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarray, list[tuple[np.ndarray, int]]]:
+def instances(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndarray, list[tuple[np.ndarray, int]]]:
     """Starts of the instances among ``inner``; and for each template its instances (in order) and their length."""
     if not len(inner):
         return np.zeros(0, np.int64), []
-    about = _Kinds(kinds)
     starts, keys = _cut(tape, inner, about)
     ends = np.append(starts, len(inner))
     order = np.argsort(keys, kind="stable")
@@ -45,48 +39,9 @@ def instances(tape: Tape, inner: np.ndarray, kinds: list[Any]) -> tuple[np.ndarr
     return starts, [(instances, int(ends[instances[0] + 1] - starts[instances[0]])) for instances in parts]
 
 
-class _Kinds:
-    """What matters of each kind, as tables: its cell, traits, axes, and how many rows it reads of its inputs."""
-
-    def __init__(self, kinds: list[Kind]) -> None:
-        names = {name: i for i, name in enumerate(dict.fromkeys(["", *(k.cell for k in kinds)]))}
-        self.cell = np.array([names[k.cell] for k in kinds], np.int64)
-        self.traits = np.array([_traits(k) for k in kinds], np.int64)
-        tails = {tail: i for i, tail in enumerate(dict.fromkeys(k.tail for k in kinds))}
-        shapes = {shape: i for i, shape in enumerate(dict.fromkeys((k.tail, k.dtype) for k in kinds))}
-        self.tail = np.array([tails[k.tail] for k in kinds], np.int64)
-        self.shape = np.array([shapes[k.tail, k.dtype] for k in kinds], np.int64)
-        self.rank = np.array([len(k.tail) for k in kinds], np.int64)
-        self.columns = np.array([prod(k.tail) for k in kinds], np.int64)
-        self.rules = rules_of(kinds)
-
-    @property
-    def table(self) -> np.ndarray:
-        """All of it, a row for each kind."""
-        return np.column_stack([self.cell, self.traits, self.shape, self.tail, self.rank, self.columns, self.rules])
-
-
-def rules_of(kinds: list[Kind]) -> np.ndarray:
-    """How the rows of a kind go with those of its first input, and of the others."""
-    rules = [rows if len(rows) > 1 else rows * 2 for rows in (OPS[k.op].rows(k.attrs, k.tail) for k in kinds)]
-    return np.array([rows[:2] for rows in rules], np.int64).reshape(-1, 2)
-
-
-def _traits(k: Kind) -> int:
-    loose = not k.cell
-    return (
-        LOOSE * (loose and k.op not in RANGES)
-        + JOIN * (loose and k.op in JOINS)
-        + STACK * (k.op in JOINS and not k.attrs)
-        + PARAMETER * (k.op in PARAMETERS)
-        + LOOSE_PICK * (loose and k.op in NUMBERED)
-        + FREE * (loose and k.op not in NUMBERED)
-    )
-
-
-def _cut(tape: Tape, inner: np.ndarray, about: _Kinds) -> tuple[np.ndarray, np.ndarray]:
+def _cut(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndarray, np.ndarray]:
     """Where instances begin: at each node outside cells, and where the cell or its step changes; a hash of each."""
-    table, number = about.table, np.full(len(tape), -1, inner.dtype)
+    table, number = about.columns, np.full(len(tape), -1, inner.dtype)
     many = _count(tape.kind, tape.step, inner, table)
     starts, keys = np.empty(many, np.int64), np.zeros(many, np.uint64)
     columns = tape.kind, tape.rows, tape.step, tape.input_pointers, tape.input_indices

@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.engine.plan.kind_tables import REACHED, KindTables
 from tinyseq.engine.plan.members import components
 from tinyseq.jit.decorators import kernel
-from tinyseq.ops import OPS
 from tinyseq.tape import Tape
 
-NEEDED, REACHED = 1, 2
-_POSITIONS = 4  # of inputs; further ones are like the last
+NEEDED = 1
 
 Template = tuple[np.ndarray, np.ndarray]  # (instances, places in each)
 
@@ -43,16 +42,13 @@ def _codes(inner, starts, instances, places, marks, code):
     return alike
 
 
-def marks_of(tape: Tape, outputs: Sequence[int], loss: int) -> np.ndarray:
+def marks_of(tape: Tape, about: KindTables, outputs: Sequence[int], loss: int) -> np.ndarray:
     """NEEDED and REACHED of each node."""
     marks = np.zeros(len(tape), np.uint8)
     marks[list(outputs)] = NEEDED
     if loss >= 0:
         marks[loss] = NEEDED | REACHED
-    passes = np.zeros((len(tape.kinds), _POSITIONS), np.uint8)
-    for i, k in enumerate(tape.kinds):
-        passes[i, list(range(_POSITIONS)) if OPS[k.op].joins else list(OPS[k.op].vjp)] = REACHED
-    _mark(tape.input_pointers, tape.input_indices, tape.kind, passes, marks)
+    _mark(tape.input_pointers, tape.input_indices, tape.kind, about.passes, marks)
     return marks
 
 
