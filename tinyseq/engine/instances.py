@@ -21,7 +21,8 @@ from tinyseq.engine.plan.layout import Storage, allocate
 from tinyseq.engine.plan.pipeline import PASSES, VERIFY, Plan, checking, finished, plan_of_symbols
 from tinyseq.engine.plan.reuse import Arena
 from tinyseq.engine.plan.sharing import available, wanted_threads
-from tinyseq.engine.plan.symbols import Array, Num, Trace
+from tinyseq.engine.plan.symbols import Array, Num
+from tinyseq.engine.plan.tracing import Trace
 from tinyseq.engine.plan.unknowns import Axes, differing, structure, symbolic, tails
 from tinyseq.errors import TapeError
 

@@ -15,11 +15,11 @@ from tinyseq.exchange.sizes import Differs, Size, Sizes, Value, merged, probes
 from tinyseq.ops import OPS
 from tinyseq.ops.op import STACKED
 from tinyseq.tape import DTYPES, INPUT, PARAMETER, Tape
+from tinyseq.tape.instances import LOCAL, SLOT
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import tensor
 from tinyseq.tensor.nesting import flatten
 from tinyseq.unfolding.chain import Unfolded
-from tinyseq.unfolding.folding import LOCAL, SLOT
 from tinyseq.unfolding.watching import Seen, watched
 
 BASES = (13, 3, 5, 4)  # sizes of the first recording; those of the others differ from these and from each other

@@ -122,7 +122,7 @@ class Version(Recorded):
         self.fresh = fresh  # why each call has to record anew, '' where replays will do
         self.owner = weakref.ref(owner)
         tape = self.tape
-        self._own_bytes = 24 * len(tape) + 8 * len(tape.input_indices) + sum(v.nbytes for v in self.frozen.values())
+        self.nbytes = 24 * len(tape) + 8 * len(tape.input_indices) + sum(v.nbytes for v in self.frozen.values())
         self.dtypes = [DTYPES[tape.kind_of(slot).dtype] for slot in self.slots]
         self.parameters = [(node, p) for p in tape.parameters if (node := tape.node_of(p)) is not None]
         self.fixed = [p for node, p in self.parameters if tape.kind_of(node).attrs]
@@ -138,7 +138,7 @@ class Version(Recorded):
         version = Version(made, self.watch, self.owner(), self.key, self.fresh)
         version.keep, version.earlier = self.keep, ()
         if version.slots == self.slots and version.nodes == self.nodes and version.tape.same_graph(self.tape):
-            version.guard, version._programs = self.guard, self._programs
+            version.guard, version._programs, version.nbytes = self.guard, self._programs, self.nbytes
         return version
 
     def holds(self) -> bool:
@@ -150,11 +150,6 @@ class Version(Recorded):
                 return False
         return self.watch.holds()
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that this takes, roughly."""
-        return self._own_bytes + sum([p.nbytes for p in self._programs.values() if not isinstance(p, str)])
-
     def program(self, backward: bool) -> Program | str:
         """The program, planned when first wanted; or the reason why there is none."""
         if backward not in self._programs:
@@ -164,7 +159,9 @@ class Version(Recorded):
                     "backward needs a scalar loss first among the results, "
                     f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
-            self._programs[backward] = _planned(self.tape, self.nodes, loss, getattr(self.owner(), "check", False))
+            program = _planned(self.tape, self.nodes, loss, getattr(self.owner(), "check", False))
+            self._programs[backward] = program
+            self.nbytes += 0 if isinstance(program, str) else program.nbytes
             trim(self)
         return self._programs[backward]
 
@@ -210,9 +207,11 @@ VERSIONS: weakref.WeakSet[Version] = weakref.WeakSet()  # those that have been p
 def trim(newest: Version) -> None:
     """Drop what was not used for longest, of all functions, until the rest is within the limit; the newest stays."""
     VERSIONS.add(newest)
-    sizes = {version: version.nbytes for version in list(VERSIONS)}
-    total = sum(sizes.values())
-    for version in sorted(sizes, key=lambda v: v.used):
+    kept = list(VERSIONS)
+    total = sum([version.nbytes for version in kept])
+    if total <= LIMITS.bytes:
+        return
+    for version in sorted(kept, key=lambda v: v.used):
         if total <= LIMITS.bytes:
             break
         if version is not newest:
@@ -220,7 +219,7 @@ def trim(newest: Version) -> None:
             if owner is not None:
                 owner.drop(version)
             VERSIONS.discard(version)
-            total -= sizes[version]
+            total -= version.nbytes
 
 
 # -- arguments

@@ -19,7 +19,6 @@ from tinyseq.tape.kinds import DTYPES, PARAMETER, Interned, Kind, Parameter
 from tinyseq.tape.leaves import Integers, Leaf
 from tinyseq.tape.places import Form, Places, Recording, give_back, take
 
-
 MANY = 2000  # nodes: of more, NumPy is quicker to tell which kinds there are
 
 

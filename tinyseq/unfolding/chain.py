@@ -16,11 +16,12 @@ from tinyseq.habits import at_the_call, give_habits
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.truncation import Truncation
 from tinyseq.tape import DTYPES, INT64, Tape
+from tinyseq.tape.instances import FIXED, LOCAL, SLOT
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import here
 from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
-from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, FoldedStep, fold, handles
+from tinyseq.unfolding.folding import FoldedStep, fold, handles
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.truncated import Recorded, stamp_truncated
 from tinyseq.unfolding.watching import noticed

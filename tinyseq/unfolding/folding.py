@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyseq.errors import TapeError
 from tinyseq.tape import INPUT, INT64, PARAMETER, Form, Integers, Kind, Tape
+from tinyseq.tape.instances import FIXED, LOCAL, SLOT
 from tinyseq.tensor.handles import Tensor, handle
 from tinyseq.tensor.nesting import entering
 from tinyseq.tensor.source_lines import internal
@@ -41,9 +42,6 @@ class FoldedStep:
     state_dtypes: list[int] = field(default_factory=list)
     output_shapes: list[tuple[int, ...]] = field(default_factory=list)
     output_dtypes: list[int] = field(default_factory=list)
-
-
-LOCAL, FIXED, SLOT = 0, 1, 2
 
 
 def fold(

@@ -1,4 +1,4 @@
-"""Stamping: a folded step written on the tape for every instance, as array arithmetic."""
+"""Stamping: a folded step written on the tape for every instance, in one pass."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from tinyseq.tape import Tape
+from tinyseq.tape.instances import SLOT, write_instances
 from tinyseq.tensor.source_lines import internal
-from tinyseq.unfolding.folding import LOCAL, SLOT, FoldedStep
+from tinyseq.unfolding.folding import FoldedStep
 
 internal(__file__)
 
-PIECE = 1 << 13  # nodes stamped at a time
-
+NONE = np.zeros((0, 0), np.int64)
 Slots = Callable[[int, int, np.ndarray, np.ndarray], Any]
 
 
@@ -45,44 +45,21 @@ def stamp(
     table, ends, edges = tape.room(int(n_nodes.sum()), int(n_edges.sum()))
     first_end = int(tape.input_pointers[-1])
     for g, (folded, instances) in enumerate(groups):
+        if not len(folded.table):
+            continue
         own = {local: values for (group, local), values in args.items() if group == g}
-        read = {}  # placeholder → its node in each instance
-        for slot in np.unique(folded.numbers[folded.codes == SLOT]).tolist():
-            read[slot] = np.asarray(slots(g, slot, instances, bases)).astype(edges.dtype)
-        length, after = len(folded.table), first_end + np.cumsum(folded.n_inputs)
-        stamped = max(PIECE // max(length, 1), 1)
-        for low in range(0, len(instances), stamped):  # in pieces, so that what is made on the way stays small
-            piece = slice(low, low + stamped)
-            part = instances[piece]
-            nodes, put_nodes = _grid(table, bases[part] - start, length)
-            nodes[:3] = folded.table.T[:3, None, :]
-            nodes[3] = np.where(folded.table[:, 3] >= 0, steps[part][:, None], -1)
-            if rows is not None and g in rows:
-                nodes[1] = rows[g][piece]
-            for local, values in own.items():
-                nodes[2, :, local] = values[piece]
-            put_nodes()
-            pointers, put_pointers = _grid(ends[None], bases[part] - start, length)
-            pointers[0] = edge_bases[part][:, None] + after
-            put_pointers()
-            inputs, put_inputs = _grid(edges[None], edge_bases[part], len(folded.codes))
-            inputs[0] = folded.numbers + (folded.codes == LOCAL) * bases[part][:, None]
-            for j in np.flatnonzero(folded.codes == SLOT).tolist():
-                inputs[0, :, j] = read[int(folded.numbers[j])][piece]
-            put_inputs()
+        wanted = np.unique(folded.numbers[folded.codes == SLOT]).tolist()
+        read = np.zeros((max(wanted, default=-1) + 1, len(instances)), np.int64)  # placeholder → its nodes
+        for slot in wanted:
+            read[slot] = slots(g, slot, instances, bases)
+        written = np.empty((len(own), len(instances)), np.int64)
+        for k, values in enumerate(own.values()):
+            written[k] = values
+        lengths = np.ascontiguousarray(rows.get(g, NONE) if rows else NONE, np.int64)
+        write_instances(
+            table, ends, edges, start, folded.table, first_end + np.cumsum(folded.n_inputs), folded.codes,
+            folded.numbers, read, bases[instances], edge_bases[instances], steps[instances],
+            np.array(list(own), np.int64), written, lengths,
+        )  # fmt: skip
     tape.grow(table.shape[1], len(edges))
     return bases
-
-
-def _grid(columns: np.ndarray, bases: np.ndarray, length: int) -> tuple[np.ndarray, Callable[[], None]]:
-    """The places of several instances in some columns, (columns, instances, length), and what to call once they are
-    filled: instances that follow each other are filled in place, others by way of a copy."""
-    if (np.diff(bases) == length).all():
-        inside = columns[:, bases[0] : bases[0] + len(bases) * length]
-        return inside.reshape(len(columns), len(bases), length), lambda: None
-    grid = np.empty((len(columns), len(bases), length), columns.dtype)
-
-    def put() -> None:
-        columns[:, bases[:, None] + np.arange(length)] = grid
-
-    return grid, put

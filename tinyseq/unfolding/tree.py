@@ -16,11 +16,12 @@ from tinyseq.functions import concatenate, stack
 from tinyseq.functions.shapes import first_row, first_rows
 from tinyseq.structure.tree import Forest, Tree
 from tinyseq.tape import INT64, Tape
+from tinyseq.tape.instances import LOCAL, SLOT
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import as_tensor, here
 from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
-from tinyseq.unfolding.folding import LOCAL, SLOT, FoldedStep, fold, handles
+from tinyseq.unfolding.folding import FoldedStep, fold, handles
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.watching import noticed
 

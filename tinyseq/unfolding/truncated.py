@@ -25,9 +25,10 @@ from tinyseq.functions.elementwise import DETACH
 from tinyseq.functions.shapes import WINDOW
 from tinyseq.structure.truncation import Chunk, Truncation
 from tinyseq.tape import INT64, Kind, Tape
+from tinyseq.tape.instances import FIXED, LOCAL, SLOT
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.source_lines import internal, source_line
-from tinyseq.unfolding.folding import FIXED, LOCAL, SLOT, FoldedStep
+from tinyseq.unfolding.folding import FoldedStep
 from tinyseq.unfolding.stamping import stamp
 
 internal(__file__)

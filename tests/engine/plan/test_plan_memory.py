@@ -11,6 +11,7 @@ import tinyseq as ts
 from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.fold import fold
 from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.tape import columns
 from tinyseq.unfolding import stamping
 
 LENGTHS = [7, 3, 5, 5]
@@ -65,14 +66,19 @@ def described(loss: ts.Tensor) -> list:
 
 
 @pytest.mark.parametrize("record", [lambda: chain(30), ragged, forest, loop])
-@pytest.mark.parametrize("piece", [1, 7, 50])
-def test_pieces_of_any_size_give_the_same_tape_and_classes(record, piece: int, monkeypatch) -> None:
-    whole = record()
-    expected = described(whole)
-    monkeypatch.setattr(stamping, "PIECE", piece)
-    pieces = record()
-    assert pieces.tape.same_graph(whole.tape)
-    assert described(pieces) == expected
+@pytest.mark.parametrize("wide", [False, True])
+def test_instances_are_written_by_machine_code_as_by_python(record, wide: bool, monkeypatch) -> None:
+    """Into columns of 32 bits, and of 64."""
+    narrow = record()
+    expected = described(narrow)
+    if wide:
+        monkeypatch.setattr(columns, "NARROW", 3)
+    by_machine = record()
+    assert by_machine.tape.same_graph(narrow.tape) and by_machine.tape.rows.dtype == (np.int64 if wide else np.int32)
+    monkeypatch.setattr(stamping, "write_instances", stamping.write_instances.py_func)
+    by_python = record()
+    assert by_python.tape.same_graph(narrow.tape)
+    assert described(by_machine) == described(by_python) == expected
 
 
 def test_a_finished_plan_still_gives_every_wanted_value() -> None:

@@ -17,9 +17,13 @@ NUMBERS = (int, float, np.integer, np.floating)
 
 
 class Arithmetic:
-    """Operators of symbols."""
+    """A symbol: its name in a trace, and what it is for the tape at hand."""
 
     __slots__ = ()
+
+    name: Any
+    trace: Any
+    value: Any
 
     def _binary(self, sign: str, other: Any, turned: bool = False) -> Any:
         raise NotImplementedError

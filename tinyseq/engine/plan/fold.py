@@ -31,15 +31,17 @@ MOST_CLASSES = 4000
 def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
     """Group the nodes of a tape that are needed for some outputs (without any, all) into classes."""
     kind, n, about = tape.kind, len(tape), tables_of(tape.kinds)
-    given, integers = about.given[kind], index_type(n)
-    inner = np.flatnonzero(~given).astype(integers)
+    integers = index_type(n)
+    given = about.given[kind]
+    inner, leaves = np.flatnonzero(~given).astype(integers), np.flatnonzero(given)
+    del given
     starts, found = repeated_instances(tape, inner, about)
     members = [(instances, np.arange(length)) for instances, length in found]
     if outputs or loss >= 0:
         members = split_by_use(tape, inner, starts, members, marks_of(tape, about, outputs, loss))
     state = Folded([], [], {}, {})
     at = Numbering(np.full(n, -1, integers), np.full(n, -1, integers), {})
-    _add_singles(tape, state, at, list(np.flatnonzero(given)[:, None]))
+    _add_singles(tape, state, at, list(leaves[:, None]))
     if sum(len(places) for _, places in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)

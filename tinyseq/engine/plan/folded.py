@@ -31,7 +31,7 @@ Unplannable = Refused
 
 def index_type(count: int) -> type[np.signedinteger]:
     """The smallest integers that number so many things; -1 may stand for none."""
-    return np.int32 if count <= np.iinfo(np.int32).max else np.int64
+    return np.int32 if count < 1 << 31 else np.int64
 
 
 @dataclass(eq=False)

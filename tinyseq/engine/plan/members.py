@@ -91,20 +91,23 @@ def orient(state: Folded, first_inner: int, at: Numbering) -> None:
     """Number members in the order of memory: a chain that runs backwards by its time steps, a tree by height; then
     recognise what each input is."""
     of_group: list[list[Class]] = [[] for _ in state.groups]
-    for cls in state.classes:
-        of_group[cls.group.index].append(cls)
     group_of = [cls.group.index for cls in state.classes]
     reads: list[set[int]] = [set() for _ in state.groups]
-    for cls in state.classes:
+    for cls, group in zip(state.classes, group_of, strict=True):
+        of_group[group].append(cls)
         for ref in cls.refs:
-            reads[cls.group.index].update(group_of[c] for c in ref.sources())
-        reads[cls.group.index].update(group_of[c] for c in at.joined(cls.index).tolist())
-    done = {state.classes[i].group.index for i in range(first_inner)}
-    together = np.zeros(len(state.groups), np.int64)
+            reads[group].update([group_of[c] for c in ((ref.only,) if ref.only >= 0 else ref.sources())])
+    for index in at.joins:
+        reads[group_of[index]].update([group_of[c] for c in at.joined(index).tolist()])
+    done = set(group_of[:first_inner])
+    together = [0] * len(state.groups)
     for place, members in enumerate(components(reads)):
-        together[members] = place
-        classes = [cls for g in members for cls in of_group[g]]
-        if not all(state.groups[g].count == 1 for g in members):
+        repeats = False
+        for g in members:
+            together[g] = place
+            repeats |= state.groups[g].count > 1
+        if repeats:
+            classes = [cls for g in members for cls in of_group[g]]
             _order(state, at, [state.groups[g] for g in members], classes, done)
         done.update(members)
     late: dict[tuple[int, int], bool] = {}
@@ -138,7 +141,7 @@ def _fits(ref: Read, classes: list[Class]) -> bool:
     return start.tail == source.tail and int(start.rows[ref.start[1]]) == int(source.rows.max())
 
 
-def _leads_to(reads: list[set[int]], place: np.ndarray, start: int, source: int) -> bool:
+def _leads_to(reads: list[set[int]], place: list[int], start: int, source: int) -> bool:
     """Whether a start is computed from what it would stand before: then it can't be copied there first. ``place`` is
     that of each group among all components."""
     waiting, seen = [start], {start}
@@ -167,9 +170,11 @@ def _order(state: Folded, at: Numbering, groups: list[Group], classes: list[Clas
     top = max(int(h.max()) for h in found.values())
     for group in groups:
         height = found[group.index]
-        order = np.argsort(height, kind="stable")
-        _renumber(state, at, [cls for cls in classes if cls.group is group], order)
-        group.levels = np.searchsorted(height[order], np.arange(top + 2))
+        if (height[1:] < height[:-1]).any():
+            order = np.argsort(height, kind="stable")
+            height = height[order]
+            _renumber(state, at, [cls for cls in classes if cls.group is group], order)
+        group.levels = np.searchsorted(height, np.arange(top + 2))
 
 
 def _runs_backwards(state: Folded, classes: list[Class], done: set[int]) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.engine.plan.symbols import Array, Num, trace_in, value_of
+from tinyseq.engine.plan.symbols import Array, Num, apply, picked
+from tinyseq.engine.plan.tracing import trace_in
 
 
 def integer(number: Any) -> Any:
@@ -20,21 +21,12 @@ def integer(number: Any) -> Any:
 
 def larger(a: Any, b: Any) -> Any:
     """The larger of two numbers; of symbols one for both, where ``max`` would decide for one of them."""
-    return _picked("max", a, b)
+    return picked("max", a, b)
 
 
 def smaller(a: Any, b: Any) -> Any:
     """The smaller of two numbers, as ``larger``."""
-    return _picked("min", a, b)
-
-
-def _picked(which: str, a: Any, b: Any) -> Any:
-    trace, picks = trace_in((a, b)), max if which == "max" else min
-    if trace is None:
-        return picks(a, b)
-    uses: list[str] = []
-    text = f"{which}({trace.text(a, uses)}, {trace.text(b, uses)})"
-    return Num(trace, trace.let(text, uses), picks(value_of(a), value_of(b)))
+    return picked("min", a, b)
 
 
 def length(array: Any) -> Any:
@@ -44,7 +36,7 @@ def length(array: Any) -> Any:
 
 def _made(function: Callable[..., Any], *args: Any) -> Any:
     trace = trace_in(args)
-    return function(*args) if trace is None else trace.apply(function, args, {})
+    return function(*args) if trace is None else apply(trace, function, args, {})
 
 
 def full(count: Any, number: Any) -> np.ndarray:

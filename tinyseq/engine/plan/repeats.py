@@ -33,7 +33,7 @@ def instances(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndar
         if about.traits[kind] & LOOSE_PICK:
             parts += _runs(instances, tape.arg[inner[starts[instances]]])
         elif about.traits[kind] & FREE and len(instances) < FEWEST_REPEATS:
-            parts += np.split(instances, len(instances))
+            parts += list(instances[:, None])
         else:
             parts.append(instances)
     return starts, [(instances, int(ends[instances[0] + 1] - starts[instances[0]])) for instances in parts]

@@ -9,127 +9,49 @@ out otherwise is planned anew. So does all that leaves the symbols, as an index 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinyseq.engine.plan.arithmetic import COMPARES, NUMBERS, PLAIN, Arithmetic
+from tinyseq.engine.plan.tracing import Trace, trace_in, value_of
 
 
-class Line(NamedTuple):
-    """``name = text``; a guard has no name: its text says when to give up. ``uses`` are the names it reads."""
-
-    name: str
-    text: str
-    uses: tuple[str, ...]
-
-
-class Trace:
-    """The lines written down so far, and the objects that they name."""
-
-    def __init__(self) -> None:
-        self.lines: list[Line] = []
-        self.objects: dict[str, Any] = {}
-        self.pins: list[str] = []  # what was pinned, for whoever wonders why a tape is planned anew
-        self._names: dict[str, str] = {}  # of what was computed before
-        self._guards: set[str] = set()
-        self._of_object: dict[int, str] = {}
-        self.arrays: list[Array] = []  # whose values are those of the tape at hand
-
-    def forget(self) -> None:
-        """Forget what arrays were for the tape at hand: only their names count from now on."""
-        for array in self.arrays:
-            array.name  # noqa: B018 (it may not have one yet)
-        for array in self.arrays:
-            array.value = np.zeros(0, np.int64)
-        self.arrays.clear()
-
-    def let(self, text: str, uses: Sequence[str]) -> str:
-        """The name of an expression; the same for the same."""
-        name = self._names.get(text)
-        if name is None:
-            name = self._names[text] = f"v{len(self._names)}"
-            self.lines.append(Line(name, text, tuple(uses)))
-        return name
-
-    def guard(self, wrong: str, uses: Sequence[str]) -> None:
-        """Give up where an expression is true."""
-        if wrong not in self._guards:
-            self._guards.add(wrong)
-            self.lines.append(Line("", wrong, tuple(uses)))
-
-    def named(self, thing: Any) -> str:
-        """The name of an object that is the same for all tapes."""
-        name = self._of_object.get(id(thing))
-        if name is None:
-            name = self._of_object[id(thing)] = f"k{len(self.objects)}"
-            self.objects[name] = thing  # which keeps its id
-        return name
-
-    def text(self, thing: Any, uses: list[str]) -> str:
-        """A value as it stands in a line; the names it reads are added to ``uses``."""
-        if isinstance(thing, Num | Array):
-            uses.append(thing.name)
-            return thing.name
-        if isinstance(thing, bool | str) or thing is None or thing is Ellipsis:
-            return repr(thing)
-        if isinstance(thing, int | np.integer):
-            return repr(int(thing))
-        if type(thing) is float:
-            return repr(thing)
-        if isinstance(thing, slice):
-            return f"slice({', '.join(self.text(part, uses) for part in (thing.start, thing.stop, thing.step))})"
-        if isinstance(thing, tuple):
-            return f"({''.join(self.text(part, uses) + ', ' for part in thing)})"
-        if isinstance(thing, list):
-            return f"[{', '.join(self.text(part, uses) for part in thing)}]"
-        if isinstance(thing, dict):
-            return f"{{{', '.join(f'{self.text(key, uses)}: {self.text(v, uses)}' for key, v in thing.items())}}}"
-        return self.named(thing)
-
-    def result(self, text: str, uses: Sequence[str], value: Any) -> Any:
-        """What an expression gives: a symbol, or, of a truth, the truth with a guard."""
-        if isinstance(value, np.ndarray) and value.ndim:
-            return Array(self, self.let(text, uses), value)
-        if isinstance(value, tuple | list):
-            whole = self.let(text, uses)
-            return type(value)([self.result(f"{whole}[{i}]", (whole,), part) for i, part in enumerate(value)])
-        if isinstance(value, bool | np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool):
-            name = self.let(text, uses)
-            self.guard(f"not {name}" if value else name, (name,))
-            return bool(value)
-        if isinstance(value, float | np.floating):
-            return Num(self, self.let(f"float({text})", uses), float(value))
-        return Num(self, self.let(f"int({text})", uses), int(value))
-
-    def apply(self, function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]) -> Any:
-        """A function of NumPy's on symbols."""
-        uses: list[str] = []
-        parts = [self.text(a, uses) for a in args]
-        parts += [f"{key}={self.text(a, uses)}" for key, a in keywords.items()]
-        text = f"{self.named(function)}({', '.join(parts)})"
-        given = [value_of(a) for a in args]
-        return self.result(text, uses, function(*given, **{key: value_of(a) for key, a in keywords.items()}))
+def result(trace: Trace, text: str, uses: Sequence[str], value: Any) -> Any:
+    """What an expression gives: a symbol, or, of a truth, the truth with a guard."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return Array(trace, trace.let(text, uses), value)
+    if isinstance(value, tuple | list):
+        whole = trace.let(text, uses)
+        return type(value)([result(trace, f"{whole}[{i}]", (whole,), part) for i, part in enumerate(value)])
+    if isinstance(value, bool | np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool):
+        name = trace.let(text, uses)
+        trace.guard(f"not {name}" if value else name, (name,))
+        return bool(value)
+    if isinstance(value, float | np.floating):
+        return Num(trace, trace.let(f"float({text})", uses), float(value))
+    return Num(trace, trace.let(f"int({text})", uses), int(value))
 
 
-def value_of(thing: Any) -> Any:
-    """What a symbol, or what holds some, is for the tape at hand."""
-    if isinstance(thing, Num | Array):
-        return thing.value
-    if isinstance(thing, tuple | list):
-        return type(thing)([value_of(part) for part in thing])
-    if isinstance(thing, slice):
-        return slice(value_of(thing.start), value_of(thing.stop), value_of(thing.step))
-    return thing
+def apply(trace: Trace, function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    """A function of NumPy's on symbols."""
+    uses: list[str] = []
+    parts = [trace.text(a, uses) for a in args]
+    parts += [f"{key}={trace.text(a, uses)}" for key, a in keywords.items()]
+    text = f"{trace.named(function)}({', '.join(parts)})"
+    given = [value_of(a) for a in args]
+    return result(trace, text, uses, function(*given, **{key: value_of(a) for key, a in keywords.items()}))
 
 
-def trace_in(things: Any) -> Trace | None:
-    for thing in things:
-        if isinstance(thing, Num | Array):
-            return thing.trace
-        if isinstance(thing, tuple | list) and (found := trace_in(thing)) is not None:
-            return found
-    return None
+def picked(which: str, a: Any, b: Any) -> Any:
+    """The larger ("max") or the smaller ("min") of two numbers; of symbols one for both, where ``max`` would decide for
+    one of them."""
+    trace, picks = trace_in((a, b)), max if which == "max" else min
+    if trace is None:
+        return picks(a, b)
+    uses: list[str] = []
+    text = f"{which}({trace.text(a, uses)}, {trace.text(b, uses)})"
+    return Num(trace, trace.let(text, uses), picks(value_of(a), value_of(b)))
 
 
 class Num(Arithmetic):
@@ -144,14 +66,13 @@ class Num(Arithmetic):
         if isinstance(other, Array):
             return other._binary(sign, self, not turned)
         if isinstance(other, np.ndarray) and other.ndim:
-            return Array.constant(self.trace, other)._binary(sign, self, not turned)
-        if isinstance(other, Num):
-            if other.name == self.name and sign in COMPARES:
-                return sign in ("<=", ">=", "==")
-        elif not isinstance(other, NUMBERS):
+            whole = other.ndim == 1 and other.size and other.dtype.kind == "i" and (other == other[0]).all()
+            made = Array.repeated(self.trace, len(other), int(other[0])) if whole else Array.constant(self.trace, other)
+            return made._binary(sign, self, not turned)
+        if (simple := self._simple(sign, other, turned)) is not None:
+            return simple
+        if not isinstance(other, (Num, *NUMBERS)):
             return sign == "!=" if sign in ("==", "!=") else NotImplemented
-        elif (sign == "*" and other == 1) or (sign == "+" and other == 0):
-            return self
         pair = (other, self) if turned else (self, other)
         value = PLAIN[sign](*(value_of(part) for part in pair))
         uses: list[str] = []
@@ -160,6 +81,28 @@ class Num(Arithmetic):
             self.trace.guard(f"not {text}" if value else text, uses)
             return bool(value)
         return Num(self.trace, self.trace.let(text, uses), value)
+
+    def _simple(self, sign: str, other: Any, turned: bool) -> Any:
+        """What an operation gives whatever the number is, such as x · 0; None where that is not so."""
+        whole = isinstance(self.value, int) and isinstance(value_of(other), int | np.integer)
+        if isinstance(other, Num):
+            if other.name != self.name:
+                return None
+            if sign in COMPARES:
+                return sign in ("<=", ">=", "==")
+            if whole and sign == "-":
+                return 0
+            return int(sign == "//") if whole and sign in ("//", "%") and self != 0 else None
+        if not isinstance(other, NUMBERS):
+            return None
+        kept = whole or isinstance(self.value, float)  # not where a whole number becomes another
+        if kept and other == 1 and (sign == "*" or (sign == "//" and whole and not turned)):
+            return self
+        if kept and other == 0 and (sign == "+" or (sign == "-" and not turned)):
+            return self
+        if other == 0 and whole and (sign == "*" or (turned and sign in ("//", "%") and self != 0)):
+            return 0
+        return None
 
     def pinned(self, why: str) -> Any:
         """The number itself: tapes that have another one are planned anew."""
@@ -287,7 +230,7 @@ class Array(Arithmetic):
             return self.alike[1]
         uses: list[str] = [self.name]
         value = self.value[value_of(index)]
-        return self.trace.result(f"{self.name}[{self.trace.text(index, uses)}]", uses, value)
+        return result(self.trace, f"{self.name}[{self.trace.text(index, uses)}]", uses, value)
 
     def __setitem__(self, index: Any, given: Any) -> None:
         uses: list[str] = [self.name]
@@ -301,10 +244,17 @@ class Array(Arithmetic):
             count, number = self.alike
             found = PLAIN[sign](other, number) if turned else PLAIN[sign](number, other)
             return Array.repeated(self.trace, count, found)
+        if self.alike is not None and isinstance(other, Array) and other.alike is not None:
+            (count, mine), (others, its) = self.alike, other.alike
+            if type(count) is type(others) and (
+                count.name == others.name if isinstance(count, Num) else count == others
+            ):
+                found = PLAIN[sign](its, mine) if turned else PLAIN[sign](mine, its)
+                return Array.repeated(self.trace, count, found)
         uses: list[str] = []
         pair = (other, self) if turned else (self, other)
         text = f"{self.trace.text(pair[0], uses)} {sign} {self.trace.text(pair[1], uses)}"
-        return self.trace.result(text, uses, PLAIN[sign](*(value_of(part) for part in pair)))
+        return result(self.trace, text, uses, PLAIN[sign](*(value_of(part) for part in pair)))
 
     def _method(self, name: str, *args: Any, **keywords: Any) -> Any:
         uses: list[str] = [self.name]
@@ -312,7 +262,7 @@ class Array(Arithmetic):
         parts += [f"{key}={self.trace.text(a, uses)}" for key, a in keywords.items()]
         given = [value_of(a) for a in args]
         value = getattr(self.value, name)(*given, **{key: value_of(a) for key, a in keywords.items()})
-        return self.trace.result(f"{self.name}.{name}({', '.join(parts)})", uses, value)
+        return result(self.trace, f"{self.name}.{name}({', '.join(parts)})", uses, value)
 
     def any(self, **axis: Any) -> Any:
         """Whether one element is true."""
@@ -332,6 +282,8 @@ class Array(Arithmetic):
 
     def max(self, **initial: Any) -> Any:
         """The largest."""
+        if self.alike is not None and initial and isinstance(self.alike[0], int) and self.alike[0] > 0:
+            return picked("max", self.alike[1], initial["initial"])
         return self._method("max", **initial) if self.alike is None or initial else self.alike[1]
 
     def min(self, **initial: Any) -> Any:
@@ -353,7 +305,7 @@ class Array(Arithmetic):
         if function is np.diff and self.alike is not None and len(args) == 1 and not keywords:
             count = self.alike[0]
             return Array.repeated(self.trace, count - 1 if count > 0 else count, 0)
-        return self.trace.apply(function, args, keywords)
+        return apply(self.trace, function, args, keywords)
 
 
 def _ufunc(ufunc: Any, method: str, inputs: tuple, keywords: dict[str, Any]) -> Any:
@@ -361,13 +313,16 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple, keywords: dict[str, Any]) -> 
         return NotImplemented
     trace = trace_in(inputs)
     assert trace is not None
-    if ufunc is np.maximum and method == "__call__" and not keywords:
+    if ufunc in (np.maximum, np.minimum) and method == "__call__" and not keywords:
         first, second = inputs
-        if isinstance(first, Num) and not isinstance(second, Array | np.ndarray):
+        if ufunc is np.maximum and isinstance(first, Num) and not isinstance(second, Array | np.ndarray):
             return max(first, second)
+        if isinstance(second, Array):
+            first, second = second, first
         if isinstance(first, Array) and first.alike is not None and isinstance(second, (Num, *NUMBERS)):
-            return Array.repeated(trace, first.alike[0], max(first.alike[1], second))
-    return trace.apply(getattr(ufunc, method), inputs, keywords)
+            which = "max" if ufunc is np.maximum else "min"
+            return Array.repeated(trace, first.alike[0], picked(which, first.alike[1], second))
+    return apply(trace, getattr(ufunc, method), inputs, keywords)
 
 
 def put(array: np.ndarray, index: Any, given: Any) -> np.ndarray:

@@ -16,7 +16,8 @@ import numpy as np
 
 from tinyseq.engine.plan.folded import Class, Folded, Group
 from tinyseq.engine.plan.reads import Delayed, Picked, Read, Shared
-from tinyseq.engine.plan.symbols import Array, Num, Trace
+from tinyseq.engine.plan.symbols import Array, Num
+from tinyseq.engine.plan.tracing import Trace
 from tinyseq.ops.groups import PARAMETERS
 
 Axes = frozenset[tuple[int, int]]
