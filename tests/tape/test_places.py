@@ -16,6 +16,7 @@ import pytest
 import tinyseq as ts
 from tinyseq.engine.plan_cache import structure_key
 from tinyseq.errors import DataError, TapeError
+from tinyseq.replay.recordings import Recorded
 from tinyseq.tape import Tape, places
 
 
@@ -264,3 +265,90 @@ def test_what_is_unfolded_after_a_known_beginning_is_part_of_the_structure(read:
     first = key(ts.tanh)
     assert key(ts.tanh) == first and key(ts.tanh) == first
     assert key(ts.sigmoid) != first
+
+
+def chain_of(x: Any, W: Any) -> Any:
+    def step(x_t: Any, h: Any) -> Any:
+        h = ts.tanh(x_t + h @ W).named("h")
+        return h, ts.sum(h * h).named("L")
+
+    return ts.sum(ts.unfold(step, ts.Chain(len(x)), ts.tensor(x), ts.zeros((2, 3), "float64")).outputs)
+
+
+def lengths_of(x: Any, W: Any) -> Any:
+    lengths = [4, 2, 1]
+
+    def step(x_t: Any, h: Any) -> Any:
+        h = ts.sigmoid(x_t @ W) * h + x_t
+        return h, h
+
+    out = ts.unfold(step, ts.Chain(lengths), ts.tensor(x.reshape(-1, 3)[:7]), ts.zeros((3, 3), "float64"))
+    return ts.sum(out.outputs) + ts.sum(out.final)
+
+
+def tree_of(x: Any, W: Any) -> Any:
+    class Cell:
+        def leaf(self, x: Any) -> Any:
+            return ts.tanh(x @ W)
+
+        def merge(self, *children: Any) -> Any:
+            return ts.tanh(sum(children[1:], children[0]) @ W)
+
+    tree = ts.Tree.from_nested((("a", "b"), ("c", "d", "e")))
+    return ts.sum(ts.unfold(Cell(), tree, ts.tensor(x.reshape(-1, 3)[:5])).root)
+
+
+def window_of(x: Any, W: Any) -> Any:
+    def step(x_t: Any, h: Any) -> Any:
+        h = ts.tanh(x_t + h @ W)
+        return h, h
+
+    state = ts.zeros((2, 3), "float64")
+    return ts.sum(ts.unfold(step, ts.Chain(len(x)), ts.tensor(x), state, truncate=ts.Window(2)).outputs)
+
+
+@pytest.mark.parametrize("record", [chain_of, lengths_of, tree_of, window_of])
+def test_what_is_known_of_places_records_the_same_tape(record: Any, rng: np.random.Generator) -> None:
+    """Kinds in their order, columns, names, parameters: whether nothing, the same or another program was before."""
+    W, x = ts.Parameter(rng.normal(size=(3, 3)), "W"), rng.normal(size=(5, 2, 3))
+
+    def recorded(record: Any = record) -> tuple:
+        made = Recorded(lambda: record(x, W), (), {})
+        tape = made.tape
+        table = [tape.kind, tape.rows, tape.arg, tape.step, tape.input_pointers, tape.input_indices]
+        return list(tape.kinds), [column.tolist() for column in table], made.nodes
+
+    cold = recorded()
+    assert len(places._kept) == 1 and places._kept[0].steps
+    assert recorded() == cold
+    for other in (chain_of, lengths_of, tree_of, window_of):
+        recorded(other)
+    assert recorded() == cold and len(places._kept) == 1
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_tensor_kept_from_a_recording_is_refused_by_the_next_from_the_same_place(inside: bool) -> None:
+    kept: list[Any] = []
+    W = ts.Parameter(np.eye(3), "W")
+
+    def step(x_t: Any, h: Any) -> Any:
+        h = ts.tanh(x_t + h @ W)
+        if inside:
+            kept.append(h)
+            h = h * kept[0]
+        return h, h
+
+    def f(x: Any) -> Any:
+        total = ts.sum(ts.unfold(step, ts.Chain(4), x, ts.zeros((2, 3), "float64")).outputs)
+        if not inside:
+            kept.append(total)
+            total = total + kept[0]
+        return total
+
+    x = np.ones((4, 2, 3))
+    first = Recorded(f, (x,), {})
+    assert not places._kept
+    with pytest.raises(TapeError):
+        Recorded(f, (x,), {})
+    kept.clear()
+    assert first.same(Recorded(f, (x,), {}))

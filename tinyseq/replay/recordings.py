@@ -22,7 +22,7 @@ from tinyseq.replay.watch import Watch
 from tinyseq.replay.watched_values import global_states
 from tinyseq.tape import DTYPES, Tape, set_gradients
 from tinyseq.tensor.handles import Tensor
-from tinyseq.tensor.leaves import tensor
+from tinyseq.tensor.leaves import borrowed
 from tinyseq.tensor.nesting import entering, rebuild
 from tinyseq.tensor.source_lines import internal
 
@@ -60,12 +60,15 @@ class Recorded:
         if not self.nodes:
             raise TapeError("a compiled function must return a tensor (the loss first), or a tuple of tensors")
         self.tape = tape
-        self.frozen = {i: v for i, v in tape.executor.values.items() if i not in self.slots}
+        values = tape.executor.values
+        for slot in self.slots:
+            values.pop(slot)  # the caller's, who may change it
+        self.frozen = dict(values)
         tape.settle(alone)
 
     def _enter(self, argument: Any) -> Any:
         if isinstance(argument, np.ndarray):
-            made = tensor(argument)
+            made = borrowed(argument)
             self.slots.append(made.index)
             return made
         if isinstance(argument, (tuple, list)) and any(True for _ in arrays_in(argument)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,22 @@ def of_tape(tape: Tape, x: Tensor, what: str) -> Tensor:
 @advised
 def tensor(array: Any, name: str = "", dtype: Any = None) -> Tensor:
     """Put an array on the current tape as an input leaf. Bools and integers become int64, floats keep their dtype."""
+    return _leaf(array, name, dtype, np.array)
+
+
+def borrowed(array: np.ndarray) -> Tensor:
+    """``tensor``, for whoever lets go of the tape's values before the array may change: it is not copied."""
+    return _leaf(array, "", None, np.asarray)
+
+
+def _leaf(array: Any, name: str, dtype: Any, made: Callable[..., np.ndarray]) -> Tensor:
     tape = Tape.current()
     given = array_of(array, name or "tensor", copy=None)
     if dtype is None and not isinstance(array, (np.ndarray, np.generic)) and given.dtype == np.float64:
         dtype = np.float32
     if given.dtype.kind == "u" and given.size and int(given.max()) > np.iinfo(np.int64).max:
         raise DataError(f"integers are int64, up to 2⁶³ − 1; {name or 'the array'} holds {int(given.max())}")
-    value = np.array(
+    value = made(
         given,
         dtype=dtype if dtype is not None else (np.int64 if given.dtype.kind in "bui" else None),
         order="C",
