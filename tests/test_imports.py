@@ -47,12 +47,13 @@ cli               -> viz results bench checking face exchange train data tasks d
     engine structure tape ops errors
 __main__          -> cli
 
+engine/environment -> nothing
 engine/forks       -> nothing
 engine/limits      -> nothing
 engine/no_gradient -> nothing
 engine/reference   -> engine/no_gradient
 engine/kernels     -> nothing
-engine/plan        -> engine/kernels
+engine/plan        -> engine/kernels engine/environment
 engine/machine     -> engine/plan engine/kernels engine/reference engine/forks
 engine/validation  -> engine/machine engine/plan engine/kernels engine/reference
 
@@ -226,7 +227,15 @@ def test_importing_tinyseq_compiles_nothing() -> None:
     assert out.split() == ["0"]
 
 
-ENGINE_OF_THE_REFERENCE = {"__init__.py", "no_gradient.py", "reference.py", "protocol.py", "forks.py", "limits.py"}
+ENGINE_OF_THE_REFERENCE = {
+    "__init__.py",
+    "environment.py",
+    "no_gradient.py",
+    "reference.py",
+    "protocol.py",
+    "forks.py",
+    "limits.py",
+}
 WITHOUT_THE_COMPILED_ENGINE = """
     import numpy as np
     import tinyseq as ts

@@ -39,7 +39,7 @@ __getattr__ = module_names(__name__, LAZY, {"sweep": "tinyseq.train.sweeps"})
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *LAZY, "sweep"})
+    return sorted({*globals(), *LAZY, "sweep"} - {"LAZY", "TYPE_CHECKING"})
 
 
 __version__ = "0.1.0"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tinyseq.engine.environment import wishes
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.planned import planned
@@ -25,12 +26,12 @@ class PlanCache:
 
     def __init__(self, most: int = CACHED_PLANS) -> None:
         self.most = most
-        self._programs: OrderedDict[StructureKey, Program | str] = OrderedDict()
+        self._programs: OrderedDict[tuple[StructureKey, tuple[str, str]], Program | str] = OrderedDict()
         self._guard = Guard()
 
     def program(self, tape: Tape, outputs: list[int], loss: int) -> tuple[Program | str, threading.RLock]:
         """A program for this tape, or the reason why there is none; hold the lock while using it."""
-        key = structure_key(tape, outputs, loss)
+        key = structure_key(tape, outputs, loss), wishes()
         with (lock := self._guard.lock):
             found = self._programs.pop(key, None)
             if found is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyseq.checks import check_plain
+from tinyseq.engine.environment import wishes
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.no_gradient import nothing_to_differentiate
@@ -133,7 +134,7 @@ class Version(Recorded):
         self.guard = Guard()  # a program has one memory
         self.earlier: tuple[Version, ...] = ()  # of the same key, for other states of what is watched
         self.used = next(self.clock)
-        self._programs: dict[bool, Program | str] = {}
+        self._programs: dict[tuple[bool, tuple[str, str]], Program | str] = {}
         self.compared: set[bool] = set()  # with and without gradients: compared with the reference once
 
     def anew(self, made: Recorded) -> Version:
@@ -155,7 +156,8 @@ class Version(Recorded):
 
     def program(self, backward: bool) -> Program | str:
         """The program, planned when first wanted; or the reason why there is none."""
-        if backward not in self._programs:
+        key = backward, wishes()
+        if key not in self._programs:
             loss = self.nodes[0] if backward else -1
             if backward and self.tape.shape(loss) != ():
                 raise GradientError(
@@ -163,10 +165,10 @@ class Version(Recorded):
                     f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
             program = _planned(self.tape, self.nodes, loss, getattr(self.owner(), "check", False))
-            self._programs[backward] = program
+            self._programs[key] = program
             self.nbytes += 0 if isinstance(program, str) else program.nbytes
             trim(self)
-        return self._programs[backward]
+        return self._programs[key]
 
     def leaves(self, arrays: list[np.ndarray]) -> dict[int, np.ndarray]:
         """Arrays of all leaves for a run."""

@@ -40,16 +40,16 @@ class Columns:
 
     def put(
         self,
-        kind: Any,
-        rows: Any,
-        arg: Any,
+        kind: np.ndarray,
+        rows: np.ndarray,
+        arg: np.ndarray,
         step: Any,
         n_inputs: np.ndarray,
         inputs: np.ndarray,
     ) -> int:
         """Write nodes into the columns, behind those that are there. Returns the index of the first."""
         first, n, m = self._n_flushed, len(n_inputs), len(inputs)
-        if n and max(np.max(rows), np.max(arg)) > NARROW:
+        if n and max(rows.max(), arg.max()) > NARROW:
             self._widen()
         block, ends, edges = self._room(n, m)
         block[0], block[1], block[2], block[3] = kind, rows, arg, step

@@ -238,9 +238,12 @@ class Recorder(Columns):
         if self.args:
             arg[with_arg != 0] = self.args
         turns = np.array([*self._turns, hi])
-        step = np.repeat(turns[1:-1:2], np.diff(np.maximum(turns[::2], lo)))
+        begins = np.maximum(turns[::2], lo)
+        step = np.repeat(turns[1:-1:2], begins[1:] - begins[:-1])
         # a node's inputs are the numbers in the stream up to the next node
-        counts = np.diff(places, append=len(stream)) - 1
+        counts = np.empty(len(places), np.int64)
+        counts[:-1] = places[1:] - places[:-1] - 1
+        counts[-1] = len(stream) - 1 - places[-1]
         self.put(self._numbered(kinds), rows, arg, step, counts, stream[~new])
         self.stream.clear()
         for index, name in self.renamed:

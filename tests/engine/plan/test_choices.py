@@ -9,9 +9,11 @@ import tinyseq as ts
 from tests.engine.agreement import compare, names_of, recorded, reference, run_plan
 from tests.engine.plan.golden import programs
 from tests.engine.strategies import seeded
-from tinyseq.engine.plan.choices import OPTIONAL, VARIABLE
+from tinyseq.engine.environment import WITHOUT
+from tinyseq.engine.plan.choices import OPTIONAL
 from tinyseq.engine.plan.folded import Refused
 from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.engine.plan_cache import CACHE
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.errors import DataError
 
@@ -62,9 +64,9 @@ def test_a_decision_that_is_off_changes_some_plan(name: str) -> None:
 
 
 def test_the_environment_switches_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "hoist, reuse")
+    monkeypatch.setenv(WITHOUT, "hoist, reuse")
     assert plan_tape(*programs()["cell LSTM"]()).graph.without == {"hoist", "reuse"}
-    monkeypatch.setenv(VARIABLE, "hoisting")
+    monkeypatch.setenv(WITHOUT, "hoisting")
     with pytest.raises(DataError, match="no optional decision 'hoisting'; there are hoist, defer, share, in place"):
         plan_tape(*programs()["cell LSTM"]())
 
@@ -76,10 +78,32 @@ def test_a_wrong_name_is_the_users_slip_and_no_fault_of_the_planner(
     """It is refused; no plan fails, and nothing runs on the reference executor with a warning."""
     w = ts.Parameter(np.eye(3), "w")
     run = ts.compile(lambda x: ts.sum(ts.tanh(x @ w) ** 2), check=check)
-    monkeypatch.setenv(VARIABLE, "hoist;reuse")
+    monkeypatch.setenv(WITHOUT, "hoist;reuse")
     with pytest.raises(DataError, match=r"no optional decision 'hoist;reuse'; there are .*TINYSEQ_WITHOUT=hoist,reuse"):
         run.backward(np.ones((2, 3)))
-    monkeypatch.setenv(VARIABLE, "hoist,reuse")
+    monkeypatch.setenv(WITHOUT, "hoist,reuse")
     before = run.backward(np.ones((2, 3)))
     np.testing.assert_allclose(before, 2 * 3 * np.tanh(1.0) ** 2, rtol=1e-12)
     assert run.program(np.ones((2, 3))).plan.graph.without == {"hoist", "reuse"}
+
+
+def test_a_plan_made_before_is_not_run_where_the_environment_asks_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    W, x = ts.Parameter(np.eye(3) / 2, "W"), np.ones((9, 2, 3))
+
+    def loss(x: object) -> ts.Tensor:
+        unfolded = ts.unfold(lambda x_t, h: (ts.tanh(x_t + h @ W),) * 2, ts.Chain(9), x, ts.zeros((2, 3), "float64"))
+        return ts.sum(unfolded.outputs)
+
+    def by_tape() -> str:
+        with ts.Tape(ts.Compiled):
+            value = loss(ts.tensor(x))
+            value.backward()
+        return CACHE.program(value.tape, [value.index], value.index)[0].plan.explain()
+
+    compiled = ts.compile(loss)
+    for run in (by_tape, lambda: compiled.program(x).plan.explain()):
+        usual = run()
+        monkeypatch.setenv(WITHOUT, "hoist")
+        assert "Switched off" in run() and "Switched off" not in usual
+        monkeypatch.delenv(WITHOUT)
+        assert run() == usual

@@ -33,6 +33,9 @@ REDUCED: dict[str, Any] = {
     "any": lambda a: (a > 1).any(),
     "all": lambda a: (a > 1).all(),
     "length": lambda a: a.size,
+    "steps": lambda a: (np.diff(a) * np.array([1, 3])).sum(),
+    "places": lambda a: np.flatnonzero(a > 1).size + 2 * np.flatnonzero(a).size,
+    "stacked": lambda a: (np.stack([a, a * a]) * np.array([[1], [5]])).max(),
 }
 numbers = st.integers(-3, 5)
 three = st.lists(numbers, min_size=3, max_size=3)

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import os
-
+from tinyseq.engine.environment import WITHOUT, wishes
 from tinyseq.errors import DataError
 
 OPTIONAL = {
@@ -21,7 +20,6 @@ OPTIONAL = {
     "chunks": "sums over rows are taken a chunk at a time, each thread its own",
     "members": "threads share the members of a level, or of all levels at once",
 }
-VARIABLE = "TINYSEQ_WITHOUT"
 
 
 def checked(names: frozenset[str]) -> frozenset[str]:
@@ -29,11 +27,11 @@ def checked(names: frozenset[str]) -> frozenset[str]:
     for name in sorted(names - OPTIONAL.keys()):
         raise DataError(
             f"the planner has no optional decision {name!r}; there are {', '.join(OPTIONAL)}. Several go with commas "
-            f"between them: {VARIABLE}=hoist,reuse"
+            f"between them: {WITHOUT}=hoist,reuse"
         )
     return names
 
 
 def switched_off() -> frozenset[str]:
     """The decisions that the environment switches off."""
-    return checked(frozenset(filter(None, (n.strip() for n in os.environ.get(VARIABLE, "").split(",")))))
+    return checked(frozenset(filter(None, (n.strip() for n in wishes()[0].split(",")))))

@@ -7,7 +7,8 @@ from collections import Counter
 
 import numpy as np
 
-from tinyseq.engine.plan.choices import OPTIONAL, VARIABLE
+from tinyseq.engine.environment import WITHOUT
+from tinyseq.engine.plan.choices import OPTIONAL
 from tinyseq.engine.plan.layout import Block, Instruction
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sentences import Words
@@ -77,7 +78,7 @@ class Explanation(Words):
     def switched_off(self) -> list[str]:
         """What the planner was told not to do."""
         off = [name for name in OPTIONAL if name in self.graph.without]
-        return [f"Switched off by {VARIABLE}:", *(f"  {name}: {OPTIONAL[name]}" for name in off)] if off else []
+        return [f"Switched off by {WITHOUT}:", *(f"  {name}: {OPTIONAL[name]}" for name in off)] if off else []
 
     def loops(self) -> list[str]:
         """What recurs, step by step or height by height."""

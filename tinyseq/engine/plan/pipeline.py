@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq import display
+from tinyseq.engine.environment import wishes
 from tinyseq.engine.plan.buffers import verify_buffers
 from tinyseq.engine.plan.choices import checked, switched_off
 from tinyseq.engine.plan.differentiate import differentiate
@@ -50,7 +51,7 @@ from tinyseq.engine.plan.write import write
 from tinyseq.errors import DataError
 from tinyseq.tape import Tape
 
-CHECK, DUMP = "TINYSEQ_CHECK", "TINYSEQ_DUMP"
+DUMP = "TINYSEQ_DUMP"
 
 
 @dataclass
@@ -153,7 +154,7 @@ PASSES = tuple(MAKE)
 
 def checking() -> bool:
     """Whether the environment asks for every tape and plan to be verified."""
-    return os.environ.get(CHECK, "0") not in ("", "0")
+    return wishes()[1] not in ("", "0")
 
 
 def _dtype(graph: Graph) -> np.dtype:
