@@ -115,7 +115,7 @@ def _plot(experiment: Any, rows: Any, out: Path) -> Path:
 
     mine = [row for row in rows if row["experiment"] == experiment.name]
     numbers = {
-        figure.what: [row["results"][figure.key] for row in mine if row["results"].get(figure.key) is not None]
+        figure.what: [n for row in mine if (n := figure.measured(row["results"])) is not None]
         for figure in experiment.figures
     }
     curves = [row["curves"] for row in mine if row.get("curves")]

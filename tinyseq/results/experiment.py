@@ -26,6 +26,7 @@ class Figure:
     paper     as the paper has it; "" where a bound is known exactly or nobody published one
     at_most, at_least   what counts as reached; without either it is only shown
     over      how seeds are put together: "mean", "rms" (root of the mean square), "median" of the sizes, "worst"
+    less      a number of the same run that is taken off first: the part that is chance and known exactly
     recalled  the paper's figure was recalled, not read in the source; it is printed so
     why       the reason where ours falls short
     """
@@ -37,8 +38,14 @@ class Figure:
     at_least: float | None = None
     over: str = "mean"
     shown: str = ".3g"
+    less: str = ""
     recalled: bool = False
     why: str = ""
+
+    def measured(self, results: Mapping[str, Any]) -> float | None:
+        """The number of one run; None where it has none."""
+        number = results.get(self.key)
+        return number - results[self.less] if number is not None and self.less else number
 
     def put_together(self, numbers: np.ndarray) -> tuple[float, float, float]:
         """(value, low, high) of the seeds' numbers: with a bootstrap interval of 95% for means."""

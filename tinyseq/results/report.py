@@ -60,7 +60,8 @@ def lines(experiments: Iterable[Experiment], rows: Sequence[Mapping[str, Any]]) 
     for experiment in experiments:
         mine = [row["results"] for row in rows if row["experiment"] == experiment.name]
         for figure in experiment.figures:
-            numbers = np.array([r[figure.key] for r in mine if r.get(figure.key) is not None], float)
+            found = map(figure.measured, mine)
+            numbers = np.array([number for number in found if number is not None], float)
             if len(numbers):
                 made.append(Line(experiment, figure, *figure.put_together(numbers), len(numbers)))
     return made

@@ -13,7 +13,7 @@ from tinyseq.diagnose.memory_capacity import linear_memory, memory_capacity, rin
 from tinyseq.results.experiment import Experiment, Figure
 from tinyseq.tasks.dynamics import mackey_glass, narma10, nrmse
 
-HORIZON, WASHOUT = 84, 1000
+HORIZON, WASHOUT, TRIALS = 84, 1000, 20
 
 
 def reservoir(rng: np.random.Generator, units: int, radius: float = 0.79) -> nn.Reservoir:
@@ -28,22 +28,42 @@ def reservoir(rng: np.random.Generator, units: int, radius: float = 0.79) -> nn.
     )  # fmt: skip
 
 
-def mackey(seed: int, *, tau: float = 17.0, steps: int = 3000, units: int = 400, noise: float = 0.0) -> dict[str, Any]:
-    """One trial: a network and a series of its own; the error after 84 free steps on another series.
-
-    ``nrmse84`` is signed, over the test series' standard deviation; its root mean square over trials counts."""
-    rng = np.random.default_rng([seed, 84])
+def trained(rng: np.random.Generator, steps: int, tau: float, units: int, noise: float) -> nn.EchoStateNetwork:
+    """A network drawn anew, fitted to a series of its own."""
     net = nn.EchoStateNetwork(reservoir(rng, units), 1, ridge=1e-14, method="qr", direct=True)
     series = mackey_glass(rng, steps, tau=tau, dtype=np.float64)
-    net.fit(None, series, washout=WASHOUT, noise=noise, rng=rng if noise else None)
-    test = mackey_glass(rng, WASHOUT + HORIZON, tau=tau, dtype=np.float64)
-    free = net.free_run(HORIZON, net.warm_up(None, test[:WASHOUT]))
-    error = float(free[-1, 0, 0] - test[-1, 0, 0]) / float(test.std())
-    curve = np.abs(free - test[WASHOUT:])[:, 0, 0] / test.std()
+    return net.fit(None, series, washout=WASHOUT, noise=noise, rng=rng if noise else None)
+
+
+def trials(net: nn.EchoStateNetwork, rng: np.random.Generator, tau: float) -> np.ndarray:
+    """|error| / σ of free runs on new series, (free steps, trials): each forced for 1,000 steps first."""
+    series = mackey_glass(rng, WASHOUT + HORIZON, TRIALS, tau=tau, dtype=np.float64)
+    free = net.free_run(HORIZON, net.warm_up(None, series[:WASHOUT]))
+    return np.abs(free - series[WASHOUT:])[..., 0] / series.std()
+
+
+def mackey(
+    seed: int, *, tau: float = 17.0, steps: int = 3000, units: int = 400, noise: float = 0.0, drawn: int = 3
+) -> dict[str, Any]:
+    """NRMSE84 of a network: the root mean square, over 20 trials, of its error after 84 free steps.
+
+    Of ``drawn`` networks, each of a series of its own, that is taken which does best in 20 trials of validation; it is
+    tested in 20 others. ``first`` is what the first does in the same trials, chosen by nobody."""
+    rng = np.random.default_rng([seed, 84])
+    nets = [trained(rng, steps, tau, units, noise) for _ in range(drawn)]
+    validated = [_rms(trials(net, np.random.default_rng([seed, 85]), tau)[-1]) for net in nets]
+    tests = [trials(net, np.random.default_rng([seed, 86]), tau) for net in nets]
+    best = int(np.argmin(validated))
+    curve = np.sqrt(np.square(tests[best]).mean(axis=1))
     return {
-        "nrmse84": error, "log10": float(np.log10(abs(error))),
-        "curves": {"|error| of a free run / σ": [[k + 1, float(e)] for k, e in enumerate(curve)]},
+        "nrmse84": _rms(tests[best][-1]), "first": _rms(tests[0][-1]), "validated": validated[best],
+        "median": float(np.median(tests[best][-1])),
+        "curves": {"error of a free run / σ": [[k + 1, float(e)] for k, e in enumerate(curve)]},
     }  # fmt: skip
+
+
+def _rms(errors: np.ndarray) -> float:
+    return float(np.sqrt(np.square(errors).mean()))
 
 
 def staircase(seed: int, *, steps: int = 20_000, units: int = 10, delays: int = 40) -> dict[str, Any]:
@@ -83,33 +103,35 @@ PAPER = "Jaeger 2001, GMD report 148"
 
 
 ESN_SETUP = (
-    "Network and series of a trial come from its seed. The report's C = 0.44, a = 0.9 as leak 0.396 and gain 0.44; "
-    "readout by least squares (QR) on state and last output."
+    "A seed is a network and its series. The report's C = 0.44, a = 0.9 as leak 0.396 and gain 0.44; readout by least "
+    "squares (QR) on state and last output. NRMSE84 is over 20 trials of 1,000 forced and 84 free steps."
 )
 
 
-SPREAD = "a few networks, drawn anew for each trial here, are ten times worse than the median"
-ESN_CHOSEN = "all from the report; ridge 1e-14 for the solver's sake. Tuned on nothing."
+SPREAD = "networks differ: see the first drawn, and the interval"
+ESN_CHOSEN = "from the report; ridge 1e-14 for the solver's sake; the network, of those drawn, on validation trials."
 
 
 def _mackey(name: str, title: str, figure: Figure, seeds: int, full: int, seconds: float, **sizes: Any) -> Experiment:
+    drawn = sizes.get("drawn", 3)
+    chosen = (
+        replace(figure, why=figure.why or SPREAD, what=f"NRMSE84, the best of {drawn} networks in validation trials"),
+        replace(figure, key="first", what="NRMSE84 of the first network drawn", at_most=None),
+    )
     return Experiment(
         name,
         "starred",
         title,
         PAPER,
-        (
-            replace(figure, why=figure.why or SPREAD),
-            replace(figure, what="the median of its trials", paper="", at_most=None, over="median"),
-        ),
+        chosen if drawn > 1 else (figure,),
         partial(mackey, **sizes),
         ESN_SETUP,
         ESN_CHOSEN,
         seeds=seeds,
         full=full,
         seconds=seconds,
-        short={"units": 100, "steps": 1500},
-        axes=("free steps", "|error| / σ"),
+        short={"units": 100, "steps": 1500, "drawn": 1},
+        axes=("free steps", "error / σ"),
         log="y",
     )
 
@@ -118,7 +140,7 @@ EXPERIMENTS = (
     _mackey(
         "mackey-17",
         "Mackey–Glass 17, 400 units, 3,000 steps",
-        Figure("nrmse84", "NRMSE84", "2.8e-4", at_most=2.8e-4, over="rms", shown=".2g"),
+        Figure("nrmse84", "NRMSE84", "2.8e-4", at_most=2.8e-4, shown=".2g"),
         20,
         20,
         5.0,
@@ -126,10 +148,10 @@ EXPERIMENTS = (
     _mackey(
         "mackey-17-long",
         "Mackey–Glass 17, 400 units, 21,000 steps",
-        Figure("nrmse84", "NRMSE84", "1.2e-4", at_most=1.2e-4, over="rms", shown=".2g"),
+        Figure("nrmse84", "NRMSE84", "1.2e-4", at_most=1.2e-4, shown=".2g"),
+        10,
         20,
-        20,
-        8.0,
+        6.0,
         steps=21_000,
     ),
     _mackey(
@@ -146,15 +168,16 @@ EXPERIMENTS = (
         ),
         0,
         5,
-        60.0,
+        8.0,
         steps=21_000,
         units=1000,
+        drawn=1,
     ),
     _mackey(
         "mackey-30",
         "Mackey–Glass 30, 400 units, 3,000 steps, noise 1e-5",
-        Figure("nrmse84", "NRMSE84", "0.11", at_most=0.11, over="rms", shown=".2g"),
-        50,
+        Figure("nrmse84", "NRMSE84", "0.11", at_most=0.11, shown=".2g"),
+        20,
         50,
         5.0,
         tau=30.0,
@@ -163,10 +186,10 @@ EXPERIMENTS = (
     _mackey(
         "mackey-30-long",
         "Mackey–Glass 30, 400 units, 21,000 steps, noise 1e-5",
-        Figure("nrmse84", "NRMSE84", "0.032", at_most=0.032, over="rms", shown=".2g"),
+        Figure("nrmse84", "NRMSE84", "0.032", at_most=0.032, shown=".2g"),
         10,
         50,
-        12.0,
+        6.0,
         tau=30.0,
         noise=1e-5,
         steps=21_000,
