@@ -46,6 +46,12 @@ def test_a_line_has_the_root_mean_square_its_interval_and_a_verdict() -> None:
     assert short.verdict == "short: too few units" and short.ours == "0.60"
 
 
+def test_a_part_that_is_chance_is_taken_off_run_by_run() -> None:
+    over = Figure("bits", "over the grammar's own", less="own")
+    assert over.measured({"bits": 7.5, "own": 7.25}) == 0.25 and over.measured({"bits": 7.5}) is None
+    assert over.measured({"own": 7.25}) is None and Figure("bits", "bits").measured({"bits": 0.0, "own": 7.0}) == 0.0
+
+
 def test_no_row_no_line_and_failed_runs_do_not_count_as_numbers() -> None:
     assert lines([made_up()], []) == []
     assert [line.seeds for line in lines([made_up()], [*rows(0.1), {**rows(0.1)[0], "results": {"error": None}}])] == [
@@ -86,9 +92,9 @@ def test_experiments_are_chosen_by_name_or_how_names_begin() -> None:
 
 
 def test_the_number_of_seeds() -> None:
-    adding = EXPERIMENTS["adding-1000"]
+    adding = EXPERIMENTS["adding-500"]
     assert jobs([adding], full=False, named=False, seeds=None) == []
-    assert jobs([adding], full=False, named=True, seeds=None) == [Job("adding-1000", 0)]
+    assert jobs([adding], full=False, named=True, seeds=None) == [Job("adding-500", 0)]
     assert len(jobs([adding], full=True, named=False, seeds=None)) == adding.full
     assert len(jobs(chosen([]), full=True, named=False, seeds=2)) == 2 * len(EXPERIMENTS)
 

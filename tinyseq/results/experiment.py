@@ -44,8 +44,8 @@ class Figure:
 
     def measured(self, results: Mapping[str, Any]) -> float | None:
         """The number of one run; None where it has none."""
-        number = results.get(self.key)
-        return number - results[self.less] if number is not None and self.less else number
+        number, less = results.get(self.key), results.get(self.less) if self.less else 0
+        return None if number is None or less is None else number - less
 
     def put_together(self, numbers: np.ndarray) -> tuple[float, float, float]:
         """(value, low, high) of the seeds' numbers: with a bootstrap interval of 95% for means."""
