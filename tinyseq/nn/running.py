@@ -162,7 +162,7 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
     fits(model, data)
     if data.y is None:
         raise DataError(f"{data.name} has no targets to measure a prediction by; model.predict(data) needs none")
-    total, count, found = 0.0, 0, _metrics(data, model)
+    total, count, found = 0.0, 0.0, _metrics(data, model)
     batches = Batches(data, batch, None)
     with LIMITS.at_least(len(batches) + 8):
         for part in batches:
