@@ -43,16 +43,16 @@ def trials(net: nn.EchoStateNetwork, rng: np.random.Generator, tau: float) -> np
 
 
 def mackey(
-    seed: int, *, tau: float = 17.0, steps: int = 3000, units: int = 400, noise: float = 0.0, drawn: int = 3
+    seed: int, *, tau: float = 17.0, steps: int = 3000, units: int = 400, noise: float = 0.0, drawn: int = 5
 ) -> dict[str, Any]:
     """NRMSE84 of a network: the root mean square, over 20 trials, of its error after 84 free steps.
 
     Of ``drawn`` networks, each of a series of its own, that is taken which does best in 20 trials of validation; it is
     tested in 20 others. ``first`` is what the first does in the same trials, chosen by nobody."""
-    rng = np.random.default_rng([seed, 84])
+    rng = np.random.default_rng([seed, 148])
     nets = [trained(rng, steps, tau, units, noise) for _ in range(drawn)]
-    validated = [_rms(trials(net, np.random.default_rng([seed, 85]), tau)[-1]) for net in nets]
-    tests = [trials(net, np.random.default_rng([seed, 86]), tau) for net in nets]
+    validated = [_rms(trials(net, np.random.default_rng([seed, 149]), tau)[-1]) for net in nets]
+    tests = [trials(net, np.random.default_rng([seed, 150]), tau) for net in nets]
     best = int(np.argmin(validated))
     curve = np.sqrt(np.square(tests[best]).mean(axis=1))
     return {
@@ -109,11 +109,14 @@ ESN_SETUP = (
 
 
 SPREAD = "networks differ: see the first drawn, and the interval"
-ESN_CHOSEN = "from the report; ridge 1e-14 for the solver's sake; the network, of those drawn, on validation trials."
+ESN_CHOSEN = (
+    "from the report; ridge 1e-14 for the solver's sake; the network, of those drawn, on validation trials; how many "
+    "are drawn, on networks and trials that are not reported."
+)
 
 
 def _mackey(name: str, title: str, figure: Figure, seeds: int, full: int, seconds: float, **sizes: Any) -> Experiment:
-    drawn = sizes.get("drawn", 3)
+    drawn = sizes.get("drawn", 5)
     chosen = (
         replace(figure, why=figure.why or SPREAD, what=f"NRMSE84, the best of {drawn} networks in validation trials"),
         replace(figure, key="first", what="NRMSE84 of the first network drawn", at_most=None),
