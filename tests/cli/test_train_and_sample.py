@@ -157,3 +157,13 @@ def test_a_training_that_ran_away_is_told_in_few_digits_and_that_guessing_is_bet
     (held_out,) = re.findall(r"^held out: (.*) bits", result.stdout, re.MULTILINE)
     assert float(held_out) > 1e20 and len(held_out) < 10
     assert "worse than guessing" in result.stdout and "--rate" in result.stdout
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_what_reads_characters_starts_as_an_embedding_does(run, text, layers):
+    """Columns of U of about N(0, 1), in the first layer alone."""
+    assert run("train", text, "--hidden", 90, "--steps", 1, "--rate", 1e-9, "--layers", layers).exit_code == 0
+    for name, array in load("tinyseq-model").model.state_dict().items():
+        if array.ndim == 2:
+            reads = name.endswith("U") and array.shape[1] == 15
+            assert abs(array.std() - (1 if reads else 90**-0.5 / 3**0.5)) < 0.1 * (1 if reads else 0.1), name

@@ -233,6 +233,22 @@ def test_trees_are_refused_by_name(rng: np.random.Generator) -> None:
         to_onnx(lambda x: ts.unfold(cell, tree, x).root, inputs=[Input("x", (4, 3))])
 
 
+@pytest.mark.parametrize(("length", "more"), [("halt", {}), ("count", {"max_length": 6})])
+def test_a_number_of_steps_that_is_part_of_the_model_is_asked_for(
+    length: str, more: dict[str, int], rng: np.random.Generator
+) -> None:
+    """Where sequences end is read from the graph's own length; the sizes that the message names do export."""
+    model = nn.SequenceModel(4, 5, rng=rng, length=length, dtype=np.float64, **more)
+    T = more.get("max_length", 20)
+    for sizes in (None, {"B": 2}):
+        with pytest.raises(
+            TinyseqError, match=rf"length='{length}' reads which symbol is the last.*sizes={{'T': {T}}}"
+        ):
+            to_onnx(model, sizes=sizes)
+    y = rng.integers(0, 4, (T, 3))
+    close(run(to_onnx(model, sizes={"T": T}), {"y": y}), values(lambda: model.log_prob(y)), "float64")
+
+
 def test_what_cannot_be_exported_says_what_to_type(rng: np.random.Generator, tmp_path: Path) -> None:
     x = Input("x", ("T", "B", 3))
     with pytest.raises(CallError, match="give its inputs"):

@@ -9,7 +9,10 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import nn
+from tinyseq.errors import TinyseqError
 from tinyseq.nn import initialisation
+from tinyseq.nn.initialisation import token_columns
+from tinyseq.nn.kinds import make_cell
 from tinyseq.tape import Tape
 
 
@@ -82,3 +85,20 @@ def test_errors(rng: np.random.Generator) -> None:
     }.items():
         with pytest.raises(ts.TinyseqError, match=message):
             act()
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru", "leaky", "deep"])
+def test_token_columns_start_as_rows_of_an_embedding(kind: str) -> None:
+    """What a token adds to a unit has the mean 0 and the given spread; all else stays as it was."""
+    made, twin = (make_cell(kind, 300, 40, rng=np.random.default_rng(2)) for _ in range(2))
+    assert token_columns(made, rng=np.random.default_rng(3), spread=0.7) is made
+    changed = []
+    for (name, p), (_, q) in zip(made.named_parameters(), twin.named_parameters(), strict=True):
+        if not np.array_equal(p.value, q.value):
+            changed.append(name)
+            assert p.shape == (40, 300) and abs(p.value.mean()) < 0.03 and abs(p.value.std() - 0.7) < 0.02
+    assert changed == {"lstm": ["a.U", "f.U", "g.U", "q.U"], "gru": ["a.U", "u.U", "r.U"], "deep": ["U_x"]}.get(
+        kind, ["a.U"]
+    )
+    with pytest.raises(TinyseqError, match="has no U that reads tokens"):
+        token_columns(nn.Linear(3, 4, rng=np.random.default_rng(0)), rng=np.random.default_rng(0))

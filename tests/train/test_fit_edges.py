@@ -162,3 +162,16 @@ def test_what_goes_by_validations_wants_some(options: dict[str, Any], message: s
     with pytest.raises(TinyseqError, match=message):
         quiet(one(), made, **options)
     assert quiet(one(), made, 2, validation=0.25, validate_every=1, **options).validation
+
+
+def test_an_optimiser_of_another_model_and_classes_it_has_not_are_named() -> None:
+    made = of_lengths([3, 4, 2])
+    with pytest.raises(TinyseqError, match="the optimiser has no parameter of this model"):
+        train.fit(one(), made, train.SGD(one().parameters(), 0.1), 2, progress=False)
+    model = one()
+    quiet(model, made, 1)
+    more = data.Sequences.of(made.x, [0, 3, 1], dtype=F64)
+    with pytest.raises(DataError, match="the target of data, number 1, is class 3; the model tells 2 apart, 0 to 1"):
+        model.evaluate(more)
+    with pytest.raises(DataError, match=r"features that are whole numbers: x.astype\('float32'\)"):
+        data.Sequences.of([np.ones((3, 2), int)], [0])

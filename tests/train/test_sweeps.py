@@ -182,3 +182,15 @@ def test_mpi_processes(tmp_path: Path) -> None:
     code, out, err = ended(started(3, *words, cwd=tmp_path), 120)
     assert code == 0 and out.split() == ["6", "0"], err
     assert len((tmp_path / "s.jsonl").read_text().splitlines()) == 6
+
+
+def test_a_value_said_twice_is_one_cell(tmp_path: Path) -> None:
+    calls: list[Any] = []
+
+    def counted(**values: Any) -> float:
+        calls.append(values)
+        return 1.0
+
+    with ThreadPoolExecutor(1) as pool:
+        made = train.sweep(counted, {"a": [1, 2, 1]}, [0, 0], executor=pool, results=tmp_path / "s.jsonl", told=None)
+    assert calls == [{"a": 1, "seed": 0}, {"a": 2, "seed": 0}] and len(made.rows) == 2

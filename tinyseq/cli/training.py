@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyseq import nn
 from tinyseq.errors import FileError, TinyseqError
+from tinyseq.nn.initialisation import token_columns
 from tinyseq.nn.kinds import make_cell
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
 from tinyseq.train import OPTIMISERS, Checkpoint, Optimiser
@@ -93,8 +94,10 @@ def _net(options: dict[str, Any], V: int, hidden: int, rng: np.random.Generator)
     """One of the nets of the chapter, or cells in layers, with dropout between them."""
     kind, layers, dropout = options.get("model", Run.model), options.get("layers", 1), options.get("dropout", 0.0)
     if layers == 1 and not dropout and MODELS[kind] is not None:
-        return MODELS[kind](V, hidden, V, rng=rng)
+        return token_columns(MODELS[kind](V, hidden, V, rng=rng), rng=rng)
     cells = [make_cell(kind, hidden if k else V, hidden, rng=rng) for k in range(layers)]
+    if cells:
+        token_columns(cells[0], rng=rng)
     return nn.CellNet(cells[0] if layers == 1 else nn.StackedCells(cells), V, rng=rng, dropout=dropout)
 
 

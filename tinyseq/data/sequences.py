@@ -64,6 +64,11 @@ class Sequences(Inputs):
                 raise DataError(
                     f"sequence {i} of x is {a.dtype} {a.shape}; expected (length, F) of floats with the features of "
                     f"sequence 0, or (length,) of tokens, integers; sequence 0 is {first.dtype} {first.shape}"
+                    + (
+                        "; features that are whole numbers: x.astype('float32')"
+                        if a.ndim == 2 and a.dtype.kind != "f"
+                        else ""
+                    )
                 )
             if a.dtype.kind == "f" and not np.isfinite(a).all():
                 step, feature = (int(n) for n in np.argwhere(~np.isfinite(a))[0])

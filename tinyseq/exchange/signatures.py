@@ -59,6 +59,12 @@ def net(
     unknown = sorted((sizes or {}).keys() - {a for one in known.inputs for a in one.axes})
     if unknown:
         raise CallError(f"no input has an axis {unknown[0]!r}; there are {_axes(known.inputs)}")
+    if isinstance(model, SequenceModel) and model.length in ("halt", "count") and "T" not in (sizes or {}):
+        most = f" of at most max_length = {model.max_length}" if model.max_length else ""
+        raise TinyseqError(
+            f"a SequenceModel with length={model.length!r} reads which symbol is the last, so its graph is of one "
+            f"number of steps: say which{most}, sizes={{'T': {model.max_length or 20}}}. With length='end' T is free"
+        )
     found = net_of(known.run, known.inputs, names, sizes or {}, str(called).strip("<>"), known.outputs)
     return _with_lengths(found) if lengths else found
 

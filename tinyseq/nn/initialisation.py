@@ -54,6 +54,23 @@ def irnn(cell: RNNCell, *, rng: np.random.Generator, scale: float = 1.0, spread:
 
 
 @advised
+def token_columns(cell: Any, *, rng: np.random.Generator, spread: float = 1.0) -> Any:
+    """U ~ N(0, spread²) in a cell, or a net of one, that reads tokens: a start as that of the rows of ``nn.Embedding``.
+
+    U x is then one column of U. Cells start with U(−1/√H, 1/√H), where H inputs together make a sum of about 1; one
+    column alone is so small that the state hears little of its input, and a character model learns slowly at first.
+    """
+    known = {name.split(".")[-1]: True for name, _ in cell.named_parameters()}
+    reads = "U_x" if "U_x" in known else "U"  # a deep transition reads x by U_x
+    found = [p for name, p in cell.named_parameters() if name.split(".")[-1] == reads]
+    if not found:
+        raise TinyseqError(f"{type(cell).__name__} has no U that reads tokens: give it the cell that does, cells[0]")
+    for parameter in found:
+        parameter.value[...] = spread * generator(rng).standard_normal(parameter.shape)
+    return cell
+
+
+@advised
 def chrono(cell: Any, longest: float, *, rng: np.random.Generator) -> Any:
     """Biases that keep the state for 1 to ``longest`` steps (Tallec and Ollivier 2018), longest = T_max.
 

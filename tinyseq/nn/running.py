@@ -162,6 +162,7 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
     fits(model, data)
     if data.y is None:
         raise DataError(f"{data.name} has no targets to measure a prediction by; model.predict(data) needs none")
+    _classes_known(model, data)
     total, count, found = 0.0, 0.0, _metrics(data, model)
     batches = Batches(data, batch, None)
     with LIMITS.at_least(len(batches) + 8):
@@ -178,6 +179,19 @@ def evaluated(model: Any, data: Any, batch: int = 64) -> dict[str, float]:
         written = zip(model.predict(data), data.y, strict=True)
         return {"loss": loss, "exact_match": float(np.mean([np.array_equal(a, b) for a, b in written]))}
     return {**(of_nats(loss) if isinstance(found, Classified) else {"loss": loss}), **found.result()}
+
+
+def _classes_known(model: Any, data: Any) -> None:
+    """Raises DataError naming a target that is no class of the model."""
+    wanted = getattr(model, "output_size", None)
+    if wanted is None or not data.classified or getattr(data, "paired", False):
+        return
+    for i, y in enumerate(data.y):
+        if np.size(y) and np.max(y) >= wanted:
+            raise DataError(
+                f"the target of {data.name}, number {i}, is class {np.max(y)}; the model tells {wanted} apart, 0 to "
+                f"{wanted - 1}"
+            )
 
 
 def _metrics(data: Any, model: Any) -> Any:

@@ -142,6 +142,7 @@ def _batch_loss(model: Any) -> CompiledFunction:
 
 
 def _classes_fit(model: Any, data: Any) -> None:
+    """Raises DataError where there are more classes than the model tells apart, or none."""
     given, wanted = data.output_size, getattr(model, "output_size", None)
     if all((np.asarray(part) < 0).all() for part in (data.y if isinstance(data.y, list) else [data.y])):
         raise DataError(f"nothing to learn: no target of {data.name} has a class, all are −1 or there is no step")

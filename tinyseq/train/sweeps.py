@@ -108,7 +108,8 @@ def _cells(grid: Mapping[str, Sequence[Any]], seeds: int | Iterable[int]) -> lis
         if name == "seed" or not isinstance(values, (list, tuple)) or not all(_plain(v) for v in values):
             raise DataError(f"the grid's {name!r} is {values!r}; expected a list of numbers, texts or truth values")
     numbers = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
-    cells = [{**dict(zip(grid, values, strict=True)), "seed": s} for values in product(*grid.values()) for s in numbers]
+    made = [{**dict(zip(grid, values, strict=True)), "seed": s} for values in product(*grid.values()) for s in numbers]
+    cells = list({_key(cell): cell for cell in made}.values())  # a value that is said twice is one
     if not cells:
         empty = next((name for name, values in grid.items() if not values), "seeds")
         raise DataError(f"a sweep of 0 cells: {empty!r} is empty")
