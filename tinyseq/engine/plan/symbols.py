@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinyseq.engine.plan.arithmetic import COMPARES, NUMBERS, PLAIN, Arithmetic
+from tinyseq.engine.plan.quick import put, quick
 from tinyseq.engine.plan.tracing import Trace, trace_in, value_of
 
 
@@ -33,30 +34,13 @@ def result(trace: Trace, text: str, uses: Sequence[str], value: Any) -> Any:
     return Num(trace, trace.let(f"int({text})", uses), int(value))
 
 
-QUICK: dict[Any, Callable[..., Any]] = {
-    np.diff: lambda a: a[..., 1:] - a[..., :-1],
-    np.flatnonzero: lambda a: a.nonzero()[0],
-    np.stack: lambda rows: np.concatenate(rows).reshape(len(rows), -1),
-}
-"""NumPy's functions on lists of integers, without what they do for everything else."""
-
-
-def _listed(function: Any, given: list[Any]) -> bool:
-    """Whether a function is given one list of integers (of truths, which places to find), or several of one length."""
-    if len(given) != 1:
-        return False
-    known = (np.int64, np.bool_) if function is np.flatnonzero else (np.int64,)
-    arrays = given[0] if isinstance(given[0], list) else given
-    return all(isinstance(a, np.ndarray) and a.ndim == 1 and a.dtype in known for a in arrays)
-
-
 def apply(trace: Trace, function: Callable[..., Any], args: Sequence[Any], keywords: dict[str, Any]) -> Any:
     """A function of NumPy's on symbols."""
     uses: list[str] = []
     parts = [trace.text(a, uses) for a in args]
     parts += [f"{key}={trace.text(a, uses)}" for key, a in keywords.items()]
     given = [value_of(a) for a in args]
-    written = QUICK.get(function, function) if not keywords and _listed(function, given) else function
+    written = function if keywords else quick(function, given)
     text = f"{trace.named(written)}({', '.join(parts)})"
     return result(trace, text, uses, function(*given, **{key: value_of(a) for key, a in keywords.items()}))
 
@@ -341,10 +325,3 @@ def _ufunc(ufunc: Any, method: str, inputs: tuple, keywords: dict[str, Any]) -> 
             which = "max" if ufunc is np.maximum else "min"
             return Array.repeated(trace, first.alike[0], picked(which, first.alike[1], second))
     return apply(trace, getattr(ufunc, method), inputs, keywords)
-
-
-def put(array: np.ndarray, index: Any, given: Any) -> np.ndarray:
-    """A copy in which some elements are others."""
-    copy = array.copy()
-    copy[index] = given
-    return copy
