@@ -57,6 +57,8 @@ def of_tape(tape: Tape, x: Tensor, what: str) -> Tensor:
         )
     if x.fold and x.fold != tape.folding:
         raise leaked()
+    if type(x) is not Tensor:  # W.T, which becomes a node when its number is asked for: now, in the step that has it
+        return handle(tape, x.index, tape.form(x.shape, x.dtype_code))
     return x
 
 
