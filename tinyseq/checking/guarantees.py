@@ -107,9 +107,10 @@ def mutated() -> str:
     groups = ", ".join(f"{name} {g['killed']} of {g['mutants']}" for name, g in found["groups"].items())
     share = found["killed"] / found["mutants"]
     unexplained = sum(survivor["why"].startswith("not ") for survivor in found["survivors"])
+    why = f"{unexplained} are not explained yet in" if unexplained else "each is explained in"
     return (
         f"Mutation score: of {found['mutants']} random small changes to the sources (seed {found['seed']}, "
         f"{found['date']}, commits {found['commit']}) quick tests of the changed part notice {found['killed']}, "
         f"{share:.0%} ({found['by_time_limit']} of them by running out of time): {groups}. Of the "
-        f"{len(found['survivors'])} survivors {unexplained} are not explained yet: `tinyseq/checking/mutants.json`."
+        f"{len(found['survivors'])} survivors {why} `tinyseq/checking/mutants.json`."
     )
