@@ -14,6 +14,7 @@ from tests.engine.strategies import seeded
 from tests.engine.users import attending, parameter, plan_of
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan import building, members, reuse, rewrite, sharing
+from tinyseq.engine.plan import place as placing
 from tinyseq.engine.plan import write_gradients as writing
 from tinyseq.engine.plan.layout import Instruction
 from tinyseq.engine.plan.pipeline import plan_tape
@@ -173,3 +174,26 @@ def test_a_list_of_rows_is_none_of_members(rng: np.random.Generator) -> None:
     assert any(
         isinstance(i, Instruction) and i.kernel.name == "scatter_rows" for b in built.blocks for i in b.instructions
     )
+
+
+def test_a_gradient_kept_for_one_level_though_a_view_of_it_comes_for_all(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns of a value are read by the state, which passes no gradient back, and by outputs after the loop."""
+    W = parameter(rng, H, H)
+
+    def f(x: Any) -> Any:
+        def step(x: Any, h: Any) -> Any:
+            u = ts.sigmoid(x + h @ W)
+            v = u[:, :2]
+            return ts.concatenate([v, v[:, :1]], 1).detach(), ts.tanh(v * 3.0)
+
+        return ts.sum(ts.unfold(step, ts.Chain(5), x, ts.zeros((2, H), F64)).outputs ** 2)
+
+    x = rng.normal(size=(5, 2, H))
+    verify_plan(plan_of(f, x))
+    whole = placing._Gradients._within
+    monkeypatch.setattr(
+        placing._Gradients, "_within", lambda self, cls, inside: cls.op == "slice" or whole(self, cls, inside)
+    )
+    refused(lambda: plan_of(f, x), "the gradient of class .* is kept for one level, but class .* adds to it outside")

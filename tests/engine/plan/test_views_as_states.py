@@ -65,3 +65,42 @@ def test_states_that_are_views(made: str, read: str, delays: tuple[int, ...], ba
     expected = reference(tape, [loss.index], loss.index)
     for threads in (1, 2):
         compare(run_plan(plan, tape, [loss.index], loss.index, threads), expected, 1e-10, names_of(tape))
+
+
+SHOWN: dict[str, Callable[[Any], Any]] = {  # u (B, 4) → a view of it
+    "columns": lambda u: u[:, :3],
+    "columns of columns": lambda u: u[:, 1:][:, :2],
+    "rows": lambda u: u[:1],
+    "reshaped": lambda u: ts.reshape(u, (u.shape[0] * 4,)),
+    "columns, reshaped": lambda u: ts.reshape(u[:, :3], (3 * u.shape[0],)),
+    "transposed": ts.matrix_transpose,
+    "row": lambda u: u[0],
+    "itself": lambda u: u,
+}
+CUT: dict[str, Callable[[Any], Any]] = {  # the state goes on, its gradient does not
+    "detached": lambda v: ts.tanh(v).detach(),
+    "compared": lambda v: ts.where(v > 0.1, 0.5, -0.25) if hasattr(v, "shape") else v,
+    "not cut": ts.tanh,
+}
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3])
+@pytest.mark.parametrize(("shown", "cut"), list(product(SHOWN, CUT)))
+def test_views_read_in_the_loop_and_after_it(shown: str, cut: str, batch: int, rng: Any) -> None:
+    """What only outputs pass a gradient to is in the recurrence all the same; its gradient comes for all steps."""
+    W, V = ts.Parameter(rng.normal(size=(4, 4)), "W"), ts.Parameter(rng.normal(size=(1,)), "V")
+    x, first = rng.normal(size=(5, batch, 4)), rng.normal(size=(batch, 4))
+
+    def step(x_t: Any, h: Any) -> Any:
+        u = ts.sigmoid(x_t + h @ W)
+        v = SHOWN[shown](u)
+        state = ts.sum(CUT[cut](v)) * ts.tensor(np.ones((batch, 4))) + h.detach() * 0.5
+        return state, ts.sum(ts.tanh(v * V)) + ts.sum(v * v)
+
+    with ts.Tape(ts.Reference) as tape:
+        loss = ts.sum(ts.unfold(step, ts.Chain(5), ts.tensor(x), ts.tensor(first)).outputs)
+    plan = plan_tape(tape, [loss.index], loss.index)
+    verify_plan(plan)
+    expected = reference(tape, [loss.index], loss.index)
+    for threads in (1, 2):
+        compare(run_plan(plan, tape, [loss.index], loss.index, threads), expected, 1e-10, names_of(tape))

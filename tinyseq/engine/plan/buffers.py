@@ -76,8 +76,8 @@ def verify_buffers(buffers: Buffers) -> None:
             cls = graph.classes[i]
             where = f"place: the {what} of class {i} ({cls.where})"
             _inside(cls, layout, where)
-            if layout.level and what == "value" and graph.root(i) == i:
-                _one_level(buffers, cls, loop, where)
+            if layout.level and graph.root(i) == i:
+                (_one_level if what == "value" else _gradient_of_one_level)(buffers, cls, loop, where)
     for i in graph.needed:
         if i not in buffers.values and i not in graph.inside:
             raise TapeError(f"place: the value of class {i} ({graph.classes[i].where}) has no place")
@@ -130,6 +130,21 @@ def _one_level(buffers: Buffers, cls: Class, loop: dict[int, int], where: str) -
             raise TapeError(
                 f"{where} is kept for one level, but class {root} ({graph.classes[root].where}) reads it at another"
             )
+
+
+def _gradient_of_one_level(buffers: Buffers, cls: Class, loop: dict[int, int], where: str) -> None:
+    """Who passes a gradient to it, and whom it is passed on to, runs in its loop, at its level."""
+    graph = buffers.graph
+    for reader, _ in graph.consumers.get(cls.index, []):
+        root = graph.root(reader)
+        if root in graph.wants and loop.get(root, -1) != loop.get(cls.index, -2):
+            raise TapeError(
+                f"{where} is kept for one level, but class {root} ({graph.classes[root].where}) adds to it outside of "
+                "its loop"
+            )
+    for region in buffers.schedule.regions:
+        if any(graph.root(task.cls.index) == cls.index for task in region.deferred):
+            raise TapeError(f"{where} is kept for one level, but is passed on after the loop")
 
 
 def _apart(buffers: Buffers) -> None:

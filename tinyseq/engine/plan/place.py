@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.engine.plan.buffers import Buffers
-from tinyseq.engine.plan.flows import plain_targets, writes
+from tinyseq.engine.plan.flows import plain_targets, roots, writes
 from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.layout import Storage, View
 from tinyseq.engine.plan.maps import MIRRORED, passed_on
@@ -183,7 +183,11 @@ class _Gradients(dict):
         plain = plain_targets(self.placing, wanted, inside, lambda target: self.same_gradient(target) >= 0)
         stays: dict[int, bool] = {}
         for cls in wanted:
-            if cls.index not in self.placing.views or cls.op not in MIRRORED:
+            if cls.index in self.placing.views and cls.op in MIRRORED:  # its gradient is a part of another's
+                for shown in roots(self.placing, cls.index):
+                    owner = self._owner(self.graph.classes[shown])
+                    stays[owner] = stays.get(owner, True) and self._within(cls, inside)
+            else:
                 owner = self._owner(cls)
                 stays[owner] = stays.get(owner, True) and self._one_level(cls, inside, plain)
         self.level |= {owner for owner, stay in stays.items() if stay and owner in inside}
@@ -198,10 +202,12 @@ class _Gradients(dict):
         graph = self.graph
         if not plain.get(cls.index, True) or cls.index in self.placing.schedule.leads or cls.ragged:
             return False
-        roots = [graph.root(reader) for reader, _ in graph.consumers.get(cls.index, [])]
-        if any(root not in inside for root in roots):
-            return False
-        if cls.group.levels is not None and any(graph.classes[root].group is not cls.group for root in roots):
-            return False
         later = any(graph.root(target) not in inside for target, _, _ in writes(self.placing, cls))
-        return cls.index != graph.loss_class.index and not later
+        return cls.index != graph.loss_class.index and not later and self._within(cls, inside)
+
+    def _within(self, cls: Class, inside: set[int]) -> bool:
+        """Whether all that reads a class, and so passes a gradient to it, runs in its loop, at its level."""
+        readers = [self.graph.classes[self.graph.root(r)] for r, _ in self.graph.consumers.get(cls.index, [])]
+        if cls.group.levels is not None and any(reader.group is not cls.group for reader in readers):
+            return False
+        return all(reader.index in inside for reader in readers)
