@@ -14,6 +14,7 @@ from tinyseq.results.experiments import (
     linear_and_online,
     lstm_1997,
     others,
+    reber_1997,
     scales,
     trees,
 )
@@ -21,7 +22,7 @@ from tinyseq.results.experiments import (
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for module in (
-        *(bptt, echo, lstm_1997, clipping, density, trees),
+        *(bptt, echo, lstm_1997, clipping, density, reber_1997, trees),
         *(others, attending, count, scales, gates_continued, linear_and_online),
     )
     for experiment in module.EXPERIMENTS
