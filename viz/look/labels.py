@@ -49,6 +49,9 @@ _SYMBOL = re.compile(
 )
 
 
+_UNCLEAN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
 class Run(NamedTuple):
     """A piece of text in one style."""
 
@@ -61,6 +64,8 @@ Label = tuple[Run, ...]
 
 def clean(text: str) -> str:
     """Text that every format can hold: line ends become ↵, control characters their pictures, long text is cut."""
+    if not _UNCLEAN.search(text):
+        return text
     text = text.replace("\r\n", "\n")
     out = []
     for c in text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from tinyseq.viz.diagram import Diagram, Frame, Link, Note, Point, Vertex
@@ -34,6 +35,28 @@ def dot_text(diagram: Diagram) -> str:
     return graph.source
 
 
+@lru_cache(8192)
+def _quoted(text: str) -> str:
+    from graphviz.quoting import quote
+
+    return quote(text)
+
+
+def _node(graph, name: str, **attributes: str) -> None:
+    graph.body.append(f"\t{_quoted(name)}{_listed(attributes)}\n")
+
+
+def _edge(graph, tail: str, head: str, **attributes: str) -> None:
+    graph.body.append(f"\t{_quoted(tail)} -> {_quoted(head)}{_listed(attributes)}\n")
+
+
+def _listed(attributes: dict[str, str]) -> str:
+    """As the graphviz package lists them, which quotes every word anew."""
+    label = [f"label={_quoted(attributes['label'])}"] if "label" in attributes else []
+    rest = [f"{_quoted(k)}={_quoted(v)}" for k, v in sorted(attributes.items()) if k != "label"]
+    return f" [{' '.join(label + rest)}]"
+
+
 def _ranks(graph, diagram: Diagram) -> None:
     """For programs that place nodes anew, as plain ``dot``: what stands in a row stays in it, in its order.
 
@@ -54,7 +77,7 @@ def _ranks(graph, diagram: Diagram) -> None:
         graph.body.append(f"\t{{ rank=same; {'; '.join(chr(34) + name + chr(34) for _, name in row)} }}\n")
         for (x, name), (z, other) in pairwise(row):
             line = _spline(_level((x, float(y)), (z, float(y))), None)
-            graph.edge(name, other, style="invis", pos=line)
+            _edge(graph, name, other, style="invis", pos=line)
     if last and rows:
         graph.body.append(f"\t{{ rank=min; {'; '.join(last)} }}\n")
 
@@ -66,7 +89,7 @@ def _level(a: Point, b: Point) -> list[Point]:
 
 
 def _frame(graph, frame: Frame, number: int, colours: Palette) -> None:
-    graph.node(f"frame{number}", label="", shape="box", style="rounded", color=colours.muted, penwidth="0.9",
+    _node(graph, f"frame{number}", label="", shape="box", style="rounded", color=colours.muted, penwidth="0.9",
                pos=f"{frame.x:.2f},{frame.y:.2f}", width=f"{frame.width / 72:.4f}", height=f"{frame.height / 72:.4f}",
                tooltip=" ", **{"class": "frame"})  # fmt: skip
     if frame.title:
@@ -76,7 +99,7 @@ def _frame(graph, frame: Frame, number: int, colours: Palette) -> None:
 
 def _vertex(graph, v: Vertex, colours: Palette) -> None:
     if v.role == "anchor":  # the ends of an arrow between two graphs
-        graph.node(v.id, label="", shape="point", style="invis", pos=f"{v.x:.2f},{v.y:.2f}", width="0.01")
+        _node(graph, v.id, label="", shape="point", style="invis", pos=f"{v.x:.2f},{v.y:.2f}", width="0.01")
         return
     fill = v.fill or colours.fills[v.role]
     ink = style.ink_on(fill) if v.fill else colours.ink
@@ -85,7 +108,8 @@ def _vertex(graph, v: Vertex, colours: Palette) -> None:
     if v.is_sign and v.height <= style.SIGN:
         size = style.SIGN_SIZE
     label = labels.html_label(v.label, v.note, size, ink, ink if v.fill else colours.muted)
-    graph.node(
+    _node(
+        graph,
         v.id,
         label=labels.grid_label(label, *v.cells) if v.cells else label,
         tooltip=_plain(v.tooltip or v.text),
@@ -121,12 +145,13 @@ def _link(graph, link: Link, number: int, diagram: Diagram) -> None:
         text = str(link.delay).replace("-", "−") if link.delay != 1 else ""
         side = style.DELAY_SQUARE + (3.0 * len(text) if text else 0.0)
         label = labels.html_label((labels.Run(text),), "", 8.5, colours.paper) if text else ""
-        graph.node(
-            source, label=label, pos=_spline([link.square], None), shape="box", style="filled", fillcolor=colours.ink,
-            width=f"{side / 72:.4f}", height=f"{side / 72:.4f}", tooltip=_delay_text(link.delay), color=colours.ink,
+        _node(
+            graph, source, label=label, pos=_spline([link.square], None), shape="box", style="filled",
+            fillcolor=colours.ink, width=f"{side / 72:.4f}", height=f"{side / 72:.4f}", tooltip=_delay_text(link.delay),
+            color=colours.ink,
             **{"class": "delay"},
         )  # fmt: skip
-        graph.edge(link.source, source, pos=_spline(link.path_in, None), dir="none", **attrs)
+        _edge(graph, link.source, source, pos=_spline(link.path_in, None), dir="none", **attrs)
     name = labels.names(link.label) if link.label else ()
     if link.cut or link.badge:
         name = (*name, labels.Run((" ✂" if link.cut else "") + (f" {link.badge}" if link.badge else "")))
@@ -135,7 +160,7 @@ def _link(graph, link: Link, number: int, diagram: Diagram) -> None:
         attrs["lp"] = f"{link.label_at[0]:.2f},{link.label_at[1]:.2f}"
     if link.recurrent or link.delay:
         attrs["constraint"] = "false"
-    graph.edge(source, link.target, pos=_spline(link.path, link.tip), tooltip=_plain(", ".join(link.label)), **attrs)
+    _edge(graph, source, link.target, pos=_spline(link.path, link.tip), tooltip=_plain(", ".join(link.label)), **attrs)
 
 
 def _plain(text: str) -> str:
@@ -151,7 +176,7 @@ def _delay_text(delay: int) -> str:
 def _note(graph, note: Note, name: str, colours: Palette) -> None:
     if note.box:
         width, height, fill = note.box
-        graph.node(name, label="", shape="box", style="filled", fillcolor=fill, color=fill,
+        _node(graph, name, label="", shape="box", style="filled", fillcolor=fill, color=fill,
                    pos=f"{note.x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height=f"{height / 72:.4f}",
                    tooltip=" ", **{"class": "swatch"})  # fmt: skip
         return
@@ -161,6 +186,6 @@ def _note(graph, note: Note, name: str, colours: Palette) -> None:
         else style.text_width(labels.text_of(note.text), note.size)
     )
     x = note.x - width / 2 if note.align == "right" else note.x + width / 2 if note.align == "left" else note.x
-    graph.node(name, label=labels.html_label(note.text, "", note.size, colours.muted), shape="plaintext",
+    _node(graph, name, label=labels.html_label(note.text, "", note.size, colours.muted), shape="plaintext",
                style="", pos=f"{x:.2f},{note.y:.2f}", width=f"{width / 72:.4f}", height="0.2", tooltip=" ",
                **{"class": "note"})  # fmt: skip

@@ -68,9 +68,9 @@ class Trunks:
 
 def _line(cubic: Sequence[Point]) -> tuple[str, float, float, float] | None:
     """("level" or "upright", its place, from, to) of a straight piece along an axis."""
-    xs, ys = [p[0] for p in cubic], [p[1] for p in cubic]
-    if max(ys) - min(ys) < SAME:
-        return "level", round(ys[0], 1), xs[0], xs[-1]
-    if max(xs) - min(xs) < SAME:
-        return "upright", round(xs[0], 1), ys[0], ys[-1]
+    (x, y), (x1, y1), (x2, y2), (x3, y3) = cubic
+    if abs(y - y3) < SAME and abs(y - y1) < SAME and abs(y - y2) < SAME:
+        return "level", round(y, 1), x, x3
+    if abs(x - x3) < SAME and abs(x - x1) < SAME and abs(x - x2) < SAME:
+        return "upright", round(x, 1), y, y3
     return None

@@ -110,6 +110,7 @@ class _Collector:
         self.nets, self.totals = nets, totals
         self.far_places: dict[tuple[Key, int | None], int] = {}
         self.again: dict[tuple, int] = {}
+        self.taps: dict[tuple[Key, Net, int], Tap] = {}
         self.reach: dict[tuple[str, Key], set[int]] = {}
         self.alike: dict[tuple[Key, Key], set[str]] = {}
 
@@ -180,11 +181,10 @@ class _Collector:
             nets.inner[a.key, b.key] = None
         same = (net, b.id)
         again = self.again[same] = self.again.get(same, -1) + 1
-        taps = nets.taps.setdefault(b.key, [])
-        tap = next((t for t in taps if t.net == net and t.again == again), None)
+        tap = self.taps.get((b.key, net, again))
         if tap is None:
-            tap = Tap(net, b.key, again)
-            taps.append(tap)
+            tap = self.taps[b.key, net, again] = Tap(net, b.key, again)
+            nets.taps.setdefault(b.key, []).append(tap)
         tap.name = max(tap.name, arrow_names.width(link))
         nets.tap_of[number] = tap
 

@@ -39,10 +39,11 @@ class Rows:
     rails: dict[tuple[Key, int], list[Key]] = field(default_factory=dict)
     lanes: dict[Net, tuple[int, int]] = field(default_factory=dict)
     flat: set[tuple[Key, Key]] = field(default_factory=set)  # inner arrows along a rail
+    ports: frozenset[int] = frozenset()  # the port rows, once they are all there
 
     def is_port(self, row: int) -> bool:
         """Whether a row is there for a state that crosses: no node stands in it."""
-        return all(kind != "node" for kind, _ in self.rows[row])
+        return row in self.ports
 
     def leaves(self, key: Key) -> int:
         """The row over which what a node feeds turns to its readers: its own, or the highest of the port rows on it."""
@@ -146,6 +147,7 @@ def _ports(nets: Nets, rows: Rows) -> None:
         rows.port[a, sign] = under
     for (a, sign), rail in rows.rails.items():
         rows.port[a, sign] = rows.row[rail[0]]
+    rows.ports = frozenset(range(len(rows.rows))) - frozenset(rows.row.values())
 
 
 def _lanes(nets: Nets, rows: Rows) -> None:
