@@ -18,6 +18,8 @@ from tinyseq.viz.placing.steps import Steps
 
 PORT = 2.0
 LEVEL_GAP, SIDE_GAP = 34.0, 20.0
+WORD = 16.0
+CLEAR = 3.0  # beside a line that comes up from a child
 
 
 @dataclass
@@ -119,7 +121,11 @@ class _Forest:
             (self._key(self.vertices[e.source]), self._key(self.vertices[e.target]), e.label) for e in self.inside[p]
         )
         up = tuple((self._slot(p, e), self._key(self.vertices[e.target]), e.label) for e in self.up[p])
-        return nodes, inner, up, tuple(self.out[p])
+        return nodes, inner, up, tuple(self.out[p]), self._word(p)
+
+    def _word(self, p: int) -> float:
+        """Space for the words under the nodes of a position."""
+        return WORD if any(v.id in self.diagram.words for v in self.members[p]) else 0.0
 
     def _slot(self, p: int, link: Link) -> tuple:
         a = self.vertices[link.source]
@@ -146,7 +152,7 @@ class _Forest:
             number = again[a, b] = again.get((a, b), -1) + 1
             block.paths[a, b, number] = (e.path, e.tip, e.label_at)
         block.left, block.right = steps.reach[0]
-        block.low = min(v.y - v.height / 2 for v in one.vertices)
+        block.low = min(v.y - v.height / 2 for v in one.vertices) - self._word(p)
         block.high = max(v.y + v.height / 2 for v in one.vertices)
         return block
 
@@ -173,7 +179,8 @@ class _Forest:
         for p in order:
             high[level[p]] = max(high[level[p]], self.block[p].high - self.block[p].low)
         floor = [sum(high[:k]) + LEVEL_GAP * 1.3 * k for k in range(deepest + 1)]
-        x = self._across(order)
+        slack = {p: high[level[p]] - (self.block[p].high - self.block[p].low) for p in order}
+        x = self._across(order, slack)
         for p in order:
             block = self.block[p]
             base = floor[level[p]] + high[level[p]] - block.high
@@ -195,8 +202,11 @@ class _Forest:
         self.origin: dict[int, Point] = {}
         return order
 
-    def _across(self, order: Sequence[int]) -> dict[int, float]:
-        """Subtrees beside one another, as close as their outlines let them; a parent in the middle of its children."""
+    def _across(self, order: Sequence[int], slack: dict[int, float]) -> dict[int, float]:
+        """Subtrees beside one another, as close as their outlines let them; a parent in the middle of its children.
+
+        ``slack`` is how far a block ends above the foot of its level: lines from children spread in that space.
+        """
         outline: dict[int, list[tuple[float, float]]] = {}
         place: dict[int, dict[int, float]] = {}
         for p in order:
@@ -212,7 +222,8 @@ class _Forest:
                 merged = joined + (merged[len(joined) :] or moved[len(joined) :])
             middle = (at[self.children[p][0]] + at[self.children[p][-1]]) / 2 if at else 0.0
             place[p] = {c: x - middle for c, x in at.items()}
-            outline[p] = [(block.left, block.right), *[(a - middle, b - middle) for a, b in merged]]
+            own = self._spread(p, place[p], slack[p])
+            outline[p] = [own, *[(a - middle, b - middle) for a, b in merged]]
             if p in self.diagram.grounded:  # lines come up to it from under all
                 outline[p] += [(block.left, block.right)] * (self.level[p] + 1 - len(outline[p]))
         x: dict[int, float] = {}
@@ -223,6 +234,16 @@ class _Forest:
         if len(roots) > 1:
             self._apart(roots, x, place)
         return x
+
+    def _spread(self, p: int, children: dict[int, float], slack: float) -> tuple[float, float]:
+        """How far a position reaches at its level, with the lines that come up to it from its children."""
+        block, share = self.block[p], slack / (slack + LEVEL_GAP * 1.3)
+        left, right = block.left, block.right
+        for c, away in children.items() if slack > 1.0 else ():
+            low, high = (0.0, 0.0) if self.simple else (self.block[c].left, self.block[c].right)
+            left = min(left, share * (away + low) + (1 - share) * (0.0 if self.simple else block.left) - CLEAR)
+            right = max(right, share * (away + high) + (1 - share) * (0.0 if self.simple else block.right) + CLEAR)
+        return left, right
 
     def _apart(self, roots: Sequence[int], x: dict[int, float], place: dict[int, dict[int, float]]) -> None:
         """Several trees stand beside one another."""
