@@ -111,17 +111,19 @@ class Excerpt(Nodes):
         return True
 
     def _place_sources(self) -> None:
-        """Sources stand at the step that reads them; parameters and what several steps read stand at none."""
+        """Sources stand at the step that reads them, be it read outside of steps too; parameters and what several steps
+        read stand at none."""
         readers: dict[int, set[int | None]] = {}
+        outside: dict[int, set[int | None]] = {}
         for i in sorted(self.found, reverse=True):
             step = self.found[i]
             if step == NONE:
-                steps = readers.get(i, set())
+                steps = readers.get(i) or outside.get(i, set())
                 step = next(iter(steps)) if len(steps) == 1 and self.node(i).op not in PARAMETERS else None
                 self.found[i] = step
             for j in self.inputs(i):
                 if self.found.get(j) == NONE:
-                    readers.setdefault(j, set()).add(step)
+                    (readers if self.step[i] >= 0 else outside).setdefault(j, set()).add(step)
 
     @property
     def counts(self) -> tuple[int, int]:

@@ -285,6 +285,8 @@ class Roles:
     def _label(self, i: int, key: tuple, taken: dict[str, tuple]) -> Label:
         node, role = self.excerpt.node(i), self._role(i)
         given = node.name or (self._source_name(i) if role == "data" else "")
+        if given and role == "data" and not node.name and self._gathers(i):
+            return (Run("["), *labels.name(given), Run("]"))
         if given:
             return labels.name(given)
         if role == "initial":
@@ -309,6 +311,18 @@ class Roles:
 
     def _state_name(self, key: tuple, taken: dict[str, tuple]) -> Label:
         return labels.name(key[2]) if len(key) > 2 and key[2] else _free("h", key, taken)
+
+    def _gathers(self, i: int) -> bool:
+        """Whether a source is made of rows of data put together: not the data, but something of all of it."""
+        waiting, seen = [i], set()
+        while waiting:
+            j = waiting.pop()
+            if self.excerpt.node(j).op in JOINS and len(set(self.excerpt.node(j).inputs)) > 1:
+                return True
+            new = [k for k in self.excerpt.inputs(j) if k not in seen and not self.excerpt.node(k).name]
+            seen.update(new)
+            waiting += new
+        return False
 
     def _source_name(self, i: int) -> str:
         waiting = [i]
