@@ -95,6 +95,9 @@ def of_names(diagram) -> list[str]:
             on = (points[:, 0] > b[0]) & (points[:, 0] < b[2]) & (points[:, 1] > b[1]) & (points[:, 1] < b[3])
             if on.any():
                 found.append(f"{who} lies on the arrow {at[e.source].text}→{at[e.target].text}")
+    written = [(note_box(note), "".join(r.text for r in note.text)) for note in diagram.notes if not note.box]
+    for n, (b, text) in enumerate(written):
+        found += [f"note {text!r} lies on note {other!r}" for c, other in written[n + 1 :] if overlap(b, c, 1.0)]
     for note in diagram.notes:
         b = note_box(note)
         if note.box:

@@ -69,8 +69,8 @@ def equations(draws: Draws, inputs: int, states: int) -> Any:
     return step
 
 
-def chain_tape(draws: Draws) -> ts.Tape:
-    T = 1 + draws.upto(5)
+def chain_tape(draws: Draws, longest: int) -> ts.Tape:
+    T = 1 + draws.upto(longest)
     with ts.Tape() as tape:
         x: Any = ts.tensor(draws.rng.normal(size=(T, B, H)), "x")
         total = None
@@ -99,8 +99,8 @@ def chain_tape(draws: Draws) -> ts.Tape:
     return tape
 
 
-def tree_tape(draws: Draws) -> ts.Tape:
-    leaves = 1 + draws.upto(6)
+def tree_tape(draws: Draws, longest: int) -> ts.Tape:
+    leaves = 1 + draws.upto(longest + 1)
     kinds = [ts.Tree.balanced, ts.Tree.chain]
     tree = kinds[draws.upto(2)](leaves)
     W, U, V = (draws.weight() for _ in range(3))
@@ -123,7 +123,7 @@ def tree_tape(draws: Draws) -> ts.Tape:
     return tape
 
 
-def tape_of(seed: int) -> ts.Tape:
-    """The tape of a number."""
+def tape_of(seed: int, longest: int = 5) -> ts.Tape:
+    """The tape of a number, over at most so many steps."""
     draws = Draws(seed)
-    return tree_tape(draws) if draws.chance(0.2) else chain_tape(draws)
+    return tree_tape(draws, longest) if draws.chance(0.2) else chain_tape(draws, longest)

@@ -31,11 +31,22 @@ def test_random_nets(seed, how):
     check(tape_of(seed), *how)
 
 
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    how=st.sampled_from(VIEWS),
+    longest=st.sampled_from([12, 40, 200]),
+    steps=st.sampled_from([None, 3, 6]),
+)
+def test_random_nets_over_many_steps(seed, how, longest, steps):
+    check(tape_of(seed, longest), *how, steps=None if how[0] == "folded" else steps)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("hundred", range(20))
 def test_two_thousand_random_nets(hundred):
     for seed in range(100 * hundred, 100 * hundred + 100):
-        check(tape_of(seed), *VIEWS[seed % len(VIEWS)])
+        check(tape_of(seed, (5, 30)[hundred % 2]), *VIEWS[seed % len(VIEWS)])
 
 
 @pytest.mark.parametrize(("view", "detail"), VIEWS)

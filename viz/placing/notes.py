@@ -40,6 +40,7 @@ class _Notes:
                 taken = any(abs(v.y - lowest) < v.height for v in self.layout.columns.get(place, []))
                 y = lowest - (style.CIRCLE if taken else 0)
                 notes.append(Note((Run(text),), self.layout.diagram.columns[place].x, y, size=style.NOTE_SIZE + 1))
+                bottom = min(bottom, y - style.NOTE_SIZE)
         for id, word in self.layout.diagram.words.items():
             v = self.layout.vertices[id]
             notes.append(Note((Run(word),), v.x, v.y - v.height / 2 - 10, size=style.NOTE_SIZE + 2.5))

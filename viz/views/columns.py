@@ -13,13 +13,23 @@ from tinyseq.viz.views.trees import parameters, vertex
 
 
 class Columns:
-    """``diagram``: units of the steps shown as vertices, one column for each step, and what joins them."""
+    """``diagram``: units of the steps shown as vertices, one column for each step, and what joins them.
+
+    A state runs on into a gap as itself; ``to_readers``: as what reads it there, as the book draws it.
+    """
 
     def __init__(
-        self, excerpt: Excerpt, reduced: Reduced, shown: list[int], total: int, detail: str, time: Callable[[int], str]
+        self,
+        excerpt: Excerpt,
+        reduced: Reduced,
+        shown: list[int],
+        total: int,
+        detail: str,
+        time: Callable[[int], str],
+        to_readers: bool = False,
     ) -> None:
         self.reduced, self.detail, self.time, self.total = reduced, detail, time, total
-        self.shown, self.tape = shown, excerpt.tape
+        self.shown, self.tape, self.to_readers = shown, excerpt.tape, to_readers
         self.diagram = Diagram("unfolded", detail)
         self.diagram.parameters = parameters(excerpt)
         self.diagram.counts = excerpt.counts
@@ -130,8 +140,8 @@ class Columns:
                 unit, end = self.by_place.get((key, start)), start + delay
                 if unit is None or end in shown or not 0 <= end < self.total:
                     continue
-                named = self.detail != "ops" and not target.name
-                stands_for = target if named and len(targets[key]) <= 2 else unit
+                at_reader = self.to_readers and self.detail != "ops" and not target.name and len(targets[key]) <= 2
+                stands_for = target if at_reader else unit
                 gap = self._ellipsis(stands_for, self._gap(end))
                 link = into.get((unit.id, gap.id))
                 if link is None:

@@ -53,7 +53,7 @@ def unfolded(
         over = trees_over_chains(question, reads, trees) if chains else None
         return over or tree(tape, total, steps, detail, keep, alone=not chains)
     reduced = reduce(excerpt, detail, through, opened=opened)
-    diagram = Columns(excerpt, reduced, shown, total, detail, time).diagram
+    diagram = Columns(excerpt, reduced, shown, total, detail, time, to_readers=not count_gaps).diagram
     strips.assign(diagram, tape)
     if not count_gaps:
         for column in diagram.columns:
