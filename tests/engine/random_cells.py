@@ -117,7 +117,10 @@ class RandomCell(ts.nn.Cell):
         flat: list[ts.Tensor] = []
         for part in state:
             flat.extend(part if isinstance(part, tuple) else [part])
-        return self.run(inputs, flat)
+        states, out = self.run(inputs, flat)
+        if self.pool.seed % 5 == 4:  # gradients come to a recurrence from its outputs alone, for all steps at once
+            states = tuple(h.detach() for h in states)
+        return states, out
 
     def leaf(self, x: ts.Tensor) -> tuple:
         """State of a leaf."""

@@ -156,6 +156,9 @@ def step(
     values = [*given, *old] if w.pick(2) else [*old, *given]
     values = grow(w, values, 1 + w.pick(5))
     new = [w.let(new_state(w, values, h, given), h.shape) for h in old[: len(states)]]
+    if w.pick(6) == 5:
+        w.note("states that pass nothing back")
+        new = [w.let(f"{v.text}.detach()", v.shape) for v in new]
     out = output(w, values, new)
     text = out.text
     if two:
