@@ -72,8 +72,9 @@ def test_programs_have_what_users_write() -> None:
         "rows picked", "sequences of different lengths", "several results", "several states",
         "sizes differ from step to step", "state is the last input", "state of rank 0", "state of rank 1",
         "state of rank 3",
-        "states that pass nothing back", "steps picked in another order", "tree over values from before", "truncated by Chunk",
-        "truncated by Window", "unread steps", "weights computed at each step", "window over the last states",
+        "states that pass nothing back", "steps picked in another order", "tree over values from before",
+        "truncated by Chunk", "truncated by Window", "unread steps", "weights computed at each step",
+        "window over the last states",
     }  # fmt: skip
 
 
