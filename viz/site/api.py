@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from tinyseq.viz.site.extra import needed
-from tinyseq.viz.site.shell import asset
+from tinyseq.viz.site.shell import above, asset, head, scripts
 
 PACKAGES = (
     "tinyseq", "tinyseq.nn", "tinyseq.functions", "tinyseq.structure", "tinyseq.diagnose", "tinyseq.train",
@@ -33,7 +33,7 @@ def write_api(out: Path) -> list[tuple[str, str, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a type that is imported for checkers only is shown as it is written
             text = pdoc.render.html_module(module, modules)
-        target.write_text(_at_home(text, "../" * path.count("/")), "utf-8")
+        target.write_text(_at_home(text, path), "utf-8")
         written.append((path, name, _first(module)))
         written += [
             (f"{path}#{member.qualname}", f"{member.qualname} ({name})", _first(member))
@@ -48,12 +48,14 @@ def _first(thing: Any) -> str:
     return (thing.docstring or "").split("\n")[0]
 
 
-def _at_home(text: str, up: str) -> str:
-    """A page of pdoc as one of the site: a way back, dark where the reader wants it, no links to places left out."""
+def _at_home(text: str, path: str) -> str:
+    """A page of pdoc as one of the site: under its head, with its search, dark where the reader wants it, no links to
+    places left out."""
     places = set(re.findall(r'\bid="([^"]+)"', text))
     text = re.sub(r'<a ([^>]*)href="#([^"]+)"', lambda m: m[0] if m[2] in places else f"<a {m[1]}", text)
-    back = f'<a class="site-home" href="{up}index.html">tinyseq</a>'
-    return text.replace("</head>", f"<style>{asset('api.css')}</style></head>", 1).replace("<main", f"{back}<main", 1)
+    text = text.replace("</head>", f"<style>{asset('header.css')}{asset('api.css')}</style></head>", 1)
+    text = text.replace("<body>", f'<body data-up="{above(path)}">\n{head(path)}', 1)
+    return text.replace("</body>", f"{scripts(path)}</body>", 1)
 
 
 def names() -> list[str]:

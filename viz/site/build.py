@@ -111,7 +111,8 @@ class _Site:
         """Style and search; then what must hold of the whole."""
         colours = needed("pygments.formatters").HtmlFormatter
         light, dark = (colours(style=style).get_style_defs("pre.code") for style in ("friendly", "github-dark"))
-        style = f"{asset('site.css')}\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{asset('code.css')}"
+        own = asset("header.css") + asset("site.css")
+        style = f"{own}\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{asset('code.css')}"
         (self.out / "site.css").write_text(style, "utf-8")
         (self.out / "search.js").write_text(asset("search.js"), "utf-8")
         text = json.dumps(self.index, ensure_ascii=False).replace("</", "<\\/")

@@ -219,8 +219,8 @@ class Document:
 
 
 def pictured(svg: str, words: str = "") -> str:
-    """A picture in its frame; a plot, whose ink is black, on white."""
-    kind = "picture plot" if "matplotlib" in svg else "picture"
+    """A picture in its frame; a plot, whose ink is black, and what is of one theme alone stand on white."""
+    kind = "picture plot" if "matplotlib" in svg or "prefers-color-scheme" not in svg else "picture"
     said = f"<figcaption>{html.escape(words)}</figcaption>" if words else ""
     return f'<figure class="{kind}" tabindex="0">{inline(svg)}{said}</figure>'
 

@@ -8,6 +8,7 @@ from tinyseq.errors import TinyseqError
 from tinyseq.viz.site.extra import needed
 
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
+_NAMED = re.compile(r"(<m[io]>[a-z]{2,}</m[io]>)(?=\s*<m(?:i|sup|sub|subsup|row|over)>)")  # tanh a is no tanha
 _FORMULA = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", re.DOTALL)
 
 
@@ -24,4 +25,5 @@ def _set(found: re.Match[str]) -> str:
     unknown = re.search(r"\\\w+", made)
     if unknown:
         raise TinyseqError(f"a formula has {unknown[0]}, which becomes no MathML: {(shown or inside).strip()}")
+    made = _NAMED.sub(r'\1<mspace width="0.17em"></mspace>', made)
     return f'\n\n<div class="formula" tabindex="0">{made}</div>\n\n' if shown else made

@@ -36,6 +36,11 @@ def made(folder: Path, text: str) -> str:
         return Document(folder / "out", "guides/x.html").html(text)
 
 
+def test_names_of_functions_stand_apart_from_what_they_are_of() -> None:
+    made = with_formulas(r"$h = \tanh a^{(t)}$, $\log p$, $\log(p)$")
+    assert made.count("<mspace") == 2 and '<mi>tanh</mi><mspace width="0.17em"></mspace><msup>' in made
+
+
 def test_code_is_run_and_what_it_prints_stands_below(tmp_path: Path) -> None:
     body = made(
         tmp_path, "# T\n\n```python\nx = 6 * 7\nprint(x)\n```\n\nthen\n\n```python\nprint(x < 50 and '<b>')\n```"
@@ -140,6 +145,24 @@ def test_the_search_finds_pages_by_all_words(whole: Path, browser: Any) -> None:
     page.keyboard.press("Enter")
     page.wait_for_load_state()
     assert "trees.html" not in page.url
+    page.close()
+
+
+@pytest.mark.slow
+def test_the_reference_has_the_head_and_the_search_of_all_pages(whole: Path, browser: Any) -> None:
+    page = browser.new_page()
+    for name in ("tinyseq.html", "tinyseq/nn.html", "tinyseq/tasks/reber.html"):
+        path = whole / "api" / name
+        if not path.exists():
+            continue
+        page.goto(path.as_uri())
+        assert page.locator("header.site nav a").all_text_contents()[:3] == ["Start", "Chapter 10", "Lessons"]
+        assert page.locator("header.site nav a[aria-current]").all_text_contents() == ["API"]
+        page.fill("#find", "long short-term memory")
+        assert page.locator("#found a").count() > 0
+        page.locator("#found a").first.click()
+        page.wait_for_load_state()
+        assert name not in page.url
     page.close()
 
 
