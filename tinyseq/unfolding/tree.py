@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from types import FunctionType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -188,10 +190,19 @@ def _shapes(folded: FoldedStep) -> str:
     return ", ".join(f"{dtypes[code]} {shape}" for shape, code in pairs) or "nothing"
 
 
+_taken: WeakKeyDictionary[FunctionType, set[tuple[int, bool]]] = WeakKeyDictionary()
+"""Numbers of children that a merge is known to take, and whether with an input: asking its signature takes a while."""
+
+
 def _check_arity(cell: Any, scope: str, forest: Forest, count: int, position: int, everywhere: bool) -> None:
+    function = getattr(cell.merge, "__func__", None)
+    known = _taken.setdefault(function, set()) if isinstance(function, FunctionType) else set()
+    if (count, everywhere) in known:
+        return
     try:
         signature = inspect.signature(cell.merge)
         signature.bind(*range(count), **({"x": None} if everywhere else {}))
+        known.add((count, everywhere))
     except TypeError as error:
         label = forest.labels[position]
         raise DataError(
