@@ -24,13 +24,14 @@ from tinyseq.nn.linear_recurrences import DiagonalCell, LegSCell, LRUCell, MinGR
 from tinyseq.nn.lstm_1997 import LSTM1997Cell
 from tinyseq.nn.module import Cell, Module
 from tinyseq.nn.output_recurrence import OutputRecurrence
-from tinyseq.nn.recursive import RNTN, ChildSumTreeLSTM, RecursiveNet, TreeCell, TreeLSTM, TreeNet
+from tinyseq.nn.recursive import RNTN, RecursiveNet, TreeCell, TreeNet
 from tinyseq.nn.reservoir import Reservoir, spectral_radius
 from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
 from tinyseq.nn.rnn import GRU, LSTM, RNN, CellNet
 from tinyseq.nn.sequence_model import SequenceModel
 from tinyseq.nn.sequences import Encoded, Packed, pack, unpack
 from tinyseq.nn.time_scales import ClockworkCell, LeakyCell, SkipCell, decays, time_constants
+from tinyseq.nn.tree_lstm import ChildSumTreeLSTM, TreeLSTM
 
 __all__ = [
     "GRU",
