@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,29 @@ def test_damaged_best_weights_are_told_and_the_last_used(run: Any, weather: str)
     whole = data.csv(weather, target="rain", group="station", time="day")
     expected = np.concatenate([np.ravel(p) for p in load("r").model.predict(whole)])
     np.testing.assert_allclose([float(v.split("\t")[2]) for v in result.stdout.splitlines()[1:]], expected, rtol=1e-5)
+
+
+def test_a_run_that_is_done_stays_whole_when_it_is_gone_on_with(run: Any) -> None:
+    """Nothing is left to train: weights, and whether the outputs are classes, are what they were."""
+    rows = [{"x": [[k % 2, 1.0]], "y": "ab"[k % 2]} for k in range(20)]
+    Path("q.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert run("train", "q.jsonl", *SMALL, "-o", "r").exit_code == 0
+    predictions = run("predict", "r", "q.jsonl").stdout
+    weights = load("r").model.state_dict()
+    for more in ((), ("--epochs", 1), ("--steps", 6)):
+        result = run("train", "--resume", "r", *more)
+        assert result.exit_code == 0 and "nothing was left to do: 6 steps are done" in result.stdout, result.output
+        assert run("predict", "r", "q.jsonl").stdout == predictions
+        assert all(np.array_equal(weights[name], array) for name, array in load("r").model.state_dict().items())
+    assert "nothing was left" not in run("train", "--resume", "r", "--steps", 7).stdout
+
+
+def test_what_a_model_cannot_read_is_said(run: Any) -> None:
+    kinds = {"numbers": [[0.5, 1.0]], "words": "to be"}
+    for kind, x in kinds.items():
+        rows = [{"x": x, "y": "ab"[k % 2]} for k in range(20)]
+        Path(f"{kind}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        assert run("train", f"{kind}.jsonl", *SMALL, "-o", kind).exit_code == 0
+    for kind, other in (("numbers", "words"), ("words", "numbers")):
+        result = run("predict", kind, f"{other}.jsonl")
+        assert result.exit_code == 1 and f"{other}.jsonl holds {other}, the model reads {kind}" in result.stderr

@@ -250,3 +250,19 @@ def test_what_is_in_the_folder(whole: Any, tmp_path: Path) -> None:
     held = sequences(6, 9)
     assert best.model.evaluate(held)["loss"] == pytest.approx(found.info["fit"]["best"]["loss"], rel=1e-5)
     assert ts.train.load(folder).model.predict(held).shape == (6,)
+
+
+def test_a_training_that_is_done_is_restored_whole(tmp_path: Path) -> None:
+    """A new model gone on with for no further step predicts what the one that was trained does."""
+    for made in (sequences(), data.Sequences.of(sequences().x, np.arange(20.0))):
+        folder = tmp_path / str(made.classified)
+
+        def fresh() -> Any:
+            return nn.ManyToOne(nn.recurrent("gru", 2, 4, rng=rng()), 2 if made.classified else 1, rng=rng(1))  # noqa: B023
+
+        model, again = fresh(), fresh()
+        train.fit(model, made, "adam", 3, run=folder, progress=False)
+        assert train.fit(again, made, "adam", 3, run=folder, resume=True, progress=False).step == 3
+        assert again.targets == model.targets == ("classes" if made.classified else "reals")
+        for other in (again, train.load(folder).model):
+            np.testing.assert_array_equal(other.predict(made), model.predict(made))

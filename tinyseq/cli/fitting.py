@@ -14,7 +14,7 @@ from tinyseq.cli.reading import REAL, read
 from tinyseq.cli.real_data import PUBLISHED, baseline, real_parts
 from tinyseq.data.metrics import majority, told
 from tinyseq.train import Diverged, Ranks, fit, model_for
-from tinyseq.train.run_folder import CURVES, METRICS
+from tinyseq.train.run_folder import CURVES, METRICS, reopened
 
 DEFAULTS: dict[str, Any] = {
     "model": "gru", "hidden": 32, "layers": 1, "bidirectional": False, "dropout": 0.0, "layer_norm": False,
@@ -50,6 +50,7 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
     about = {"config": config, "data": facts(trained)}
     steps = {name: options[name] for name in ("steps", "epochs") if options.get(name)}
     steps = steps or {"steps": max(LEAST, EPOCHS * -(-len(part) // options["batch"]))}
+    before = 0 if resume is None else int(reopened(resume).info["fit"]["step"])
     try:
         history = fit(
             model, part, options["optimiser"], rate=options["rate"], batch=options["batch"], clip=options["clip"],
@@ -66,6 +67,8 @@ def train_data(task: str, path: Path, out: Path, given: dict[str, Any], resume: 
         raise typer.Exit(INTERRUPTED)
     if not ranks.first:
         return
+    if history.step == before:
+        say(f"nothing was left to do: {history.step} steps are done; --steps or --epochs say how long in all")
     if history.best:
         say(
             f"best of {len(history.validation)} validations, after {history.best['step']} steps: {_short(history.best)}"

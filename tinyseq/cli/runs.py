@@ -113,6 +113,9 @@ def _read(run: Path, found: Checkpoint, path: Path, labelled: bool) -> Any:
         if windows:
             config = {**config, "window": windows["length"], "horizon": windows["horizon"]}
     data = read(config["task"], path, config, known, labelled)
+    if known.get("kind") == "sequences" and bool(known["vocabulary"]) != data.tokens:
+        reads, holds = ("words", "numbers") if known["vocabulary"] else ("numbers", "words")
+        raise DataError(f"{path} holds {holds}, the model reads {reads}")
     fits(found.model, data)
     return data
 

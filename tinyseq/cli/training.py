@@ -150,7 +150,8 @@ def _refuse(folder: Path, names: tuple[str, ...], given: dict[str, Any], saved: 
         value, before = given[name], saved.get(name)
         if value is not None and before is not None and value != before:
             option = name.replace("_", "-")
-            what = "" if name in ("optimiser", "model") else f"a {option} of " if name != "hidden" else "hidden units: "
+            plural = {"hidden": "hidden units: ", "layers": "layers: ", "optimiser": "", "model": ""}
+            what = plural.get(name, f"a {option} of ")
             raise TinyseqError(
                 f"{folder} was trained with {what}{before}, not {value}; write --{option} {before}, or leave it out"
             )

@@ -43,6 +43,6 @@ def chosen_groups(groups: np.ndarray | None, name: str, held_out: float, rng: An
         raise DataError(f"{name} has no groups to split by: read it with group='column', or give groups=")
     names = np.unique(groups)
     if len(names) < 2:
-        raise DataError(f"{name} has one group only, {names[0]!r}: split by='order' or by='time'")
+        raise DataError(f"{name} has one group only, {str(names[0])!r}: split by='order' or by='time'")
     order = generator(rng).permutation(len(names))
     return np.isin(groups, names[order[: max(1, round(held_out * len(names)))]])

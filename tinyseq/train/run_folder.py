@@ -27,6 +27,7 @@ from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.nn.module import modules
 from tinyseq.train.checkpoints import FILE, Checkpoint, checkpoint_file, load, save, writable_folder, write_safely
 from tinyseq.train.history import History
+from tinyseq.train.recipes import PLAIN
 
 PREVIOUS, BEST, METRICS, CURVES = "previous.safetensors", "best.safetensors", "metrics.jsonl", "curves.svg"
 
@@ -146,6 +147,7 @@ class RunFolder:
             return None
         try:
             self.model.load_state_dict(found.model.state_dict())
+            _recall(self.model, found.model)
             if found.optimiser_state:
                 self.optimiser.load_state_dict(found.optimiser_state)
         except TinyseqError as error:
@@ -168,6 +170,14 @@ class RunFolder:
         if not self.single:
             write_safely(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
         self.lines = self.saved = step
+
+
+def _recall(model: Any, saved: Any) -> None:
+    """What a model did not know yet, and the saved one learned beside its weights: whether targets are classes."""
+    for own, other in zip(modules(model), modules(saved), strict=False):
+        for name, value in vars(other).items():
+            if not name.startswith("_") and isinstance(value, PLAIN) and vars(own).get(name, value) is None:
+                setattr(own, name, value)
 
 
 def _metrics(path: Path, step: int) -> Iterator[dict[str, Any]]:
