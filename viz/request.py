@@ -18,9 +18,8 @@ from tinyseq.viz.excerpt.positions import Reads
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.options import Look
 from tinyseq.viz.output.beside import side_by_side
-from tinyseq.viz.overlays import overlays
+from tinyseq.viz.overlays import gradient_colours, overlays
 from tinyseq.viz.overlays.fixed import mark
-from tinyseq.viz.overlays.overlays import gradient_colours
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.notes import annotate
 from tinyseq.viz.placing.routes import route

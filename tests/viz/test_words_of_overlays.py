@@ -13,7 +13,7 @@ import tinyseq as ts
 from tinyseq.ops import OPS
 from tinyseq.viz import draw
 from tinyseq.viz.look import style
-from tinyseq.viz.overlays.overlays import held_bytes
+from tinyseq.viz.overlays.bytes_held import held_bytes
 
 
 def words(picture):

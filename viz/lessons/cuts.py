@@ -16,7 +16,7 @@ from tinyseq.tensor.leaves import tensor
 from tinyseq.tensor.parameter import Parameter
 from tinyseq.viz.lessons.lesson import Lesson, Run, percent
 from tinyseq.viz.look import style
-from tinyseq.viz.overlays.overlays import held_bytes, memory
+from tinyseq.viz.overlays.bytes_held import held_bytes, memory
 from tinyseq.viz.picture import draw
 
 

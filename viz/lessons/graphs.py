@@ -20,7 +20,7 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.train import Adam
 from tinyseq.unfolding.unfold import unfold
 from tinyseq.viz.lessons.lesson import Lesson, Run, percent
-from tinyseq.viz.overlays.overlays import held_bytes, memory
+from tinyseq.viz.overlays.bytes_held import held_bytes, memory
 from tinyseq.viz.picture import draw
 from tinyseq.viz.plots.plots import COLOURS, DASHES
 from tinyseq.viz.stepper.memory import live_bytes

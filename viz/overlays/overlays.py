@@ -13,8 +13,6 @@ cuts        edges that a detach cuts (✂), as in truncated BPTT, with the norm 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import isfinite, log10
 from typing import Any
 
 import numpy as np
@@ -24,26 +22,18 @@ from tinyseq.diagnose.nonfinite import find_nonfinite
 from tinyseq.errors import GradientError, TinyseqError
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import CUTS, LEAVES, SATURATING
-from tinyseq.tape import DTYPES, INT64, Tape
-from tinyseq.viz.diagram import Diagram, Note, Vertex
+from tinyseq.tape import INT64, Tape
+from tinyseq.viz.diagram import Diagram, Note
 from tinyseq.viz.excerpt.owners import Owners
 from tinyseq.viz.look import style
 from tinyseq.viz.look.labels import Run
 from tinyseq.viz.overlays import gradient_colours
+from tinyseq.viz.overlays.bytes_held import held_bytes, memory
+from tinyseq.viz.overlays.legends import Legend, by_log, by_share, drawn, percent
 from tinyseq.viz.placing import arrow_names
 from tinyseq.viz.views import levels
 
 FLAT = 0.05  # distance from the end of its range at which a tanh (twice that) or a sigmoid counts as saturated
-
-
-@dataclass
-class Legend:
-    """What stands under the picture: a scale from low to high with its title, and lines of words."""
-
-    title: str = ""
-    low: str = ""
-    high: str = ""
-    lines: list[str] = field(default_factory=list)
 
 
 def measure(diagram: Diagram, tape: Tape, word: str, of: Any = None) -> Legend:
@@ -62,18 +52,18 @@ def finish(diagram: Diagram, legend: Legend) -> None:
 # -- measures ---------------------------------------------------------------------------------------------------------
 def _value(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     found = {}
-    for v in _drawn(diagram):
+    for v in drawn(diagram):
         if tape.kinds[int(tape.kind[v.node])].dtype != INT64:
             value = np.asarray(tape.executor.value(v.node), np.float64)
             found[v.id] = float(np.sqrt(np.mean(value**2))) if value.size else 0.0
             v.tooltip += f" · {_numbers(value)}"
-    return _by_log(diagram, found, "root mean square of the value, log scale", lambda x: f"{x:.2g}")
+    return by_log(diagram, found, "root mean square of the value, log scale", lambda x: f"{x:.2g}")
 
 
 def _gradient(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     gradient_colours.measure(diagram, tape, True)
     found = {v.id: v.gradient for v in diagram.vertices if v.gradient is not None}
-    return _by_log(diagram, found, "gradient norm ‖∂L/∂node‖, log scale", lambda x: f"{x:.2g}")
+    return by_log(diagram, found, "gradient norm ‖∂L/∂node‖, log scale", lambda x: f"{x:.2g}")
 
 
 def _share(diagram: Diagram, tape: Tape, of: Any) -> Legend:
@@ -82,24 +72,24 @@ def _share(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     terms = tape.executor.terms(parameter)
     sizes = {node: float(np.linalg.norm(np.asarray(term, np.float64))) for node, _, term in terms}
     total = sum(sizes.values())
-    owners = Owners(tape, [v.node for v in _drawn(diagram)])
+    owners = Owners(tape, [v.node for v in drawn(diagram)])
     shares: dict[int, float] = {}
     for node, norm in sizes.items():
         owner = owners.below(node)
         if owner is not None:
             shares[owner] = shares.get(owner, 0.0) + (norm / total if total else 0.0)
-    found = {v.id: shares[v.node] for v in _drawn(diagram) if v.node in shares}
+    found = {v.id: shares[v.node] for v in drawn(diagram) if v.node in shares}
     title = f"share of the terms of ∂L/∂{name}, ‖term(t)‖ / Σ ‖term‖"
     seen = sum(found.values())
-    left_out = [f"{_percent(seen)} is in the steps shown"] if seen < 0.995 else []
+    left_out = [f"{percent(seen)} is in the steps shown"] if seen < 0.995 else []
     gradient = tape.executor.grad(tape.node_of(parameter))
     lines = [f"‖∂L/∂{name}‖ = {np.linalg.norm(gradient):.3g}, Σ ‖term‖ = {total:.3g}", *left_out]
-    return _by_share(diagram, found, title, lines)
+    return by_share(diagram, found, title, lines)
 
 
 def _saturation(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     found = {}
-    for v in _drawn(diagram):
+    for v in drawn(diagram):
         op = tape.node(v.node).op
         saturates = OPS[op].saturates if op in OPS else None
         if saturates is not None:
@@ -112,11 +102,11 @@ def _saturation(diagram: Diagram, tape: Tape, of: Any) -> Legend:
             f"nothing drawn here saturates: there is no {' or '.join(SATURATING)} among the nodes; try detail='units'"
         )
     lines = [", ".join(op.saturates.words for op in OPS.values() if op.saturates)]
-    return _by_share(diagram, found, "share of the numbers of a unit that are saturated", lines)
+    return by_share(diagram, found, "share of the numbers of a unit that are saturated", lines)
 
 
 def _bytes(diagram: Diagram, tape: Tape, of: Any) -> Legend:
-    owners = Owners(tape, [v.node for v in _drawn(diagram)])
+    owners = Owners(tape, [v.node for v in drawn(diagram)])
     held = held_bytes(tape, owners.nodes)
     sums: dict[int, float] = {}
     known = set(owners.nodes.tolist())
@@ -124,57 +114,19 @@ def _bytes(diagram: Diagram, tape: Tape, of: Any) -> Legend:
         owner = owners.below(node) if node in known else None
         if owner is not None:
             sums[owner] = sums.get(owner, 0.0) + size
-    found = {v.id: sums.get(v.node, 0.0) for v in _drawn(diagram) if tape.node(v.node).op not in LEAVES}
+    found = {v.id: sums.get(v.node, 0.0) for v in drawn(diagram) if tape.node(v.node).op not in LEAVES}
     total = sum(found.values())
     lines = [
         f"{memory(total)} in the nodes shown, each with the values that flow into it and are not drawn",
         "held: what a vjp of the backward pass reads; parameters, inputs and constants are not counted",
     ]
-    return _by_log(diagram, found, "bytes held for the backward pass, log scale", memory, lines)
-
-
-def held_bytes(tape: Tape, nodes: np.ndarray) -> dict[int, int]:
-    """Bytes of each value among ``nodes`` that the backward pass reads; leaves not counted.
-
-    It reads what the vjps of the nodes read that a gradient reached; before any backward pass, of all nodes. Readers
-    may stand outside ``nodes``: a state that only the next step needs is held, whether or not that step is shown.
-    """
-    among = np.zeros(len(tape), bool)
-    among[nodes] = True
-    edges = np.flatnonzero(among[tape.input_indices])
-    readers = np.union1d(nodes, np.searchsorted(tape.input_pointers, edges, "right") - 1)
-    leaves = [tape.node_of(p) for p in tape.parameters]
-    ran = tape.executor is not None and any(i is not None and tape.executor.grad(i) is not None for i in leaves)
-    held: dict[int, int] = {}
-    for i in readers.tolist():
-        if ran and tape.executor.grad(i) is None:
-            continue
-        for needed in _read_backward(tape, i):
-            kind = tape.kinds[int(tape.kind[needed])]
-            if among[needed] and kind.op not in LEAVES:
-                size = DTYPES[kind.dtype].itemsize
-                held[needed] = int(np.prod(tape.shape(needed), dtype=np.int64)) * size
-    return held
-
-
-def _read_backward(tape: Tape, index: int) -> list[int]:
-    """Nodes whose values the vjps of a node read, itself perhaps among them."""
-    op = OPS.get(tape.kinds[int(tape.kind[index])].op)
-    if op is None or op.joins:
-        return []
-    inputs = tape.inputs(index)
-    return [
-        index if role == "y" else inputs[int(role[1:])]
-        for place, j in enumerate(inputs)
-        if place in op.vjp and tape.kinds[int(tape.kind[j])].dtype != INT64
-        for role in op.reads.get(place, ())
-    ]
+    return by_log(diagram, found, "bytes held for the backward pass, log scale", memory, lines)
 
 
 def _nonfinite(diagram: Diagram, tape: Tape, of: Any) -> Legend:
     first = find_nonfinite(tape)
     values, gradients = [], []
-    for v in _drawn(diagram):
+    for v in drawn(diagram):
         gradient = tape.executor.grad(v.node)
         if not np.isfinite(tape.executor.value(v.node)).all():
             v.fill = style.NOT_FINITE
@@ -184,10 +136,10 @@ def _nonfinite(diagram: Diagram, tape: Tape, of: Any) -> Legend:
             gradients.append(v)
     if first is None:
         return Legend(lines=["every value and every gradient is finite"])
-    owner = Owners(tape, [v.node for v in _drawn(diagram)]).below(first.node.index)
+    owner = Owners(tape, [v.node for v in drawn(diagram)]).below(first.node.index)
     if first.direction == "forward" and values and owner not in [v.node for v in values]:
         owner = min(v.node for v in values)  # a NaN in the data is first seen in the step that it is for
-    for v in _drawn(diagram):
+    for v in drawn(diagram):
         if v.node == owner:
             v.badge = f"{first.kind} begins here"
     file, number = first.node.line
@@ -199,7 +151,7 @@ def _nonfinite(diagram: Diagram, tape: Tape, of: Any) -> Legend:
 
 
 def _cuts(diagram: Diagram, tape: Tape, of: Any) -> Legend:
-    owners = Owners(tape, [v.node for v in _drawn(diagram)])
+    owners = Owners(tape, [v.node for v in drawn(diagram)])
     lost: dict[tuple[int, int], float] = {}
     known, ops = False, tape.column("op")
     for i in owners.nodes[np.isin(ops[owners.nodes], list(CUTS))].tolist():
@@ -236,68 +188,10 @@ MEASURES: dict[str, Callable[[Diagram, Tape, Any], Legend]] = {
 }
 
 
-# -- colours ----------------------------------------------------------------------------------------------------------
-def _drawn(diagram: Diagram) -> list[Vertex]:
-    return [v for v in diagram.vertices if v.node >= 0 and v.role in gradient_colours.COLOURED]
-
-
-def _by_log(
-    diagram: Diagram, found: dict[str, Any], title: str, write: Callable[[float], str], lines: list[str] | None = None
-) -> Legend:
-    low, high = gradient_colours.decades(list(found.values()))
-    for v in diagram.vertices:
-        if v.id in found:
-            v.measure = found[v.id]
-            v.fill, v.badge = style.heat_colour(found[v.id], low, high), write(found[v.id])
-    lines = list(lines or [])
-    if any(x == 0 for x in found.values()):
-        lines.append("grey: exactly 0")
-    if any(not isfinite(x) for x in found.values()):
-        lines.append("orange: not finite")
-    first, last = (f"10{_superscript(round(log10(edge)))}" for edge in (low, high))
-    positive = [x for x in found.values() if isfinite(x) and x > 0]
-    if not positive:  # a scale on which nothing stands would only mislead
-        return Legend(lines=[title.removesuffix(", log scale"), *lines])
-    return Legend(title, "≤ " * (min(positive) < low) + first, last, lines)
-
-
-def _by_share(diagram: Diagram, found: dict[str, float], title: str, lines: list[str]) -> Legend:
-    most = max((x for x in found.values() if isfinite(x)), default=0.0) or 1.0
-    for v in diagram.vertices:
-        if v.id in found:
-            share = found[v.id]
-            v.measure, v.badge = share, _percent(share)
-            v.fill = style.share_colour(share / most)
-    if any(x == 0 for x in found.values()):
-        lines = [*lines, "grey: exactly 0"]
-    if any(not isfinite(x) for x in found.values()):
-        lines = [*lines, "orange: not finite"]
-    return Legend(title, "0", _percent(most), lines)
-
-
-def _percent(share: float) -> str:
-    if not isfinite(share):
-        return f"{share:g}"
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
-
-
-def _superscript(power: int) -> str:
-    return str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def _numbers(value: np.ndarray) -> str:
     if value.size <= 8:
         return "[" + ", ".join(f"{x:.3g}" for x in value.ravel()) + "]"
     return f"from {value.min():.3g} to {value.max():.3g}"
-
-
-def memory(size: float) -> str:
-    """A number of bytes in words."""
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
 
 
 def _parameter(diagram: Diagram, tape: Tape, of: Any) -> Any:

@@ -6,14 +6,12 @@ below two megabytes; arrays go through the pool, which keeps NaN, infinities and
 
 from __future__ import annotations
 
-import linecache
 from typing import Any
 
 import numpy as np
 
 from tinyseq.diagnose.names import name_of
 from tinyseq.errors import GradientError
-from tinyseq.ops import OPS
 from tinyseq.ops.groups import LEAVES, PARAMETERS
 from tinyseq.tape import Tape
 from tinyseq.tensor.handles import Tensor
@@ -22,7 +20,8 @@ from tinyseq.viz.look import labels
 from tinyseq.viz.overlays.fixed import is_fixed
 from tinyseq.viz.stepper.counts import count_arrows, loss_steps
 from tinyseq.viz.stepper.edges import FORMS, Edges
-from tinyseq.viz.stepper.inside import Inside, inside, symbol
+from tinyseq.viz.stepper.inside import Inside, inside
+from tinyseq.viz.stepper.kinds import kind_json
 from tinyseq.viz.stepper.ledgers import ledger
 from tinyseq.viz.stepper.live import given, index_limits
 from tinyseq.viz.stepper.memory import live_bytes
@@ -211,7 +210,7 @@ class Run:
         kept = self.order.kept
         inputs = [len(self.tape.inputs(i)) for i in self.nodes]
         return {
-            "kinds": [self._kind(node, shape, kind.index(n)) for n, (node, shape) in enumerate(kinds)],
+            "kinds": [kind_json(self.tape, k, shape, self.nodes[kind.index(n)]) for n, (k, shape) in enumerate(kinds)],
             "nodes": {
                 "kind": binary(kind, "<i4"), "arg": binary(arg, "<i4"), "index": binary(self.nodes, "<i4"),
                 "group": binary(self.order.group[kept], "<i4"), "position": binary(self.order.position[kept], "<i4"),
@@ -229,22 +228,6 @@ class Run:
                 ),
             },
             "edges": self.arrows,
-        }  # fmt: skip
-
-    def _kind(self, kind: Any, shape: tuple[int, ...], first: int) -> dict[str, Any]:
-        file, line = kind.line
-        op = OPS[kind.op]
-        node = self.tape.node(self.nodes[first]) if op.arity >= 0 else None
-        return {
-            "op": kind.op, "shape": shape, "dtype": str(("float32", "float64", "int64")[kind.dtype]),
-            "symbol": symbol(node) if node is not None else op.symbol,
-            "name": labels.clean(kind.name), "runs": labels.name(kind.name) if kind.name else (),
-            "cell": labels.clean(kind.cell), "step": bool(self.tape.step[self.nodes[first]] >= 0),
-            "attrs": dict(kind.attrs),
-            "equation": op.equation,
-            "value": op.words, "partials": op.partials,
-            "line": labels.clean(f"{file.rsplit('/', 1)[-1]}:{line}") if line else "",
-            "code": labels.clean(linecache.getline(file, line).strip())[:400] if line else "",
         }  # fmt: skip
 
     def _walk(self) -> dict[str, Any]:

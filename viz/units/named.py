@@ -15,7 +15,6 @@ import numpy as np
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import (
     ACTIVATIONS,
-    CARRYING,
     CONSTANTS,
     CUTS,
     INPUTS,
@@ -23,13 +22,14 @@ from tinyseq.ops.groups import (
     LOSSES,
     PARAMETERS,
     PRODUCTS,
-    SCALES,
     TAKEN,
 )
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.labels import Label, Run
+from tinyseq.viz.units.loss_paths import LossPaths
 from tinyseq.viz.units.primitives import Reduced, Unit, Wire, tooltip
+from tinyseq.viz.units.sources import gathers, source_name
 
 TOTAL = ("total",)
 
@@ -52,7 +52,8 @@ class Roles:
         used[excerpt.inputs_of_all[np.repeat(excerpt.keep, np.diff(excerpt.pointers))]] = True
         self.used = used
         self.state_keys = {key for late in excerpt.delays.values() for key in late.values()}
-        self.losses = self._losses()
+        self.loss_paths = LossPaths(excerpt, self.readers)
+        self.losses = self.loss_paths.ends()
         self.pure: dict[int, tuple[str, ...]] = {}
         self.made: set[int] = set()
         self._find_pure()
@@ -84,13 +85,13 @@ class Roles:
             return False
         if node.name:
             return (
-                node.name not in self.passed and not self._preactivation(i, readers) and not self._goes_on(i, readers)
+                node.name not in self.passed and not self._preactivation(i, readers) and not self.loss_paths.goes_on(i)
             )
         if excerpt.found[i] is None and node.op in JOINS:
             return len({excerpt.found[r] for r in self._read_in_steps(i)} - {None}) > 1
         if not self.used[i]:
             return node.op not in JOINS
-        return excerpt.step[i] >= 0 and any(excerpt.step[r] < 0 for r in readers) and not self._becomes_loss(i)
+        return excerpt.step[i] >= 0 and node.op not in LOSSES and any(excerpt.step[r] < 0 for r in readers)
 
     def _read_in_steps(self, i: int) -> list[int]:
         """The nodes of steps that read what many steps have made, at once or by way of others outside of steps."""
@@ -113,45 +114,6 @@ class Roles:
             return False
         reader = self.excerpt.node(readers[0])
         return reader.op in ACTIVATIONS and bool(reader.name)
-
-    def _goes_on(self, i: int, readers: list[int]) -> bool:
-        """Whether a node is losses that are only read to be summed or scaled under their own name, as those of a batch
-        to L."""
-        if len(readers) != 1 or self.excerpt.found.get(readers[0]) != self.excerpt.found.get(i):
-            return False
-        reader = self.excerpt.node(readers[0])
-        return reader.name == self.excerpt.node(i).name and _sums_up(reader.op) and self._made_of_losses(i)
-
-    def _made_of_losses(self, i: int) -> bool:
-        while _sums_up(self.excerpt.node(i).op):
-            i = self.excerpt.inputs(i)[0]
-        return self.excerpt.node(i).op in LOSSES
-
-    def _losses(self) -> set[int]:
-        """For each unnamed loss the node that stands for it: the last before losses are added up."""
-        found = set()
-        for i in self.excerpt.found:
-            if self.excerpt.node(i).op in LOSSES:
-                end = self._end_of_loss(i)
-                if end is not None:
-                    found.add(end)
-        return found
-
-    def _end_of_loss(self, i: int) -> int | None:
-        step = self.excerpt.found[i]
-        while not self.excerpt.node(i).name:
-            readers = self.readers.get(i, [])
-            if len(readers) != 1 or self.excerpt.found.get(readers[0]) != step:
-                return i
-            op = self.excerpt.node(readers[0]).op
-            scales = op in SCALES and bool(self.excerpt.node(readers[0]).name)
-            if op not in CARRYING and not scales:
-                return i
-            i = readers[0]
-        return None
-
-    def _becomes_loss(self, i: int) -> bool:
-        return self.excerpt.node(i).op in LOSSES
 
     # -- contracting ------------------------------------------------------------------------------------------
     def _find_pure(self) -> None:
@@ -209,7 +171,7 @@ class Roles:
     # -- units ----------------------------------------------------------------------------------------------------
     def reduced(self) -> Reduced:
         result = Reduced()
-        given = {self.excerpt.node(i).name for i in self.visible} | {self._source_name(i) for i in self.visible}
+        given = {self.excerpt.node(i).name for i in self.visible} | {source_name(self.excerpt, i) for i in self.visible}
         taken: dict[str, tuple] = {name: ("given",) for name in given if name}
         for i in sorted(self.visible):
             if self.same.get(i, i) == i:
@@ -242,7 +204,7 @@ class Roles:
         excerpt = self.excerpt
         if j not in excerpt.found or not excerpt.is_source(j) or j in excerpt.initial or excerpt.is_source(i):
             return False
-        return excerpt.found[i] == excerpt.found[j] and excerpt.node(i).name == self._source_name(j) != ""
+        return excerpt.found[i] == excerpt.found[j] and excerpt.node(i).name == source_name(self.excerpt, j) != ""
 
     def _unit(self, i: int, taken: dict[str, tuple]) -> Unit:
         excerpt, node = self.excerpt, self.excerpt.node(i)
@@ -284,8 +246,8 @@ class Roles:
 
     def _label(self, i: int, key: tuple, taken: dict[str, tuple]) -> Label:
         node, role = self.excerpt.node(i), self._role(i)
-        given = node.name or (self._source_name(i) if role == "data" else "")
-        if given and role == "data" and not node.name and self._gathers(i):
+        given = node.name or (source_name(self.excerpt, i) if role == "data" else "")
+        if given and role == "data" and not node.name and gathers(self.excerpt, i):
             return (Run("["), *labels.name(given), Run("]"))
         if given:
             return labels.name(given)
@@ -311,31 +273,6 @@ class Roles:
 
     def _state_name(self, key: tuple, taken: dict[str, tuple]) -> Label:
         return labels.name(key[2]) if len(key) > 2 and key[2] else _free("h", key, taken)
-
-    def _gathers(self, i: int) -> bool:
-        """Whether a source is made of rows of data put together: not the data, but something of all of it."""
-        waiting, seen = [i], set()
-        while waiting:
-            j = waiting.pop()
-            if self.excerpt.node(j).op in JOINS and len(set(self.excerpt.node(j).inputs)) > 1:
-                return True
-            new = [k for k in self.excerpt.inputs(j) if k not in seen and not self.excerpt.node(k).name]
-            seen.update(new)
-            waiting += new
-        return False
-
-    def _source_name(self, i: int) -> str:
-        waiting = [i]
-        while waiting:
-            j = waiting.pop(0)
-            if self.excerpt.node(j).name:
-                return self.excerpt.node(j).name
-            waiting.extend(self.excerpt.inputs(j))
-        return ""
-
-
-def _sums_up(op: str) -> bool:
-    return op in CARRYING or op in SCALES
 
 
 def _free(base: str, key: tuple, taken: dict[str, tuple]) -> Label:
