@@ -110,6 +110,7 @@ def fit(
         raise TinyseqError("the optimiser has no parameter of this model: make it with model.parameters()")
     if weight_decay:
         rule.weight_decay = number_from_0("weight_decay", weight_decay)
+    kept = _kept(keep, patience)
     if validation is None:
         _unvalidated(patience, keep, monitor, schedule)
     source = feed(model, data, batch, seed, ranks)
@@ -125,7 +126,7 @@ def fit(
         model, source, rule, history, folder, total, seed,
         update,
         _schedule(schedule, rule, total, monitor), validation, validate_every or per_epoch or 100, monitor, patience,
-        _kept(keep, patience), [*callbacks, *([after_step] if after_step else [])], ranks,
+        kept, [*callbacks, *([after_step] if after_step else [])], ranks,
     )  # fmt: skip
     try:
         _begin(training, run, resume)
