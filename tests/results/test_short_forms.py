@@ -7,7 +7,7 @@ row was tried with its mutation here, each time the tests run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,17 @@ import pytest
 from tinyseq import functions as F
 from tinyseq import nn
 from tinyseq.nn.linear_recurrences import RANGES
-from tinyseq.results.experiments import bptt, clipping, density, echo, gates_continued, lstm_1997, others
+from tinyseq.results.experiments import (
+    bptt,
+    clipping,
+    density,
+    echo,
+    gates_continued,
+    lstm_1997,
+    others,
+    reber_1997,
+    trees,
+)
 from tinyseq.results.registry import EXPERIMENTS
 from tinyseq.train import online
 
@@ -194,6 +204,58 @@ def cut_the_carousel(patch: Patch) -> None:
     patch.setattr(lstm_1997.LSTM1997Cell, "step", step)
 
 
+def values_of_others(patch: Patch) -> None:
+    """A broken generator: expressions with the values of other expressions."""
+    made = trees.listops
+
+    def broken(*given: Any, **options: Any) -> Any:
+        expressions, values = made(*given, **options)
+        return expressions, np.roll(values, 1)
+
+    patch.setattr(trees, "listops", broken)
+
+
+def relations_of_other_pairs(patch: Patch) -> None:
+    """A broken generator: the right formula is that of another pair."""
+    made = trees.inference_pairs
+
+    def broken(*given: Any, **options: Any) -> Any:
+        pairs = made(*given, **options)
+        return [replace(a, right=b.right) for a, b in zip(pairs, [*pairs[1:], pairs[0]], strict=True)]
+
+    patch.setattr(trees, "inference_pairs", broken)
+
+
+def only_the_first_symbol(patch: Patch) -> None:
+    """A broken generator of temporal order: which class it is, is told by its first symbol alone."""
+    made = lstm_1997.temporal_order_1997
+
+    def broken(rng: np.random.Generator, batch: int, symbols: int) -> Any:
+        x, y = made(rng, batch, symbols)
+        return x, y // 2 * 2 + rng.integers(0, 2, batch)
+
+    patch.setattr(lstm_1997, "temporal_order_1997", broken)
+
+
+def gates_that_forget(patch: Patch) -> None:
+    """Chrono initialisation with its sign turned: gates start closed, and the longer the more so."""
+    made = others.chrono
+
+    def turned(cell: Any, *given: Any, **options: Any) -> Any:
+        cell = made(cell, *given, **options)
+        for p in cell.parameters():
+            if p.value.ndim == 1:
+                p.value[...] *= -1
+        return cell
+
+    patch.setattr(others, "chrono", turned)
+
+
+def gradient_through_time(patch: Patch) -> None:
+    """Elman's net trained by the whole gradient."""
+    patch.setattr(reber_1997, "ElmanCell", nn.LSTMCell)
+
+
 SHORT: dict[str, Short] = {
     "bptt": Short(
         lambda r: r["by_hand"] < 1e-12 and r["differences"] < 1e-7 and r["misprint"] > 0.1,
@@ -221,6 +283,18 @@ SHORT: dict[str, Short] = {
     ),
     "legs": Short(lambda r: r["error"] < 0.08 and r["apart"] < 0.1, diagonal_of_a_one_less),
     "adding-100": Short(lambda r: r["wrong_share"] < 0.4, cut_the_carousel),
+    "adding-100-adam": Short(lambda r: r["wrong_share"] < 0.1, cut_the_carousel),
+    "order-6a": Short(lambda r: r["solved"] == 1 and r["wrong"] <= 2, only_the_first_symbol),
+    "reber-lstm": Short(lambda r: r["wrong"] < 64, cut_the_state(nn.LSTMCell)),
+    "reber-elman": Short(lambda r: r["wrong"] > 45, gradient_through_time),
+    "listops-tree": Short(lambda r: r["accuracy"] > 0.25, values_of_others),
+    "logic-tree": Short(
+        lambda r: r["short"] > r["common"] + 0.06,
+        relations_of_other_pairs,
+        {"pairs": 3000, "longer": 100, "epochs": 12},
+    ),
+    "reversal-attention": Short(lambda r: min(r["attention 3"], r["plain 3"]) > 0.95, cut_the_state(nn.LSTMCell)),
+    "copy-chrono": Short(lambda r: r["chrono"] < 0.9 * r["baseline"], gates_that_forget),
     "clipping": Short(
         lambda r: r["clip 10"] == r["clip and Ω 10"] == 1, target_of_another_input(clipping, "temporal_order")
     ),

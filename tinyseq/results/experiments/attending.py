@@ -64,7 +64,7 @@ EXPERIMENTS = (
         seeds=1,
         full=3,
         seconds=25.0,
-        short={"lengths": (3,), "tested": (3, 6), "updates": 250, "hidden": 24},
+        short={"lengths": (3,), "tested": (3, 6), "updates": 700, "hidden": 32},
         axes=("length", "symbols right"),
     ),
 )

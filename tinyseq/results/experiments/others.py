@@ -232,7 +232,7 @@ EXPERIMENTS = (
         seeds=1,
         full=3,
         seconds=65.0,
-        short={"delay": 10, "updates": 150},
+        short={"delay": 10, "updates": 500},
         axes=("updates", "loss"),
     ),
     Experiment(

@@ -200,7 +200,7 @@ def _inference(name: str, title: str, tree: bool, short: str, long: str, least: 
         seeds=0,
         full=3,
         seconds=80.0,
-        short={"pairs": 1500, "longer": 200, "epochs": 6},
+        short={"pairs": 3000, "longer": 100, "epochs": 12},
         axes=("operators", "right"),
     )
 
