@@ -143,8 +143,7 @@ def test_the_search_finds_pages_by_all_words(whole: Path, browser: Any) -> None:
     assert any("Why did the gradient vanish" in text for text in found)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    page.wait_for_load_state()
-    assert "trees.html" not in page.url
+    page.wait_for_url(lambda url: "trees.html" not in url)
     page.close()
 
 
@@ -161,8 +160,7 @@ def test_the_reference_has_the_head_and_the_search_of_all_pages(whole: Path, bro
         page.fill("#find", "long short-term memory")
         assert page.locator("#found a").count() > 0
         page.locator("#found a").first.click()
-        page.wait_for_load_state()
-        assert name not in page.url
+        page.wait_for_url(lambda url, name=name: name not in url)
     page.close()
 
 
