@@ -87,6 +87,23 @@ def test_every_step_looks_the_same():
         assert all(len(places) == 1 for places in at.values())
 
 
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "SLSTMCell", "MinGRUCell"])
+def test_steps_look_the_same_whether_others_are_left_out_or_not(name):
+    """The rows of a short chain are those of a long one, and what is said of it stands over its middle."""
+    heights = []
+    for T in (3, 40):
+        diagram = draw(NETS[name](T), detail="units").diagram
+        rows = {}
+        for v in diagram.vertices:
+            if v.column is not None and v.time is not None and v.role != "ellipsis":
+                rows.setdefault(v.key, set()).add(round(v.y, 3))
+        heights.append(rows)
+    assert heights[0] == heights[1]
+    note = next(n for n in diagram.notes if "left out" in n.text[0].text)
+    xs = [v.x for v in diagram.vertices]
+    assert abs(note.x - (min(xs) + max(xs)) / 2) < 0.2 * (max(xs) - min(xs))
+
+
 def test_a_state_runs_level_from_step_to_step():
     diagram = draw(NETS["LSTM"](4), detail="units").diagram
     at = {v.id: v for v in diagram.vertices}

@@ -210,7 +210,8 @@ class _Collector:
             nets.exits.setdefault((a.key, sign), set()).add("far")
             return net
         nets.exits.setdefault((a.key, sign), set()).add("port")
-        nets.late[a.key, b.key, sign] = max(nets.late.get((a.key, b.key, sign), 0.0), arrow_names.width(link))
+        if a.key != b.key or not is_thin(nets.diagram, b.column):  # into a gap a state runs on as in any other step
+            nets.late[a.key, b.key, sign] = max(nets.late.get((a.key, b.key, sign), 0.0), arrow_names.width(link))
         return Net("late", a.key, sign)
 
     def _is_wide(self, a: Vertex, b: Vertex) -> bool:

@@ -58,9 +58,10 @@ class _Notes:
         words = [f"×{diagram.repeats:,} {diagram.repeated}s"] if diagram.repeats > 1 else []
         if diagram.counts and diagram.counts[0] < diagram.counts[1] and not diagram.repeats:
             shown, there = diagram.counts
-            left = there - shown
-            are = "is" if left == 1 else "are"
-            words.append(f"{shown:,} of the tape's {there:,} nodes are in this picture, {left:,} {are} left out")
+            are = "is" if there - shown == 1 else "are"
+            words.append(
+                f"{shown:,} of the tape's {there:,} nodes are in this picture, {there - shown:,} {are} left out"
+            )
         if not words:
             return
         tops = [v.y + v.height / 2 for v in diagram.vertices]
