@@ -106,7 +106,8 @@ def fit(
     rule = optimiser if isinstance(optimiser, Optimiser) else _optimiser(model, optimiser, rate)
     if given and rate is not None:
         raise TinyseqError("the optimiser has its rate: give fit no rate=, or the optimiser's name")
-    if not {id(p) for p in rule.parameters} & {id(p) for p in model.parameters()}:
+    own = {id(p) for p in model.parameters()} if hasattr(model, "parameters") else None  # a model may be any object
+    if own is not None and not own.intersection(map(id, rule.parameters)):
         raise TinyseqError("the optimiser has no parameter of this model: make it with model.parameters()")
     if weight_decay:
         rule.weight_decay = number_from_0("weight_decay", weight_decay)
