@@ -160,8 +160,8 @@ ONLINE = (
 
 
 SATURATES = (
-    "what is wrong are sums near ±2, whose targets lie where the logistic output saturates: see the rows by Adam; how "
-    "the paper's net came there sooner is not known to us"
+    "what is wrong are sums beyond ±1.5, whose targets lie where the logistic output saturates: see the rows by Adam; "
+    "how the paper's net came there sooner is not known to us"
 )
 
 
