@@ -128,6 +128,7 @@ def lru_memory(
     return {**found, "curves": curves}
 
 
+EULER = "the error of Euler's rule, which falls as 1/steps"
 EXPERIMENTS = (
     Experiment(
         "uoro",
@@ -186,7 +187,9 @@ EXPERIMENTS = (
         "Gu et al. 2020",
         (
             Figure("error", "error of the whole past of 2,000 steps / σ", "", at_most=0.05, over="worst"),
-            Figure("apart", "coefficients at 500 and 2,000 steps, relative", "equal", at_most=0.05, over="worst"),
+            Figure(
+                "apart", "coefficients at 500 and 2,000 steps, relative", "equal", at_most=0.05, over="worst", why=EULER
+            ),
         ),
         legs,
         "32 coefficients; 8 sinusoids of up to 4 periods; Euler's rule.",
