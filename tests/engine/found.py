@@ -43,6 +43,21 @@ FOUND = {
         inputs=("x",), initial=(3,), losses=((6, 26, 53, 47),), wanted=3, lengths=(2, 4, 1, 3), parents=((38, 47, 51,
         5), (15, 7, 47, 54, 41, 23, 32), (27, 1, 39), (13, 25, 37, 43, 44, 32, 8, 15)), memory=1, arity=1,
     ),
+    # What a view shows was made a view only after it had been looked at: it showed a place that nobody writes.
+    "views of views that come later": Recipe(
+        structure="truncated", seed=344, T=12, B=4, F=4, widths=(3, 3), states=(3, 3), delays=(1,), code=((3, 12,
+        48, 52), (35, 56, 36, 47)), ends=((25, 40, 47, 32), (3, 18, 58, 9), (54, 41, 52, 29), (42, 49, 30, 52)),
+        outputs=2, inputs=("x", "x"), initial=(0, 1), losses=((6, 14, 0, 36), (31, 44, 30, 48), (31, 18, 4, 3)),
+        wanted=5, lengths=(4,), parents=((35, 37, 30, 57, 21, 55, 11), (16, 10, 10, 43, 32, 36), (19, 49, 38, 41,
+        30), (29,)), memory=2, arity=1,
+    ),
+    "views of views that come later, with tokens": Recipe(
+        structure="truncated", seed=714, T=12, B=2, F=4, widths=(1, 2), states=(2, 2), delays=(1,), code=((16, 12,
+        57, 14), (13, 59, 13, 58), (55, 2, 24, 31), (24, 1, 54, 8), (53, 23, 34, 5), (47, 44, 21, 14)), ends=((7, 8,
+        18, 31), (0, 55, 20, 24), (54, 2, 55, 14), (30, 45, 7, 51)), outputs=2, inputs=("tokens",), initial=(0, 0),
+        losses=((55, 53, 31, 58),), wanted=5, lengths=(6, 3, 4, 4, 2), parents=((29, 21, 18), (7,), (46,), (3, 42)),
+        memory=1, arity=2,
+    ),
 }  # fmt: skip
 
 UNPLANNED = {"parts of a level's rows"}

@@ -84,11 +84,15 @@ class _Placing:
         for cls in region.classes:
             level = cls.index in self.schedule.one_level
             self.values[cls.index] = self.room(cls, cls.name or cls.op, level)
-        for cls in region.classes:  # what a view shows stands before it, or is read late and has a place of its own
-            view = self.show.view(cls)
-            if view is not None:
-                self.values[cls.index] = view
-                self.views.add(cls.index)
+        changed = True
+        while changed:  # classes of several groups stand in no order: what a view shows may itself become one later
+            changed = False
+            for cls in region.classes:
+                view = self.show.view(cls)
+                if view is not None and view != self.values[cls.index]:
+                    self.values[cls.index] = view
+                    self.views.add(cls.index)
+                    changed = True
         self._leads_fit(region)
 
     def _leads_fit(self, region: Region) -> None:
