@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tinyseq.engine.plan import chunks, schedule
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.engine.plan.layout import Address, Block
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
+from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.elements import verify_elements
 from tinyseq.engine.validation.field import (
     PRIME,
@@ -383,3 +385,24 @@ def test_nets_mean_what_they_say(name: str) -> None:
     with ts.Tape(executor=ts.Reference) as tape:
         loss = NETS[name](Named(1, np.float64), 5, 3)
     assert check(tape, [loss.index], loss.index, 1 + len(name) % 3)
+
+
+@pytest.mark.parametrize("lengths", [[2], [3], [3, 3]])
+@pytest.mark.parametrize("truncate", [None, ts.Chunk(1), ts.Window(2)])
+def test_integers_that_are_copied_stay_what_they_are(truncate: Any, lengths: list[int]) -> None:
+    """Tokens, of which windows have copies: the program reads the same ones."""
+    W = ts.Parameter(np.arange(10.0).reshape(5, 2) / 7, "W")
+
+    def step(token: Any, h: Any) -> Any:
+        v = ts.reshape(ts.one_hot(token, 4, "float64"), (token.shape[0], 2, 2))
+        return ts.sigmoid(ts.linear(ts.norm(v + 3.0, 2), W)) * h + 0.3, v
+
+    for seed in range(6):
+        tokens = np.random.default_rng(seed).integers(0, 4, sum(lengths))
+        with ts.Tape(ts.Reference) as tape:
+            start = ts.zeros((len(lengths), 5), "float64")
+            unfolded = ts.unfold(step, ts.Chain(lengths), ts.tensor(tokens), start, truncate=truncate)
+            loss = ts.sum(ts.tanh(unfolded.final))
+        plan = plan_tape(tape, [loss.index], loss.index)
+        verify_plan(plan)
+        verify_meaning(plan, tape)

@@ -82,7 +82,7 @@ def _slope_of(kernel: Kernel) -> str | None:
 
 def _map(kernel: Kernel, d: list[int], operands: Sequence[Numbers]) -> Numbers:
     slope = _slope_of(kernel)
-    function = LINEAR.get(kernel.name) or SLOPES.get(slope or "")
+    function = LINEAR.get(kernel.name.removesuffix("_integers")) or SLOPES.get(slope or "")
     if function is not None:
         return function(*operands) % PRIME
     if kernel.operands[-1] == "attr":  # constants that stand for every element
