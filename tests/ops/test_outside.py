@@ -415,6 +415,41 @@ def _renamed(op: Op, *roles: str) -> Op:
 WRONG: dict[str, tuple[Callable[[Op], Op], str]] = {
     "name": (lambda op: dataclasses.replace(op, name="my op"), r"name 'my op' must be a Python name"),
     "shape": (lambda op: dataclasses.replace(op, shape=None), r"shape must be a function, got None"),
+    **{
+        f"{field}: {value!r}": (
+            lambda op, field=field, value=value: dataclasses.replace(op, **{field: value}),
+            f"{field} must be {wanted}.*got ",
+        )
+        for field, value, wanted in (
+            ("arity", "1", "a number of inputs"),
+            ("arity", True, "a number of inputs"),
+            ("arity", -2, "a number of inputs"),
+            ("vjp", [len], "a dict of rules by input"),
+            ("vjp", {"x0": len}, "a dict of rules by input"),
+            ("reads", {0: "x0"}, "a dict of roles by input"),
+            ("reads", ("x0",), "a dict of roles by input"),
+            ("rows", 3, "a function"),
+            ("forward", "y = x", "a function"),
+            ("limit", 7, "a function, or None"),
+            ("floats", "axis", "a tuple of texts"),
+            ("drawn", "product", "a tuple of texts"),
+            ("symbol", None, "a text"),
+            ("words", 3, "a text"),
+            ("joins", 1, "True or False"),
+            ("elementwise", len, r"Map\(forward, vjps\), or None"),
+            ("saturates", "flat", "Saturation"),
+            ("slopes", "g", "a tuple of a text or None"),
+            ("partials", [None], "a tuple of a text or None"),
+            ("work", 2, "a pair of numbers"),
+            ("example", (2, 3), r"\(attributes, shapes, dtype codes\)"),
+            ("example", ((("axis", -1),), ((2, 3),), ()), r"\(attributes, shapes, dtype codes\)"),
+            ("example", (("axis", -1), ((2, 3),), (0,)), r"\(attributes, shapes, dtype codes\)"),
+        )
+    },
+    "example of two": (
+        lambda op: dataclasses.replace(op, example=(op.example[0], ((2, 3),) * 2, (0, 0))),
+        "example has 2 shapes; the op has 1 inputs",
+    ),
     "view": (lambda op: dataclasses.replace(op, view="diagonal"), r"view is one of '', 'same'.*got 'diagonal'"),
     "drawn": (lambda op: dataclasses.replace(op, drawn=("star",)), r"drawn holds some of 'product'.*got 'star'"),
     "leaf": (lambda op: dataclasses.replace(op, leaf="data"), r"arity is 1: leaf says"),
@@ -473,3 +508,27 @@ def test_every_op_says_what_its_kind_needs() -> None:
         assert op.javascript, op.name
     assert {n for n, op in OPS.items() if op.limit} == {"take", "gather", "one_hot", "cross_entropy"}
     assert OPS["sub"].passes_gradient_on == (0,) and OPS["add"].passes_gradient_on == (0, 1)
+
+
+def test_what_is_no_record_is_refused() -> None:
+    with pytest.raises(OpError, match="register takes a record"):
+        register(running_sum)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("expression", "gradients", "message"),
+    [
+        ("x0 + z", ("g",), "its expression, 'x0 \\+ z', reads 'z'; there are"),
+        ("x0 * y", ("g",), "reads 'y'"),
+        ("x0 * x1", ("g",), "reads 'x1'"),
+        ("x0 * attr0", ("g",), "reads 'attr0'"),
+        ("numpy.sin(x0)", ("g",), "reads 'numpy'"),
+        ("x0", ("g * gx",), "its gradient of x0, 'g \\* gx', reads 'gx'"),
+        ("x0 +", ("g",), "is no expression such as"),
+        (None, ("g",), "is no expression such as"),
+    ],
+)
+def test_an_elementwise_expression_that_reads_what_is_not_there_is_refused(expression, gradients, message) -> None:
+    with pytest.raises(OpError, match=message):
+        elementwise("mine", expression, *gradients, symbol="m", equation="y = m(x)")
+    assert "mine" not in OPS

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import DtypeError, ShapeError
+from tinyseq.errors import DtypeError, OpError, ShapeError
 from tinyseq.ops import elementary
 from tinyseq.ops.op import (
     ACTIVATION,
@@ -62,6 +62,23 @@ def _used(expression: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda role: (role == "attr", role)))
 
 
+def _check(name: str, expression: str, gradients: tuple[str | None, ...], floats: tuple[str, ...]) -> None:
+    """Refuse an expression that is none, or reads what is not there."""
+    known = {*FUNCTIONS, *(f"x{i}" for i in range(len(gradients))), *(f"attr{i}" for i in range(len(floats)))}
+    known |= {"zero", "one", "half", "two"}
+    for i, text in enumerate((expression, *gradients)):
+        if i and text is None:
+            continue
+        what = f"op {name!r}: its {f'gradient of x{i - 1}' if i else 'expression'}, {text!r},"
+        try:
+            found = {node.id for node in ast.walk(ast.parse(text or "", mode="eval")) if isinstance(node, ast.Name)}
+        except (SyntaxError, TypeError, ValueError) as error:
+            raise OpError(f"{what} is no expression such as 'x0 * x1' ({error})") from None
+        there = known | {"g", "y"} if i else known
+        if unknown := sorted(found - there):
+            raise OpError(f"{what} reads {unknown[0]!r}; there are {', '.join(sorted(there))}")
+
+
 def _work(expression: str, gradients: tuple[str | None, ...]) -> tuple[int, int]:
     """(operations of all expressions, functions that the first calls), for each element."""
     operations = [n for text in (expression, *gradients) if text for n in ast.walk(ast.parse(text))]
@@ -96,6 +113,7 @@ def elementwise(
     that is NaN or infinite. ``said`` are further fields of the record: words, partials, drawn, saturates …
     """
     arity = len(gradients)
+    _check(name, expression, gradients, floats)
     inputs = tuple(f"x{i}" for i in range(arity))
     attr = ("attr",) if floats else ()
     forward_kernel = map_kernel(name, ("y", *inputs, *attr), expression, FUNCTIONS)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tinyseq.errors import OpError
+from tinyseq.ops.fields import wrong_fields
 from tinyseq.ops.op import ALL, DRAWN, JACOBIANS, JOINED, KEPT, LEAVES, OPS, STACKED, VIEWS, Call, Kernel, Op, Site
 from tinyseq.tape import DTYPES, INT64
 
@@ -17,7 +18,9 @@ def register(op: Op) -> Op:
     Raises OpError, naming the field and what to write there, where the name is taken, the fields contradict each other,
     or calls read or write what their kernels, ``reads`` or ``floats`` say nothing of.
     """
-    if op.name in OPS:
+    if not isinstance(op, Op):
+        raise OpError(f"register takes a record, Op(name, arity, …), got {type(op).__name__}")
+    if isinstance(op.name, str) and op.name in OPS:
         raise OpError(f"two ops are called {op.name!r}: give this one another name")
     for problem in _problems(op):
         raise OpError(f"op {op.name!r}: {problem}")
@@ -27,7 +30,7 @@ def register(op: Op) -> Op:
 
 def _problems(op: Op) -> Iterator[str]:
     """What is wrong with a record, in the order in which a reader would mend it."""
-    for found in (_fields, _inputs, _words, _elementwise):
+    for found in (wrong_fields, _fields, _inputs, _words, _elementwise):
         yield from found(op)
     site, codes, problem = _example(op)
     if site is None:
@@ -42,9 +45,6 @@ def _problems(op: Op) -> Iterator[str]:
 def _fields(op: Op) -> Iterator[str]:
     if not isinstance(op.name, str) or not op.name.isidentifier():
         yield f"name {op.name!r} must be a Python name, as in 'cumsum'"
-    for field in ("shape", "forward", "rows"):
-        if not callable(getattr(op, field)):
-            yield f"{field} must be a function, got {getattr(op, field)!r}"
     for field, known in (("view", ("", *VIEWS)), ("leaf", ("", *LEAVES)), ("jacobian", ("", *JACOBIANS))):
         if getattr(op, field) not in known:
             yield f"{field} is one of {', '.join(map(repr, known))}; got {getattr(op, field)!r}"
