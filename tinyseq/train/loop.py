@@ -106,15 +106,15 @@ def fit(
     rule = optimiser if isinstance(optimiser, Optimiser) else _optimiser(model, optimiser, rate)
     if given and rate is not None:
         raise TinyseqError("the optimiser has its rate: give fit no rate=, or the optimiser's name")
-    own = {id(p) for p in model.parameters()} if hasattr(model, "parameters") else None  # a model may be any object
-    if own is not None and not own.intersection(map(id, rule.parameters)):
-        raise TinyseqError("the optimiser has no parameter of this model: make it with model.parameters()")
     if weight_decay:
         rule.weight_decay = number_from_0("weight_decay", weight_decay)
     kept = _kept(keep, patience)
     if validation is None:
         _unvalidated(patience, keep, monitor, schedule)
     source = feed(model, data, batch, seed, ranks)
+    own = {id(p) for p in model.parameters()} if hasattr(model, "parameters") else None  # a model may be any object
+    if own is not None and not own.intersection(map(id, rule.parameters)):
+        raise TinyseqError("the optimiser has no parameter of this model: make it with model.parameters()")
     update = TrainingStep(source.loss, rule, clip=clip, clip_element=clip_element, accumulate=accumulate, ranks=ranks)
     per_epoch = -(-source.per_epoch // accumulate) if source.per_epoch else 0
     total = update.planned = _steps(steps, epochs, per_epoch)
