@@ -15,6 +15,8 @@ from tinyseq.engine.compiled import Compiled
 from tinyseq.engine.instances import INSTANCES
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import FallbackWarning
+from tinyseq.functions.vjps import RULES
+from tinyseq.ops import OPS, Kernel
 from tinyseq.tape import Tape
 
 os.environ.setdefault("TINYSEQ_CHECK", "1")  # verify every tape and plan, in the processes that tests start too
@@ -41,6 +43,17 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 def no_templates() -> None:
     """No test gets a program by what another one planned, perhaps with a part of the planner exchanged."""
     INSTANCES.clear()
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    """The ops, kernels and recorded vjps that a test registers are gone after it."""
+    tables: tuple[Any, ...] = (OPS, Kernel.registry, RULES)
+    before = [set(table) for table in tables]
+    yield
+    for table, names in zip(tables, before, strict=True):
+        for name in set(table) - names:
+            del table[name]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -18,6 +18,8 @@ from tinyseq.jit import kernel
 from tinyseq.ops import OPS, Kernel, Op, call, register
 from tinyseq.ops.elementwise import elementwise
 from tinyseq.ops.op import ALL, EACH, Call, Site
+
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 NUMBERS = {"affine": (("k", 1.5), ("c", 0.5))}  # attributes of ops whose record's example has none
 
@@ -86,9 +88,8 @@ numbers = itertools.count()
 
 
 @pytest.fixture
-def wrong() -> Iterator[Callable[..., str]]:
-    """Registers squares of (2, 3) with fields changed, and tries them; the op is gone afterwards."""
-    made: list[Op] = []
+def wrong() -> Callable[..., str]:
+    """Registers squares of (2, 3) with fields changed, and tries them."""
 
     def build(
         *,
@@ -113,15 +114,12 @@ def wrong() -> Iterator[Callable[..., str]]:
 
         said: dict[str, Any] = {"vjp": {0: calls_back}, "reads": {0: ("x0",)}} | fields
         shaped = shape or (lambda attrs, shapes, dtypes: (shapes[0], dtypes[0]))
-        made.append(
+        register(
             Op(name, 1, "s", "y = x²", shaped, calls, example=((), ((2, 3),), (0,)), rows=lambda *_: (rule,), **said)
         )
-        register(made[-1])
         return str(check_op(name))
 
-    yield build
-    for op in made:
-        OPS.pop(op.name, None)
+    return build
 
 
 @pytest.mark.parametrize("name", [name for name, op in OPS.items() if not op.leaf])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ import tinyseq as ts
 from tinyseq import viz
 from tinyseq.errors import GradientError, OpError, TinyseqError
 from tinyseq.functions.shapes import rows as some_rows
-from tinyseq.functions.vjps import RULES, Passing, recorded
+from tinyseq.functions.vjps import Passing, recorded
 from tinyseq.jit.decorators import kernel
 from tinyseq.ops import OPS, Kernel, Op, Site, call, register
 from tinyseq.ops.elementwise import elementwise
@@ -98,15 +98,7 @@ def squares() -> Op:
     )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def forgotten() -> Iterator[None]:
-    """What a test registers is gone after it."""
-    ops, kernels, rules = dict(OPS), dict(Kernel.registry), dict(RULES)
-    yield
-    for table, before in ((OPS, ops), (Kernel.registry, kernels), (RULES, rules)):
-        for name in table.keys() - before.keys():
-            del table[name]  # type: ignore[attr-defined]
-
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 NAMES = [("cumsum", "cumsum", "cumsum_vjp0"), ("cumsum2", "cumsum_rows", "back_of_cumsum"), ("cumsum3", "a_vjp1", "b")]
 
