@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "tinyseq"
 
 FLOORS = """
-errors jit        -> nothing
+errors jit strict_json -> nothing
 checks            -> errors
 habits            -> errors
 display           -> nothing
@@ -36,15 +36,16 @@ nn                -> data tasks replay unfolding functions tensor engine structu
 exchange          -> nn replay unfolding functions tensor engine structure ops tape checks errors habits
 diagnose          -> nn replay unfolding functions tensor engine structure ops tape jit checks display errors habits
 train             -> diagnose data tasks nn replay unfolding functions tensor engine structure ops tape jit checks \
-    display errors habits
+    display errors habits strict_json
 face              -> diagnose nn replay unfolding functions tensor engine structure ops tape errors habits
 viz               -> face train data tasks diagnose nn replay unfolding functions tensor structure ops tape jit \
-    errors habits
+    errors habits strict_json
 checking          -> face engine checks errors
-bench             -> face train tasks nn engine unfolding functions tensor structure ops jit errors
-results           -> face bench train tasks diagnose nn replay unfolding functions tensor engine structure errors
-cli               -> viz results bench checking face exchange train data tasks diagnose nn unfolding functions tensor \
-    engine structure tape ops errors
+bench             -> face train tasks nn engine unfolding functions tensor structure ops jit errors strict_json
+results           -> face bench train tasks diagnose nn replay unfolding functions tensor engine structure errors \
+    strict_json
+cli               -> viz results bench checking face exchange train data tasks diagnose nn unfolding functions \
+    tensor engine structure tape ops errors strict_json
 __main__          -> cli
 
 engine/environment -> nothing

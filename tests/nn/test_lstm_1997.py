@@ -8,7 +8,7 @@ import pytest
 import tinyseq as ts
 from tinyseq import nn
 from tinyseq.nn.lstm_1997 import LSTM1997Cell
-from tinyseq.results.experiments.lstm_1997 import long_short_term
+from tinyseq.results.experiments.nets_1997 import long_short_term
 from tinyseq.viz import draw
 
 T, B, F = 6, 2, 3

@@ -23,6 +23,7 @@ from tinyseq.results.experiments import (
     echo,
     gates_continued,
     lstm_1997,
+    nets_1997,
     others,
     reber_1997,
     trees,
@@ -196,12 +197,12 @@ def delays_of_one(patch: Patch) -> None:
 
 def cut_the_carousel(patch: Patch) -> None:
     """The cell state of the LSTM of 1997 comes detached: the only way back through time is gone."""
-    made = lstm_1997.LSTM1997Cell.step
+    made = nets_1997.LSTM1997Cell.step
 
     def step(self: Any, x: Any, state: Any, terms: Any = None) -> Any:
         return made(self, x, (state[0], F.detach(state[1])), terms)
 
-    patch.setattr(lstm_1997.LSTM1997Cell, "step", step)
+    patch.setattr(nets_1997.LSTM1997Cell, "step", step)
 
 
 def values_of_others(patch: Patch) -> None:

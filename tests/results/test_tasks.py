@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinyseq.results.experiments.clipping import CONNECTED, RADIUS, UNITS, sparse_tanh
-from tinyseq.results.experiments.density import Strings, letters
-from tinyseq.results.experiments.lstm_1997 import plain_tanh
+from tinyseq.results.experiments.density import MANY_PROFILES, Strings, letters
+from tinyseq.results.experiments.nets_1997 import plain_tanh
 from tinyseq.results.experiments.others import SIGN, sums
 from tinyseq.results.experiments.trees import in_words
 from tinyseq.structure.tree import Tree
@@ -48,6 +48,20 @@ def test_batches_of_strings_have_one_of_a_few_profiles_and_are_legal() -> None:
         assert all(reber.is_embedded_reber(reber.decode(s)) for s in batch)
         assert letters(batch).tolist() == [int(reber.decode(s)[1] == "P") for s in batch]
     assert len(seen) <= 16 and seen <= {tuple(p) for p in strings.profiles}
+
+
+def test_lengths_of_many_profiles_are_spread_as_the_grammars() -> None:
+    """Coding lengths by their shares in the profiles costs bits: few where P(τ) is learned from many."""
+    pmf = np.append(reber.length_pmf(30), 1 - reber.length_pmf(30).sum())[6:]
+
+    def cost(profiles: int) -> float:
+        strings = Strings(np.random.default_rng(1), profiles=profiles)
+        lengths = np.minimum(np.concatenate(strings.profiles), 31) - 6
+        shares = (np.bincount(lengths, minlength=len(pmf)) + 0.5) / (len(lengths) + 0.5 * len(pmf))
+        seen = pmf > 0
+        return float((pmf[seen] * np.log2(pmf[seen] / shares[seen])).sum())
+
+    assert 0 < cost(MANY_PROFILES) < 0.003 < 0.01 < cost(16)
 
 
 def test_the_sparse_start_and_the_control_are_as_the_papers_say() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 from tinyseq.bench.measuring.processes import environment
 from tinyseq.bench.results.results import Report, Row, Settings
 from tinyseq.errors import TinyseqError
+from tinyseq.strict_json import dumps_exact, loads_exact
 
 Listener = Callable[[dict[str, Any]], object]
 
@@ -30,7 +30,7 @@ def measure(settings: Settings, missing: list[str], listen: Listener) -> Report:
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                event = json.loads(line)
+                event = loads_exact(line)
                 if event["event"] == "start":
                     report.machine, report.versions = event["machine"], event["versions"]
                 elif event["event"] == "measured":
@@ -54,7 +54,7 @@ def measure(settings: Settings, missing: list[str], listen: Listener) -> Report:
 
 
 def _command(settings: Settings) -> list[str]:
-    return [sys.executable, "-m", "tinyseq.bench.worker", json.dumps(asdict(settings))]
+    return [sys.executable, "-m", "tinyseq.bench.worker", dumps_exact(asdict(settings))]
 
 
 @contextlib.contextmanager

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from typing import Any, TextIO
 from tinyseq.bench.measuring import machine
 from tinyseq.bench.results.results import Row, Settings
 from tinyseq.bench.rows import MEASURES
+from tinyseq.strict_json import dumps_exact, loads_exact
 
 Emit = Callable[..., None]
 TOLD_SECONDS = 0.2
@@ -60,14 +60,14 @@ def _events() -> TextIO:
 
 def main(text: str) -> None:
     """Read settings, measure, write events."""
-    given: dict[str, Any] = json.loads(text)
+    given: dict[str, Any] = loads_exact(text)
     settings = Settings(**given | {"rows": tuple(given["rows"]), "peers": tuple(given["peers"])})
     events = _events()
     # told to end, leave through the finally clauses, which remove temporary folders
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
     def emit(event: str, **fields: Any) -> None:
-        events.write(json.dumps({"event": event, **fields}) + "\n")
+        events.write(dumps_exact({"event": event, **fields}) + "\n")
         events.flush()
 
     measure_all(settings, emit)

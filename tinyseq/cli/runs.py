@@ -19,6 +19,7 @@ from tinyseq.data.metrics import told
 from tinyseq.data.tables import named_rows
 from tinyseq.errors import DataError, FileError
 from tinyseq.nn.running import fits
+from tinyseq.strict_json import dumps, dumps_exact
 from tinyseq.tasks import Corpus, embedded_text, read_text
 from tinyseq.tasks.text import TYPEWRITTEN, Vocabulary
 from tinyseq.train import Checkpoint, bits_per_token, sample_text
@@ -40,7 +41,7 @@ def evaluate(
     Example: tinyseq evaluate tinyseq-model test.csv --json
     """
     metrics = measured(run, data, unknown)
-    say(json.dumps(metrics) if as_json else told(metrics))
+    say(dumps(metrics) if as_json else told(metrics))
 
 
 def measured(run: Path, data: Path | None = None, unknown: str = "error") -> dict[str, float]:
@@ -261,7 +262,7 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
         try:
             row = json.loads(line)
-            rows.append({"step": int(row["step"]), **row, "loss": float(row["loss"])})
+            rows.append({"step": int(row["step"]), **row, "loss": number(row["loss"])})
         except (ValueError, KeyError, TypeError, RecursionError):
             raise FileError(f"{path}, line {number}: no metrics of a step") from None
     return rows
@@ -302,7 +303,7 @@ def compare(
         raise DataError("compare takes two runs or more: tinyseq compare RUN RUN")
     found = [reopened(run) for run in runs]
     options = [{**f.info.get("options", {}), **f.info.get("config", {})} for f in found]
-    names = sorted({name for o in options for name in o if len({json.dumps(p.get(name)) for p in options}) > 1})
+    names = sorted({name for o in options for name in o if len({dumps_exact(p.get(name)) for p in options}) > 1})
     told = [{**{n.replace("_", " "): _short(o.get(n, "")) for n in names}, **_went(f)}
             for f, o in zip(found, options, strict=True)]  # fmt: skip
     table(["", *map(str, runs)], [[name, *[each[name] for each in told]] for name in told[0]])

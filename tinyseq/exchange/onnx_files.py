@@ -34,7 +34,7 @@ def model_of(net: Net, about: dict[str, Any]) -> Any:
     model = onnx.helper.make_model(
         made, opset_imports=[onnx.helper.make_opsetid("", OPSET)], producer_name="tinyseq", ir_version=9
     )
-    onnx.helper.set_model_props(model, {name: json.dumps(value) for name, value in about.items()})
+    onnx.helper.set_model_props(model, {name: json.dumps(value, allow_nan=False) for name, value in about.items()})
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyseq.bench.measuring.machine import cores, name, versions
 from tinyseq.errors import FileError
+from tinyseq.strict_json import dumps
 from tinyseq.train.checkpoints import write_safely
 from tinyseq.train.json_lines import append_row, rows_of
 
@@ -79,4 +80,4 @@ def write(path: Path, content: Any) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from None
-    return write_safely(path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode())
+    return write_safely(path, (dumps(content, ensure_ascii=False, indent=1) + "\n").encode())

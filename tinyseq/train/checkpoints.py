@@ -6,7 +6,6 @@ The file is complete or not there: it is written under another name, flushed, an
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from tinyseq.errors import FileError, TinyseqError
 from tinyseq.habits import advised, wrong_call
 from tinyseq.nn.module import Module
+from tinyseq.strict_json import dumps_exact, loads_exact
 from tinyseq.tasks.text import Vocabulary
 from tinyseq.train.afterwards import Afterwards, check_rebuilt
 from tinyseq.train.optimisers import Optimiser
@@ -69,7 +69,7 @@ def save(
         "digest": digest(arrays),
     }
     try:
-        text = json.dumps(header)
+        text = dumps_exact(header)
     except (TypeError, ValueError) as error:
         raise TinyseqError(f"info is what JSON can hold, texts, numbers, lists and dicts; {error}") from None
     return write_safely(checkpoint_file(folder), to_bytes(arrays, {"tinyseq": text}))
@@ -134,7 +134,7 @@ def _read(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if "tinyseq" not in metadata:
         raise FileError(f"{file} was not written by tinyseq: its header does not say which model it holds")
     try:
-        header = json.loads(metadata["tinyseq"])
+        header = loads_exact(metadata["tinyseq"])
         version = int(header["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise FileError(f"{file} is damaged: its header cannot be read") from None

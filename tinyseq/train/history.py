@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from array import array
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import numpy as np
 
 from tinyseq import display
 from tinyseq.errors import DataError
+from tinyseq.strict_json import dumps, number
 from tinyseq.train.checkpoints import write_safely
 
 
@@ -90,21 +90,22 @@ class History:
         return self.losses, self.norms, self.rates
 
     def lines(self, start: int = 0) -> Iterator[str]:
-        """JSON lines of the steps after ``start``, with validations where they were made."""
+        """JSON lines of the steps after ``start``, with validations where they were made; NaN is null."""
         validated = {row["step"]: row for row in self.validation}
         for i in range(max(start - self.first, 0), len(self.losses)):
             step = self.first + 1 + i
             row: dict[str, Any] = {"step": step, "loss": self.losses[i], "norm": self.norms[i], "rate": self.rates[i]}
             if step in validated:
                 row["validation"] = {key: value for key, value in validated[step].items() if key != "step"}
-            yield json.dumps(row) + "\n"
+            yield dumps(row) + "\n"
 
     def read(self, rows: Any) -> None:
         """Take steps from parsed JSON lines."""
         for row in rows:
-            self.add(row["loss"], row["norm"], row["rate"])
+            self.add(*(number(row[name]) for name in ("loss", "norm", "rate")))
             if "validation" in row:
-                self.validation.append({"step": row["step"], **row["validation"]})
+                measured = {key: number(value) for key, value in row["validation"].items()}
+                self.validation.append({"step": row["step"], **measured})
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write JSON lines, one for each step."""

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tinyseq.errors import FileError
+from tinyseq.strict_json import dumps
 
 
 def append_row(path: Path, row: Any) -> None:
-    """Add a row behind those that are whole. Raises FileError."""
+    """Add a row behind those that are whole; a number that is not finite is written as null. Raises FileError."""
     try:
         with path.open("a+b") as out:
             _end(out)
-            out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            out.write(dumps(row, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
         raise FileError(f"cannot write the results {path}: {error.strerror or error}") from None
 

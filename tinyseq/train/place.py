@@ -29,7 +29,7 @@ class Place:
     def arrays(self) -> dict[str, np.ndarray]:
         """As arrays by name, for a file."""
         leaves: list[np.ndarray] = []
-        text = json.dumps({"digest": self.digest, "nesting": nesting_of(self.state, leaves)})
+        text = json.dumps({"digest": self.digest, "nesting": nesting_of(self.state, leaves)}, allow_nan=False)
         return {
             f"{PREFIX}done": np.array([self.done], np.int64),
             f"{PREFIX}about": np.frombuffer(text.encode(), np.uint8).copy(),

@@ -25,6 +25,7 @@ import numpy as np
 
 from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.nn.module import modules
+from tinyseq.strict_json import dumps, number
 from tinyseq.train.checkpoints import FILE, Checkpoint, checkpoint_file, load, save, writable_folder, write_safely
 from tinyseq.train.history import History
 from tinyseq.train.recipes import PLAIN
@@ -168,7 +169,7 @@ class RunFolder:
         history.validation[:] = state.get("validation", [])
         history.best = state.get("best")
         if not self.single:
-            write_safely(self.folder / METRICS, "".join(json.dumps(row) + "\n" for row in rows).encode())
+            write_safely(self.folder / METRICS, "".join(dumps(row) + "\n" for row in rows).encode())
         self.lines = self.saved = step
 
 
@@ -187,7 +188,7 @@ def _metrics(path: Path, step: int) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             if row["step"] > step:
                 return
-            yield {**row, "loss": float(row["loss"]), "norm": float(row["norm"]), "rate": float(row["rate"])}
+            yield {**row, **{name: number(row[name]) for name in ("loss", "norm", "rate")}}
 
 
 def last_good(file: Path, classes: Any = ()) -> Checkpoint | None:

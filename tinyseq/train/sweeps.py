@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
@@ -17,6 +17,7 @@ import numpy as np
 from tinyseq import display
 from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.habits import advised
+from tinyseq.strict_json import dumps_exact, number
 from tinyseq.train.json_lines import append_row, rows_of
 
 TRIES = 2  # a cell that crashed is tried once more
@@ -40,7 +41,7 @@ class Sweep:
         for row in self.rows:
             if by not in row or result not in row:
                 raise DataError(f"the sweep has no {by!r} or no {result!r}; a row has {', '.join(row)}")
-            found.setdefault(row[by], []).append(float(row[result]))
+            found.setdefault(row[by], []).append(number(row[result]))
         return {value: np.array(numbers) for value, numbers in found.items()}
 
     def interval(self, result: str, by: str, *, level: float = 0.95, draws: int = 2000) -> dict[Any, tuple[float, ...]]:
@@ -85,7 +86,7 @@ def sweep(
               there is none: ``run`` is then a function of a module. The first cell runs before the others, so that the
               kernels are compiled once
     results   JSON lines, one as each cell is done. Called again with the same file, cells that stand there are not run
-              again; what crashed is reported, and tried once more
+              again; what crashed is reported, and tried once more. Results that are not finite are null there
 
     Raises DataError for a grid without cells, FileError for results that cannot be written or are another sweep's.
     """
@@ -98,7 +99,7 @@ def sweep(
     if len(left) < len(cells):
         tell(f"{len(cells) - len(left)} of {len(cells)} cells are done in {path}")
     failed = _Work(run, executor, workers, path, done, tell).go(left)
-    return Sweep([done[key] for key in keys if key in done], failed)
+    return Sweep([{**done[key], **cell} for key, cell in zip(keys, cells, strict=True) if key in done], failed)
 
 
 def _cells(grid: Mapping[str, Sequence[Any]], seeds: int | Iterable[int]) -> list[Cell]:
@@ -121,16 +122,22 @@ def _plain(value: Any) -> bool:
 
 
 def _key(cell: Mapping[str, Any]) -> str:
-    return json.dumps({name: cell[name] for name in sorted(cell)})
+    return dumps_exact({name: _shown(cell[name]) for name in sorted(cell)})
+
+
+def _shown(value: Any) -> Any:
+    """A value of the grid as the file holds it: one that is not finite as its text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _done(path: Path, names: list[str]) -> dict[str, Cell]:
     """The rows of a results file by their cells."""
     found: dict[str, Cell] = {}
-    for number, row in rows_of(path, "no result of a sweep; give another file") if path.exists() else ():
+    for line, row in rows_of(path, "no result of a sweep; give another file") if path.exists() else ():
         if not isinstance(row, dict) or not {*names, "seed"} <= row.keys():
-            raise FileError(f"{path}, line {number}: a result of another sweep, without {', '.join(names)} and seed")
-        found[_key({name: row[name] for name in (*names, "seed")})] = row
+            raise FileError(f"{path}, line {line}: a result of another sweep, without {', '.join(names)} and seed")
+        results = {n: number(v) if v is None and n not in names else v for n, v in row.items()}
+        found[_key({name: row[name] for name in (*names, "seed")})] = results
     return found
 
 
@@ -207,7 +214,7 @@ class _Work:
             return self._broken(cell, attempt, error, pool)
         except Exception as error:
             return self._crashed(cell, attempt, error)
-        append_row(self.path, row)
+        append_row(self.path, {**row, **{name: _shown(value) for name, value in cell.items()}})
         self.done[_key(cell)] = row
         said = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
         self.tell(f"{len(self.done)} done: {', '.join(said)}")

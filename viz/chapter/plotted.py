@@ -41,7 +41,8 @@ class Plot:
     @property
     def json(self) -> str:
         """What it is."""
-        return json.dumps({"title": f"Figure {self.figure.number}: {self.figure.title}", "plot": True}) + "\n"
+        title = f"Figure {self.figure.number}: {self.figure.title}"
+        return json.dumps({"title": title, "plot": True}, allow_nan=False) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write svg, png or pdf, by the file's ending."""

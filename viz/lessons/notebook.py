@@ -24,7 +24,7 @@ def notebook(lessons: Sequence[Lesson]) -> str:
         cells.append(_cell("code", f"answer-{one.number}", f"lesson({one.number})(folder)"))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     whole = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _cell(kind: str, name: str, text: str) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from tinyseq.strict_json import dumps
 from tinyseq.viz.diagram import Diagram, Vertex
 
 
@@ -41,5 +41,5 @@ def _node(v: Vertex) -> dict[str, Any]:
 
 
 def json_text(data: dict[str, Any]) -> str:
-    """Readable JSON."""
-    return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+    """Readable JSON; a measure or a gradient that is not finite is null."""
+    return dumps(data, ensure_ascii=False, indent=1) + "\n"

@@ -115,7 +115,7 @@ class _Site:
         style = f"{own}\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{asset('code.css')}"
         (self.out / "site.css").write_text(style, "utf-8")
         (self.out / "search.js").write_text(asset("search.js"), "utf-8")
-        text = json.dumps(self.index, ensure_ascii=False).replace("</", "<\\/")
+        text = json.dumps(self.index, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
         (self.out / "search-index.js").write_text(f"window.SEARCH = {text};\n", "utf-8")
         wrong = broken(self.out)
         if wrong:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from tinyseq.bench.problems.flops import Counts
 from tinyseq.errors import FileError
+from tinyseq.strict_json import dumps
 
 SCHEMA = 1
 OURS = "tinyseq"
@@ -160,7 +160,7 @@ class Report:
 
     def write_json(self, path: Path) -> None:
         """Write `to_json`, whole or not at all. Raises FileError where that cannot be."""
-        text = json.dumps(finite(self.to_json()), indent=1) + "\n"
+        text = dumps(self.to_json(), indent=1) + "\n"
         write_whole(path, lambda part: part.write_text(text, "utf-8"))
 
 
@@ -181,12 +181,3 @@ def geometric_mean(ratios: Iterable[float | None]) -> tuple[float, int] | None:
     """Of those that are there, and how many."""
     logs = [math.log(ratio) for ratio in ratios if ratio]
     return (math.exp(sum(logs) / len(logs)), len(logs)) if logs else None
-
-
-def finite(thing: Any) -> Any:
-    """The same with None for numbers that JSON has no word for."""
-    if isinstance(thing, dict):
-        return {key: finite(value) for key, value in thing.items()}
-    if isinstance(thing, (list, tuple)):
-        return [finite(value) for value in thing]
-    return None if isinstance(thing, float) and not math.isfinite(thing) else thing
