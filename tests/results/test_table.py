@@ -103,6 +103,30 @@ def test_the_default_takes_less_than_half_an_hour_on_two_cores() -> None:
     assert sum(job.seconds for job in jobs(chosen([]), full=False, named=False, seeds=None)) / 2 < 30 * 60
 
 
+def minutes(full: bool) -> float:
+    return sum(job.seconds for job in jobs(chosen([]), full=full, named=False, seeds=None)) / 60
+
+
+def test_the_readme_and_the_help_say_how_long_it_takes() -> None:
+    default, full = round(minutes(False)), round(minutes(True))
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"the default takes about {default} minutes of one core, {round(default / 2)} of two idle ones" in text
+    assert f"all seeds of all experiments, about {full} and {round(full / 2)} (" in text
+    assert 25 < default < 35 and 80 < full < 100  # as the help of the command has it
+
+
+def test_experiments_take_what_their_stored_seeds_took() -> None:
+    """Within a third, all of them together: single rows vary with what had to be compiled first."""
+    rows = kept(STORED)
+    for full in (False, True):
+        said = took = 0.0
+        for job in jobs(chosen([]), full=full, named=False, seeds=None):
+            mine = [row["cpu_seconds"] for row in rows if row["experiment"] == job.experiment]
+            if mine:
+                said, took = said + job.seconds, took + float(np.mean(mine))
+        assert 0.75 < took / said < 1.33, (took, said)
+
+
 def test_every_experiment_says_what_a_table_needs() -> None:
     for name, experiment in EXPERIMENTS.items():
         assert experiment.name == name and experiment.full >= experiment.seeds and experiment.full > 0, name

@@ -17,7 +17,7 @@ def results(
         list[str] | None, typer.Argument(help="Experiments, or how their names begin (default: all).")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="All seeds of all experiments, at full strength: hours.")
+        bool, typer.Option("--full", help="All seeds of all experiments: about an hour and a half of one core.")
     ] = False,
     seeds: Annotated[int | None, typer.Option(help="So many seeds of each.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table and all rows here.", metavar="FILE")] = None,
@@ -34,7 +34,7 @@ def results(
     """Run experiments of the literature, seed by seed, and print what the paper found beside what was found here.
 
     Each seed is kept as it ends, so a run that was stopped goes on. Below the table stand budgets, departures from the
-    papers and how settings were chosen.
+    papers and how settings were chosen. All of them take about half an hour of one core, half as long on two.
     """
     from tinyseq.results.report import into_readme, lines, markdown
     from tinyseq.results.running import chosen, jobs

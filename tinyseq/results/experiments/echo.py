@@ -108,7 +108,14 @@ ESN_SETUP = (
 )
 
 
-SPREAD = "a net whose free run leaves the attractor in one trial of 20 rules the mean: see the median"
+SPREAD = (
+    "a network whose free run leaves the attractor in one of its 20 trials rules the mean: see the median. Whether the "
+    "report's 50 runs had one is not told"
+)
+WORST_FEW = (
+    "a network's 20 trials are ruled by its worst few: half of them err by less than about 0.03; how the report's "
+    "networks do better there is not known to us"
+)
 ESN_CHOSEN = (
     "from the report; ridge 1e-14 for the solver's sake; the network, of those drawn, on validation trials; how many "
     "are drawn, on networks and trials that are not reported."
@@ -147,7 +154,7 @@ EXPERIMENTS = (
         Figure("nrmse84", "NRMSE84", "2.8e-4", at_most=2.8e-4, shown=".2g"),
         20,
         20,
-        5.0,
+        2.5,
     ),
     _mackey(
         "mackey-17-long",
@@ -155,7 +162,7 @@ EXPERIMENTS = (
         Figure("nrmse84", "NRMSE84", "1.2e-4", at_most=1.2e-4, shown=".2g"),
         10,
         20,
-        6.0,
+        4.5,
         steps=21_000,
     ),
     _mackey(
@@ -170,9 +177,9 @@ EXPERIMENTS = (
             shown=".2g",
             why="the report does not say how often units are connected and scaled at N = 1,000",
         ),
-        0,
+        1,
         5,
-        8.0,
+        5.0,
         steps=21_000,
         units=1000,
         drawn=1,
@@ -181,19 +188,19 @@ EXPERIMENTS = (
         "mackey-30",
         "Mackey–Glass 30, 400 units, 3,000 steps, noise 1e-5",
         Figure("nrmse84", "NRMSE84", "0.11", at_most=0.11, shown=".2g"),
-        20,
+        10,
         50,
-        5.0,
+        3.0,
         tau=30.0,
         noise=1e-5,
     ),
     _mackey(
         "mackey-30-long",
         "Mackey–Glass 30, 400 units, 21,000 steps, noise 1e-5",
-        Figure("nrmse84", "NRMSE84", "0.032", at_most=0.032, shown=".2g"),
-        10,
+        Figure("nrmse84", "NRMSE84", "0.032", at_most=0.032, shown=".2g", why=WORST_FEW),
+        5,
         50,
-        6.0,
+        4.5,
         tau=30.0,
         noise=1e-5,
         steps=21_000,
@@ -246,7 +253,7 @@ EXPERIMENTS = (
         "radius 0.95, scalings 0.1 on seed 0 of the example of section 10.8; not on these trials.",
         seeds=5,
         full=10,
-        seconds=9.0,
+        seconds=4.0,
         short={"units": 60, "learned": 1500, "tested": 500},
     ),
 )
