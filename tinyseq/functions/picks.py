@@ -36,6 +36,8 @@ def getitem(x: Any, key: Any) -> Tensor:
             return index(x, key)
     x, frame = as_tensor(x), _getframe(1)
     keys = key if isinstance(key, tuple) else (key,)
+    if any(k is None or k is Ellipsis for k in keys):
+        raise TinyseqError(_said_with_shapes(x.shape, keys))
     if len(keys) > x.ndim:
         raise ShapeError(f"{len(keys)} indices for a tensor of shape {x.shape}")
     axis = 0
@@ -66,6 +68,31 @@ def getitem(x: Any, key: Any) -> Tensor:
                 f"a tensor is indexed by integers and slices, got {k!r}; for rows by number use ts.take(x, index)"
             )
     return x
+
+
+def _said_with_shapes(shape: tuple[int, ...], keys: tuple) -> str:
+    """What to type for an index with None or an ellipsis in it, which NumPy has for new axes and for all the others."""
+    said = f"a tensor is indexed by integers and slices, got {next(k for k in keys if k is None or k is Ellipsis)}"
+    at = next((i for i, k in enumerate(keys) if k is Ellipsis), len(keys))
+    before, after = keys[:at], keys[at + 1 :]
+    others = len(shape) - sum(k is not None for k in (*before, *after))
+    if others < 0 or any(k is Ellipsis for k in after):
+        return f"{said}: {len(keys)} indices for a tensor of shape {shape}"
+    whole = [*before, *[slice(None)] * others, *after]
+    if not any(k is None for k in whole):
+        return f"{said}; name every axis: x[{', '.join(map(_typed, whole))}]"
+    if not all(k is None or (isinstance(k, slice) and k == slice(None)) for k in whole):
+        return f"{said}; index first, then for a new axis ts.reshape(x, shape)"
+    axes = iter(shape)
+    return f"{said}; for a new axis write ts.reshape(x, {tuple(1 if k is None else next(axes) for k in whole)})"
+
+
+def _typed(k: Any) -> str:
+    """An index as it is typed."""
+    if not isinstance(k, slice):
+        return str(k) if isinstance(k, (int, np.integer)) else "…"
+    start, stop, step = ("" if n is None else str(n) for n in (k.start, k.stop, k.step))
+    return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
 
 
 def indices(i: Any, what: str = "indices") -> Tensor:

@@ -76,7 +76,9 @@ def matmul_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tuple[int,
         raise DtypeError("matmul got float32 and float64 together; make both operands one dtype")
     a, b = shapes
     if len(a) != len(b) or len(a) not in (2, 3):
-        raise ShapeError(f"matmul needs two 2-D or two 3-D operands, got {a} and {b}")
+        wanted = (*b[:1], *a) if len(a) == 2 and len(b) == 3 else None
+        advice = f"; for one matrix times many write ts.matmul(ts.expand(A, {wanted}), B)" if wanted else ""
+        raise ShapeError(f"matmul needs two 2-D or two 3-D operands, got {a} and {b}{advice}")
     flags = dict(attrs)
     m, k = a[-2:][::-1] if flags.get("transpose_a") else a[-2:]
     k_b, n = b[-2:][::-1] if flags.get("transpose_b") else b[-2:]

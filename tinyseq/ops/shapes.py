@@ -203,13 +203,16 @@ def _expand(kernel_: Kernel, simple: Kernel, target: str, source: str, partial: 
         given, wanted = site.shapes[0], site.shape
         padded = (1,) * (len(wanted) - len(given)) + given
         repeated = [i for i, n in enumerate(wanted) if n != padded[i]]
-        if repeated and padded[repeated[0] : repeated[-1] + 1] == (1,) * (repeated[-1] + 1 - repeated[0]):
+        one_row = len(given) < len(wanted) and wanted[0] == 1  # a row is one row of the call, that more may follow
+        most = 1 if one_row else len(wanted)
+        neighbours = repeated and padded[repeated[0] : repeated[-1] + 1] == (1,) * (repeated[-1] + 1 - repeated[0])
+        if neighbours and size(wanted[: repeated[0]][most:]) == 1:
             first, last = repeated[0], repeated[-1] + 1
             outer, times, inner = size(wanted[:first]), size(wanted[first:last]), size(wanted[last:])
             widths = {target: inner, source: times * inner} if partial else {target: times * inner, source: inner}
             return [call(simple, outer, widths, (times, inner, 1))]
         same = 0
-        while same < len(wanted) and padded[same] == wanted[same] and size(wanted[:same]) > 0:
+        while same < most and padded[same] == wanted[same] and size(wanted[:same]) > 0:
             same += 1
         rows, strides = size(wanted[:same]), expand_strides(padded[same:], wanted[same:])
         small, large = size(padded[same:]), size(wanted[same:])

@@ -15,13 +15,13 @@ from tinyseq.functions.shapes import rows as some_rows
 from tinyseq.habits import at_the_call, give_habits
 from tinyseq.structure.chain import Chain
 from tinyseq.structure.truncation import Truncation
-from tinyseq.tape import DTYPES, INT64, Tape
-from tinyseq.tape.instances import FIXED, LOCAL, SLOT
+from tinyseq.tape import INT64, Tape
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.leaves import here
 from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
 from tinyseq.unfolding.folding import FoldedStep, fold, handles
+from tinyseq.unfolding.instances import check_state, delayed, ragged_rows, resolve, state_nodes_of
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.truncated import Recorded, stamp_truncated
 from tinyseq.unfolding.watching import noticed
@@ -217,8 +217,8 @@ def _unfold_chain(
         return fold(tape, run, slots, scope)
 
     folded = recorded(int(sizes[0]))
-    _check_state(folded, initial, ragged)
-    rows = _ragged_rows(folded, recorded(int(sizes[0]) + 1), sizes) if ragged else None
+    check_state(folded, initial, ragged)
+    rows = ragged_rows(tape, folded, recorded(int(sizes[0]) + 1), sizes) if ragged else None
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if ragged else chain.positions
     if truncate is not None and initial:
         steps = chain.positions + tape.next_step(scope, chain.T)
@@ -229,15 +229,15 @@ def _unfold_chain(
 
     def slots(group: int, slot: int, instances: np.ndarray, bases: np.ndarray) -> np.ndarray:
         if not state_nodes:
-            state_nodes.extend(_trace(folded, bases, initial, delays))
+            state_nodes.extend(state_nodes_of(folded, bases, initial, delays))
         which, delay = slot % len(initial), delays[slot // len(initial)]
-        return _delayed(state_nodes[which], initial[which].index, delay)
+        return delayed(state_nodes[which], initial[which].index, delay)
 
     steps = chain.positions + tape.next_step(scope, chain.T)
     bases = stamp(tape, [(folded, np.arange(chain.T))], slots, steps, args, None if rows is None else {0: rows})
     if not state_nodes:
-        state_nodes.extend(_trace(folded, bases, initial, delays))
-    outputs = [_resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
+        state_nodes.extend(state_nodes_of(folded, bases, initial, delays))
+    outputs = [resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
     if chain.T == 1:  # nothing reads a state late, so nothing else says which node comes before which
         before = int(steps[0]) + (1 if chain.backwards else -1)
         tape.starts += [(h.index, int(made[0]), before) for h, made in zip(initial, state_nodes, strict=True)]
@@ -257,70 +257,3 @@ def _stepped(cell: Callable[..., Any], xs: list[Tensor], state: Any) -> Any:
             f"a step gets its inputs and then its state: with {len(xs)} input sequences it is called as "
             f"step({', '.join([*given, 'state'])}), but {error}"
         ) from None
-
-
-def _delayed(nodes: np.ndarray, initial: int, delay: int) -> np.ndarray:
-    return np.concatenate([np.full(min(delay, len(nodes)), initial), nodes[:-delay]])
-
-
-def _resolve(
-    ref: tuple[int, int],
-    folded: FoldedStep,
-    bases: np.ndarray,
-    states: list[np.ndarray],
-    initial: list[Tensor],
-    delays: tuple[int, ...],
-) -> np.ndarray:
-    code, number = ref
-    if code == LOCAL:
-        return bases + number
-    if code == FIXED:
-        return np.full(len(bases), number)
-    which = number % len(initial)
-    return _delayed(states[which], initial[which].index, delays[number // len(initial)])
-
-
-def _trace(folded: FoldedStep, bases: np.ndarray, initial: list[Tensor], delays: tuple[int, ...]) -> list[np.ndarray]:
-    """The node of each state after each step. A state may be handed on from another (a delay line)."""
-    states: list[np.ndarray | None] = [None] * len(initial)
-    waiting = []
-    for i, (code, number) in enumerate(folded.state):
-        if code == SLOT:
-            waiting.append(i)
-        else:
-            states[i] = bases + number if code == LOCAL else np.full(len(bases), number)
-    for i in waiting:
-        states[i] = np.empty(len(bases), np.int64)
-    for t in range(len(bases) if waiting else 0):
-        for i in waiting:
-            number = folded.state[i][1]
-            which, delay = number % len(initial), delays[number // len(initial)]
-            source = states[which]
-            assert source is not None
-            states[i][t] = source[t - delay] if t >= delay else initial[which].index  # type: ignore[index]
-    return states  # type: ignore[return-value]
-
-
-def _check_state(folded: FoldedStep, initial: list[Tensor], ragged: bool) -> None:
-    given = [h.shape[1:] if ragged else h.shape for h in initial]
-    made = [s[1:] if ragged else s for s in folded.state_shapes]
-    if given != made:
-        raise ShapeError(
-            f"the state a step returns must have the shapes of the state it gets: initial {given}, returned {made}"
-        )
-    if [h.dtype_code for h in initial] != folded.state_dtypes:
-        raise DtypeError(
-            "the state a step returns must have the dtypes of the state it gets: initial "
-            f"{[str(h.dtype) for h in initial]}, returned {[str(DTYPES[code]) for code in folded.state_dtypes]}"
-        )
-
-
-def _ragged_rows(folded: FoldedStep, other: FoldedStep, sizes: np.ndarray) -> np.ndarray:
-    """First axes of all nodes in all instances, from two recordings with batches of b and b + 1."""
-    same = len(folded.table) == len(other.table) and (folded.codes == other.codes).all()
-    if not same or (folded.table[:, 0] != other.table[:, 0]).any():
-        raise ShapeError(
-            "this step records other nodes for other batch sizes, so it cannot run over sequences of different lengths"
-        )
-    slope = other.table[:, 1] - folded.table[:, 1]
-    return folded.table[:, 1] + slope * (sizes - sizes[0])[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinyseq.engine.kernels import batched
 from tinyseq.engine.plan.building import Building
 from tinyseq.engine.plan.folded import Class, Unplannable
@@ -23,6 +25,7 @@ def emit_calls(
     for role, (layout, _) in roles.items():
         if not layout.dense and any(role in call.operands for call in calls):
             raise Unplannable(f"{cls.op} of rows that lie apart", cls)
+    calls = [_for_rows(cls, call, roles) for call in calls]
     flat = all(_evenly(cls, call, sizes, roles) for call in calls)
     if cls.ragged and not all(_row_after_row(call, sizes, roles) for call in calls):
         raise Unplannable(f"{cls.op} over members of different lengths", cls)
@@ -39,6 +42,23 @@ def emit_calls(
         count = to.rows_of(cls, d[0]) if cls.ragged else (d[0], ("members", cls.group.index))
         to.run(kernel, operands, d, {0: count}, _shared_rows(cls, call))
     to.end(opened)
+
+
+def gathers_rows(cls: Class, target: Class, call: Call) -> bool:
+    """Whether rows of members that differ in how many they have are all added to one place."""
+    return cls.ragged and not target.ragged and integer(call.d[0]) == 1
+
+
+def _for_rows(cls: Class, call: Call, roles: Roles) -> Call:
+    """A call for one row as one for any number of them: what lies once for all rows of a member stays where it is."""
+    if not cls.ragged or integer(call.d[0]) != 1:
+        return call
+    d, partial = call.d.copy(), call.partial
+    for j, role in enumerate(call.operands):
+        if role != "attr" and roles[role][0].ragged < 0:
+            d[1 + j] = 0
+            partial |= j == 0
+    return replace(call, d=d, partial=partial)
 
 
 def _shared_rows(cls: Class, call: Call) -> Split | None:
