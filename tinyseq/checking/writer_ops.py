@@ -61,6 +61,33 @@ def row(w: Writer, values: list[Value]) -> Value | None:
     return w.let(f"{x.text} {'*' if how == 1 else '+'} {w.parameter(p)}", x.shape)
 
 
+@operation(1)
+def learned(w: Writer, values: list[Value]) -> Value | None:
+    """A learned number, for all rows alike, or one for each place of some axes: a gain, a leak, a bias of a matrix."""
+    x = near(w, values)
+    if not x.shape or x.below:
+        return None
+    w.note("learned number")
+    shapes: list[tuple[int, ...]] = [(), (1,), (1,) * len(x.shape)]
+    if len(x.shape) > 2 and isinstance(x.shape[-2], int):
+        shapes.append((int(x.shape[-2]), 1))
+    p = w.parameter(w.of(shapes))
+    return w.let(w.of([f"{p} * {x.text}", f"{x.text} + {p}", f"(1 - ts.sigmoid({p})) * {x.text}"]), x.shape)
+
+
+@operation(1)
+def made_of_weights(w: Writer, values: list[Value]) -> Value | None:
+    """A product with a matrix that the step makes of weights."""
+    x = near(w, values)
+    if not w.can_multiply(x):
+        return None
+    w.note("matrix made of weights")
+    n = 1 + w.pick(4)
+    m = w.parameter((int(x.shape[-1]), n))  # type: ignore[call-overload]
+    ways = [f"ts.tanh({m})", f"({m} / ts.norm({m}, 0, True))", f"ts.softmax({m})", f"(0.5 * {m})"]
+    return w.let(f"{x.text} @ {w.of(ways)}", (*x.shape[:-1], n))
+
+
 @operation(2)
 def constant(w: Writer, values: list[Value]) -> Value | None:
     """An array of NumPy: a mask, a table of positions."""
