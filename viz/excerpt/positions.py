@@ -68,13 +68,14 @@ class Reads:
 
     def pairs(self, cell: str | None = None) -> np.ndarray:
         """(reader, source): positions of one cell, or of any, of which one reads the other."""
-        found = self._triples
-        chosen = found if cell is None else found[found[:, 0] == self.number[cell]]
-        return np.unique(chosen[:, 1:], axis=0)
+        if cell is None:
+            return np.unique(self._triples[:, 1:], axis=0)
+        first, last = np.searchsorted(self._triples[:, 0], [self.number[cell], self.number[cell] + 1])
+        return self._triples[first:last, 1:]
 
     @cached_property
     def _triples(self) -> np.ndarray:
-        """(cell, reader, source), each once."""
+        """(cell, reader, source), each once, in order."""
         step, sources = self.tape.step, self.tape.input_indices
         widths = np.diff(self.tape.input_pointers)
         reader, cell = np.repeat(step, widths), np.repeat(self.cell, widths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.ops.groups import STACKS
+from tinyseq.ops.groups import RANGES, STACKS, TAKEN
 from tinyseq.tape import Tape
 from tinyseq.viz.excerpt.positions import Positions
 
@@ -56,11 +56,17 @@ def steps_that_read(tape: Tape, node: int, cell: str) -> set[int]:
                 seen.add(reader)
                 kind = tape.kinds[int(tape.kind[reader])]
                 row = place - int(tape.input_pointers[reader])
-                waiting += _rows(tape, reader, row) if kind.op in STACKS else [reader]
+                waiting += _reading(tape, reader, row) if kind.op in STACKS else [reader]
     return found
 
 
-def _rows(tape: Tape, stack: int, place: int) -> list[int]:
-    """The nodes that take row ``place`` of a stack."""
+def _reading(tape: Tape, stack: int, row: int) -> list[int]:
+    """The nodes that read a row of a stack: those that take it, and those that take more than one, or all of them."""
     readers = np.searchsorted(tape.input_pointers, np.flatnonzero(tape.input_indices == stack), "right") - 1
-    return [i for i in readers.tolist() if tape.node(i).arg == place]
+    found = []
+    for i in readers.tolist():
+        node = tape.node(i)
+        rows = 1 if node.op in TAKEN else node.shape[0] if node.op in RANGES else None
+        if rows is None or node.arg <= row < node.arg + rows:
+            found.append(i)
+    return found

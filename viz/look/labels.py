@@ -115,6 +115,12 @@ def name(text: str) -> Label:
     return (Run(match.group(1), ITALIC), *((Run(spelled(sub), SUB),) if sub else ()), *prime)
 
 
+def cell(text: str, letters: int) -> str:
+    """The name of a cell as it is read: ← before that of one whose time runs back."""
+    backwards = text.endswith("_backward")
+    return "← " * backwards + shorten(clean(text).removesuffix("_backward"), letters)
+
+
 def at_time(label: Label, time: str) -> Label:
     """The label with a time step as superscript."""
     return (*label, Run(f"({time})", SUPER))

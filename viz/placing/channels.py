@@ -108,7 +108,7 @@ class Channels:
             if r:
                 y += self._channel(r, y, row_gap, found) + half
             else:
-                below = sum(line.space for line in self.lines[0].values() if line.high > line.low)
+                below = sum(line.space for line in self._drawn(0))
                 self._levels(0, -half - self._head(0) - below, found)
                 y = 0.0
             found.centre.append(y)
@@ -134,9 +134,13 @@ class Channels:
         used = self._levels(channel, y + foot, found)
         return max(least, foot + used + (self._head(channel) if channel < len(self.rows.rows) else 0.0))
 
+    def _drawn(self, channel: int) -> list[Line]:
+        """The lines of a channel that are more than a place passed on the way up."""
+        return [line for line in self.lines[channel].values() if line.high - line.low > 0.5 or line.whole]
+
     def _levels(self, channel: int, y: float, found: Heights) -> float:
         """Give the lines of a channel their heights from y upwards; returns what they take."""
-        lines = [line for line in self.lines[channel].values() if line.high - line.low > 0.5 or line.whole]
+        lines = self._drawn(channel)
         done: list[Line] = []
         for line in _in_order(lines):
             line.level = max([0, *[other.level + 1 for other in done if _apart(other, line)]])

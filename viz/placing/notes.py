@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
+import numpy as np
+
 from tinyseq.viz.diagram import Note
 from tinyseq.viz.look import labels, style
 from tinyseq.viz.look.labels import Label, Run
@@ -38,7 +42,7 @@ class _Notes:
             text = self.layout.gap_text(place)
             if text:
                 taken = any(abs(v.y - lowest) < v.height for v in self.layout.columns.get(place, []))
-                y = lowest - (style.CIRCLE if taken else 0)
+                y = self._clear(place, lowest - (style.CIRCLE if taken else 0))
                 notes.append(Note((Run(text),), self.layout.diagram.columns[place].x, y, size=style.NOTE_SIZE + 1))
                 bottom = min(bottom, y - style.NOTE_SIZE)
         for id, word in self.layout.diagram.words.items():
@@ -51,6 +55,25 @@ class _Notes:
         if self.layout.diagram.look.shapes:
             self._parameters(left, right, bottom - 22)
         self._banner(left, right)
+
+    def _clear(self, place: int, y: float) -> float:
+        """Where the text of a gap stands clear of the lines that run through: at y, else under them."""
+        x, half = self.layout.diagram.columns[place].x, self.layout.gap_text_width(place) / 2
+        high = style.NOTE_SIZE / 2 + 3.0
+        left, right, low, top = self._spans
+        for n in np.flatnonzero((left < x + half) & (right > x - half)).tolist():
+            if low[n] - high < y < top[n] + high:
+                y = float(low[n]) - high
+        return y
+
+    @cached_property
+    def _spans(self) -> np.ndarray:
+        """Left, right, bottom and top of each piece of an arrow, the highest first."""
+        links = self.layout.diagram.links
+        pieces = [p[n : n + 4] for e in links for p in (e.path_in, e.path) for n in range(0, len(p) - 3, 3)]
+        points = np.array(pieces, float).reshape(-1, 4, 2)
+        low, top = points.min(1), points.max(1)
+        return np.stack([low[:, 0], top[:, 0], low[:, 1], top[:, 1]])[:, np.argsort(-top[:, 1])]
 
     def _banner(self, left: float, right: float) -> None:
         """Over the graph: how many steps a folded one stands for, and how much of a tape is left out."""

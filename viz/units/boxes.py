@@ -25,7 +25,7 @@ def boxes(excerpt: Excerpt, inside: Reduced, opened: Collection[str] = ()) -> Re
         if box not in result.units:
             count = counts.get((cell, step), 0)
             note = f"{count} nodes" if count else ""
-            label: Label = (Run(labels.shorten(labels.clean(cell), 18)),)
+            label: Label = (Run(labels.cell(cell, 18)),)
             tip = f"{labels.clean(cell)} at step {step}, {note}: open it with opened={cell!r}"
             key = ("box", cell)
             result.add(Unit(box, unit.node, key, step, label, "box", unit.time, None, note, tip, unit.ghost))

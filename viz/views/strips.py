@@ -43,7 +43,8 @@ def assign(
         if not changed:
             break
     _number(diagram)
-    late = {at[e.target].strip: at[e.target].column or 0 for e in diagram.links if e.delay < 0}
+    own = [e for e in diagram.links if e.delay < 0 and at[e.source].strip == at[e.target].strip]
+    late = {at[e.target].strip: at[e.target].column or 0 for e in own}
     for e in diagram.links:
         a, b = at[e.source], at[e.target]
         if a.strip == b.strip and a.column is not None and b.column is not None and a.column > b.column:
