@@ -44,9 +44,9 @@ def clockwork_of_three_rates(T: int) -> ts.Tape:
         c = (c + ticks[:, 1:2] * (new_c - c)).named("c")
         new_b = ts.tanh(ts.linear(b, w("W_bb", H, H)) + ts.linear(c, w("W_bc", H, H)) + ts.linear(x, w("U_b", H, F)))
         b = (b + ticks[:, 0:1] * (new_b - b)).named("b")
-        a = ts.tanh(
-            ts.linear(a, w("W_aa", H, H)) + ts.linear(b, w("W_ab", H, H)) + ts.linear(x, w("U_a", H, F))
-        ).named("a")
+        a = ts.tanh(ts.linear(a, w("W_aa", H, H)) + ts.linear(b, w("W_ab", H, H)) + ts.linear(x, w("U_a", H, F))).named(
+            "a"
+        )
         return (a, b, c), ts.linear(a, w("V", 2, H)).named("y")
 
     step.__name__ = "clockwork"

@@ -184,10 +184,12 @@ def _solve(nets: Nets, rows: Rows, across: Across, gap: float) -> dict[Item, flo
         return {}
     program = _Program(items)
     for row in rows.rows:
+        last = row[0] if row else None
         for a, b in pairwise(row):
+            last = a if a[0] == "node" else last
             ports = a[0] == b[0] == "node" and {nets.roles[a[1]], nets.roles[b[1]]} <= {"below", "above"}
             clear = min(gap, ARRIVING) if ports else gap
-            program.separate(a, b, _distance(rows, across, a, b, clear) + _rail_name(nets, rows, a, b))
+            program.separate(a, b, _distance(rows, across, a, b, clear) + _rail_name(nets, rows, last, b))
     for item in items:
         program.near(0.02, {item: 1.0})
     for a, b in nets.hanging.items():
@@ -225,7 +227,7 @@ def _distance(rows: Rows, across: Across, a: Item, b: Item, gap: float) -> float
 
 
 def _rail_name(nets: Nets, rows: Rows, a: Item, b: Item) -> float:
-    """Space for a name on the arrow between two nodes of a rail."""
+    """Space for a name on the arrow between two nodes of a rail: before the second, after what rises between them."""
     pair = (a[1], b[1]) if (a[1], b[1]) in rows.flat else (b[1], a[1])
     if a[0] != "node" or b[0] != "node" or pair not in rows.flat:
         return 0.0

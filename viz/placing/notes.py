@@ -9,6 +9,7 @@ import numpy as np
 from tinyseq.viz.diagram import Note
 from tinyseq.viz.look import labels, style
 from tinyseq.viz.look.labels import Label, Run
+from tinyseq.viz.placing import arrow_names
 from tinyseq.viz.placing.layout import Layout
 
 
@@ -89,6 +90,7 @@ class _Notes:
             return
         tops = [v.y + v.height / 2 for v in diagram.vertices]
         tops += [y for e in diagram.links for _, y in e.path] + [n.y for n in diagram.notes]
+        tops += [e.label_at[1] + arrow_names.HEIGHT / 2 for e in diagram.links if e.label_at]
         y = max(tops) + 22
         diagram.notes += [
             Note((Run(line),), (left + right) / 2, y + 14 * i, size=10.5) for i, line in enumerate(words[::-1])

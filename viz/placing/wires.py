@@ -69,7 +69,8 @@ class _Wires:
         if straight(self.rows, tap):
             a = self.at[link.source]
             near, far = sorted((a, b), key=lambda v: v.x)
-            x = (near.x + near.width / 2 + far.x - far.width / 2) / 2
+            left = max(near.x + near.width / 2, *self._rising(near, far))
+            x = (left + far.x - far.width / 2) / 2
             if a.column != b.column and a.column is not None and b.column is not None:
                 first, second = sorted((a.column, b.column))
                 left = self.steps.reach[first][1] + self.steps.sides[1].width
@@ -84,6 +85,12 @@ class _Wires:
         fan = FAN - 4.0 if any(abs(t.offset) > WIDE_FAN for t in group) else 0.0
         away = b.height / 2 + 15.0 + fan + (LOOPED if is_looped(self.nets, tap.target) else 0.0)
         link.label_at = (x, b.y + away if tap.top else b.y - away)
+
+    def _rising(self, near: Vertex, far: Vertex) -> list[float]:
+        """Where lines go up between two nodes of one row of a step."""
+        middle, row = self.steps.middle[near.column or 0], self.rows.rows[self.rows.row[far.key]]
+        xs = [middle + self.steps.across.x[item] for item in row if item[0] != "node"]
+        return [near.x, *[x for x in xs if near.x < x < far.x]]
 
     # -- ends ------------------------------------------------------------------------
     def _arrive(self, b: Vertex, tap: Tap) -> list[Point]:

@@ -56,6 +56,15 @@ def results_text(results: Results, names: Sequence[str] = ()) -> str:
     return results(names) or f"No results are kept in this copy of the site: `{command}` runs them."
 
 
+ACRONYMS = {"rnn", "lstm", "gru"}
+
+
+def titled(name: str) -> str:
+    """The name of a live page as words: vanilla_rnn is Vanilla RNN."""
+    words = [word.upper() if word in ACRONYMS else word for word in name.split("_")]
+    return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])
+
+
 @dataclass
 class Document:
     """A page as it is being made: ``path`` in the site ``out``; names that its code has defined, headings found."""
@@ -133,7 +142,7 @@ class Document:
         return printed.getvalue(), None
 
     def _live(self, name: str, hash: str) -> str:
-        loss, words = self.names["loss"], name.replace("_", " ")
+        loss, words = self.names["loss"], titled(name)
         path = self._live_path(name)
         to_html(
             loss.tape, path, loss=loss, title=self.names.pop("title", words), compare=self.names.pop("compare", None)

@@ -93,7 +93,7 @@ def _examples(diagram: Diagram, role: str) -> list[tuple[str, int]]:
     found: dict[tuple, tuple[str, int]] = {}
     for v in diagram.vertices:
         if v.role == role and v.node >= 0:
-            found[v.key] = ("".join(r.text for r in v.label if r.style != "super"), v.node)
+            found.setdefault(v.key, ("".join(r.text for r in v.label if r.style != "super"), v.node))
     return sorted(found.values(), key=lambda s: (s[0] != "h", s[1]))
 
 

@@ -31,15 +31,23 @@ def tracks(tape: Tape, order: Order, overview: Overview, needed: set[int]) -> li
 
 
 def _alike(tape: Tape, example: int) -> list[int]:
-    """Nodes of all steps that do what one of them does; of several unnamed ones, those at its place in their step."""
+    """Nodes of all steps that do what one of them does: those at its place in their step, where all steps have as many
+    of its op, whatever they are called (the last state of an encoder, say, C); else those of its name."""
     kind = tape.kind_of(example)
-    same = [
-        k for k, other in enumerate(tape.kinds)
-        if (other.op, other.name, other.cell) == (kind.op, kind.name, kind.cell)
-    ]  # fmt: skip
-    nodes = np.flatnonzero(np.isin(tape.kind, same)).tolist()
-    if kind.name:
-        return nodes
+    every = _of_kinds(tape, [(k.op, k.cell) == (kind.op, kind.cell) for k in tape.kinds])
+    named = _of_kinds(tape, [(k.op, k.cell, k.name) == (kind.op, kind.cell, kind.name) for k in tape.kinds])
+    counts = np.unique(tape.step[every], return_counts=True)[1]
+    if (counts == counts[0]).all():
+        return _at_its_place(tape, every, example)
+    return named if kind.name else _at_its_place(tape, named, example)
+
+
+def _of_kinds(tape: Tape, chosen: list[bool]) -> list[int]:
+    return np.flatnonzero(np.array(chosen)[tape.kind]).tolist()
+
+
+def _at_its_place(tape: Tape, nodes: list[int], example: int) -> list[int]:
+    """Of some nodes those that are the same one in their step as the example is."""
     count: dict[int, int] = {}
     rank = {}
     for i in nodes:

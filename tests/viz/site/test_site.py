@@ -18,7 +18,7 @@ pytest.importorskip("latex2mathml", reason="the site is made with the extra: pip
 
 from tinyseq.viz.site import build as site
 from tinyseq.viz.site.build import PARTS
-from tinyseq.viz.site.document import Document, inside
+from tinyseq.viz.site.document import Document, inside, titled
 from tinyseq.viz.site.formulas import with_formulas
 from tinyseq.viz.site.links import broken
 
@@ -74,6 +74,7 @@ def test_a_loss_becomes_a_live_page_and_sources_and_figures_are_those_of_the_lib
     body = made(tmp_path, LIVE)
     assert '"../live/small.html#embed=true&k=3"' in body and '"../live/small.html#k=3"' in body
     page = (tmp_path / "out" / "live" / "small.html").read_text("utf-8")
+    assert "<title>Small" in page and titled("rnn_and_lstm") == "RNN and LSTM" and titled("own_cell") == "Own cell"
     assert "x, block 1:5" in page and "loss = ts.sum(ts.tanh(ts.linear(" in page  # the line that recorded a node
     body = made(tmp_path, "```source tinyseq.train.clipping:clip_global_norm\n```\n\n```figure 10.2\n```")
     assert "clip_global_norm" in body and "<svg" in body and "Figure 10.2" in body

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -165,3 +169,14 @@ def test_losses_without_a_backward_pass(tmp_path):
         tape.to_html(tmp_path / "x.html")
     with pytest.raises(ts.TinyseqError, match="there is no folder"):
         rnn().tape.to_html(tmp_path / "gone" / "x.html")
+
+
+def test_the_strip_has_the_states_of_encoder_and_decoder_the_last_under_another_name_too(tmp_path):
+    r = np.random.default_rng(0)
+    net = ts.nn.EncoderDecoder(ts.nn.RNNCell(3, 4, rng=r, dtype=np.float64), 5, 4, rng=r)
+    with ts.Tape() as tape:
+        loss = net.loss(r.normal(size=(4, 1, 3)), r.integers(0, 5, (3, 1)))
+    text = tape.to_html(tmp_path / "a.html", loss=loss).read_text("utf-8")
+    tracks = json.loads(re.search(r'"tracks":(\[.*?\])', text)[1])
+    sizes = {track["name"]: len(base64.b64decode(track["node"])) // 4 for track in tracks}
+    assert sizes == {"h1": 4, "h2": 4}  # of 4 inputs; of 3 words and the end
