@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 import types
+from ctypes import string_at
 from typing import Any
 
 import numpy as np
 
 MOST_BYTES = 1 << 20  # of an array that is kept to compare with; of a larger one a hash
+BYTES = 4 * 625  # of a Mersenne twister: 624 words and the place among them
 ATOMS = (int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice)
 
 
@@ -37,15 +39,44 @@ def state_of(generator: Any) -> Any:
     if isinstance(generator, random.Random):
         return None if isinstance(generator, random.SystemRandom) else hash(generator.getstate())
     if isinstance(generator, np.random.RandomState):
-        return _comparable(generator.get_state(legacy=True))
+        return _comparable(generator.get_state(legacy=False))
     return repr(generator.bit_generator.state)
 
 
 def global_states() -> tuple[Any, Any]:
     """The states of the generators that belong to nobody: ``np.random.…`` and ``random.…``."""
-    return _comparable(np.random.get_state(legacy=True)), hash(random.getstate())  # noqa: NPY002
+    return _NUMPYS.state(), hash(random.getstate())
 
 
-def _comparable(state: Any) -> Any:
-    name, keys, *more = state
-    return name, keys.tobytes(), *more
+class _NumPys:
+    """The state of ``np.random.…``: reading it takes longer than recording a small cell, a look at its memory not.
+
+    That memory does not tell whether a second normal number is kept from the draw before. There is none where there was
+    none when the memory was the same, as keeping one takes a draw.
+    """
+
+    def __init__(self) -> None:
+        self.without: tuple[Any, bytes] | None = None  # generator and memory, with no number kept
+
+    def state(self) -> Any:
+        generator = np.random.get_bit_generator()  # type: ignore[attr-defined]
+        if type(generator) is not np.random.MT19937:
+            return _comparable(np.random.get_state(legacy=False))  # noqa: NPY002
+        memory = string_at(generator.ctypes.state_address, BYTES)
+        if self.without == (generator, memory):
+            return memory, 0, 0.0
+        *_, kept, number = np.random.get_state(legacy=True)  # noqa: NPY002
+        if not kept:
+            self.without = generator, memory
+        return memory, kept, number
+
+
+def _comparable(state: dict[str, Any]) -> Any:
+    """The state of a RandomState, any generator below it: numbers, and arrays as their bytes."""
+    return [
+        _comparable(part) if isinstance(part, dict) else part.tobytes() if isinstance(part, np.ndarray) else part
+        for part in state.values()
+    ]
+
+
+_NUMPYS = _NumPys()

@@ -53,9 +53,41 @@ def arange(*bounds: Any) -> np.ndarray:
 
 
 def vector(numbers: Sequence[Any]) -> np.ndarray:
-    """Integers as an array."""
-    return _made(_integers, list(numbers))
+    """Integers as an array. Where few of many are symbols the rest is made once."""
+    numbers = list(numbers)
+    trace = trace_in((numbers,))
+    if trace is None:
+        return _integers(numbers)
+    at = [i for i, number in enumerate(numbers) if isinstance(number, Num)]
+    if 2 * len(at) > len(numbers):
+        return apply(trace, _integers, (numbers,), {})
+    symbols = [numbers[i] for i in at]
+    base = _integers([0 if isinstance(number, Num) else number for number in numbers])
+    return apply(trace, _with, (base, _integers(at), symbols), {})
 
 
 def _integers(numbers: list[int]) -> np.ndarray:
     return np.array(numbers, np.int64)
+
+
+def _with(base: np.ndarray, at: np.ndarray, numbers: list[int]) -> np.ndarray:
+    """A copy of integers with other numbers at some places."""
+    found = base.copy()
+    found[at] = numbers
+    return found
+
+
+def meet(writes: Sequence[np.ndarray], size: int) -> Any:
+    """Whether two members write one element at one level, each ``size`` elements from its place on; given the member,
+    its group, the place and the level of each write."""
+    return _made(_meet, *writes, size)
+
+
+def _meet(members: np.ndarray, groups: np.ndarray, places: np.ndarray, levels: np.ndarray, size: int) -> bool:
+    if not len(places):
+        return False
+    lowest = places.min()
+    order = np.argsort(levels * (places.max() - lowest + 1) + (places - lowest), kind="stable")
+    members, groups, places, levels = members[order], groups[order], places[order], levels[order]
+    near = (levels[1:] == levels[:-1]) & (places[1:] - places[:-1] < size)
+    return bool((near & ((members[1:] != members[:-1]) | (groups[1:] != groups[:-1]))).any())

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyseq.engine.kernels.batched import MATMUL_TILED, SCATTER_ROWS
 from tinyseq.engine.plan.layout import Block, Instruction, View
-from tinyseq.engine.plan.numbers import arange, full, integer, larger, length, smaller
+from tinyseq.engine.plan.numbers import arange, full, integer, larger, length, meet, smaller
 from tinyseq.engine.plan.parts import Parts
 
 THREADED_WORK = 2e7
@@ -150,15 +150,14 @@ class Shares:
                     found.append((size * (target.offset // size + members), members, key[1], size))
         if any(size != found[0][3] for *_, size in found):
             return False
-        rows = [
-            np.stack([members, full(length(members), group), places, self.levels(block, group)[members]])
-            for places, members, group, _ in found
-        ]
-        writes = np.concatenate(rows, axis=1)
-        writes = writes[:, np.lexsort(writes)]
-        step = np.diff(writes)
-        near = (step[3] == 0) & (step[2] < found[0][3])
-        return not (near & (step[:2] != 0).any(axis=0)).any()
+        columns = (
+            [members for _, members, *_ in found],
+            [full(length(members), group) for _, members, group, _ in found],
+            [places for places, *_ in found],
+            [self.levels(block, group)[members] for _, members, group, _ in found],
+        )
+        joined = [each[0] if len(each) == 1 else np.concatenate(each) for each in columns]
+        return not meet(joined, found[0][3])
 
     @staticmethod
     def levels(block: Block, group: int) -> np.ndarray:
