@@ -59,6 +59,11 @@ def test_parts_over_several_epochs_are_the_whole(run, tmp_path):
         (("--held-out", 0.2), "was trained with a held-out of 0.1, not 0.2; write --held-out 0.1"),
         (("--optimiser", "rmsprop"), "was trained with adam, not rmsprop; write --optimiser adam"),
         (("--seed", 3), "was trained with a seed of 0, not 3; write --seed 0"),
+        (("--layers", 2), "was trained with layers: 1, not 2; write --layers 1"),
+        (("--dropout", 0.5), "was trained with a dropout of 0.0, not 0.5; write --dropout 0.0"),
+        (("--accumulate", 2), "was trained with accumulate: 1, not 2; write --accumulate 1"),
+        (("--schedule", "cosine"), "was trained with a schedule of constant, not cosine; write --schedule constant"),
+        (("--weight-decay", 0.1), "was trained with a weight-decay of 0.0, not 0.1; write --weight-decay 0.0"),
     ],
 )
 def test_options_that_contradict_the_training_are_refused(run, text, tmp_path, options, message):
@@ -88,6 +93,31 @@ def test_another_text_starts_at_its_beginning_and_says_so(run, text, corpus, tmp
     found = load("n")
     assert found.info["steps"] == 8 and found.info["options"]["window"] == 5
     assert found.optimiser_state["place.done"][0] == 3
+
+
+def test_a_text_that_has_changed_is_not_read_in_place_of_the_old(run, text, tmp_path):
+    run("train", text, "-o", "m", *SIZES, "--steps", 2)
+    before = (tmp_path / "m" / "model.safetensors").read_bytes()
+    (tmp_path / "text.txt").write_text((tmp_path / "text.txt").read_text() + "the cat\n")
+    result = run("train", "--resume", "m", "--steps", 2)
+    assert result.exit_code == 1 and "text.txt has changed since m was trained on it" in result.stderr, result.output
+    assert (tmp_path / "m" / "model.safetensors").read_bytes() == before
+    assert "read from its beginning" in run("train", text, "--resume", "m", "--steps", 2).stdout
+
+
+def test_a_schedule_that_goes_over_more_steps_is_told(run, text):
+    run("train", text, "-o", "m", *SIZES, "--steps", 4, "--schedule", "cosine")
+    told = run("train", "--resume", "m", "--steps", 4).stdout
+    assert "the cosine schedule goes over 8 steps from now on, not 4" in told
+
+
+def test_dropout_goes_by_the_seed(run, text, tmp_path):
+    """The same weights in the beginning would be enough for the same loss, were the units dropped the same."""
+    for seed in (0, 1):
+        options = (*SIZES, "--dropout", 0.5, "--steps", 1, "--seed", seed, "-o", f"s{seed}")
+        assert run("train", text, *options).exit_code == 0
+    masks = [load(f"s{seed}").info["fit"]["seed"] for seed in (0, 1)]
+    assert masks[0] != masks[1]
 
 
 def test_a_file_may_be_named_in_place_of_its_folder(run, text, tmp_path):

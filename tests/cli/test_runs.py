@@ -69,6 +69,13 @@ def test_a_run_goes_on_to_the_same_weights(run: Any, table: str, tmp_path: Path)
     assert run("train", table, *GROUPED, *half, "-o", "part").exit_code == 0
     refused = run("train", "--resume", "part", "--hidden", 9)
     assert refused.exit_code == 1 and "part was trained with --hidden 4, not 9; leave it out" in refused.stderr
+    for more in (("--target", "b"), ("--horizon", 2), ("--label-smoothing", 0.1), ("--embedding", 3)):
+        refused = run("train", "--resume", "part", *more)
+        assert refused.exit_code == 1 and more[0] in refused.stderr and "leave it out" in refused.stderr, refused.output
+    for name, value in {"bidirectional": None, "batch": 3, "accumulate": 2, "clip": 9, "rate": 0.5, "seed": 8,
+                        "schedule": "constant", "weight-decay": 0.5, "dropout": 0.5}.items():  # fmt: skip
+        refused = run("train", "--resume", "part", f"--{name}", *([] if value is None else [value]))
+        assert refused.exit_code == 1 and f"part was trained with --{name} " in refused.stderr, refused.output
     other = run("train", "--resume", "part", "--steps", 12, "-o", "rest")
     assert other.exit_code == 0, other.output
     assert load("rest").info["fit"]["step"] == 12

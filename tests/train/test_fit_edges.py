@@ -175,3 +175,20 @@ def test_an_optimiser_of_another_model_and_classes_it_has_not_are_named() -> Non
         model.evaluate(more)
     with pytest.raises(DataError, match=r"features that are whole numbers: x.astype\('float32'\)"):
         data.Sequences.of([np.ones((3, 2), int)], [0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validate_every": 0, "validation": 0.3}, r"validate_every is a whole number of steps of at least 1, got 0"),
+        ({"validate_every": 1.5, "validation": 0.3}, r"validate_every is a whole number .* got 1\.5"),
+        ({"save_every": 0}, r"save_every is a whole number of steps of at least 1, got 0"),
+        ({"save_seconds": float("nan")}, r"save_seconds must be a finite number from 0, got nan"),
+    ],
+)
+def test_how_often_is_a_whole_number(options: Any, message: str, tmp_path: Any) -> None:
+    draw = np.random.default_rng(0)
+    model = nn.ManyToOne(nn.GRUCell(2, 3, rng=draw), 2, rng=draw)
+    made = [draw.normal(size=(2, 2)) for _ in range(8)], draw.integers(0, 2, 8)
+    with pytest.raises(TinyseqError, match=message):
+        train.fit(model, made, "adam", 2, run=tmp_path / "run", progress=False, **options)

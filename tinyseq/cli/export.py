@@ -55,7 +55,7 @@ def _options(found: Checkpoint, lengths: bool = False) -> dict[str, Any]:
 def _about(found: Checkpoint) -> dict[str, Any]:
     """What a reader of the file has to know of inputs and outputs."""
     known = found.info.get("data", {})
-    about = {"classes": known.get("classes"), "features": known.get("about", {}).get("features")}
+    about = {"classes": known.get("classes"), "features": known.get("features")}
     if found.vocabulary is not None:
         about["vocabulary"] = found.vocabulary.symbols
     elif known.get("vocabulary"):

@@ -112,6 +112,7 @@ def facts(found: Any) -> dict[str, Any]:
         "classes": list(found.classes),
         "vocabulary": list(found.vocabulary),
         "about": found.about,
+        "digest": found.digest,
     }
 
 

@@ -91,16 +91,19 @@ def read(task: str, path: Path, options: dict[str, Any], known: Any = None, labe
         {} if known is None else {"classes": known["classes"] or None, "vocabulary": known["vocabulary"] or None}
     )
     least = options.get("least") or 1
+    about = {} if known is None else known.get("about", {})
+    reals = None if known is None or not labelled else not known["classes"]
     if task == "csv":
         found = data.csv(
             path, target=options.get("target") if labelled else "", features=options.get("features"),
             group=options.get("group"), time=options.get("time"), missing=options.get("missing") or "error",
-            sort=bool(options.get("sort")), each_step=options.get("each_step"), classes=names.get("classes"),
+            sort=bool(options.get("sort")), classes=names.get("classes"), reals=reals,
+            each_step=about.get("each_step") if labelled else None, flagged=about.get("flagged"),
         )  # fmt: skip
         return _series(found, options, labelled)
     if task == "sequences":
         return data.json_lines(path, x=options.get("x") or "x", y=(options.get("target") or "y") if labelled else None,
-                               group=options.get("group"), least=least, **names)  # fmt: skip
+                               group=options.get("group"), least=least, reals=reals, **names)  # fmt: skip
     if task == "texts":
         return data.texts(path, least=least, longest=options.get("longest") or 0, **names)
     if task == "trees":

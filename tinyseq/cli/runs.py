@@ -15,6 +15,7 @@ import typer
 from tinyseq.cli.console import files, heading, say, shown, table
 from tinyseq.cli.reading import REAL, read
 from tinyseq.cli.real_data import real_parts
+from tinyseq.cli.training import text_digest
 from tinyseq.data.metrics import told
 from tinyseq.data.tables import named_rows
 from tinyseq.errors import DataError, FileError
@@ -48,12 +49,12 @@ def measured(run: Path, data: Path | None = None, unknown: str = "error") -> dic
     """The metrics of a run on what it held out, or on other data."""
     found = reopened(run, best=True)
     if found.vocabulary is not None:
-        return _of_text(found, data, unknown)
+        return _of_text(run, found, data, unknown)
     held = _held_out(run, found) if data is None else _read(run, found, data, True)
     return found.model.evaluate(held)
 
 
-def _of_text(found: Checkpoint, data: Path | None, unknown: str) -> dict[str, float]:
+def _of_text(run: Path, found: Checkpoint, data: Path | None, unknown: str) -> dict[str, float]:
     vocabulary = found.vocabulary
     assert vocabulary is not None
     if data is not None:
@@ -66,6 +67,8 @@ def _of_text(found: Checkpoint, data: Path | None, unknown: str) -> dict[str, fl
         if path and not Path(path).is_file():
             raise FileError(f"the text that the model was trained on is gone: {path}; give a text to measure on")
         text = read_text(path) if path else embedded_text()
+        if found.info.get("digest") not in (None, text_digest(text)):
+            raise DataError(_has_changed(path, run))
         part = found.info.get("options", {}).get("held_out", 0.1)
         corpus = Corpus.of(text, path, part, vocabulary)
         bits = bits_per_token(found.model, corpus.held_out, corpus.train)
@@ -99,7 +102,17 @@ def _held_out(run: Path, found: Checkpoint) -> Any:
     if config["task"] in REAL:
         return real_parts(config["task"], config)[1]
     whole = read(config["task"], Path(config["path"]), config)
-    return whole.split(config["held_out"], rng=np.random.default_rng(config["seed"]))[1]
+    learned, held = whole.split(config["held_out"], rng=np.random.default_rng(config["seed"]))
+    if found.info["data"].get("digest") not in (None, learned.digest):
+        raise DataError(_has_changed(config["path"], run))
+    return held
+
+
+def _has_changed(path: Any, run: Any) -> str:
+    return (
+        f"{path} has changed since {run} was trained on it, so that what was held out cannot be told from what was "
+        f"learned: give data that it has not seen, tinyseq evaluate {run} FILE"
+    )
 
 
 def _read(run: Path, found: Checkpoint, path: Path, labelled: bool) -> Any:

@@ -7,14 +7,57 @@ import sys
 from enum import StrEnum
 from math import log2
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+import numpy as np
 import typer
 
 from tinyseq.cli.config import check_choice, keys_of, read_config, save_config
 from tinyseq.cli.console import INTERRUPTED, check_output, files, say
 from tinyseq.cli.fitting import train_data
 from tinyseq.cli.reading import TASKS, WORDS, check_task, guess
+from tinyseq.cli.train_options import (
+    Accumulate,
+    Batch,
+    Bidirectional,
+    Binary,
+    Clip,
+    Config,
+    DataFile,
+    Dropout,
+    Embedding,
+    Epochs,
+    Features,
+    Group,
+    HeldOut,
+    Hidden,
+    Horizon,
+    Labels,
+    LabelSmoothing,
+    LayerNorm,
+    Layers,
+    Least,
+    Missing,
+    Model,
+    ModelName,
+    Mpi,
+    Optimiser,
+    OptimiserName,
+    Out,
+    Patience,
+    Rate,
+    Resume,
+    SaveOptions,
+    Schedule,
+    Seed,
+    Sort,
+    Steps,
+    Target,
+    Task,
+    Time,
+    WeightDecay,
+    Window,
+)
 from tinyseq.cli.training import PARTS, STEPS, Run, begun, resumed
 from tinyseq.errors import TinyseqError
 from tinyseq.train import Diverged, Ranks, bits_per_token, fit
@@ -25,136 +68,52 @@ from tinyseq.train.ranks import ALONE
 from tinyseq.train.ranks import mpi as mpi_ranks
 from tinyseq.train.run_folder import RunFolder, last_good
 from tinyseq.train.schedules import NAMES, named
-
-
-class ModelName(StrEnum):
-    """The cells that ``train`` can build."""
-
-    rnn = "rnn"
-    lstm = "lstm"
-    gru = "gru"
-    leaky = "leaky"
-    deep = "deep"
-
-
-class OptimiserName(StrEnum):
-    """The optimisers, as in ``tinyseq.train.OPTIMISERS``."""
-
-    sgd = "sgd"
-    rmsprop = "rmsprop"
-    adam = "adam"
-    adamw = "adamw"
-
+from tinyseq.train.settings import OVER_ALL
 
 OF_TEXTS = ("model", "hidden", "layers", "dropout", "window", "batch", "optimiser", "rate", "schedule", "clip",
             "weight_decay", "accumulate", "held_out", "seed", "steps")  # fmt: skip
-DATA, NET, RULE = "Data", "Net", "Training"
 
 
 def train(
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            help="A text, a CSV or JSON-lines file, trees in brackets, CoNLL-U, a folder of texts by class; or vowels, "
-            "sunspots, co2. Without one Python's own language reference, or the data of --resume."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Folder for the run (default: tinyseq-model, or that of --resume)."),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(help="Go on with the training in this folder, where it stopped, with its data and options."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of options; those given here go before it.")] = None,
-    save_options: Annotated[
-        Path | None, typer.Option("--save-config", help="Write the options that hold as TOML.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help=f"What the data are, where the guess is wrong: {', '.join(TASKS)}.",
-                                 rich_help_panel=DATA)] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Column or key to predict (default: the last column; y).", rich_help_panel=DATA)
-    ] = None,
-    features: Annotated[
-        list[str] | None, typer.Option(help="A column to read; give it once for each (default: all of numbers).",
-                                       rich_help_panel=DATA)] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column whose equal cells make a sequence.", rich_help_panel=DATA)] = None,
-    time: Annotated[
-        str | None, typer.Option(help="Column of times, which rise in a sequence.", rich_help_panel=DATA)] = None,
-    sort: Annotated[
-        bool | None, typer.Option("--sort/--no-sort", help="Sort rows by --time.", rich_help_panel=DATA)] = None,
-    missing: Annotated[
-        str | None, typer.Option(help="Empty cells: error, hold (the state), mask (0 and a feature that says so).",
-                                 rich_help_panel=DATA)] = None,
-    horizon: Annotated[
-        int | None, typer.Option(help="Steps ahead that a series is predicted (default: 1).", min=0,
-                                 rich_help_panel=DATA)] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Trees: learn every node's label, or the root's.", rich_help_panel=DATA)] = None,
-    binary: Annotated[
-        str | None, typer.Option(help="Trees: make wide nodes binary to the right or left.", rich_help_panel=DATA)
-    ] = None,
-    least: Annotated[
-        int | None, typer.Option(help="Words seen less often are unknown.", min=1, rich_help_panel=DATA)] = None,
-    held_out: Annotated[
-        float | None, typer.Option(help=f"Part to measure on (default: {Run.held_out} of a text, its end; 0.2).",
-                                   rich_help_panel=DATA)] = None,
-    model: Annotated[
-        ModelName | None, typer.Option(help=f"The cell (default: {Run.model} for texts, gru).", rich_help_panel=NET)
-    ] = None,
-    hidden: Annotated[
-        int | None, typer.Option(help=f"Hidden units (default: {Run.hidden} for texts, 32).", min=1,
-                                 rich_help_panel=NET)] = None,
-    layers: Annotated[int | None, typer.Option(help="Layers (default: 1).", min=1, rich_help_panel=NET)] = None,
-    bidirectional: Annotated[
-        bool | None, typer.Option("--bidirectional/--no-bidirectional", help="Read sequences both ways.",
-                                  rich_help_panel=NET)] = None,
-    dropout: Annotated[
-        float | None, typer.Option(help="Rate of units dropped, the same at every step.", rich_help_panel=NET)] = None,
-    layer_norm: Annotated[
-        bool | None, typer.Option("--layer-norm/--no-layer-norm", help="Normalise what a layer gives.",
-                                  rich_help_panel=NET)] = None,
-    embedding: Annotated[int | None, typer.Option(help="Features of a word.", min=1, rich_help_panel=NET)] = None,
-    window: Annotated[
-        int | None, typer.Option(help=f"Steps the gradient runs back in a text (default: {Run.window}); steps of a "
-                                 "series that are read.", min=1, rich_help_panel=RULE)] = None,
-    batch: Annotated[
-        int | None, typer.Option(help=f"Sequences side by side (default: {Run.batch} of a text, 16).", min=1,
-                                 rich_help_panel=RULE)] = None,
-    steps: Annotated[
-        int | None, typer.Option(help=f"Training steps (default: {STEPS} for texts); with --resume so many more, "
-                                 "without it as many as were planned.", min=1, rich_help_panel=RULE)] = None,
-    epochs: Annotated[
-        float | None, typer.Option(help="Readings of the data (default: 30, of few more).", rich_help_panel=RULE)
-    ] = None,
-    optimiser: Annotated[
-        OptimiserName | None, typer.Option(help=f"The rule (default: {Run.optimiser} for texts, adamw).",
-                                           rich_help_panel=RULE)] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Learning rate (default: 0.5 for sgd, 0.002 for rmsprop, 0.003 for adam).",
-                                   rich_help_panel=RULE)] = None,
-    schedule: Annotated[
-        str | None, typer.Option(help=f"Of the rate: {', '.join(NAMES)}.", rich_help_panel=RULE)] = None,
-    clip: Annotated[
-        float | None, typer.Option(help=f"Largest norm of the gradient (default: {Run.clip:g}).",
-                                   rich_help_panel=RULE)] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="λ of w ← (1 − ελ) w.", rich_help_panel=RULE)] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(help="Batches that make a step.", min=1, rich_help_panel=RULE)] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="Smooth the classes.", rich_help_panel=RULE)] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many validations without a better one.", min=1,
-                                 rich_help_panel=RULE)] = None,
-    seed: Annotated[
-        int | None, typer.Option(help=f"Seed of weights, order, dropout (default: {Run.seed}).", min=0,
-                                 rich_help_panel=RULE)] = None,
-    mpi: Annotated[
-        bool | None, typer.Option("--mpi/--no-mpi", help="Under mpiexec -n N: N processes share every batch.",
-                                  rich_help_panel=RULE)] = None,
-) -> None:  # fmt: skip
+    data: DataFile = None,
+    out: Out = None,
+    resume: Resume = None,
+    config: Config = None,
+    save_options: SaveOptions = None,
+    task: Task = None,
+    target: Target = None,
+    features: Features = None,
+    group: Group = None,
+    time: Time = None,
+    sort: Sort = None,
+    missing: Missing = None,
+    horizon: Horizon = None,
+    labels: Labels = None,
+    binary: Binary = None,
+    least: Least = None,
+    held_out: HeldOut = None,
+    model: Model = None,
+    hidden: Hidden = None,
+    layers: Layers = None,
+    bidirectional: Bidirectional = None,
+    dropout: Dropout = None,
+    layer_norm: LayerNorm = None,
+    embedding: Embedding = None,
+    window: Window = None,
+    batch: Batch = None,
+    steps: Steps = None,
+    epochs: Epochs = None,
+    optimiser: Optimiser = None,
+    rate: Rate = None,
+    schedule: Schedule = None,
+    clip: Clip = None,
+    weight_decay: WeightDecay = None,
+    accumulate: Accumulate = None,
+    label_smoothing: LabelSmoothing = None,
+    patience: Patience = None,
+    seed: Seed = None,
+    mpi: Mpi = None,
+) -> None:
     """Train a model on data of yours, measure it on a part held out, and save it, at the end and on the way.
 
     What the data are is guessed and said. Ctrl-C stops early and saves what was learned; what is killed has lost
@@ -249,9 +208,10 @@ def _of_data(
         saved = _saved_config(resume) or {}
         may = ("epochs", "steps", "patience")
         for name, value in options.items():
-            if name not in may and saved.get(name) is not None and saved[name] != value:
-                option = name.replace("_", "-")
-                raise TinyseqError(f"{resume} was trained with --{option} {saved[name]}, not {value}; leave it out")
+            if name not in may and saved.get(name) != value:
+                option, before = name.replace("_", "-"), saved.get(name)
+                told = f"without --{option}" if before is None else f"with --{option} {before}, not {value}"
+                raise TinyseqError(f"{resume} was trained {told}; leave it out")
         lengths = ("steps", "epochs") if {"steps", "epochs"} & set(given) else ()  # said anew, in either
         options = {**{k: v for k, v in saved.items() if k not in ("task", "path", *lengths)}, **options}
     train_data(task, path, place, options, resume, ranks)
@@ -280,6 +240,9 @@ def _train_text(path: Path | None, place: Path, given: dict[str, Any], resume: P
     )
     if run.note:
         say(run.note)
+    before = run.state.get("planned")
+    if resume and run.schedule in OVER_ALL and before not in (None, run.planned):
+        say(f"the {run.schedule} schedule goes over {run.planned:,} steps from now on, not {before:,}")
     folder = RunFolder(
         place, run.net, run.rule, vocabulary=run.corpus.vocabulary, about=run.info, every=max(steps // PARTS, 1)
     )
@@ -301,6 +264,7 @@ def _fit_text(run: Run, folder: RunFolder, place: Path, steps: int, ranks: Ranks
         history = fit(
             run.net, run.windows, run.rule, steps, clip=run.clip, schedule=schedule, accumulate=run.accumulate,
             validation=run.corpus, validate_every=max(run.planned // PARTS, 1), run=folder, ranks=ranks,
+            rng=np.random.default_rng([run.seed, 1]),
         )  # fmt: skip
     except Diverged:
         files([(folder.file, f"the last good weights: tinyseq sample {place}")])

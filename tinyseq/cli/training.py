@@ -15,15 +15,15 @@ from tinyseq.nn.initialisation import token_columns
 from tinyseq.nn.kinds import make_cell
 from tinyseq.tasks import EMBEDDED, Corpus, Windows, embedded_text, read_text
 from tinyseq.train import OPTIMISERS, Checkpoint, Optimiser
+from tinyseq.train.asked import RATES
 from tinyseq.train.checkpoints import checkpoint_file
-from tinyseq.train.loop import RATES
 from tinyseq.train.optimisers import number_from_0, positive_number
 from tinyseq.train.run_folder import reopened
 
 MODELS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU, "leaky": None, "deep": None}
 SECONDS, PARTS = 10.0, 10  # a training is saved so often by the clock, and so often by its steps
 STEPS = 2000
-OF_THE_MODEL = ("model", "hidden", "layers", "dropout", "optimiser", "seed")
+OF_THE_MODEL = ("model", "hidden", "layers", "dropout", "optimiser", "seed", "schedule", "weight_decay", "accumulate")
 OF_THE_READING = ("window", "batch", "held_out")
 KEPT = ("model", "hidden", "layers", "dropout", "window", "batch", "rate", "clip", "schedule", "weight_decay",
         "accumulate")  # fmt: skip
@@ -87,7 +87,7 @@ def begun(text: Path | None, given: dict[str, Any]) -> Run:
     V, hidden = len(corpus.vocabulary), options.get("hidden", Run.hidden)
     rng = np.random.default_rng(options.get("seed", Run.seed))
     net = _net(options, V, hidden, rng)
-    return _run(corpus, path, _digest(content), net, options)
+    return _run(corpus, path, text_digest(content), net, options)
 
 
 def _net(options: dict[str, Any], V: int, hidden: int, rng: np.random.Generator) -> Any:
@@ -109,12 +109,17 @@ def resumed(folder: Path, text: Path | None, given: dict[str, Any]) -> Run:
     saved = _saved(found)
     _refuse(folder, OF_THE_MODEL, given, saved)
     content, name, path = _content(text or _saved_text(folder, found))
-    same = found.info.get("digest") in (None, _digest(content))
+    same = found.info.get("digest") in (None, text_digest(content))
+    if not same and text is None:
+        raise FileError(
+            f"{path} has changed since {folder} was trained on it: give it that text again, or write tinyseq train "
+            f"{path} --resume {folder}, which reads it from its beginning"
+        )
     if same:
         _refuse(folder, OF_THE_READING, given, saved)
     options = {**saved, **{name: value for name, value in given.items() if value is not None}}
     corpus = Corpus.of(content, name, options.get("held_out", Run.held_out), found.vocabulary)
-    run = _run(corpus, path, _digest(content), found.model, options)
+    run = _run(corpus, path, text_digest(content), found.model, options)
     if found.optimiser_state:
         run.rule.load_state_dict(found.optimiser_state)
     run.before = int(found.info.get("steps", 0)) - run.rule.steps
@@ -150,7 +155,13 @@ def _refuse(folder: Path, names: tuple[str, ...], given: dict[str, Any], saved: 
         value, before = given[name], saved.get(name)
         if value is not None and before is not None and value != before:
             option = name.replace("_", "-")
-            plural = {"hidden": "hidden units: ", "layers": "layers: ", "optimiser": "", "model": ""}
+            plural = {
+                "hidden": "hidden units: ",
+                "layers": "layers: ",
+                "accumulate": "accumulate: ",
+                "optimiser": "",
+                "model": "",
+            }
             what = plural.get(name, f"a {option} of ")
             raise TinyseqError(
                 f"{folder} was trained with {what}{before}, not {value}; write --{option} {before}, or leave it out"
@@ -173,5 +184,6 @@ def _content(text: Path | None) -> tuple[str, str, str]:
     return (read_text(text), str(text), str(text.absolute())) if text else (embedded_text(), EMBEDDED, "")
 
 
-def _digest(content: str) -> str:
+def text_digest(content: str) -> str:
+    """Equal for the same text."""
     return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

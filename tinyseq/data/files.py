@@ -70,7 +70,7 @@ def _of_tokens(
 @advised
 def json_lines(
     path: str | Path, *, x: str = "x", y: str | None = "y", group: str | None = None, vocabulary: Any = None,
-    classes: Any = None, least: int = 1,
+    classes: Any = None, reals: bool | None = None, least: int = 1,
 ) -> Sequences:  # fmt: skip
     """Sequences from a file with a JSON object on each line: {"x": [[0.1, 0.2], …], "y": "cat"}.
 
@@ -78,6 +78,7 @@ def json_lines(
     y       the key of the target: a text or a whole number is a class, another number a real; a list one for each step;
             None for a file without targets
     group   the key of what belongs together
+    reals   whether targets are real numbers, where whole ones would be classes
 
     Raises DataError that names file, line and key.
     """
@@ -100,7 +101,7 @@ def json_lines(
         raise DataError(f"{path} holds no lines")
     about = {"read": "json_lines", "x": x, "y": y}
     known = None if classes is None else tuple(map(str, classes))
-    targets, named = (None, ()) if y is None else _json_targets([thing[y] for thing in found], lines, y, known)
+    targets, named = (None, ()) if y is None else _json_targets([thing[y] for thing in found], lines, y, known, reals)
     groups = None if group is None else np.array([str(thing[group]) for thing in found])
     rows = [thing[x] for thing in found]
     if all(isinstance(row, str) or _texts(row) for row in rows):
@@ -135,7 +136,20 @@ def _json_numbers(row: Any, where: str, key: str) -> np.ndarray:
     return array[:, None] if array.ndim == 1 else array
 
 
-def _json_targets(targets: list[Any], lines: list[str], key: str, known: Any) -> tuple[Any, tuple[str, ...]]:
+def _json_reals(target: list[Any], where: str, key: str) -> np.ndarray:
+    try:
+        with np.errstate(over="ignore"):
+            array = np.array(target, np.float32)
+    except OverflowError:
+        array = np.full(1, np.inf, np.float32)
+    if not np.isfinite(array).all():
+        raise DataError(f"{where}, key {key!r}: {str(target)[:60]} is no finite number, or too large for float32")
+    return array
+
+
+def _json_targets(
+    targets: list[Any], lines: list[str], key: str, known: Any, reals: bool | None
+) -> tuple[Any, tuple[str, ...]]:
     """Targets of sequences or of their steps, and the names of their classes."""
     listed = all(isinstance(t, list) for t in targets)
     for where, target in zip(lines, targets, strict=True):
@@ -146,8 +160,11 @@ def _json_targets(targets: list[Any], lines: list[str], key: str, known: Any) ->
                 f"step; got {str(target)[:60]}"
             )
     every = [p for target in targets for p in (target if listed else [target])]
-    if known is None and all(type(p) in (int, float) for p in every) and any(type(p) is float for p in every):
-        rows = [np.array(t if listed else [t], np.float32) for t in targets]
+    numbers = all(type(p) in (int, float) for p in every)
+    if reals and not numbers:
+        raise DataError(f"{lines[0].rsplit(',', 1)[0]}: key {key!r} holds texts, where numbers are expected")
+    if reals or (reals is None and known is None and numbers and any(type(p) is float for p in every)):
+        rows = [_json_reals(t if listed else [t], where, key) for t, where in zip(targets, lines, strict=True)]
         return (rows if listed else np.concatenate(rows)), ()
     names = known or tuple(sorted({str(p) for p in every}))
     if len(names) < 2:

@@ -6,7 +6,7 @@ from tinyseq.exchange.keras_weights import from_keras, to_keras
 from tinyseq.exchange.latex import LATEX
 from tinyseq.exchange.numpy_forms import NUMPY
 from tinyseq.exchange.onnx_forms import ONNX
-from tinyseq.exchange.reading import Input
+from tinyseq.exchange.recording import Input
 from tinyseq.exchange.tape_json import from_json, tensor_of, to_json
 from tinyseq.exchange.torch_state import load_torch, to_torch
 from tinyseq.nn.torch_weights import from_torch

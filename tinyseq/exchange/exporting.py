@@ -10,7 +10,7 @@ from tinyseq.errors import FileError
 from tinyseq.exchange.latex import equations_of
 from tinyseq.exchange.numpy_script import script_of
 from tinyseq.exchange.onnx_files import model_of
-from tinyseq.exchange.reading import Input
+from tinyseq.exchange.recording import Input
 from tinyseq.exchange.signatures import net
 from tinyseq.habits import advised
 

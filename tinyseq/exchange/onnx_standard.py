@@ -14,7 +14,7 @@ import numpy as np
 
 from tinyseq import nn
 from tinyseq.exchange.net import Leaf, Loop, Net, Operation
-from tinyseq.exchange.reading import Input
+from tinyseq.exchange.recording import Input
 from tinyseq.exchange.signatures import net
 from tinyseq.exchange.sizes import Size, Value
 

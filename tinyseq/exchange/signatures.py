@@ -11,7 +11,7 @@ import numpy as np
 from tinyseq import functions as F
 from tinyseq.errors import CallError, TinyseqError
 from tinyseq.exchange.net import Leaf, Net, Operation
-from tinyseq.exchange.reading import Input, net_of
+from tinyseq.exchange.recording import Input, net_of
 from tinyseq.nn.context import FeedbackRNN
 from tinyseq.nn.echo_state import EchoStateNetwork
 from tinyseq.nn.encoder_decoder import EncoderDecoder

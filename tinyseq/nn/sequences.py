@@ -101,7 +101,10 @@ def check_features(steps: Steps, size: int, what: str = "x") -> Steps:
     feature_axes = x.ndim - (2 if steps.chain.lengths is None else 1)
     if x.dtype_code == INT64:
         if feature_axes:
-            raise ShapeError(f"token sequences are (T, B), {what} has shape {x.shape}")
+            raise ShapeError(
+                f"token sequences are (T, B), {what} has shape {x.shape}; "
+                "features that are whole numbers: x.astype('float32')"
+            )
         F.check_range("token", x, size)
     elif feature_axes != 1 or x.shape[-1] != size:
         hint = "; tokens (T, B) are integers, write x.astype('int64')" if not feature_axes else ""

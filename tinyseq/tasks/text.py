@@ -160,6 +160,7 @@ class Windows:
         if targets // B < T:
             raise DataError(_too_short(len(tokens), T, B))
         self.T, self.B = int(T), int(B)
+        self.content = fingerprint(tokens)
         length = -(-targets // self.B)
         starts = np.arange(self.B) * (targets - length) // max(self.B - 1, 1)
         places = starts + np.arange(length)[:, None]
@@ -185,6 +186,11 @@ class Windows:
         content = hashlib.blake2b(self._x.tobytes(), digest_size=16)
         content.update(self._y[-1].tobytes() + bytes(f"{self.T} {self.B}", "ascii"))
         return content.hexdigest()
+
+
+def fingerprint(tokens: np.ndarray) -> str:
+    """Equal for the same tokens in the same order."""
+    return hashlib.blake2b(np.ascontiguousarray(tokens, np.int64).tobytes(), digest_size=16).hexdigest()
 
 
 def _too_short(n: int, T: int, B: int) -> str:

@@ -30,8 +30,8 @@ class Afterwards:
     @classmethod
     def of(cls, model: Module, twin: Module) -> Afterwards:
         """Compare a model with one made by the same arguments. Raises TinyseqError where it differs otherwise."""
-        modules = {path: thing for path, thing in _things(model) if isinstance(thing, Module)}
-        made = {path: thing for path, thing in _things(twin) if isinstance(thing, Module)}
+        modules = {path: thing for path, thing in things(model) if isinstance(thing, Module)}
+        made = {path: thing for path, thing in things(twin) if isinstance(thing, Module)}
         options = {path: _changed(path, module, made[path]) for path, module in modules.items() if path in made}
         fixed, fixed_made = ({p: x.trainable for p, x in m.named_parameters()} for m in (model, twin))
         return cls(
@@ -102,7 +102,7 @@ def _changed(path: str, module: Module, made: Module) -> dict[str, Any]:
     return changed
 
 
-def _things(model: Module) -> Iterator[tuple[str, Any]]:
+def things(model: Module) -> Iterator[tuple[str, Any]]:
     """(path, parameter or module) for every path; what is met again is not gone into again."""
     seen: set[int] = set()
     stack: list[tuple[str, Any]] = [("", model)]
@@ -127,7 +127,7 @@ def _things(model: Module) -> Iterator[tuple[str, Any]]:
 def _groups(model: Module) -> list[list[str]]:
     """The paths that lead to each parameter and module, those to one thing together."""
     groups: dict[int, list[str]] = {}
-    for path, thing in _things(model):
+    for path, thing in things(model):
         groups.setdefault(id(thing), []).append(path)
     return list(groups.values())
 

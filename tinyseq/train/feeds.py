@@ -32,6 +32,8 @@ class TextFeed:
         known = isinstance(windows, Windows)
         self.digest = windows.digest if known else ""
         self.per_epoch = windows.per_epoch if known else 0
+        self.settings = {"seed": seed, **({"data": windows.content, "window": windows.T, "batch": windows.B} if known
+                                          else {})}  # fmt: skip
         self.loss = window_loss(model)
         self._rest: Iterator[Any] | None = None
 
@@ -83,6 +85,7 @@ class DataFeed:
         self.model, self.data, self.seed, self.ranks = model, data, seed, ranks
         self.batches = Batches(data, batch, seed)
         self.digest, self.per_epoch = self.batches.digest, self.batches.per_epoch
+        self.settings = {"data": data.digest, "batch": batch, "seed": seed}
         self.counted = "trees" if isinstance(data, Trees) else "sequences"
         self.loss = _batch_loss(model)
 

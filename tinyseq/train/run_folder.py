@@ -26,9 +26,12 @@ import numpy as np
 from tinyseq.errors import DataError, FileError, TinyseqError
 from tinyseq.nn.module import modules
 from tinyseq.strict_json import dumps, number
+from tinyseq.train.asked import every_asked
 from tinyseq.train.checkpoints import FILE, Checkpoint, checkpoint_file, load, save, writable_folder, write_safely
 from tinyseq.train.history import History
+from tinyseq.train.optimisers import number_from_0
 from tinyseq.train.recipes import PLAIN
+from tinyseq.train.settings import check_options
 
 PREVIOUS, BEST, METRICS, CURVES = "previous.safetensors", "best.safetensors", "metrics.jsonl", "curves.svg"
 
@@ -64,7 +67,7 @@ class RunFolder:
         self.file = given if self.single else given / FILE
         self.model, self.optimiser, self.vocabulary = model, optimiser, vocabulary
         self.about = about if callable(about) else lambda: dict(about or {})
-        self.every, self.seconds = every, seconds
+        self.every, self.seconds = every_asked("save_every", every), number_from_0("save_seconds", seconds)
         self.at, self.saved, self.lines, self.warned = monotonic(), 0, 0, False
         self.start: tuple[Path, dict[str, Any]] | None = None  # a training in memory that goes on: whence, its state
         self._last: Any = None
@@ -146,15 +149,16 @@ class RunFolder:
         found = last_good(file, [type(module) for module in modules(self.model)])
         if found is None:
             return None
+        state = dict(found.info.get("fit", {}))
+        step = int(state.get("step", 0))
         try:
             self.model.load_state_dict(found.model.state_dict())
-            _recall(self.model, found.model)
             if found.optimiser_state:
                 self.optimiser.load_state_dict(found.optimiser_state)
         except TinyseqError as error:
             raise TinyseqError(f"{file} holds another training than this one: {error}") from None
-        state = dict(found.info.get("fit", {}))
-        step = int(state.get("step", 0))
+        check_options(file.parent, self.model, found.model, step > 0)
+        _recall(self.model, found.model)
         self.begin(history, step, file.parent, state)
         return state
 
