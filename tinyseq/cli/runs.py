@@ -20,7 +20,7 @@ from tinyseq.data.metrics import told
 from tinyseq.data.tables import named_rows
 from tinyseq.errors import DataError, FileError
 from tinyseq.nn.running import fits
-from tinyseq.strict_json import dumps, dumps_exact
+from tinyseq.strict_json import dumps, dumps_exact, number
 from tinyseq.tasks import Corpus, embedded_text, read_text
 from tinyseq.tasks.text import TYPEWRITTEN, Vocabulary
 from tinyseq.train import Checkpoint, bits_per_token, sample_text
@@ -272,12 +272,12 @@ def _metrics(run: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     rows = []
-    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+    for place, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
         try:
             row = json.loads(line)
             rows.append({"step": int(row["step"]), **row, "loss": number(row["loss"])})
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise FileError(f"{path}, line {number}: no metrics of a step") from None
+            raise FileError(f"{path}, line {place}: no metrics of a step") from None
     return rows
 
 
