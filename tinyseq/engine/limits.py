@@ -15,14 +15,15 @@ class Limits:
         self.number, self.bytes = 32, 256 << 20
 
     @contextmanager
-    def at_least(self, number: int) -> Iterator[None]:
-        """Within it so many recordings of a function are kept, for a known number of batches."""
-        before = self.number
-        self.number = max(before, number)
+    def at_least(self, number: int, megabytes: float = 0) -> Iterator[None]:
+        """Within it so many recordings of a function are kept, for a known number of batches, and so many megabytes of
+        all functions'."""
+        before = self.number, self.bytes
+        self.number, self.bytes = max(self.number, number), max(self.bytes, int(megabytes * (1 << 20)))
         try:
             yield
         finally:
-            self.number = before
+            self.number, self.bytes = before
 
 
 LIMITS = Limits()

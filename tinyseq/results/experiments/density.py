@@ -72,7 +72,7 @@ def density(
         **conditioned,
     )
     optimiser, curve, smooth = Adam(model.parameters(), rate), [], 0.0
-    with LIMITS.at_least(2 * profiles):
+    with LIMITS.at_least(2 * profiles, megabytes=8 * profiles):
         loss = compile(model.loss)
         for step in range(updates):
             optimiser.rate = rate * 0.5 * (1 + np.cos(np.pi * step / updates)) + 1e-6

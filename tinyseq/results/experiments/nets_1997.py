@@ -74,7 +74,7 @@ def online(
     recent: deque[float] = deque(maxlen=RECENT)
     row, curve = 0, []
     optimiser = (Adam if batch else SGD)(net.parameters(), rate)
-    with LIMITS.at_least(256):
+    with LIMITS.at_least(256, megabytes=2048):
         step = compile(net.loss)
         for count in range(batch or 1, most + 1, batch or 1):
             x, y = task(rng, batch or 1)

@@ -21,6 +21,7 @@ from tinyseq.train.clipping import clip_global_norm
 from tinyseq.train.optimisers import Adam
 
 BATCH, COMPARED = 64, 75
+MEGABYTES = 2048  # of recordings: batches of trees that are dropped are recorded anew each epoch
 Batch = tuple[tuple[Any, ...], np.ndarray]
 
 
@@ -92,7 +93,7 @@ class Classifier(Module):
 def fitted(model: Classifier, batches: list[Batch], epochs: int, rate: float, rng: np.random.Generator) -> list[Any]:
     """Adam over fixed batches in new order each epoch, the rate falling on a cosine; the loss of each epoch."""
     optimiser, curve, total, done = Adam(model.parameters(), rate), [], epochs * len(batches), 0
-    with LIMITS.at_least(len(batches) + 8):
+    with LIMITS.at_least(len(batches) + 8, MEGABYTES):
         loss = compile(model.loss)
         for epoch in range(epochs):
             losses = []
@@ -110,7 +111,8 @@ def fitted(model: Classifier, batches: list[Batch], epochs: int, rate: float, rn
 def right(model: Classifier, batches: list[Batch]) -> np.ndarray:
     """Whether each example is classified right, in the order of the batches."""
     outputs = compile(model.outputs)
-    return np.concatenate([outputs(*given).argmax(axis=1) == y for given, y in batches])
+    with LIMITS.at_least(len(batches) + 8):
+        return np.concatenate([outputs(*given).argmax(axis=1) == y for given, y in batches])
 
 
 def in_batches(examples: Sequence[Any], make: Callable[[Sequence[Any]], Batch]) -> list[Batch]:
