@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -123,14 +124,13 @@ def allocate(storages: list[Storage], alignment: int = ALIGN) -> tuple[int, int]
     wanted = [s for s in storages if s.space == "arena" and s.last >= 0]
     wanted.sort(key=lambda s: (s.first, -s.size))
     free: list[tuple[int, int]] = []  # (start, size), ordered
-    alive: list[tuple[int, Storage, int]] = []
+    alive: dict[int, list[tuple[int, int]]] = {}  # by the last instruction: (start, size)
+    ends: list[int] = []  # of those alive, the earliest first
     top = total = 0
     for storage in wanted:
-        ended = [item for item in alive if item[0] < storage.first]
-        if ended:
-            alive = [item for item in alive if item[0] >= storage.first]
-            for _, old, size in ended:
-                free.append((old.base - old.lead_aligned, size))  # type: ignore[attr-defined]
+        if ends and ends[0] < storage.first:
+            while ends and ends[0] < storage.first:
+                free += alive.pop(heappop(ends))
             free = _merge(free)
         lead = -(-storage.lead // alignment) * alignment
         size = lead + -(-max(storage.size - storage.lead, 1) // alignment) * alignment
@@ -146,8 +146,9 @@ def allocate(storages: list[Storage], alignment: int = ALIGN) -> tuple[int, int]
             else:
                 del free[place]
         storage.base = start + lead
-        storage.lead_aligned = lead  # type: ignore[attr-defined]
-        alive.append((storage.last, storage, size))
+        if storage.last not in alive:
+            heappush(ends, storage.last)
+        alive.setdefault(storage.last, []).append((start, size))
     return top, total
 
 
