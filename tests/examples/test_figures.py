@@ -27,3 +27,11 @@ def test_there_is_a_script_for_each_figure() -> None:
     assert sorted(p.name for p in EXAMPLES.glob("fig_10_*.py")) == [f"fig_10_{n:02d}.py" for n in FIGURES]
     for script in EXAMPLES.glob("fig_10_*.py"):
         assert script.read_text().startswith(f'"""Figure 10.{int(script.stem[-2:])}: ')
+
+
+def test_the_pictures_of_the_readme_are_those_that_are_drawn_today(tmp_path: Path) -> None:
+    run_short("readme_pictures.py", tmp_path)
+    for name in ("rnn_folded.svg", "rnn_unfolded.svg"):
+        kept, made = ((folder / name).read_text("utf-8") for folder in (EXAMPLES / "pictures", tmp_path))
+        for part in (r">([^<>\n]+)</tspan>", r'data-(?:node|source|target)="([^"]+)"', r'class="([^"]+)"'):
+            assert re.findall(part, kept) == re.findall(part, made), (name, part)
