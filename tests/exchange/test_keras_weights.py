@@ -85,6 +85,15 @@ def test_a_layer_both_ways(kind: str, rng: np.random.Generator) -> None:
     assert not from_keras(arrays[:2]).a.b.value.any()
 
 
+@pytest.mark.parametrize(("said", "bias"), [(None, (2, 3 * H)), (True, (2, 3 * H)), (False, (3 * H,))])
+def test_a_gru_without_bias_resets_where_it_is_said(said: Any, bias: Any, rng: np.random.Generator) -> None:
+    """Its arrays are of one shape either way."""
+    arrays, x = weights("GRU", rng)[:2], rng.normal(size=(T, B, F))
+    np.testing.assert_allclose(from_keras(arrays, reset_after=said)(x), gru(x, *arrays, np.zeros(bias)), atol=1e-12)
+    with pytest.raises(TinyseqError, match=r"bias \(2, 15\) is that of reset_after=True, not False"):
+        from_keras(weights("GRU", rng), reset_after=False)
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_both_directions_and_layers(kind: str, rng: np.random.Generator) -> None:
     run = LAYERS[kind][0]

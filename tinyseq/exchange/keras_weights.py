@@ -32,7 +32,7 @@ NAMES = {RNNCell: "SimpleRNN", LSTMCell: "LSTM", GRUCell: "GRU"}
 
 
 @advised
-def from_keras(weights: Sequence[Any], activation: str = "tanh") -> Any:
+def from_keras(weights: Sequence[Any], activation: str = "tanh", reset_after: bool | None = None) -> Any:
     """A net with the weights of a Keras layer: a cell, a Bidirectional, or a Stack for a list of layers.
 
         ts.exchange.from_keras(layer.get_weights())
@@ -40,7 +40,8 @@ def from_keras(weights: Sequence[Any], activation: str = "tanh") -> Any:
 
     The kind is read from the shapes, SimpleRNN, GRU (of either ``reset_after``) or LSTM; two or three arrays are a
     layer without or with bias, twice as many a Bidirectional. Gates are sigmoids; ``activation`` is the other one, as
-    Keras calls it. Raises TinyseqError that names the array that does not fit.
+    Keras calls it. ``reset_after`` is told by a GRU's bias; one without has Keras' default, True, or what is said here.
+    Raises TinyseqError that names the array that does not fit.
     """
     given = list(weights) if isinstance(weights, (list, tuple)) else None
     if not given:
@@ -49,18 +50,18 @@ def from_keras(weights: Sequence[Any], activation: str = "tanh") -> Any:
             f"expected the arrays of a Keras layer, got {type(weights).__name__}; write from_keras({what})"
         )
     if all(isinstance(one, (list, tuple)) for one in given):
-        layers = [_layer(list(one), activation, f"layer {i}: ") for i, one in enumerate(given)]
+        layers = [_layer(list(one), activation, f"layer {i}: ", reset_after) for i, one in enumerate(given)]
         return layers[0] if len(layers) == 1 else Stack(layers)
-    return _layer(given, activation, "")
+    return _layer(given, activation, "", reset_after)
 
 
-def _layer(given: list[Any], activation: str, where: str) -> Any:
+def _layer(given: list[Any], activation: str, where: str, after: bool | None) -> Any:
     arrays = [_array(f"{where}array {i}", a) for i, a in enumerate(given)]
     if len(arrays) in (2, 3):
-        return _cell(arrays, activation, where)
+        return _cell(arrays, activation, where, after)
     if len(arrays) in (4, 6):
         half = len(arrays) // 2
-        there, back = (_cell(arrays[i : i + half], activation, where) for i in (0, half))
+        there, back = (_cell(arrays[i : i + half], activation, where, after) for i in (0, half))
         return Bidirectional(there, back)
     raise TinyseqError(
         f"{where}a recurrent Keras layer has 2 or 3 arrays (kernel, recurrent_kernel, bias), a Bidirectional twice as "
@@ -68,7 +69,7 @@ def _layer(given: list[Any], activation: str, where: str) -> Any:
     )
 
 
-def _cell(arrays: list[np.ndarray], activation: str, where: str) -> RecurrentCell:
+def _cell(arrays: list[np.ndarray], activation: str, where: str, after: bool | None) -> RecurrentCell:
     kernel, recurrent, *rest = arrays
     units = recurrent.shape[0] if recurrent.ndim == 2 else 0
     gates = recurrent.shape[1] // units if units and recurrent.shape[1] % units == 0 else 0
@@ -82,7 +83,11 @@ def _cell(arrays: list[np.ndarray], activation: str, where: str) -> RecurrentCel
         )
     made: Any = CELLS[gates]
     bias = rest[0] if rest else None
-    reset_after = made is GRUCell and (bias is None or bias.ndim == 2)
+    reset_after = made is GRUCell and (after is not False if bias is None else bias.ndim == 2)
+    if made is GRUCell and after is not None and after is not reset_after:
+        raise TinyseqError(
+            f"{where}a bias {rest[0].shape} is that of reset_after={reset_after}, not {after}: leave it out"
+        )
     wanted = (2, 3 * units) if reset_after else (gates * units,)
     bias = np.zeros(wanted, kernel.dtype) if bias is None else bias
     if bias.shape != wanted:
