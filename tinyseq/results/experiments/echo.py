@@ -134,7 +134,7 @@ def _mackey(name: str, title: str, figure: Figure, seeds: int, full: int, second
         "starred",
         title,
         PAPER,
-        chosen if drawn > 1 else (figure,),
+        chosen if drawn > 1 else (figure, chosen[1]),
         partial(mackey, **sizes),
         ESN_SETUP,
         ESN_CHOSEN,

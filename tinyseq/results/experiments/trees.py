@@ -182,8 +182,9 @@ TREE_SETUP = (
 TREE_CHOSEN = "rate and epochs by what a seed may take here, on seed 1000; the same for both nets."
 
 
-FEW = (
-    "17,000 pairs and 15 epochs are too few: it still learns when it stops. Above the LSTM over the words on every seed"
+FEW = "17,000 pairs and 15 epochs are too few. It stands above the LSTM over the words on every seed"
+FEW_EXPRESSIONS = (
+    "8,000 expressions are too few: the training loss falls to 0.5 nats, while nearly half of the new ones are wrong"
 )
 
 
@@ -216,7 +217,14 @@ def _listops(name: str, title: str, tree: bool, paper: str, least: float | None)
         title,
         "Nangia and Bowman 2018",
         (
-            Figure("accuracy", "right on 2,000 new expressions", paper, recalled=True, at_least=least),
+            Figure(
+                "accuracy",
+                "right on 2,000 new expressions",
+                paper,
+                recalled=True,
+                at_least=least,
+                why=FEW_EXPRESSIONS,
+            ),
             Figure("common", "the commonest answer alone", ""),
         ),
         partial(list_operations, tree=tree),
@@ -224,7 +232,7 @@ def _listops(name: str, title: str, tree: bool, paper: str, least: float | None)
         TREE_CHOSEN,
         seeds=1,
         full=3,
-        seconds=60.0,
+        seconds=30.0,
         short={"examples": 1500, "tested": 300, "epochs": 6, "hidden": 32},
         axes=("epoch", "training loss"),
     )
