@@ -23,7 +23,8 @@ def arrays_of(x: Any, what: str, dtype: Any) -> list[np.ndarray]:
     for i, a in enumerate(arrays):
         if a.dtype.kind not in "biuf":
             raise DtypeError(f"sequence {i} of {what} holds {a.dtype}, expected integers or floating point")
-    return [a.astype(dtype if a.dtype.kind == "f" else np.int64) for a in arrays]
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused where that is
+        return [a.astype(dtype if a.dtype.kind == "f" else np.int64) for a in arrays]
 
 
 def targets_of(y: Any, x: list[np.ndarray], together: bool, dtype: Any) -> Any:
@@ -47,7 +48,8 @@ def targets_of(y: Any, x: list[np.ndarray], together: bool, dtype: Any) -> Any:
     y = plain(y, "y")
     if y.dtype.kind not in "biuf":
         raise DtypeError(f"y holds {y.dtype}; classes are numbers from 0: names, y = np.unique(y, return_inverse=True)")
-    y = y.astype(dtype) if y.dtype.kind == "f" else y.astype(np.int64)
+    with np.errstate(over="ignore"):
+        y = y.astype(dtype if y.dtype.kind == "f" else np.int64)
     y = y[:, None] if y.dtype.kind == "f" and y.ndim == 1 else y
     if y.ndim not in (1, 2) or len(y) != len(x):
         raise DataError(f"{len(x)} sequences have targets y {y.shape}: one for each sequence is the first axis")

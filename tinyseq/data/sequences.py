@@ -71,6 +71,9 @@ class Sequences(Inputs):
                         else ""
                     )
                 )
+            if a.ndim == 1 and a.size and a.min() < 0:
+                step = int(np.argmax(a < 0))
+                raise DataError(f"sequence {i} of x holds {a[step]} at step {step}: tokens are whole numbers from 0")
             if a.dtype.kind == "f" and not np.isfinite(a).all():
                 step, feature = (int(n) for n in np.argwhere(~np.isfinite(a))[0])
                 raise DataError(

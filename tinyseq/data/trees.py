@@ -11,7 +11,7 @@ import numpy as np
 from tinyseq.checks import generator, plain
 from tinyseq.data.batch import Batch
 from tinyseq.data.inputs import Inputs, chosen_groups
-from tinyseq.errors import DataError
+from tinyseq.errors import DataError, DtypeError
 from tinyseq.habits import advised
 from tinyseq.structure.tree import Forest, Tree
 
@@ -54,7 +54,7 @@ class Trees(Inputs):
                     f"the inputs of tree {i} are {rows.shape}: a row for each of its {tree.n_leaves} leaves, or for "
                     f"each of its {len(tree)} nodes"
                 )
-            made.append(rows.astype(np.int64 if rows.dtype.kind in "iub" else np.float32))
+            made.append(_of_inputs(rows, i))
         if more.get("groups") is not None:
             more["groups"] = plain(more["groups"], "the groups")
             if more["groups"].shape != (len(trees),):
@@ -158,6 +158,23 @@ class Trees(Inputs):
         if self.y is None:
             raise DataError(f"{self.name} has no classes")
         return np.concatenate(self.y) if self.each_node else self.y
+
+
+def _of_inputs(rows: np.ndarray, i: int) -> np.ndarray:
+    """Tokens or rows of finite floats. Raises DtypeError and DataError that name the tree."""
+    if rows.dtype.kind not in "biuf":
+        raise DtypeError(f"the inputs of tree {i} hold {rows.dtype}, expected integers or floating point")
+    with np.errstate(over="ignore"):
+        made: Any = rows.astype(np.float32 if rows.dtype.kind == "f" else np.int64)
+    bad: Any = (
+        np.argwhere(~np.isfinite(made)) if made.dtype.kind == "f" else np.argwhere(made < 0) if made.ndim == 1 else ()
+    )
+    if len(bad):
+        raise DataError(
+            f"the inputs of tree {i} hold {rows[tuple(bad[0])]} in row {bad[0][0]}; expected "
+            + ("finite numbers" if made.dtype.kind == "f" else "tokens, integers from 0")
+        )
+    return made
 
 
 def _classes(y: Any, trees: list[Tree]) -> Any:
