@@ -11,7 +11,13 @@ import pytest
 
 import tinyseq as ts
 from tests.conftest import Planned
+from tinyseq.engine.plan import write_gradients
+from tinyseq.engine.plan.folded import Class
+from tinyseq.engine.plan.graph import Graph
 from tinyseq.engine.plan.pipeline import plan_tape
+from tinyseq.engine.validation.check import verify_plan
+from tinyseq.errors import TapeError
+from tinyseq.ops.op import Call
 from tinyseq.tape.tape import Tape
 
 N, F = 4, 4
@@ -60,12 +66,14 @@ def gradients(given: dict[str, ts.Parameter]) -> dict[str, np.ndarray]:
     return {name: np.zeros(p.shape) if p.grad is None else p.grad.copy() for name, p in given.items()}
 
 
+@pytest.mark.parametrize("off", ["", "hoist"])
 @pytest.mark.parametrize("what", ["outputs", "final"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("name", STEPS)
 def test_lengths_together_are_each_sequence_by_itself(
-    rng: np.random.Generator, name: str, lengths: list[int], what: str
+    rng: np.random.Generator, name: str, lengths: list[int], what: str, off: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TINYSEQ_WITHOUT", off)
     given = parameters(rng)
     xs = [rng.standard_normal((length, 1, F)) for length in lengths]
     initial = rng.standard_normal((len(lengths), F))
@@ -91,3 +99,32 @@ def test_lengths_together_are_each_sequence_by_itself(
     assert float(loss.value) == pytest.approx(total, rel=1e-12)
     for key, grad in expected.items():
         np.testing.assert_allclose(found[key], grad, rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+def parts_alone(graph: Graph, cls: Class, j: int, calls: list[Call]) -> bool:
+    """As though rows that add to one place were one write of it."""
+    return len(calls) == 1 and not calls[0].partial
+
+
+@pytest.mark.parametrize("name", ["a learned leak", "a sum of weights", "weights of norm 1"])
+@pytest.mark.parametrize("who", ["the pass write", "the elements"])
+def test_rows_that_overwrite_each_other_are_refused(
+    rng: np.random.Generator, name: str, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, chain = parameters(rng), ts.Chain([3, 6, 4, 6])
+    with Tape() as tape:
+        xs = chain.pack([rng.standard_normal((int(n), F)) for n in chain.lengths])
+        u = ts.unfold(cell(STEPS[name], given), chain, xs, rng.standard_normal((4, F)))
+        loss = ts.sum(u.outputs**2)
+    where, off = [loss.index], frozenset({"hoist"})
+    verify_plan(plan_tape(tape, where, loss.index, off, check=True))
+    monkeypatch.setattr(write_gradients, "writes_whole", parts_alone)
+    if who == "the pass write":
+        with pytest.raises(
+            TapeError, match="^write: call of class .* overwrites the gradient of class .* one after the"
+        ):
+            plan_tape(tape, where, loss.index, off, check=True)
+    else:
+        plan = plan_tape(tape, where, loss.index, off, check=False)
+        with pytest.raises(TapeError, match="overwrites '∂L/∂.*' by several rows of one call"):
+            verify_plan(plan)

@@ -44,11 +44,6 @@ def emit_calls(
     to.end(opened)
 
 
-def gathers_rows(cls: Class, target: Class, call: Call) -> bool:
-    """Whether rows of members that differ in how many they have are all added to one place."""
-    return cls.ragged and not target.ragged and integer(call.d[0]) == 1
-
-
 def _for_rows(cls: Class, call: Call, roles: Roles) -> Call:
     """A call for one row as one for any number of them: what lies once for all rows of a member stays where it is."""
     if not cls.ragged or integer(call.d[0]) != 1:

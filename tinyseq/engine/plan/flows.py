@@ -9,10 +9,12 @@ from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, differentiable
 from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.maps import MAPS, MIRRORED
+from tinyseq.engine.plan.numbers import integer
 from tinyseq.engine.plan.reads import Read, Same
 from tinyseq.engine.plan.sites import inputs_of, site
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import NUMBERED
+from tinyseq.ops.op import Call
 
 
 class Placed(Protocol):
@@ -86,7 +88,17 @@ def covers(placed: Placed, cls: Class, j: int) -> bool:
     if cls.op == "pick" or cls.op in NUMBERED or cls.index in placed.views:
         return False
     calls = dict(OPS[cls.op].vjps(site(placed.graph, cls))).get(j, [])
-    return len(calls) == 1 and not calls[0].partial
+    return writes_whole(placed.graph, cls, j, calls)
+
+
+def writes_whole(graph: Graph, cls: Class, j: int, calls: list[Call]) -> bool:
+    """Whether an op's own calls for an input are one write of all of its gradient: not in parts, and not the rows of
+    members that differ in how many they have, all of which add to one place."""
+    if len(calls) != 1 or calls[0].partial:
+        return False
+    if not cls.ragged or integer(calls[0].d[0]) != 1:
+        return True
+    return all(graph.classes[source].ragged for source in inputs_of(graph, cls)[j].sources())
 
 
 def flat_product(cls: Class, a: View, shift: int, g: View) -> bool:

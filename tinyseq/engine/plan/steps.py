@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinyseq.engine.plan.buffers import Buffers
+from tinyseq.engine.plan.flows import writes_whole
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.graph import Graph, Term, differentiable
 from tinyseq.engine.plan.layout import Storage
 from tinyseq.engine.plan.maps import MIRRORED
 from tinyseq.engine.plan.reads import Delayed, Run, Same
 from tinyseq.engine.plan.regions import Region
-from tinyseq.engine.plan.sites import inputs_of
+from tinyseq.engine.plan.sites import inputs_of, site
 from tinyseq.engine.plan.tasks import Back
 from tinyseq.errors import TapeError
+from tinyseq.ops import OPS
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,26 @@ def _contribution(buffers: Buffers, work: Work, begun: set[int], first: set[int]
     assert work.back is not None
     if work.back.ref is None:
         return
+    if work.kind == "call" and not work.adds:
+        _one_write(buffers, work)
     ref = work.back.ref  # what stands before the first member gets its gradient by a step of its own
     for target in ref.sources() if ref.classes is not None else [ref.source]:
         if target in buffers.graph.wants:
             delayed = first is not None and not isinstance(work.back.ref, Same)
             _gradient(buffers, target, work.adds or work.clear, begun, str(work), first, work.clear, delayed)
+
+
+def _one_write(buffers: Buffers, work: Work) -> None:
+    """What overwrites a gradient writes all of it at once."""
+    assert work.back is not None
+    cls = work.back.cls
+    calls = dict(OPS[cls.op].vjps(site(buffers.graph, cls)))[work.back.position]
+    if not writes_whole(buffers.graph, cls, work.back.position, calls):
+        target = buffers.graph.classes[work.back.target]
+        raise TapeError(
+            f"write: {work} overwrites the gradient of class {target.index} ({target.where}), to which its parts or "
+            "rows are added one after the other"
+        )
 
 
 def _gradient(

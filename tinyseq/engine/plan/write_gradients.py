@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinyseq.engine.plan.buffers import Buffers
-from tinyseq.engine.plan.calls import gathers_rows
 from tinyseq.engine.plan.collecting import Collected
-from tinyseq.engine.plan.flows import flat_product, plain_targets, roots, writes
+from tinyseq.engine.plan.flows import flat_product, plain_targets, roots, writes, writes_whole
 from tinyseq.engine.plan.folded import Class
 from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.numbers import integer
@@ -93,8 +92,7 @@ class Gradients(Collected):
 
     def _call(self, task: Back, inside: set[int]) -> Work:
         calls = dict(OPS[task.cls.op].vjps(site(self.graph, task.cls)))[task.position]
-        gathered = gathers_rows(task.cls, self.graph.classes[task.target], calls[0])
-        partial = len(calls) != 1 or calls[0].partial or gathered
+        partial = not writes_whole(self.graph, task.cls, task.position, calls)
         adds, clear = self.flag(task, not partial, inside), False
         if partial and not adds:
             layout = self.buffers.gradients[task.target]

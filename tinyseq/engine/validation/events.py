@@ -17,7 +17,7 @@ from tinyseq.engine.plan.pipeline import Plan
 from tinyseq.engine.validation.decode import NOBODY, Space, Step
 from tinyseq.engine.validation.footprint_rules import Known
 from tinyseq.engine.validation.spans import MOST, Spans, bounds_of, followed
-from tinyseq.engine.validation.touched import ADD, READ, SET, Touched, spans_of, spans_within
+from tinyseq.engine.validation.touched import ADD, READ, SET, Touched, overwrites_itself, spans_of, spans_within
 from tinyseq.engine.validation.wrong import Names
 from tinyseq.errors import TapeError
 from tinyseq.ops.groups import INPUTS
@@ -96,6 +96,8 @@ class Events:
                     self._listed(number, step, slot, lists, d, runs, kind)
                 elif len(elements):
                     self._operand(number, step, slot, elements, runs, kind)
+                    if kind == SET and overwrites_itself(step.instruction.kernel, tuple(d.tolist()), self.width):
+                        self.refuse(number, runs[0], f"overwrites {self.what(step, slot)} by several rows of one call")
                     if kind == SET and d[0] == 0 and not step.chunk:
                         self.refuse(number, runs[0], f"overwrites {self.what(step, slot)} at a level without members")
 

@@ -19,11 +19,7 @@ Touched = tuple[int, Spans, int, tuple[int, int] | None]
 @lru_cache(maxsize=1024)
 def spans_of(kernel: Kernel, d: tuple[int, ...], width: int) -> list[Touched]:
     """What a call touches, where it is known without the sizes of storages; LookupError where it is not."""
-
-    def unknown(slot: int) -> NoReturn:
-        raise LookupError(slot)
-
-    return spans_within(kernel, d, Known(width, unknown))
+    return spans_within(kernel, d, Known(width, _unknown))
 
 
 def spans_within(kernel: Kernel, d: tuple[int, ...], known: Known) -> list[Touched]:
@@ -37,3 +33,24 @@ def spans_within(kernel: Kernel, d: tuple[int, ...], known: Known) -> list[Touch
         elif elements is not None and elements.size:
             touched.append((slot, Spans.of(elements), kind, None))
     return touched
+
+
+@lru_cache(maxsize=1024)
+def overwrites_itself(kernel: Kernel, d: tuple[int, ...], width: int) -> bool:
+    """Whether rows of one call overwrite each other: they write the same elements and do not add."""
+    if d[0] < 2:
+        return False
+    try:
+        found = footprint(kernel, list(d), Known(width, _unknown))
+    except LookupError:
+        return False
+    target = found.operands[0]
+    if found.adds or found.lists is not None or target is None or len(target) != d[0] or not target[0].size:
+        return False
+    if abs(d[1]) > target[0].max() - target[0].min():  # one row behind the other
+        return False
+    return len(np.unique(target)) < target.size
+
+
+def _unknown(slot: int) -> NoReturn:
+    raise LookupError(slot)
