@@ -120,11 +120,9 @@ def test_rows_that_overwrite_each_other_are_refused(
     verify_plan(plan_tape(tape, where, loss.index, off, check=True))
     monkeypatch.setattr(write_gradients, "writes_whole", parts_alone)
     if who == "the pass write":
-        with pytest.raises(
-            TapeError, match="^write: call of class .* overwrites the gradient of class .* one after the"
-        ):
+        with pytest.raises(TapeError, match=r"^write: .* overwrites the gradient of class .* one after the other"):
             plan_tape(tape, where, loss.index, off, check=True)
     else:
         plan = plan_tape(tape, where, loss.index, off, check=False)
-        with pytest.raises(TapeError, match="overwrites '∂L/∂.*' by several rows of one call"):
+        with pytest.raises(TapeError, match=r"overwrites '∂L/∂.*' by several rows of one call"):
             verify_plan(plan)
