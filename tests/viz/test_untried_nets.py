@@ -48,3 +48,14 @@ def test_a_box_says_that_its_cell_runs_back_and_how_it_is_opened():
 def test_what_is_left_out_is_said_over_the_names_of_arrows_too():
     tape = tape_of(1136, 30)
     assert not problems(draw(tape).diagram, tape)
+
+
+def test_of_two_outputs_both_go_up_to_the_lines_of_their_total_and_never_down():
+    diagram = draw(NETS["late_states_and_two_outputs"](4)).diagram
+    at = {v.id: v for v in diagram.vertices}
+    total = next(v for v in diagram.vertices if v.text == "L")
+    into = [e for e in diagram.links if e.target == total.id]
+    assert {at[e.source].name or at[e.source].text[0] for e in into} == {"m", "s"}
+    for e in into:
+        rises = [y for x, y in e.path if x < total.x - total.width / 2 - 40]  # before it turns into L
+        assert rises == sorted(rises)

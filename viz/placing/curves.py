@@ -11,6 +11,7 @@ from tinyseq.viz.look import style
 
 BOWS = (0.0, 0.1, -0.1, 0.18, -0.18, 0.3, -0.3, 0.45, -0.45, 0.62, -0.62)
 CLEARANCE = 5.0
+INTO = 2.0  # how far a line may run inside the border of what it joins
 
 
 def border(v: Vertex, towards: Point) -> Point:
@@ -99,13 +100,13 @@ def arrow(source: Vertex, target: Vertex, obstacles: Iterable[Vertex]) -> list[P
     blocked = any(v.y == source.y == target.y and (v.x - source.x) * (v.x - target.x) < 0 for v in others)
     tries = [arc(source, target, bow) for bow in BOWS if bow or not blocked]
     if source.y != target.y and source.x != target.x:
-        corners = (target.x, source.y), (source.x, target.y)
+        corners = [c for c in ((target.x, source.y), (source.x, target.y)) if _free(source, c) and _free(target, c)]
         tries[1:1] = [
             *[_steep(source, target, share) for share in (0.34, 0.2, 0.08)],
             *[_bent(source, target, corner, share) for share in (0.55, 0.8) for corner in corners],
         ]
     for path in tries:
-        touched = sum(hits(path, v) for v in others)
+        touched = sum(hits(path, v) for v in others) + sum(_enters(path, v) for v in (source, target))
         if fewest is None or touched < fewest:
             best, fewest = path, touched
         if touched == 0:
@@ -169,6 +170,21 @@ def hits(path: Sequence[Point], v: Vertex) -> int:
             x, y = bezier(path[start : start + 4], step / 24)
             count += abs(x - v.x) < half_width and abs(y - v.y) < half_height
     return count
+
+
+def _free(v: Vertex, corner: Point) -> bool:
+    """Whether there is room for an arrow's head between a vertex and a corner beside it."""
+    return max(abs(corner[0] - v.x) - v.width / 2, abs(corner[1] - v.y) - v.height / 2) > 1.5 * style.ARROW
+
+
+def _enters(path: Sequence[Point], v: Vertex) -> bool:
+    """Whether a path that begins or ends at the border of a vertex cuts off a corner of it."""
+    wide, high = v.width / 2 - INTO, v.height / 2 - INTO
+    pieces = [path[n : n + 4] for n in range(0, len(path) - 3, 3)]
+    found = [bezier(piece, k / 24) for piece in pieces for k in range(25)]
+    if v.round:
+        return any(((x - v.x) / wide) ** 2 + ((y - v.y) / high) ** 2 < 1 for x, y in found)
+    return any(abs(x - v.x) < wide and abs(y - v.y) < high for x, y in found)
 
 
 def stepped(*corners: Point, radius: float = 9.0) -> list[Point]:

@@ -59,8 +59,10 @@ def _out(layout: Layout, a: Vertex, y: float) -> list[curves.Point]:
     start = (a.x + a.width / 2, a.y)
     if a.column is None or wires.is_thin(layout.diagram, a.column):
         return [start, (start[0] + 8, a.y), (start[0] + 8, y)]
-    edge = steps.reach[a.column][1]
-    x = edge + steps.sides[1].away(("out", a.key, 1, "total"))
+    lane = ("out", a.key, 1, "total")
+    if lane not in steps.sides[1].lanes:
+        return [(a.x, a.y + a.height / 2), (a.x, y)]
+    x = steps.reach[a.column][1] + steps.sides[1].away(lane)
     top = steps.tops.get((a.key, 1))
     if top is None:
         return [start, (x, a.y), (x, y)]

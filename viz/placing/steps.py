@@ -86,10 +86,15 @@ class Steps:
         """Lines out of a step: level from a node at the end of its row, else through the channel above."""
         for (key, sign), reasons in self.nets.exits.items():
             side = self.way(sign)
+            if key not in self.rows.row:
+                continue
+            inside = not self._ends_row(key, side)
+            if inside and reasons == {"total"}:  # straight up to the line of its total
+                continue
             for reason in sorted(reasons):
-                if key in self.rows.row and not (reason == "port" and self.on_rail(key, sign)):
+                if not (reason == "port" and self.on_rail(key, sign)):
                     self.sides[side].take(("out", key, sign, reason))
-            if key in self.rows.row and not self._ends_row(key, side):
+            if inside:
                 self._through_top(key, side)
         for net in self.nets.wide:
             v = self.nets.at[net.source]
@@ -154,6 +159,7 @@ class Steps:
                 channel = self.rows.row[key] + 1
                 count[channel] = count.get(channel, 0) + 1
                 line = self.channels.line(channel, ("total", key, total), whole=True)
+                line.reach(self.across.node(key), up=False)
                 line.low, line.high = self.left, self.right
                 line.space = 46.0 if count[channel] > 1 else line.space
         left = [net for net in self.nets.wide if self.nets.at[net.source].column is None]
