@@ -131,12 +131,11 @@ class Training:
             history, weights = self.history, [p.value for p in self.rule.parameters]
             return (
                 self.model.state_dict(), weights, self.rule.state_dict(), history.step, history.validation,
-                history.best, self.best, self.bad, self.done, self.total,
+                history.best, self.best, self.bad, self.done, self.total, self.rule.rate,
             )  # fmt: skip
 
-        model, weights, rule, step, validation, best, self.best, self.bad, self.done, self.total = self.ranks.told(
-            stands
-        )
+        told = self.ranks.told(stands)
+        model, weights, rule, step, validation, best, self.best, self.bad, self.done, self.total, self.rule.rate = told
         if not self.ranks.first:
             self.model.load_state_dict(model)
             for p, value in zip(self.rule.parameters, weights, strict=True):
