@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tinyseq.bench.contestants import our_nets
 from tinyseq.bench.measuring.continued import continued_row
-from tinyseq.bench.problems.continued import CONTINUED, OfCell
+from tinyseq.bench.problems.continued import CONTINUED, HIDDEN, HIDDEN_OF, OfCell
 from tinyseq.bench.results.report import continued
 from tinyseq.bench.results.results import Settings
 from tinyseq.bench.rows import MEASURES
@@ -22,6 +24,13 @@ def test_cell_and_nearest_agree_with_the_reference_and_are_timed(name: str) -> N
     assert all(count > 0 for count in row.operations.values())
     (_, table) = continued([row])
     assert table.row_count == 1
+
+
+@pytest.mark.parametrize("name", CONTINUED)
+def test_gradients_at_the_size_of_the_row_are_numbers(name: str) -> None:
+    net = OfCell(CONTINUED[name][0], hidden=HIDDEN_OF.get(name, HIDDEN))
+    loss, gradients = our_nets.reference(net)
+    assert np.isfinite(loss) and gradients and all(np.isfinite(gradient).all() for gradient in gradients.values())
 
 
 def test_every_cell_has_a_row() -> None:

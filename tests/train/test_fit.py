@@ -10,7 +10,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq import data, nn, train
-from tinyseq.errors import DataError, ShapeError, TinyseqError
+from tinyseq.errors import CallError, DataError, ShapeError, TinyseqError
 from tinyseq.train import schedules
 
 F64 = np.float64
@@ -229,6 +229,17 @@ def test_early_stopping_gives_the_best_weights_back() -> None:
     wanted = min(best, key=lambda item: item[0])[1]
     assert all(np.array_equal(p.value, w) for p, w in zip(model.parameters(), wanted, strict=True))
     assert history.best["loss"] == min(losses) == pytest.approx(model.evaluate(held)["loss"], rel=1e-9)
+
+
+@pytest.mark.parametrize("result", [[0.5], 1, "done", 0.0, {}])
+def test_a_callback_whose_result_says_nothing_is_refused(result: Any) -> None:
+    """A list that was appended to must not end the training, as any true result would."""
+    model, made = head(), sequences()
+    with pytest.raises(CallError, match=r"a callback returns True to end the training.*after step 1.*returned"):
+        train.fit(model, made, "adam", 10, callbacks=[lambda history: result], progress=False)
+    for going_on in (None, False, np.False_):
+        assert len(train.fit(model, made, "adam", 3, callbacks=[lambda h, r=going_on: r], progress=False).losses) == 3
+    assert train.fit(model, made, "adam", 3, callbacks=[lambda h: np.True_], progress=False).stopped == "callback"
 
 
 def test_a_callback_may_stop_and_a_monitor_may_be_any_metric() -> None:

@@ -11,7 +11,7 @@ from tinyseq.bench.measuring.measure import echo_row, fresh_row, net_row, plan_r
 from tinyseq.bench.measuring.plans import CHECKED, PROBLEMS, checking_row, choices_row
 from tinyseq.bench.measuring.process_rows import COMPILE_ROW, compile_row, memory_row, startup_row
 from tinyseq.bench.measuring.startup import STARTUP_ROW
-from tinyseq.bench.problems.continued import CONTINUED, SIZES
+from tinyseq.bench.problems.continued import CONTINUED, sizes
 from tinyseq.bench.problems.fresh import FRESH
 from tinyseq.bench.problems.nets import NETS
 from tinyseq.bench.problems.problems import MEMORY_ROWS, ROWS, Problem
@@ -39,7 +39,10 @@ MEASURES: dict[str, Measure] = {
     **{problem.row: _with(plan_row, problem) for problem in PLAN_ROWS},
     **{f"checking {name}": partial(checking_row, f"checking {name}", problem) for name, problem in CHECKED.items()},
     **{f"without {name}": partial(choices_row, f"without {name}", problem) for name, problem in PROBLEMS.items()},
-    **{f"continued: {name} {SIZES}": partial(continued_row, f"continued: {name} {SIZES}", name) for name in CONTINUED},
+    **{
+        f"continued: {name} {sizes(name)}": partial(continued_row, f"continued: {name} {sizes(name)}", name)
+        for name in CONTINUED
+    },
     COMPILE_ROW: compile_row,
 }
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyseq.data.metrics import better
 from tinyseq.engine.limits import LIMITS
-from tinyseq.errors import DataError, FileError, TinyseqError
+from tinyseq.errors import CallError, DataError, FileError, TinyseqError
 from tinyseq.nn.module import modules
 from tinyseq.nn.running import evaluated
 from tinyseq.train.checkpoints import load
@@ -238,7 +238,7 @@ class Training:
         history, stop = self.history, False
         if self.validation is not None and (history.step % self.validate_every == 0 or history.step == self.total):
             stop = self._validate(bar)
-        asked = [bool(callback(history)) for callback in self.callbacks]
+        asked = [_ends(callback, history) for callback in self.callbacks]
         if asked and self.ranks.told(lambda: any(asked)):
             history.stopped, stop = "callback", True
         return stop
@@ -272,3 +272,15 @@ class Training:
         if self.keep == "best" and self.best is not None:
             for p, value in zip(self.model.parameters(), self.best, strict=True):
                 p.value[...] = value
+
+
+def _ends(callback: Callable[[History], Any], history: History) -> bool:
+    """Whether a callback asks for the end. Raises CallError for a result that does not say so, as of
+    ``lambda h: seen.setdefault(h.step, h.loss)``, which was meant for its effect."""
+    result = callback(history)
+    if result is not None and not isinstance(result, (bool, np.bool_)):
+        raise CallError(
+            f"a callback returns True to end the training, None or False to go on; after step {history.step} "
+            f"{getattr(callback, '__name__', callback)!r} returned {result!r}: write a function that returns nothing"
+        )
+    return bool(result)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tinyseq.bench.contestants import our_nets
 from tinyseq.bench.measuring.agree import BOUND, deviation
 from tinyseq.bench.measuring.timing import alternate
-from tinyseq.bench.problems.continued import CONTINUED, OfCell
+from tinyseq.bench.problems.continued import CONTINUED, HIDDEN_OF, OfCell
 from tinyseq.bench.results.results import OURS, Row, Settings
 
 Tell = Callable[[str], object]
@@ -17,6 +17,7 @@ def continued_row(row_name: str, name: str, settings: Settings, tell: Tell, **si
     """Times of forward and backward of the cell and of the nearest, checked against the reference executor,
     and the operations of both."""
     cell, nearest, other = CONTINUED[name]
+    sizes = {"hidden": HIDDEN_OF[name], **sizes} if name in HIDDEN_OF else sizes
     row, ways = Row(row_name, "continued", standard="tinyseq reference executor"), {}
     for which, net in ((name, OfCell(cell, **sizes)), (other, OfCell(nearest, **sizes))):
         tell(which)
