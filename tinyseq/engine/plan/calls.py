@@ -44,13 +44,19 @@ def emit_calls(
     to.end(opened)
 
 
+def _stays(cls: Class, layout: View) -> bool:
+    """Whether an operand lies at one place for all rows of a call: of members that differ in their rows, those of one;
+    else all members."""
+    return layout.ragged < 0 and (cls.ragged or not (layout.member or layout.level))
+
+
 def _for_rows(cls: Class, call: Call, roles: Roles) -> Call:
-    """A call for one row as one for any number of them: what lies once for all rows of a member stays where it is."""
-    if not cls.ragged or integer(call.d[0]) != 1:
+    """A call for one row as one for any number of them: what lies once for all of them stays where it is."""
+    if cls.count == 1 or integer(call.d[0]) != 1:
         return call
     d, partial = call.d.copy(), call.partial
     for j, role in enumerate(call.operands):
-        if role != "attr" and roles[role][0].ragged < 0:
+        if role != "attr" and _stays(cls, roles[role][0]):
             d[1 + j] = 0
             partial |= j == 0
     return replace(call, d=d, partial=partial)
