@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -231,15 +232,23 @@ def test_early_stopping_gives_the_best_weights_back() -> None:
     assert history.best["loss"] == min(losses) == pytest.approx(model.evaluate(held)["loss"], rel=1e-9)
 
 
-@pytest.mark.parametrize("result", [[0.5], 1, "done", 0.0, {}])
-def test_a_callback_whose_result_says_nothing_is_refused(result: Any) -> None:
-    """A list that was appended to must not end the training, as any true result would."""
-    model, made = head(), sequences()
-    with pytest.raises(CallError, match=r"a callback returns True to end the training.*after step 1.*returned"):
-        train.fit(model, made, "adam", 10, callbacks=[lambda history: result], progress=False)
-    for going_on in (None, False, np.False_):
-        assert len(train.fit(model, made, "adam", 3, callbacks=[lambda h, r=going_on: r], progress=False).losses) == 3
-    assert train.fit(model, made, "adam", 3, callbacks=[lambda h: np.True_], progress=False).stopped == "callback"
+@pytest.mark.parametrize("result", [None, False, np.False_, [0.5], "done", {}, Path("model.safetensors")], ids=str)
+def test_a_callback_that_does_not_say_true_does_not_end_the_training(result: Any) -> None:
+    """A list that was appended to, or the path of a file that was saved, ended it at once."""
+    history = train.fit(head(), sequences(), "adam", 3, callbacks=[lambda history: result], progress=False)
+    assert len(history.losses) == 3 and not history.stopped
+
+
+@pytest.mark.parametrize("result", [True, np.True_])
+def test_a_callback_ends_the_training_by_true(result: Any) -> None:
+    history = train.fit(head(), sequences(), "adam", 3, callbacks=[lambda history: result], progress=False)
+    assert len(history.losses) == 1 and history.stopped == "callback"
+
+
+@pytest.mark.parametrize("result", [1, 0, 0.5, np.float32(0), np.int64(3)])
+def test_a_callback_that_returns_a_number_is_refused(result: Any) -> None:
+    with pytest.raises(CallError, match=r"a callback returns True to end the training.*after step 1.*returned.*bool"):
+        train.fit(head(), sequences(), "adam", 3, callbacks=[lambda history: result], progress=False)
 
 
 def test_a_callback_may_stop_and_a_monitor_may_be_any_metric() -> None:

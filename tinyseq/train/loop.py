@@ -81,7 +81,7 @@ def fit(
     validation  data like the first, or a part of them (0.1), held out; measured each epoch or ``validate_every`` steps
     monitor, patience, keep   what of the validation says which weights are best; validations without a better one after
                 which it ends; which weights the model has in the end, "last" or "best" ("best" with a patience)
-    callbacks   functions of the history, called after each step; True ends the training. ``after_step`` is one
+    callbacks   functions of the history, called after each step; True alone ends the training. ``after_step`` is one
     rng         for what is shuffled and dropped; seed 0 where there is none. The same seed gives the same weights
     run         a folder in which all of it is kept: with ``resume`` a training that was ended, killed or cut off goes
                 on there to the same end, bit for bit; ``steps`` and ``epochs`` count from the beginning then.

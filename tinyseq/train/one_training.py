@@ -275,12 +275,14 @@ class Training:
 
 
 def _ends(callback: Callable[[History], Any], history: History) -> bool:
-    """Whether a callback asks for the end. Raises CallError for a result that does not say so, as of
-    ``lambda h: seen.setdefault(h.step, h.loss)``, which was meant for its effect."""
+    """Whether a callback asks for the end: True does, and nothing else, as ``lambda h: model.save(path)`` gives a path
+    and is meant for its effect. Raises CallError for a number, which might mean either."""
     result = callback(history)
-    if result is not None and not isinstance(result, (bool, np.bool_)):
+    if isinstance(result, (bool, np.bool_)):
+        return bool(result)
+    if isinstance(result, (int, float, np.number)):
         raise CallError(
-            f"a callback returns True to end the training, None or False to go on; after step {history.step} "
-            f"{getattr(callback, '__name__', callback)!r} returned {result!r}: write a function that returns nothing"
+            f"a callback returns True to end the training, or False; after step {history.step} "
+            f"{getattr(callback, '__name__', callback)!r} returned {result!r}: write bool(…), or return nothing"
         )
-    return bool(result)
+    return False
