@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+import tinyseq as ts
 from tests.viz.geometry import problems
 from tests.viz.odd_nets import NETS
 from tinyseq.viz import draw
@@ -62,3 +63,18 @@ def test_two_odd_nets_side_by_side():
             boxes[v.id[:3]] = min(low, left), max(high, right)
         (_, end), (start, _) = sorted(boxes.values())
         assert end < start, (one, two)
+
+
+@pytest.mark.parametrize("detail", ["cell", "units", "box"])
+@pytest.mark.parametrize("view", ["unfolded", "folded"])
+def test_data_that_more_ways_lead_to_than_can_be_walked_is_drawn(view, detail):
+    """2⁶⁴ ways lead from a step back to the array that its input was made of; each node is looked at once."""
+    rng = np.random.default_rng(0)
+    W = ts.Parameter(rng.normal(size=(3, 3)), "W")
+    with ts.Tape() as tape:
+        x = ts.tensor(rng.normal(size=(4, 1, 3)))
+        for _ in range(64):
+            x = x + x
+        u = ts.unfold(lambda x, h: (ts.tanh(x + h @ W),) * 2, ts.Chain(4), x, np.zeros((1, 3)))
+        ts.sum(u.outputs**2)
+    assert draw(tape, view=view, detail=detail).svg.count("<title>") > 3

@@ -8,12 +8,13 @@ from tinyseq.viz.excerpt.excerpt import Excerpt
 
 def source_name(excerpt: Excerpt, index: int) -> str:
     """The nearest name among what a node is made of, its own first; "" if there is none."""
-    waiting = [index]
-    while waiting:
-        j = waiting.pop(0)
+    waiting, seen = [index], {index}
+    for j in waiting:  # which grows
         if excerpt.node(j).name:
             return excerpt.node(j).name
-        waiting.extend(excerpt.inputs(j))
+        new = [k for k in dict.fromkeys(excerpt.inputs(j)) if k not in seen]  # once, though many ways lead there
+        seen.update(new)
+        waiting += new
     return ""
 
 
