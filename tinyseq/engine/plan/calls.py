@@ -54,12 +54,11 @@ def _for_rows(cls: Class, call: Call, roles: Roles) -> Call:
     """A call for one row as one for any number of them: what lies once for all of them stays where it is."""
     if cls.count == 1 or integer(call.d[0]) != 1:
         return call
-    d, partial = call.d.copy(), call.partial
+    d = call.d.copy()
     for j, role in enumerate(call.operands):
         if role != "attr" and _stays(cls, roles[role][0]):
             d[1 + j] = 0
-            partial |= j == 0
-    return replace(call, d=d, partial=partial)
+    return replace(call, d=d)
 
 
 def _shared_rows(cls: Class, call: Call) -> Split | None:
