@@ -41,7 +41,7 @@ def plan(
     TINYSEQ_WITHOUT=hoist,reuse tinyseq plan lstm
 
     This plans without some decisions: hoist, defer, share, in place, reuse, pack, sums together, picks, chunks,
-    members. Numbers stay the same; what each brings is measured by tinyseq bench --row without.
+    members, once. Numbers stay the same; what each brings is measured by tinyseq bench --row without.
     """
     rng = np.random.default_rng(seed)
     found = find(target, {"input_size": inputs, "hidden_size": hidden, "output_size": outputs}, rng, np.float32)

@@ -66,7 +66,7 @@ def gradients(given: dict[str, ts.Parameter]) -> dict[str, np.ndarray]:
     return {name: np.zeros(p.shape) if p.grad is None else p.grad.copy() for name, p in given.items()}
 
 
-@pytest.mark.parametrize("off", ["", "hoist"])
+@pytest.mark.parametrize("off", ["", "once", "hoist,once"])
 @pytest.mark.parametrize("what", ["outputs", "final"])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize("name", STEPS)
@@ -116,7 +116,7 @@ def test_rows_that_overwrite_each_other_are_refused(
         xs = chain.pack([rng.standard_normal((int(n), F)) for n in chain.lengths])
         u = ts.unfold(cell(STEPS[name], given), chain, xs, rng.standard_normal((4, F)))
         loss = ts.sum(u.outputs**2)
-    where, off = [loss.index], frozenset({"hoist"})
+    where, off = [loss.index], frozenset({"hoist", "once"})
     verify_plan(plan_tape(tape, where, loss.index, off, check=True))
     monkeypatch.setattr(write_gradients, "writes_whole", parts_alone)
     if who == "the pass write":

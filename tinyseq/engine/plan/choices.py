@@ -19,6 +19,7 @@ OPTIONAL = {
     "picks": "one list of rows is copied once for all who read it",
     "chunks": "sums over rows are taken a chunk at a time, each thread its own",
     "members": "threads share the members of a level, or of all levels at once",
+    "once": "what is the same in all steps, such as a step's own work on weights, is made once for all of them",
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tinyseq.engine.environment import WITHOUT
 from tinyseq.engine.plan.choices import OPTIONAL
 from tinyseq.engine.plan.layout import Block, Instruction
+from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.parts import Parts
 from tinyseq.engine.plan.sentences import Words
 from tinyseq.engine.plan.share import share
@@ -28,6 +29,7 @@ def explain(plan: Parts) -> str:
         told.summary(),
         told.switched_off(),
         told.loops(),
+        told.made_once(),
         told.batched(),
         told.hoisted(),
         told.deferred(),
@@ -61,7 +63,7 @@ class Explanation(Words):
     def summary(self) -> list[str]:
         """How many nodes became how many instructions."""
         needed = [self.graph.classes[i] for i in self.graph.needed if self.graph.classes[i].op != "pick"]
-        nodes = sum(cls.count for cls in needed)
+        nodes = sum(self.graph.once.get(cls.index, cls.count) for cls in needed)
         run = sum(block.levels * len(block.instructions) for block in self.plan.blocks)
         lines = [
             f"Plan of {plural(nodes, 'node')} of the tape in {self.plan.dtype}"
@@ -100,6 +102,17 @@ class Explanation(Words):
         line = self.line(self.owner(instruction))
         text = f"      {self.sentence(instruction, block)}"
         return f"{text:<60}  {line}".rstrip() if line else text
+
+    def made_once(self) -> list[str]:
+        """What all steps have in common."""
+        lines = []
+        for i, members in sorted(self.graph.once.items()):
+            cls = self.graph.classes[i]
+            if i in self.graph.needed and cls.op not in VIEWS:
+                where = f" ({self.line(cls)})" if self.line(cls) else ""
+                lines.append(f"  {self.named(cls)}: once for {plural(members, 'member')}{where}")
+        head = "Made once, because all steps read the same; their gradients add up before they go on:"
+        return [head, *shortened(lines)] if lines else []
 
     def batched(self) -> list[str]:
         """What does not recur runs for all its members as one operation."""

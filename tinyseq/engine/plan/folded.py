@@ -123,24 +123,24 @@ class Folded:
             self._joined[index] = self.joins[index].sources()
         return self._joined[index]
 
+    def members_read(self, cls: Class, ref: Read) -> tuple[np.ndarray, np.ndarray]:
+        """Class and number of what each member of a class reads by one of its inputs. Raises TapeError."""
+        if isinstance(ref, Picked):
+            return np.array(ref.classes, np.int64), np.array(ref.numbers, np.int64)
+        numbers = np.full(cls.count, ref.number) if isinstance(ref, Shared) else np.arange(cls.count) + ref.shift
+        classes, outside = np.full(cls.count, ref.source), (numbers < 0) | (numbers >= self.classes[ref.source].count)
+        if outside.any():
+            if ref.start is None:
+                raise TapeError(f"fold: class {cls.index} ({cls.where}) reads beyond the members of class {ref.source}")
+            classes[outside], numbers[outside] = ref.start
+        return classes, numbers
+
     def expanded(self, cls: Class, ref: Read) -> np.ndarray:
         """The node that an input of each member is."""
-        numbers = np.arange(cls.count) + ref.shift
-        if isinstance(ref, Picked):
-            found = np.empty(cls.count, np.int64)
-            for c in distinct(ref.classes).tolist():
-                found[ref.classes == c] = self.classes[c].nodes[ref.numbers[ref.classes == c]]
-            return found
-        source = self.classes[ref.source]
-        if isinstance(ref, Shared):
-            return np.full(cls.count, source.nodes[ref.number])
-        outside = (numbers < 0) | (numbers >= source.count)
-        if ref.start is None:
-            if outside.any():
-                raise TapeError(f"fold: class {cls.index} ({cls.where}) reads beyond the members of class {ref.source}")
-            return source.nodes[numbers]
-        found = source.nodes[np.where(outside, 0, numbers)].astype(np.int64)
-        found[outside] = self.classes[ref.start[0]].nodes[ref.start[1]]
+        classes, numbers = self.members_read(cls, ref)
+        found = np.empty(cls.count, np.int64)
+        for c in distinct(classes).tolist():
+            found[classes == c] = self.classes[c].nodes[numbers[classes == c]]
         return found
 
     def dump(self) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tinyseq.engine.plan.folded import Class, Folded
-from tinyseq.engine.plan.reads import Read, Same, Shared
+from tinyseq.engine.plan.reads import Read, Same, Shared, distinct
 from tinyseq.errors import TapeError
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import PARAMETERS
@@ -37,6 +39,7 @@ class Graph:
     consumers   (reader, position) of all who read a class
     starts      classes that stand before a delayed class's members
     recurrence  the number of the recurrence that a class belongs to
+    once        classes that are made once for all their members, and how many these were
     """
 
     state: Folded
@@ -51,6 +54,7 @@ class Graph:
     starts: dict[int, list[int]] = field(default_factory=dict)
     recurrence: dict[int, int] = field(default_factory=dict)
     without: frozenset[str] = frozenset()  # optional decisions that are switched off
+    once: dict[int, int] = field(default_factory=dict)
 
     @property
     def classes(self) -> list[Class]:
@@ -122,9 +126,15 @@ def refs_of(graph: Graph, cls: Class) -> list[Read]:
     return cls.refs
 
 
-def verify_graph(graph: Graph) -> None:
-    """``consumers`` inverts what is read; what a sum swallowed has one reader; what wants a gradient lies below a
-    parameter and above the loss. Raises TapeError."""
+def verify_graph(graph: Graph, folded: Folded) -> None:
+    """Every member reads what it reads on the ``folded`` tape; ``consumers`` inverts what is read; what a sum swallowed
+    has one reader; what wants a gradient lies below a parameter and above the loss. Raises TapeError."""
+    for i in sorted(graph.needed):
+        if i < len(folded.classes):
+            _verify_reads(graph, folded, folded.classes[i])
+    for node, (c, number) in folded.places.items():
+        if graph.state.places[node] != (c, 0 if c in graph.once else number):
+            raise TapeError(f"rewrite: %{node}, which is asked for, is not member {number} of class {c}")
     reads: dict[int, list[tuple[int, int]]] = {}
     for i in graph.needed:
         for j, ref in enumerate(graph.classes[i].refs):
@@ -152,6 +162,56 @@ def verify_graph(graph: Graph) -> None:
             raise TapeError(f"rewrite: class {i} ({cls.where}) wants a gradient that nobody passes on")
     for i, terms in graph.sums.items():
         _verify_sum(graph, graph.classes[i], terms)
+
+
+def _verify_reads(graph: Graph, folded: Folded, old: Class) -> None:
+    """What a class reads is what it did, but for lists in between, and that any member stands for all of a class that
+    is made once: for that its members must be one value."""
+    cls, made_once = graph.classes[old.index], old.index in graph.once
+    where = f"rewrite: class {cls.index} ({cls.where})"
+    members = 1 if made_once else old.count
+    if cls.count != members:
+        raise TapeError(f"{where} has {cls.count} members, the tape {old.count}")
+    if made_once and ((old.rows != old.rows[0]).any() or (old.args != old.args[0]).any()):
+        raise TapeError(f"{where} is made once, and its members are of different sizes or of different rows")
+    if (cls.rows != old.rows[:members]).any() or (cls.args != old.args[:members]).any():
+        raise TapeError(f"{where} has other sizes or rows than on the tape")
+    told = [_stood_for(graph, *read) for read in _inputs(folded, old)]
+    if made_once:
+        for j, (classes, numbers) in enumerate(told):
+            if (classes != classes[0]).any() or (numbers != numbers[0]).any():
+                raise TapeError(f"{where} is made once, and what its members read by input {j} is not one value")
+        told = [(classes[:1], numbers[:1]) for classes, numbers in told]
+    found = [_through_lists(graph, *read) for read in _inputs(graph.state, cls)]
+    if cls.index in graph.state.joins:  # which lists all that it joins
+        told = [(np.concatenate([c for c, _ in told]), np.concatenate([n for _, n in told]))]
+    if len(told) != len(found):
+        raise TapeError(f"{where} has {len(found)} inputs, on the tape {len(told)}")
+    for j, (expected, read) in enumerate(zip(told, found, strict=True)):
+        if not all(map(np.array_equal, expected, read)):
+            raise TapeError(f"{where} reads by input {j} other members than on the tape")
+
+
+def _inputs(state: Folded, cls: Class) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Class and number of what each member reads, for each input; for a join outside cells of all that it joins."""
+    refs = [state.joins[cls.index]] if cls.index in state.joins else cls.refs
+    return [state.members_read(cls, ref) for ref in refs]
+
+
+def _stood_for(graph: Graph, classes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Members by those that are made for them."""
+    return classes, np.where(np.isin(classes, list(graph.once)), 0, numbers)
+
+
+def _through_lists(graph: Graph, classes: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is read, by way of the lists that copy members for their readers."""
+    for c in distinct(classes).tolist():
+        if graph.classes[c].op == "pick":
+            chosen, (ref,) = classes == c, graph.classes[c].refs
+            assert ref.classes is not None and ref.numbers is not None
+            classes, numbers = classes.copy(), numbers.copy()
+            classes[chosen], numbers[chosen] = ref.classes[numbers[chosen]], ref.numbers[numbers[chosen]]
+    return classes, numbers
 
 
 def _verify_sum(graph: Graph, root: Class, terms: list[Term]) -> None:

@@ -140,7 +140,7 @@ MAKE: dict[str, Callable[[Stages], Any]] = {
 }
 VERIFY: dict[str, Callable[[Stages], None]] = {
     "fold": lambda s: verify_folded(s.values["fold"], s.tape),
-    "rewrite": lambda s: verify_graph(s.values["rewrite"]),
+    "rewrite": lambda s: verify_graph(s.values["rewrite"], s.values["fold"]),
     "differentiate": lambda s: verify_tasks(s.values["differentiate"]),
     "schedule": lambda s: verify_schedule(s.values["schedule"]),
     "place": lambda s: verify_buffers(s.values["place"]),

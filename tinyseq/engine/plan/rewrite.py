@@ -1,7 +1,8 @@
 """Rewrites of the folded graph, none of which knows a cell.
 
-Inputs that are lists become picks; sums that end in matrix products or repeated rows become one node that accumulates
-in place; classes that recur form components, each run level by level.
+What all members of a class have in common is made once; inputs that are lists become picks; sums that end in matrix
+products or repeated rows become one node that accumulates in place; classes that recur form components, each run level
+by level.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable
 from tinyseq.engine.plan.graph import Component, Graph, Term, differentiable, refs_of, repeated_row, tiled
 from tinyseq.engine.plan.members import components
 from tinyseq.engine.plan.numbers import arange, full, integer, length
+from tinyseq.engine.plan.once import once
 from tinyseq.engine.plan.reads import Picked, Read, Run, Same, Shared
 from tinyseq.ops.groups import PARAMETERS
 
@@ -24,7 +26,8 @@ def rewrite(folded: Folded, outputs: list[int], loss: int, without: frozenset[st
     """The graph for the nodes whose values are wanted. ``folded`` stays as it is."""
     wanted = [folded.places[i][0] for i in outputs]
     state = _copied(folded)
-    graph = Graph(state, outputs, loss, without=without)
+    alike = {} if "once" in without else once(state)
+    graph = Graph(state, outputs, loss, without=without, once=alike)
     _gathers(state, without)
     if "picks" not in without:
         _joins(state)
