@@ -131,3 +131,20 @@ def zoneout(T: int) -> ts.Tape:
         kept = [masks[0](m, name) for m, name in zip(masks[1], ("m_c", "m_h"), strict=True)]
         ts.unfold(step, ts.Chain(T), (data(T), *kept), zeros("h", "c"))
     return tape
+
+
+@net
+def history_window(T: int) -> ts.Tape:
+    """The last three states, handed on from one place of the state to the next, are read together."""
+    w = Weights()
+
+    def step(x, state):
+        a, b, c = state
+        seen = ts.stack([a, b, c]).named("H")
+        h = ts.tanh(ts.linear(ts.mean(seen, axis=0).named("m"), w("W", H, H)) + ts.linear(x, w("U", H, F))).named("h")
+        return (h, a, b), ts.linear(h, w("V", 2, H)).named("y")
+
+    step.__name__ = "window"
+    with ts.Tape() as tape:
+        ts.unfold(step, ts.Chain(T), data(T), zeros("h", "h_1", "h_2"))
+    return tape

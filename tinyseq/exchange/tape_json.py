@@ -303,9 +303,10 @@ class Reader:
     def _labels(self, tape: Tape) -> None:
         for i, value in enumerate(self.array(self.content.get("starts", []), "starts")):
             start = self.wholes(value, f"starts[{i}]")
-            if len(start) != 3 or not all(0 <= n < len(tape) for n in start[:2]):
-                raise self.wrong(f"starts[{i}]", value, "[initial state, state, step]")
-            tape.starts.append((start[0], start[1], start[2]))
+            start += [-1] * (len(start) == 3)  # as they were written before they named their readers
+            if len(start) != 4 or not all(0 <= n < len(tape) for n in start[:2]) or not -1 <= start[3] < len(tape):
+                raise self.wrong(f"starts[{i}]", value, "[initial state, state, step, node that reads it]")
+            tape.starts.append((start[0], start[1], start[2], start[3]))
         for scope, value in self.object(self.content.get("words", {}), "words").items():
             words: Sequence[Any] = self.array(value, f"words[{scope}]")
             if not all(word is None or isinstance(word, str) for word in words):

@@ -43,9 +43,9 @@ class Tape(Recorder):
 
     def __init__(self, executor: Callable[[Tape], Any] | None = None) -> None:
         super().__init__()
-        self.starts: list[
-            tuple[int, int, int]
-        ] = []  # of unfolds over one step: initial state, state, step of the first
+        # where an unfold is too short for a state to come back: initial state, the state it is read in place of, the
+        # step that this would have had, the node that reads it (-1: any)
+        self.starts: list[tuple[int, int, int, int]] = []
         self.words: dict[str, Any] = {}  # labels of the positions of a tree, by scope
         make = executor or type(self).default_executor
         self.executor: Any = make(self) if make is not None else None

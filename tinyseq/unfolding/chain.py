@@ -21,7 +21,7 @@ from tinyseq.tensor.leaves import here
 from tinyseq.tensor.nesting import matched, rebuild
 from tinyseq.tensor.source_lines import internal
 from tinyseq.unfolding.folding import FoldedStep, fold, handles
-from tinyseq.unfolding.instances import check_state, delayed, ragged_rows, resolve, state_nodes_of
+from tinyseq.unfolding.instances import check_state, delayed, never_late, ragged_rows, resolve, state_nodes_of
 from tinyseq.unfolding.stamping import stamp
 from tinyseq.unfolding.truncated import Recorded, stamp_truncated
 from tinyseq.unfolding.watching import noticed
@@ -238,9 +238,8 @@ def _unfold_chain(
     if not state_nodes:
         state_nodes.extend(state_nodes_of(folded, bases, initial, delays))
     outputs = [resolve(ref, folded, bases, state_nodes, initial, delays) for ref in folded.outputs]
-    if chain.T == 1:  # nothing reads a state late, so nothing else says which node comes before which
-        before = int(steps[0]) + (1 if chain.backwards else -1)
-        tape.starts += [(h.index, int(made[0]), before) for h, made in zip(initial, state_nodes, strict=True)]
+    way = -1 if chain.backwards else 1
+    tape.starts += never_late(folded, bases, state_nodes, initial, delays, steps, way)
     unfolded = Unfolded(chain, folded, tape, outputs, state_nodes, initial)
     return noticed(scope, unfolded, sequences, initial, delays, bases)
 

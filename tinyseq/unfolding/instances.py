@@ -92,3 +92,46 @@ def ragged_rows(tape: Tape, folded: FoldedStep, other: FoldedStep, sizes: np.nda
 
 def _line_of(kind: Kind) -> str:
     return f"at {kind.line[0]}:{kind.line[1]}"
+
+
+def never_late(
+    folded: FoldedStep,
+    bases: np.ndarray,
+    states: list[np.ndarray],
+    initial: list[Tensor],
+    delays: tuple[int, ...],
+    steps: np.ndarray,
+    way: int,
+) -> list[tuple[int, int, int, int]]:
+    """Reads of states that no step is late enough to see: their delay is as long as the chain, so each of them finds an
+    initial state, and the tape alone would not say of which state. See ``Tape.starts``.
+
+    ``steps`` of the instances; ``way`` is −1 where time runs back.
+    """
+    count = len(bases)
+    if count > 1:
+        way = int(np.sign(steps[1] - steps[0]))
+    local = np.repeat(np.arange(len(folded.n_inputs)), folded.n_inputs)
+    found: list[tuple[int, int, int, int]] = []
+    for edge in np.flatnonzero(folded.codes == SLOT).tolist():
+        slot = int(folded.numbers[edge])
+        place, delay = _made_by(folded, slot, len(initial), delays)
+        if place is None or delay < count:
+            continue
+        which = slot % len(initial)
+        read = delayed(states[which], initial[which].index, delays[slot // len(initial)])
+        rows = np.stack([read, bases + place, steps - way * delay, bases + local[edge]], axis=1)
+        found += map(tuple, rows.tolist())
+    return found
+
+
+def _made_by(folded: FoldedStep, slot: int, n: int, delays: tuple[int, ...]) -> tuple[int | None, int]:
+    """The node of a step that makes what a placeholder stands for, and how many steps late; None where none does."""
+    total = 0
+    for _ in range(n * len(delays) + 1):  # as often as a state can be handed on from place to place
+        total += delays[slot // n]
+        code, number = folded.state[slot % n]
+        if code != SLOT:
+            return (number if code == LOCAL else None), total
+        slot = number
+    return None, total

@@ -23,6 +23,8 @@ class Excerpt(Nodes):
 
     shown     the time steps, or for each cell its own
     trees     cells whose steps are positions of a tree
+    apart     whether an initial state that is read in place of several states (h before the first step where h(t − 2)
+              and h(t − 4) are read) is one for each of them; ``starts`` are the reads of such, by double
     """
 
     def __init__(
@@ -31,15 +33,18 @@ class Excerpt(Nodes):
         shown: Sequence[int] | Mapping[str, Sequence[int]],
         keep: np.ndarray | None = None,
         trees: Collection[str] = (),
+        apart: bool = False,
     ) -> None:
         super().__init__(tape, keep)
+        self.apart = apart
+        self.starts: list[tuple[int, int, int, int]] = list(tape.starts)
         self.of_cell = shown if isinstance(shown, Mapping) else None
         every = [s for steps in shown.values() for s in steps] if isinstance(shown, Mapping) else shown
         self.shown: set[int] = set(every)
         self.trees = set(trees)
         self._gather()
         self._place_sources()
-        made = key_nodes(self, max(BEHIND, 4 * len(self.shown) if trees else 0), self.trees)
+        made = key_nodes(self, max(BEHIND, 4 * len(self.shown) if trees else 0), self.trees, self.starts)
         self.keys, self.ghosts, self.initial, self.delays = made.keys, made.ghosts, made.initial, made.delays
 
     # -- gathering ------------------------------------------------------------------------------------------------
@@ -62,6 +67,8 @@ class Excerpt(Nodes):
         """Nodes of the steps shown, then what is recorded outside: what they read, then, in rounds, what reads them."""
         member = self.member = self._core()
         core = np.flatnonzero(member)[:MOST].tolist()
+        if self.apart and self.starts:
+            self._double(set(core))
         self.found.update((i, int(self.step[i])) for i in core)
         fresh = member.copy()
         self._gather_sources(core)
@@ -75,6 +82,11 @@ class Excerpt(Nodes):
             fresh = np.zeros(len(member), bool)
             fresh[new] = member[new] = True
             self._gather_sources(new)
+
+    def _double(self, core: set[int]) -> None:
+        starts = [s for s in self.starts if s[3] in core and s[0] in self.inputs(s[3])]
+        made = self.double([(reader, initial) for initial, _, _, reader in starts])
+        self.starts = [(i, *start[1:]) for i, start in zip(made, starts, strict=True)]
 
     def _take(self, index: int) -> bool:
         step = self.step_of(index)
@@ -128,10 +140,10 @@ class Excerpt(Nodes):
     @property
     def counts(self) -> tuple[int, int]:
         """Nodes in the excerpt, nodes there are; of a whole graph none is left out, though one may be unread."""
-        there = int(self.keep.sum())
+        there = int(self.keep[: len(self.tape)].sum())
         inside = int((self.keep & (self.step >= 0)).sum())
         whole = inside > 0 and inside == sum(int(self.step[i]) >= 0 for i in self.found)
-        return (there if whole else len(self.found)), there
+        return (there if whole else len({self.real(i) for i in self.found})), there
 
     @property
     def is_chain(self) -> bool:

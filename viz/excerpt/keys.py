@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,14 +26,16 @@ class Keys:
     delays: dict[tuple[tuple, int], dict[int, tuple]] = field(default_factory=dict)
 
 
-def key_nodes(nodes: Nodes, behind: int, trees: Collection[str]) -> Keys:
+def key_nodes(
+    nodes: Nodes, behind: int, trees: Collection[str], starts: Sequence[tuple[int, int, int, int]] = ()
+) -> Keys:
     """Keys of the nodes found, and of those of at most ``behind`` other steps that they read."""
     found = Keys()
     names = _Names(nodes)
     found.keys.update(names.keys(nodes.found))
     _look_behind(nodes, names, found, behind)
     _find_delays(nodes, found)
-    _find_starts(nodes, found)
+    _find_starts(nodes, found, starts)
     # the leaves of a tree read their data where inner nodes read children
     found.initial = {i: (key, time) for i, (key, time) in found.initial.items() if key[0] not in trees}
     return found
@@ -116,14 +118,20 @@ def _find_delays(nodes: Nodes, found: Keys) -> None:
             found.initial[j] = (known[0], known[1] if known[1] == step - delay else None)
 
 
-def _find_starts(nodes: Nodes, found: Keys) -> None:
-    """Initial states of unfolds over a single step."""
-    for j, state, time in nodes.tape.starts:
-        if j in nodes.found and state in found.keys and nodes.is_source(j):
-            found.initial.setdefault(j, (found.keys[state], time))
-            for i in _readers(nodes, j):
-                late = found.delays.setdefault((found.keys[i], nodes.inputs(i).index(j)), {})
-                late.setdefault(abs(time - int(nodes.step[i])), found.keys[state])
+def _find_starts(nodes: Nodes, found: Keys, starts: Sequence[tuple[int, int, int, int]]) -> None:
+    """Initial states that are read in place of states that no step is late enough to see (``Tape.starts``)."""
+    at: dict[tuple[int, int], int] = {}
+    for j, state, time, reader in starts:
+        if j not in nodes.found or state not in found.keys or not nodes.is_source(j):
+            continue
+        for i in _readers(nodes, j) if reader < 0 else [reader] if reader in nodes.found else []:
+            places = [place for place, source in enumerate(nodes.inputs(i)) if source == j]
+            place = places[min(at.get((i, j), 0), len(places) - 1)]
+            at[i, j] = at.get((i, j), 0) + 1
+            late = found.delays.setdefault((found.keys[i], place), {})
+            late.setdefault(int(nodes.step[i]) - time, found.keys[state])
+        known = found.initial.get(j, (found.keys[state], time))
+        found.initial[j] = (known[0], known[1] if known[1] == time else None)
 
 
 def _readers(nodes: Nodes, j: int) -> Iterable[int]:

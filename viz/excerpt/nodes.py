@@ -7,6 +7,8 @@ read, or, if they read no step, of what reads them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tinyseq.ops.groups import JOINS, STACKS, TAKEN
@@ -23,6 +25,7 @@ class Nodes:
     found   node → time step, or None for what belongs to no step (a total over all of them)
     member  the same as a mask
     contexts  nodes outside of all steps, made of a step that is not shown, that a shown one reads
+    doubles  a number beyond those of the tape → the initial state that it is, as one reader reads it
     """
 
     def __init__(self, tape: Tape, keep: np.ndarray | None) -> None:
@@ -33,12 +36,34 @@ class Nodes:
         self.found: dict[int, int | None] = {}
         self.member = np.zeros(len(tape), bool)
         self.contexts: set[int] = set()
+        self.doubles: dict[int, int] = {}
+        self._read_as: dict[int, list[int]] = {}
         self._nodes: dict[int, Node] = {}
         self._memo: dict[int, int] = {}
+
+    def double(self, pairs: Sequence[tuple[int, int]]) -> list[int]:
+        """Let readers read initial states as nodes of their own, (reader, initial) by (reader, initial): one that is
+        read for h(t − 2) and for h(t − 4) is two. Returns their numbers."""
+        made: list[int] = []
+        for reader, initial in pairs:
+            inputs = self._read_as.setdefault(reader, self.inputs(reader))
+            made.append(len(self.step) + len(made))
+            inputs[inputs.index(initial)] = made[-1]
+            self.doubles[made[-1]] = initial
+        of = [self.doubles[i] for i in made]
+        self.step = np.concatenate([self.step, self.step[of]])
+        self.keep = np.concatenate([self.keep, self.keep[of]])
+        self.member = np.concatenate([self.member, self.member[of]])
+        return made
+
+    def real(self, index: int) -> int:
+        """The node of the tape."""
+        return self.doubles.get(index, index)
 
     # -- reading --------------------------------------------------------------------------------------------------
     def node(self, index: int) -> Node:
         """A node of the tape (inputs of very wide nodes left out)."""
+        index = self.doubles.get(index, index)
         node = self._nodes.get(index)
         if node is None:
             if self._width(index) > WIDE:
@@ -55,6 +80,9 @@ class Nodes:
 
     def inputs(self, index: int) -> list[int]:
         """Inputs; of a very wide node only those that are in the excerpt."""
+        if index in self._read_as:
+            return self._read_as[index]
+        index = self.doubles.get(index, index)
         block = self.inputs_of_all[self.pointers[index] : self.pointers[index + 1]]
         if len(block) <= WIDE:
             return block.tolist()
@@ -93,6 +121,7 @@ class Nodes:
         return self.node(index).op in JOINS
 
     def _ends(self, index: int) -> list[int]:
+        index = self.doubles.get(index, index)
         block = self.inputs_of_all[self.pointers[index] : self.pointers[index + 1]]
         return [int(block[0]), int(block[-1])]
 

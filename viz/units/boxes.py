@@ -29,7 +29,7 @@ def boxes(excerpt: Excerpt, inside: Reduced, opened: Collection[str] = ()) -> Re
             tip = f"{labels.clean(cell)} at step {step}, {note}: open it with opened={cell!r}"
             key = ("box", cell)
             result.add(Unit(box, unit.node, key, step, label, "box", unit.time, None, note, tip, unit.ghost))
-    _starts(inside, result, stands_for)
+    _starts(inside, result, stands_for, excerpt.apart)
     seen = set()
     for wire in inside.wires:
         source, target = stands_for[wire.source], stands_for[wire.target]
@@ -49,8 +49,9 @@ def _count(excerpt: Excerpt) -> dict[tuple[str, int], int]:
     return counts
 
 
-def _starts(inside: Reduced, result: Reduced, stands_for: dict[str, str]) -> None:
-    """The initial states that go into one box are drawn as one, in the row of the boxes."""
+def _starts(inside: Reduced, result: Reduced, stands_for: dict[str, str], apart: bool) -> None:
+    """The initial states that go into one box are drawn as one, in the row of the boxes, unless they are to stay
+    ``apart``."""
     groups: dict[tuple, list[Unit]] = {}
     for unit in [u for u in result.units.values() if u.initial is not None]:
         readers = {stands_for[w.target] for w in inside.wires if w.source == unit.id}
@@ -60,11 +61,11 @@ def _starts(inside: Reduced, result: Reduced, stands_for: dict[str, str]) -> Non
     place = {u.key: n for n, u in enumerate(inside.units.values()) if u.initial is None}
     for key, units in groups.items():
         first = units[0]
-        if len(units) > 1:
+        if len(units) > 1 and not apart:
             first.label, first.time = _listed(units, place), None
         for unit in units:
             unit.key = unit.initial = key
-        for unit in units[1:]:
+        for unit in [] if apart else units[1:]:
             stands_for[unit.id] = first.id
             del result.units[unit.id]
 

@@ -48,8 +48,9 @@ class Roles:
         for i in sorted(excerpt.found):
             for j in dict.fromkeys(excerpt.through(i)):
                 self.readers.setdefault(j, []).append(i)
-        used = np.zeros(len(excerpt.tape), bool)
-        used[excerpt.inputs_of_all[np.repeat(excerpt.keep, np.diff(excerpt.pointers))]] = True
+        used = np.zeros(len(excerpt.step), bool)
+        used[excerpt.inputs_of_all[np.repeat(excerpt.keep[: len(excerpt.tape)], np.diff(excerpt.pointers))]] = True
+        used[len(excerpt.tape) :] = True
         self.used = used
         self.state_keys = {key for late in excerpt.delays.values() for key in late.values()}
         self.loss_paths = LossPaths(excerpt, self.readers)
@@ -212,7 +213,7 @@ class Roles:
         key, role, time = excerpt.keys[i], self._role(i), step
         if i in excerpt.initial:
             key, time = excerpt.initial[i]
-            if node.name and node.name != key[2]:  # a name of its own, such as h0
+            if node.name and node.name != key[2] and not excerpt.apart:  # a name of its own, such as h0
                 time = None
         elif role == "data" and node.op in TAKEN and excerpt.node(node.inputs[0]).op in INPUTS:
             time = node.arg
@@ -220,7 +221,7 @@ class Roles:
             step = time = None
             key = (*TOTAL, *key)
         return Unit(
-            f"n{i}", i, key, step, self._label(i, key, taken), role, time, node.shape, "", tooltip(node),
+            f"n{i}", excerpt.real(i), key, step, self._label(i, key, taken), role, time, node.shape, "", tooltip(node),
             i in excerpt.ghosts, excerpt.initial.get(i, (None,))[0],
         )  # fmt: skip
 

@@ -120,7 +120,7 @@ def _before_initial(excerpt: Excerpt) -> set[int]:
 
 def _primitive(excerpt: Excerpt, index: int, timeless: bool) -> Unit:
     node = excerpt.node(index)
-    note = labels.shape(node.shape)
+    note, time = labels.shape(node.shape), None
     title: Label = labels.name(node.name) if node.name else ()
     if node.op in PARAMETERS:
         role, label = "parameter", title or (Run("parameter"),)
@@ -133,9 +133,9 @@ def _primitive(excerpt: Excerpt, index: int, timeless: bool) -> Unit:
         label = (*title, Run(" = "), Run(symbol)) if title else (Run(symbol),)
     key = excerpt.keys[index]
     if index in excerpt.initial:
-        role, label, key = "initial", title or label, excerpt.initial[index][0]
+        role, label, (key, time) = "initial", title or label, excerpt.initial[index]
     return Unit(
-        f"n{index}", index, key, excerpt.found.get(index), label, role, None, node.shape, note,
+        f"n{index}", excerpt.real(index), key, excerpt.found.get(index), label, role, time, node.shape, note,
         tooltip(node), initial=excerpt.initial.get(index, (None,))[0],
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from tinyseq.viz.diagram import Column, Diagram, Link, Vertex
 from tinyseq.viz.excerpt.excerpt import Excerpt
@@ -51,8 +51,10 @@ class Columns:
         columns = self.diagram.columns
         before = [u for u in self.reduced.units.values() if u.initial is not None and self._early(u)]
         after = [u for u in self.reduced.units.values() if u.initial is not None and not self._early(u)]
-        if before:
-            columns.append(Column(None, 0, -1, -1))
+        early, late = _ranks(before), _ranks(after)
+        wide = 1 + max(early.values(), default=-1)
+        self.starts = {i: wide - 1 - rank for i, rank in early.items()}  # initial state -> its column
+        columns += [Column(None, 0, -1, -1) for _ in range(wide)]
         previous = -1
         for step in self.shown:
             if step > previous + 1:
@@ -61,8 +63,8 @@ class Columns:
             previous = step
         if previous < self.total - 1:
             columns.append(Column(None, self.total - 1 - previous, previous + 1, self.total - 1))
-        if after:
-            columns.append(Column(None, 0, self.total, self.total))
+        self.starts |= {i: len(columns) + rank for i, rank in late.items()}
+        columns += [Column(None, 0, self.total, self.total) for _ in range(1 + max(late.values(), default=-1))]
 
     def _early(self, unit: Unit) -> bool:
         readers = [self.reduced.units[w.target].step for w in self.reduced.wires if w.source == unit.id]
@@ -71,7 +73,7 @@ class Columns:
 
     def _column(self, unit: Unit) -> int | None:
         if unit.initial is not None:
-            return 0 if self._early(unit) else len(self.diagram.columns) - 1
+            return self.starts[unit.id]
         return None if unit.step is None else self.at[unit.step]
 
     def _gap(self, step: int) -> int:
@@ -148,6 +150,14 @@ class Columns:
                     link = into[unit.id, gap.id] = Link(unit.id, gap.id, (), 0, True, True)
                     self.diagram.links.append(link)
                 link.label = tuple(dict.fromkeys([*link.label, *wire.names]))
+
+
+def _ranks(units: Iterable[Unit]) -> dict[str, int]:
+    """Of initial states that stand in for one state, as those of h(−1), h(−2): 0 for the one nearest to the steps."""
+    alike: dict[tuple, list[Unit]] = {}
+    for unit in units:
+        alike.setdefault(unit.key, []).append(unit)
+    return {unit.id: rank for group in alike.values() for rank, unit in enumerate(group)}
 
 
 def describe(diagram: Diagram, total: int) -> str:

@@ -37,7 +37,7 @@ def folded(
     around = {c: _around(tape, reads.mask({c}), step) for c in reads.cells if c not in trees}
     trees |= Excerpt(tape, around, keep).irregular()
     shown = {c: _shown(tape, reads.mask({c}), step, c in trees) for c in reads.cells}
-    excerpt = Excerpt(tape, shown, keep, trees)
+    excerpt = Excerpt(tape, shown, keep, trees, apart=True)
     reduced = reduce(excerpt, detail, through, True, opened)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     diagram.repeats, diagram.counts = total, excerpt.counts
@@ -196,7 +196,7 @@ class _Folder:
         """By how many steps a unit is read late."""
         if source.initial is not None:
             return target.step - source.time if source.time is not None and target.step is not None else 1
-        step, keys = self.excerpt.tape.step, self.excerpt.keys
+        step, keys = self.excerpt.step, self.excerpt.keys
         if min(step[target.node], step[source.node]) < 0 or None in (source.step, target.step):
             return 0
         same = keys[source.node][0] == keys[target.node][0]
