@@ -28,8 +28,8 @@ BUDGET = 2 * 1024 * 1024  # bytes of data on a page
 ALWAYS = ("executor.js", "data.js", "gradient.js", "words.js", "graph.js", "panels.js")
 SHOWING = ("now.js", "scenes.js", "paper.js", "inside.js", "cards.js", "address.js", "moving.js", "main.js")
 COMPUTING = (  # of pages that compute; others get ``state.js`` alone
-    "live.js", "state.js", "eigenvalues.js", "editor.js", "python.js", "counting.js", "lengths.js", "knobs.js",
-    "training.js", "bands.js", "tasks.js", "beside.js",
+    "live.js", "state.js", "eigenvalues.js", "editor.js", "python.js", "counting.js", "sequences.js", "lengths.js",
+    "knobs.js", "training.js", "bands.js", "tasks.js", "beside.js",
 )  # fmt: skip
 
 

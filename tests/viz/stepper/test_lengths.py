@@ -71,11 +71,72 @@ def classified(T: int) -> ts.Tensor:
     return nn.ManyToOne(nn.GRUCell(3, 2, rng=rng(), dtype=F64), 3, rng=rng()).loss(X[:T], np.array([0, 2]))
 
 
+def layers(T: int) -> ts.Tensor:
+    """Two nets, one over the outputs of the other; the loss is of all states above and of the last one below."""
+    below, above = (nn.RNNCell(size, 2, rng=rng(), dtype=F64) for size in (3, 2))
+    first = unfolded(below, T)
+    second = ts.unfold(above, ts.Chain(T), first.outputs, above.initial_state(2))
+    return ts.sum(second.outputs**2) + ts.sum(ts.tanh(first.final))
+
+
+def stacked_pairs(T: int) -> ts.Tensor:
+    def pair(size: int) -> nn.Bidirectional:
+        return nn.Bidirectional(*(nn.RNNCell(size, 2, rng=rng(), dtype=F64) for _ in range(2)))
+
+    return nn.ManyToMany(nn.Stack([pair(3), pair(4)]), 3, rng=rng()).loss(X[:T], Y[:T])
+
+
+def last_below_starts_above(T: int) -> ts.Tensor:
+    """A layer that reads each state of the one below, and starts from the last of them."""
+    below, above = (nn.GRUCell(size, 2, rng=rng(), dtype=F64) for size in (3, 2))
+    first = unfolded(below, T)
+    return ts.sum(ts.unfold(above, ts.Chain(T), first.outputs, first.outputs[T - 1]).final ** 2)
+
+
+LENGTHS = np.array([3, 6, 0, 5, 3])
+RAGGED = np.random.default_rng(6).normal(size=(6, 5, 3))
+TARGETS = np.random.default_rng(7).integers(0, 3, (6, 5))
+
+
+def lengths_that_differ(T: int, cell: Any = nn.LSTMCell) -> Any:
+    net = cell(3, 2, rng=rng(), dtype=F64)
+    chain = ts.Chain(np.minimum(LENGTHS, T))
+    return ts.unfold(net, chain, ts.tensor(RAGGED[:T], "x"), net.initial_state(5))
+
+
+def all_of_each_length(T: int) -> ts.Tensor:
+    return ts.mean(lengths_that_differ(T).outputs ** 2)
+
+
+def last_of_each_length(T: int) -> ts.Tensor:
+    return ts.sum(ts.tanh(lengths_that_differ(T, nn.GRUCell).final) ** 2)
+
+
+def last_memory_and_all_of_each_length(T: int) -> ts.Tensor:
+    net = lengths_that_differ(T)
+    return ts.sum(net.final[1] ** 2) + ts.sum(net.outputs**3)
+
+
+def classified_of_each_length(T: int) -> ts.Tensor:
+    kept = LENGTHS > 0
+    net = nn.ManyToOne(nn.LSTMCell(3, 2, rng=rng(), dtype=F64), 3, rng=rng())
+    return net.loss(RAGGED[:T, kept], np.array([0, 2, 1, 1]), np.minimum(LENGTHS[kept], T))
+
+
+def labelled_of_each_length(T: int) -> ts.Tensor:
+    net = nn.ManyToMany(
+        nn.Stack([nn.RNNCell(3, 2, rng=rng(), dtype=F64), nn.GRUCell(2, 2, rng=rng(), dtype=F64)]), 3, rng=rng()
+    )
+    return net.loss(RAGGED[:T], TARGETS[:T], np.minimum(LENGTHS, T))
+
+
 MADE: dict[str, Callable[[int], ts.Tensor]] = {
     made.__name__: made
     for made in (
         last_state, one_of_the_outputs, mean_of_outputs, mean_over_time_alone, both_ways, both_ways_at_their_ends,
-        skips, states_and_the_last_memory, classified,
+        skips, states_and_the_last_memory, classified, layers, stacked_pairs, last_below_starts_above,
+        all_of_each_length, last_of_each_length, last_memory_and_all_of_each_length, classified_of_each_length,
+        labelled_of_each_length,
     )
 }  # fmt: skip
 
@@ -178,3 +239,96 @@ def test_a_loss_of_a_step_within_stays_as_the_end_comes_nearer(browser: Any, tmp
         assert page.get_attribute("#knob-length input", "min") == "3"
         page.fill("#knob-length input", "3")
         agrees(page, loss)
+
+
+def translated(S: int, T: int, last: bool = False) -> ts.Tensor:
+    """An encoder of S steps, and a decoder of T that starts from its last state."""
+    encoder, decoder = (nn.GRUCell(3, 2, rng=rng(), dtype=F64) for _ in range(2))
+    C = unfolded(encoder, S).final
+    net = ts.unfold(decoder, ts.Chain(T), ts.tensor(X[1 : T + 1], "y"), C)
+    return ts.sum((net.final if last else net.outputs) ** 2)
+
+
+def a_context_in_each_step(S: int, T: int) -> ts.Tensor:
+    """The encoder runs both ways and may be stacked; what it has at its ends is read in each step of the decoder."""
+    pair = nn.Bidirectional(*(nn.RNNCell(3, 2, rng=rng(), dtype=F64) for _ in range(2)))
+    C = ts.tanh(pair.encode(ts.tensor(X[:S], "x")).last)
+    cell = nn.RNNCell(3, 2, rng=rng(), dtype=F64, context_size=4)
+    step = lambda y, h: cell.step(y, h, cell.terms(C))  # noqa: E731
+    return ts.mean(ts.unfold(step, ts.Chain(T), ts.tensor(X[1 : T + 1], "y"), cell.initial_state(2)).outputs ** 2)
+
+
+def lengths_read(S: int, T: int) -> ts.Tensor:
+    """An encoder of sequences of different lengths."""
+    C = lengths_that_differ(S, nn.RNNCell).final
+    decoder = nn.RNNCell(3, 2, rng=rng(), dtype=F64)
+    return ts.sum(ts.unfold(decoder, ts.Chain(T), ts.tensor(RAGGED[:T], "y"), C).outputs ** 2)
+
+
+@pytest.mark.parametrize(
+    "made", [translated, lambda S, T: translated(S, T, last=True), a_context_in_each_step, lengths_read]
+)
+def test_what_is_read_and_what_is_written_have_lengths_of_their_own(browser: Any, tmp_path: Any, made: Any) -> None:
+    def loss(S: int, T: int) -> ts.Tensor:
+        with ts.Tape():
+            found = made(S, T)
+        found.backward()
+        return found
+
+    path = loss(6, 4).tape.to_html(tmp_path / "two.html", title="two")
+    with opened(browser, path) as page:
+        for S, T in ((3, 4), (3, 2), (6, 2), (1, 1), (5, 3), (6, 4), (2, 3)):
+            page.fill("#knob-length-1 input", str(S))
+            page.fill("#knob-length input", str(T))
+            agrees(page, loss(S, T))
+        page.wait_for_function("() => location.hash.endsWith('S_1_2%7ET_3')")
+        hash = page.evaluate("() => location.hash")
+    with opened(browser, path, hash) as page:
+        agrees(page, loss(2, 3))
+        page.click("#reset")
+        agrees(page, loss(6, 4))
+
+
+def attends(lengths: Any, S: int) -> ts.Tensor:
+    """A decoder that reads all steps of its encoder, each weighed; the encoder's sequences have lengths of their own or not."""
+    pair = nn.Bidirectional(*(nn.RNNCell(3, 2, rng=rng(), dtype=F64) for _ in range(2)))
+    encoder = pair if lengths is None else nn.LSTMCell(3, 2, rng=rng(), dtype=F64)
+    net = nn.EncoderDecoder(encoder, 3, 2, rng=rng(), attention=True)
+    return net.loss(X[:S], Y[:4], None if lengths is None else np.minimum(lengths, S))
+
+
+@pytest.mark.parametrize("lengths", [None, [4, 6]])
+def test_a_shorter_input_is_shut_out_of_attention(browser: Any, tmp_path: Any, lengths: Any) -> None:
+    def loss(S: int) -> ts.Tensor:
+        with ts.Tape():
+            found = attends(lengths, S)
+        found.backward()
+        return found
+
+    with opened(browser, loss(6).tape.to_html(tmp_path / "a.html")) as page:
+        for S in (5, 2, 1, 6, 3):
+            page.fill("#knob-length-1 input", str(S))
+            agrees(page, loss(S))
+
+
+def turned_around(T: int) -> ts.Tensor:
+    pair = nn.Bidirectional(*(nn.RNNCell(3, 2, rng=rng(), dtype=F64) for _ in range(2)))
+    return ts.sum(ts.tanh(pair.encode(RAGGED[:, [1, 3]], np.array([6, 5])).last))
+
+
+def averaged_over_time(T: int) -> ts.Tensor:
+    """The decoder reads an average of the encoder's states: none of them can be left out."""
+    encoder, decoder = (nn.RNNCell(3, 2, rng=rng(), dtype=F64) for _ in range(2))
+    C = ts.mean(unfolded(encoder, T).outputs, axis=0)
+    return ts.sum(ts.unfold(decoder, ts.Chain(3), ts.tensor(X[:3], "y"), C).outputs ** 2)
+
+
+def test_lengths_that_would_mean_something_else_are_fixed(browser: Any, tmp_path: Any) -> None:
+    for made, note, words in (
+        (turned_around, "#length-note", "each sequence is also read backwards, from an end of its own"),
+        (averaged_over_time, "#length-note-1", "rnn_2 reads several steps of rnn at once"),
+    ):
+        with ts.Tape():
+            loss = made(6)
+        with opened(browser, loss.tape.to_html(tmp_path / "f.html", loss=loss)) as page:
+            assert words in page.text_content(note)

@@ -40,9 +40,9 @@ function separated(run) {
 }
 
 // Which step each number of a node is of (-1: of none, -2: of several), from as many traces as a step's number has bits.
-function owners_by_bits(run, outside, read, steps) {
+function owners_by_bits(run, outside, read, steps, step_of = (x) => run.position[x]) {
   const at = new Map(steps.map((t, i) => [t, i])), bits = Math.max(1, Math.ceil(Math.log2(steps.length)));
-  const found = [0, 1].map((bit) => Array.from({ length: bits }, (_, b) => traced(run, outside, read, (x) => ((at.get(run.position[x]) >> b) & 1) === bit)));
+  const found = [0, 1].map((bit) => Array.from({ length: bits }, (_, b) => traced(run, outside, read, (x) => ((at.get(step_of(x)) >> b) & 1) === bit)));
   return (n) => Int32Array.from({ length: run.values[n].length }, (_, i) => {
     const [zeros, ones] = found.map((side) => side.map((values) => values[n][i] !== values[n][i]));
     if (ones.some((one, b) => one && zeros[b])) return -2;
@@ -68,8 +68,8 @@ function recount(run) {
     run.counts = null;
     return;
   }
-  const last = Math.max(...features_of(run).steps.filter((t) => t < length));
-  const chosen = [() => true, (t) => t === last, (t) => t === s, (t) => t <= s][mode];
+  const last = () => Math.max(...(parts_of(run)?.steps ?? []).filter((t) => t < length));
+  const chosen = [() => true, (t) => t === last(), (t) => t === s, (t) => t <= s][mode];
   run.counts = (t) => t < length && chosen(t);
 }
 
@@ -101,6 +101,7 @@ PARTS.push({
   },
   restart(run) {
     run.choice = run.length = run.counts = null;
+    run.others = new Map(); // steps of other sequences than that of the losses, where they are fewer
   },
 });
 for (const run of runs) if (run.computes) PARTS[PARTS.length - 1].restart(run);

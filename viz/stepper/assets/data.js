@@ -18,6 +18,16 @@ const COLUMNS = {
 
 const size_of = (shape) => shape.reduce((n, m) => n * m, 1);
 
+// The unfoldings of a run: cell → {first, last: its nodes, total: its steps}.
+function spans_of(run) {
+  const found = new Map();
+  for (let n = 0; n < run.n; n++) {
+    const { step, cell } = run.of_kind(n), span = found.get(cell);
+    if (step) found.set(cell, { first: span?.first ?? n, last: n, total: Math.max(span?.total ?? 0, run.position[n] + 1) });
+  }
+  return found;
+}
+
 class Run {
   constructor(json) {
     Object.assign(this, { title: json.title, kinds: json.kinds, view: json.view, inside: json.inside, loss: json.loss });
@@ -74,6 +84,7 @@ class Run {
     this.consumers = Array.from({ length: this.n }, () => []); // all that read a node and are on the page
     this.unseen = Array.from({ length: this.n }, () => []); // [event, how many gradients came by then] from steps not held
     this.directions = { forward: false, reversed: false }; // which ways states go through time
+    this.spans = spans_of(this);
     const arrives = (x, at) => {
       if (this.begun[x] < 0 || at < this.begun[x]) this.begun[x] = at;
       this.complete[x] = Math.max(this.complete[x], at);
@@ -82,7 +93,7 @@ class Run {
       for (let e = this.pointer[n]; e < this.pointer[n + 1]; e++) {
         const x = this.source[e];
         this.consumers[x].push(n);
-        if (this.kinds[this.kind[n]].step && this.kinds[this.kind[x]].step && this.position[x] !== this.position[n]) {
+        if (this.in_time(n, x)) {
           this.directions[this.position[x] < this.position[n] ? "forward" : "reversed"] = true;
         }
         if (this.form[e] === 0 || this.walked[n] < 0) continue;
@@ -97,6 +108,13 @@ class Run {
     for (const list of this.readers) list.sort((a, b) => this.walked[a[0]] - this.walked[b[0]]);
     this.begun[this.loss] = this.complete[this.loss] = F + 1;
     this.stages();
+  }
+
+  // Whether an arrow goes from one time step to another, and not from the end of an unfolding to the start of the next.
+  in_time(n, x) {
+    const [a, b] = [this.of_kind(x), this.of_kind(n)];
+    if (!a.step || !b.step || this.position[x] === this.position[n]) return false;
+    return a.cell === b.cell || this.spans.get(a.cell).last > this.spans.get(b.cell).first;
   }
 
   // Ends of stages: events after which another time step (height, line) begins.

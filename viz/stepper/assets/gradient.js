@@ -66,21 +66,21 @@ class Mask {
     }
     head[run.loss] = !this.timed[run.loss];
     for (let n = run.loss; n >= 0; n--) if (head[n]) for (const e of run.edges(n)) head[run.source[e]] ||= !this.timed[run.source[e]];
+    this.reads = reads;
     this.after = reads.map((yes, n) => yes && head[n]); // not what stands between two unfoldings: a context
-    this.between = reads.some((yes, n) => yes && run.consumers[n].some((r) => this.timed[r]));
   }
 
   // Whether the arrow of time e is cut in every pass: the scissors of the picture.
   cuts(n, e) {
     const a = this.run.position[this.run.source[e]], b = this.run.position[n];
-    if (this.kind === "full" || !this.timed[n] || !this.timed[this.run.source[e]] || a === b) return false;
+    if (this.kind === "full" || !this.run.in_time(n, this.run.source[e])) return false;
     return this.kind === "chunk" ? Math.floor(a / this.k) !== Math.floor(b / this.k) : false;
   }
 
   blocks(n, e, pass) {
     const { run, k } = this, x = run.source[e], a = run.position[x], b = run.position[n];
     if (this.kind === "full") return false;
-    if (this.timed[n] && this.timed[x] && a !== b) {
+    if (run.in_time(n, x)) {
       if (this.kind === "chunk") return this.cuts(n, e);
       for (let u = a; u !== b; u += a < b ? 1 : -1) if (((u % k) + k) % k === pass) return true;
       return false;

@@ -7,7 +7,7 @@ function features_of(run) {
 }
 
 // Whether an arrow from x to n brings something from another step.
-const delayed = (run, n, x) => x !== undefined && run.of_kind(n).step && run.of_kind(x).step && run.position[n] !== run.position[x];
+const delayed = (run, n, x) => x !== undefined && run.in_time(n, x);
 
 function found_features(run) {
   const square = new Set(), inputs = new Set(), biases = new Map(), leaks = [], all = Array.from({ length: run.n }, (_, n) => n);
@@ -121,8 +121,7 @@ function draw_knobs(run) {
   }
   if (has.alpha !== null) parts.push(knob("knob-leak", ["leak α"], { min: 0, max: 1, step: 0.01, value: last_action("a")?.[1] ?? has.alpha }, (v) => act(["a", v])));
   if (has.steps.length > 1) parts.push(losses_chooser(run, has));
-  const length = length_knob(run);
-  if (length) parts.push(length);
+  parts.push(...length_knobs(run));
   if (run.cuts.size) parts.push(element("span", { class: "note" }, `✂ ${run.cuts.size} arrow${run.cuts.size > 1 ? "s" : ""} cut: no gradient goes back along ${run.cuts.size > 1 ? "them" : "it"}`));
   const old = [...box.children];
   if (old.length !== parts.length || parts.some((part, i) => part !== old[i])) {

@@ -1,6 +1,6 @@
 // A sequence that the reader has shortened: what comes after its end is no part of the walk, the strip, the ledgers and
-// the memory curve. A loss of the last state reads the last state that is left, a net that goes backwards begins there,
-// and an average is over the steps that are left.
+// the memory curve. What is read of the last state, by a loss or by another net, is the last state that is left, a net
+// that goes backwards begins there, an average is over the steps that are left, and longer sequences end there.
 
 // What a run was before it was shortened.
 const original_of = (run) => (run.original ??= {
@@ -10,10 +10,11 @@ const original_of = (run) => (run.original ??= {
 // The nodes that do the same in other steps: step → node, for each node the same map.
 function peers_of(run) {
   if (run.peers) return run.peers;
-  const by_key = new Map(), counts = new Map();
+  const by_key = new Map(), counts = new Map(), alike = new Map();
+  const kinds = run.kinds.map(({ shape, ...rest }) => JSON.stringify([rest, shape.length])).map((text, id) => alike.get(text) ?? alike.set(text, id).get(text));
   run.peers = Array.from({ length: run.n }, (_, n) => {
     if (!run.outer.timed[n]) return null;
-    const here = `${run.kind[n]}|${run.position[n]}`, rank = counts.get(here) ?? 0, key = `${run.kind[n]}|${rank}`;
+    const kind = kinds[run.kind[n]], here = `${kind}|${run.position[n]}`, rank = counts.get(here) ?? 0, key = `${kind}|${rank}`; // fewer rows where lengths differ
     counts.set(here, rank + 1);
     if (!by_key.has(key)) by_key.set(key, new Map());
     by_key.get(key).set(run.position[n], n);
@@ -34,16 +35,17 @@ function reads_outside(run) {
 // Arrows along which the loss reads the last step of something, and reads nothing of its other steps: a final state.
 function endings_of(run) {
   const peers = peers_of(run), reads = reads_outside(run), outside = Array.from({ length: run.loss + 1 }, (_, n) => n).filter((n) => run.outer.after[n]);
-  const nodes = [...new Set(reads.map(([, x]) => x))], last = run.total - 1;
+  const nodes = [...new Set(reads.map(([, x]) => x))];
   const ends = new Set(nodes.filter((x) => {
-    if (run.position[x] !== last) return false;
+    if (run.position[x] !== run.spans.get(run.of_kind(x).cell).total - 1) return false;
     const others = new Set(nodes.filter((y) => y !== x && peers[y] === peers[x]));
     return !others.size || !Number.isNaN(traced(run, outside, nodes, (y) => others.has(y))[run.loss][0]);
   }));
   return reads.filter(([, x]) => ends.has(x));
 }
 
-// {endings, shortest: the fewest steps that make the same loss, refused: why there is no other length than the given}.
+// {endings, shortest: the fewest steps that make the same loss, refused: why there is no other length than the given}: of
+// the sequence that the losses are of.
 function shortening_of(run) {
   return (run.shortening ??= found_shortening(run));
 }
@@ -52,79 +54,124 @@ function found_shortening(run) {
   const { steps, parts } = features_of(run), refused = (why) => ({ endings: [], shortest: run.total, refused: why });
   if (run.structure !== "chain" || run.total < 2) return refused("no sequence");
   if (!run.outer.after[run.loss]) return refused("the loss is in a step");
-  if (run.outer.between) return refused("one unfolding reads another");
+  const [{ refused: why, total, shortest: least }] = sequences_of(run).list;
+  if (why) return refused(why);
   const endings = endings_of(run), ends = new Set(endings.map(([, x]) => x)), peers = peers_of(run);
-  if ([...ends].some((x) => peers[x].size < run.total)) return refused("its steps are not alike");
+  if ([...ends].some((x) => peers[x].size < run.spans.get(run.of_kind(x).cell).total)) return refused("its steps are not alike");
   if (run.directions.reversed && !begins_anywhere(run)) return refused("states go backwards in time, and would start elsewhere");
-  const inner = reads_outside(run).filter(([, x]) => !ends.has(x)).map(([, x]) => run.position[x]);
+  if (reads_both_ways(run)) return refused("each sequence is also read backwards, from an end of its own");
+  const inner = reads_outside(run).filter(([e, x]) => !ends.has(x) && !only_ends(run, run.reader[e])).map(([, x]) => run.position[x]);
   if (!parts) { // what is read of steps within the sequence has to stay
-    const shortest = 1 + Math.max(0, ...inner);
-    return shortest < run.total ? { endings, shortest, refused: "" } : refused("the loss is no sum over the steps");
+    const shortest = Math.max(least, 1 + Math.max(0, ...inner));
+    return shortest < total ? { endings, shortest, refused: "" } : refused("the loss is no sum over the steps");
   }
   if (parts.averages.some(([, own]) => own.includes(-2))) return refused("the loss averages sums of several steps");
-  return { endings, shortest: ends.size && steps[0] === run.total - 1 ? 1 : Math.min(steps[0] + 1, run.total), refused: "" };
+  const at_ends = !inner.length || (ends.size && steps[0] === total - 1);
+  return { endings, shortest: Math.max(least, at_ends ? 1 : Math.min(steps[0] + 1, total)), refused: "" };
+}
+
+// Whether what a node joins is read for the last states of sequences alone.
+function only_ends(run, n) {
+  return run.consumers[n].length > 0 && run.consumers[n].every((m) => row_ends(run).has(m));
+}
+
+// Whether one unfolding reads a number of the data at another step than the other does: sequences of different lengths,
+// each of them turned around.
+function reads_both_ways(run) {
+  const at = new Map();
+  for (let n = 0; n < run.n; n++) {
+    if (run.outer.timed[n]) for (const x of inputs_of(run, n)) {
+      const origin = run.outer.timed[x] || run.is_leaf(x) || !is_number(run, x) ? null : origin_of(run, x);
+      if (!origin || run.of_kind(origin.leaf).op !== "input") continue;
+      for (const place of origin.places) {
+        const key = `${origin.leaf}|${place}`;
+        if ((at.get(key) ?? run.position[n]) !== run.position[n]) return true;
+        at.set(key, run.position[n]);
+      }
+    }
+  }
+  return false;
 }
 
 // What stands in a step's arrow from a later step, for the step that comes first backwards in time; null where nothing does.
 function first_backwards(run, n, e) {
-  const star = peers_of(run)[n]?.get(original_of(run).total - 1), place = run.place[e];
+  const star = peers_of(run)[n]?.get(run.spans.get(run.of_kind(n).cell).total - 1), place = run.place[e];
   const found = star === undefined ? undefined : run.edges(star).find((f) => run.place[f] === place);
-  return found === undefined || run.outer.timed[run.source[found]] ? null : run.source[found];
+  return found === undefined || run.in_time(star, run.source[found]) ? null : run.source[found];
 }
 
 function begins_anywhere(run) {
   for (let n = 0; n < run.n; n++) {
-    if (run.outer.timed[n]) for (const e of run.edges(n)) {
+    for (const e of run.edges(n)) {
       const x = run.source[e];
-      if (run.outer.timed[x] && run.position[x] > run.position[n] && (run.position[x] !== run.position[n] + 1 || first_backwards(run, n, e) === null)) return false;
+      if (run.in_time(n, x) && run.position[x] > run.position[n] && (run.position[x] !== run.position[n] + 1 || first_backwards(run, n, e) === null)) return false;
     }
   }
   return true;
 }
 
+// The lengths that a run has been given, null where it has its own.
+function shape_key(run) {
+  return run.length !== null || run.others.size ? `${run.length}|${[...run.others].join("|")}` : null;
+}
+
 // Whether a node is after the end: those outside of the steps stay, whatever step they are of.
-const is_late = (run, n) => run.length !== null && run.position[n] >= run.length && !run.outer.after[n];
+const is_late = (run, n) => Boolean(run.late?.[n]);
+
+// The nodes of steps after the end, and what they alone read.
+function late_nodes(run) {
+  const { timed, after } = run.outer, late = new Uint8Array(run.n), needed = new Uint8Array(run.n), ends = new Map([...run.spans.keys()].map((cell) => [cell, steps_of(run, cell)]));
+  for (let n = run.n - 1; n >= 0; n--) {
+    if (timed[n]) late[n] = Number(run.position[n] >= ends.get(run.of_kind(n).cell));
+    else late[n] = Number(run.position[n] >= 0 && !after[n] && !needed[n]);
+    if (!late[n]) for (const x of inputs_of(run, n)) needed[x] = 1;
+  }
+  return late;
+}
 
 // Make a run the shortened one, or the given one again.
 function reshape(run) {
-  const { endings } = shortening_of(run), original = original_of(run), length = run.length ?? original.total;
+  const { endings } = shortening_of(run), original = original_of(run), whole = shape_key(run) === null, total = Math.max(...[...run.spans.keys()].map((cell) => steps_of(run, cell)));
   const here = run === run_now() ? [run.phase(state.k), run.node_at(state.k), state.k === run.end] : null;
-  run.shaped = run.length;
+  run.shaped = shape_key(run);
   run.source.set(original.source);
-  const rewired = run.length === null ? [] : [...rewire_ends(run, endings, length), ...rewire_starts(run, length)];
+  run.late = whole ? null : late_nodes(run);
+  const rewired = whole ? [] : [...rewire_ends(run, [...endings, ...sequences_of(run).contexts]), ...rewire_starts(run)];
   for (const [e, x] of rewired) run.source[e] = x;
   run.rewired = rewired.map(([e]) => e);
   for (let n = 0; n < run.n; n++) run.made.nodes[n].inputs = inputs_of(run, n);
   const kept = (n) => !is_late(run, n);
-  Object.assign(run, { total: length, forward: original.forward.filter(kept), backward: original.backward.filter(kept) });
-  run.tracks = original.tracks.map((track) => part_of_track(track, length));
+  Object.assign(run, { total: whole ? original.total : total, forward: original.forward.filter(kept), backward: original.backward.filter(kept) });
+  run.tracks = original.tracks.map((track) => part_of_track(run, track));
   run.ledgers = original.ledgers.map((ledger) => part_of_ledger(run, ledger));
   run.moments();
   const reads = (n) => run.consumers[n].filter(kept).length;
-  Object.assign(run, run.length === null ? { leaving: original.leaving, returning: original.returning } : { leaving: original.leaving.map((_, n) => reads(n)), returning: original.returning.map((_, n) => run.readers[n].length) });
+  Object.assign(run, whole ? { leaving: original.leaving, returning: original.returning } : { leaving: original.leaving.map((_, n) => reads(n)), returning: original.returning.map((_, n) => run.readers[n].length) });
   for (let n = 0; n < run.n; n++) if (is_late(run, n) && !run.is_leaf(n)) run.computed[n] = NEVER;
   for (const ledger of run.ledgers) ledger.event = ledger.event.map((_, row) => Math.max(...uses_of_row(ledger, row).map(([n]) => run.walked[n])));
-  run.parts = run.length === null ? undefined : separated(run);
-  run.gains = run.length === null ? null : gains_of(run);
-  run.loss_steps = run.length === null ? original.loss_steps : [...new Set(run.parts?.steps ?? reads_outside(run).map(([, x]) => run.position[x]))].filter((t) => t < length).map((t) => [t, t + 1]);
-  [run.live, run.peak] = run.length === null ? [original.live, original.peak] : live_bytes(run);
+  run.parts = whole ? undefined : separated(run);
+  run.gains = whole ? null : gains_of(run);
+  run.loss_steps = whole ? original.loss_steps : [...new Set(run.parts?.steps ?? reads_outside(run).map(([, x]) => run.position[x]))].filter((t) => t < (run.length ?? Infinity)).map((t) => [t, t + 1]);
+  [run.live, run.peak] = whole ? [original.live, original.peak] : live_bytes(run);
   if (here) state.k = moment_again(run, here);
 }
 
-const rewire_ends = (run, endings, length) => endings.map(([e, x]) => [e, peers_of(run)[x].get(length - 1)]);
+// Arrows that read a last state, where it is another now.
+function rewire_ends(run, arrows) {
+  return arrows.map(([e, x]) => [e, peers_of(run)[x].get(steps_of(run, run.of_kind(x).cell) - 1)]);
+}
 
-function rewire_starts(run, length) {
+function rewire_starts(run) {
   const found = [];
   for (let n = 0; n < run.n; n++) {
-    if (run.outer.timed[n] && run.position[n] === length - 1) {
-      for (const e of run.edges(n)) if (run.outer.timed[run.source[e]] && run.position[run.source[e]] >= length) found.push([e, first_backwards(run, n, e)]);
-    }
+    if (is_late(run, n)) continue;
+    for (const e of run.edges(n)) if (run.in_time(n, run.source[e]) && is_late(run, run.source[e])) found.push([e, first_backwards(run, n, e)]);
   }
   return found;
 }
 
-function part_of_track(track, length) {
-  const kept = Array.from(track.step, (_, i) => i).filter((i) => track.step[i] < length), pick = (of) => of.constructor.from(kept, (i) => of[i]);
+function part_of_track(run, track) {
+  const kept = Array.from(track.step, (_, i) => i).filter((i) => !is_late(run, track.node[i])), pick = (of) => of.constructor.from(kept, (i) => of[i]);
   return kept.length === track.step.length ? track : { ...track, step: pick(track.step), node: pick(track.node) };
 }
 
@@ -141,13 +188,14 @@ function part_of_ledger(run, ledger) {
 
 // For each average over steps, by how much a number of it grows when it is over those that are left.
 function gains_of(run) {
-  return new Map((features_of(run).parts?.averages ?? []).map(([n, steps]) => {
+  const { length } = run;
+  return length === null ? null : new Map((run.parts?.averages ?? []).map(([n, steps]) => {
     const averaged = (keep) => {
       const y = run.made.zeros(n);
       OPS[run.of_kind(n).op].forward(y, [Float64Array.from(steps, keep)], run.made.sites[n]);
       return y;
     };
-    return [n, averaged((t) => Number(t < 0 || t < run.length)).map((share) => (share ? 1 / share : 0))];
+    return [n, averaged((t) => Number(t < length)).map((share) => (share ? 1 / share : 0))];
   }));
 }
 
@@ -187,19 +235,56 @@ function live_bytes(run) {
   return [live, live.reduce((a, b) => Math.max(a, b), 0)];
 }
 
+// Of sequences that are longer than the end the last state is that at the end.
+function cut_rows(run) {
+  for (const { cell, index, at, place, starts } of row_ends(run).values()) {
+    const last = steps_of(run, cell) - 1;
+    if (at.some((t) => t > last)) run.put(index, Array.from(run.values[index], (row, i) => (at[i] > last ? starts[last] + place[i] : row)));
+  }
+}
+
 Object.assign(ACTIONS, {
-  T: (run, [length]) => { run.length = length >= original_of(run).total ? null : length; recount(run); },
+  T: (run, [length]) => { run.length = length >= sequences_of(run).list[0].total ? null : length; resized(run); },
+  S: (run, [number, length]) => {
+    run.others.delete(number);
+    if (length < sequences_of(run).list[number].total) run.others.set(number, length);
+    resized(run);
+  },
 });
-Object.assign(SAME, { T: 0 });
+Object.assign(SAME, { T: 0, S: 1 });
+const may_have = (length, { shortest, total }) => Number.isInteger(length) && length >= shortest && length <= total;
 Object.assign(FITS, {
-  T: (run, [length]) => Number.isInteger(length) && !shortening_of(run).refused && length >= shortening_of(run).shortest && length <= original_of(run).total,
+  T: (run, [length]) => !shortening_of(run).refused && may_have(length, { ...sequences_of(run).list[0], shortest: shortening_of(run).shortest }),
+  S: (run, [number, length]) => run.structure === "chain" && number > 0 && !(sequences_of(run).list[number]?.refused ?? "no such sequence") && may_have(length, sequences_of(run).list[number]),
 });
 
-function length_knob(run) {
-  const { refused, shortest } = shortening_of(run), { total } = original_of(run);
-  if (refused === "no sequence" || (!refused && shortest >= total)) return null;
-  if (refused) return $("length-note") ?? element("span", { class: "note", id: "length-note" }, `sequence length: fixed here, ${refused}`);
-  return knob("knob-length", ["sequence length T"], { min: shortest, max: total, step: 1, value: run.length ?? total, words: `${run.length ?? total} of ${total}` }, (v) => act(["T", v]));
+function resized(run) {
+  for (const { index } of row_ends(run).values()) run.values[index].set(run.given[index]);
+  cut_rows(run);
+  for (const { masks, cells, total } of sequences_of(run).list) {
+    for (const n of masks) {
+      run.values[n].set(run.given[n]);
+      shut_out(run.values[n], total, steps_of(run, cells[0]));
+    }
+  }
+  recount(run);
+}
+
+// A slider for each sequence, or why it has none.
+function length_knobs(run) {
+  const { refused, shortest } = shortening_of(run);
+  if (refused === "no sequence") return [];
+  const { list } = sequences_of(run), name = ({ cells }) => (list.length > 1 ? `steps of ${cells[0]}` : "sequence length T");
+  const main = length_knob(run, "", name(list[0]), { ...list[0], shortest, refused }, run.length, (v) => act(["T", v]));
+  return [main, ...list.slice(1).map((each, i) => length_knob(run, `-${i + 1}`, name(each), each, run.others.get(i + 1) ?? null, (v) => act(["S", i + 1, v])))].filter(Boolean);
+}
+
+function length_knob(run, mark, name, { shortest, total, refused }, length, turn) {
+  if (!refused && shortest >= total) return null;
+  if (!refused) return knob(`knob-length${mark}`, [name], { min: shortest, max: total, step: 1, value: length ?? total, words: `${length ?? total} of ${total}` }, turn);
+  const note = $(`length-note${mark}`) ?? element("span", { class: "note", id: `length-note${mark}` });
+  note.textContent = `${name.replace(" T", "")}: fixed here, ${refused}`;
+  return note;
 }
 
 // Nodes after the end are faint; what is read in their place has an arrow of its own.

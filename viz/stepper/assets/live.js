@@ -20,7 +20,8 @@ class Live extends Run {
     this.altered = new Map(); // nodes whose attributes are others now
     this.cuts = new Set(); // arrows of the drawing that the reader has cut
     this.counts = null; // step → whether its loss counts; null: all do
-    this.length = this.shaped = null; // steps of the sequence, where the reader has shortened it; for which it is made
+    this.length = this.shaped = null; // steps of the sequence, where the reader has shortened it; of which all is made
+    this.others = new Map();
     this.rewired = []; // arrows that read another node since then
     this.outer = new Mask(this, "full", 1);
     this.kept = []; // arrays of gradients, written over each time
@@ -35,7 +36,7 @@ class Live extends Run {
   // The two loops, and what is counted of their results.
   compute() {
     const { executor } = this;
-    if (this.shaped !== this.length) reshape(this);
+    if (this.shaped !== shape_key(this)) reshape(this);
     executor.forward((n) => this.held.has(n), (n) => {
       const kept = this.counts && kept_numbers(this, n);
       if (kept) kept.forEach((keep, i) => { if (!keep) this.values[n][i] = 0; });

@@ -100,7 +100,7 @@ function is_cut(run, mask, a, b) {
   const x = run.vertexNode[a], n = run.vertexNode[b];
   if (x < 0 || n < 0 || run.position[x] < 0 || run.position[n] < 0) return false;
   const from = run.position[x], to = run.position[n];
-  if (from === to || !mask.timed[x] || !mask.timed[n]) return false;
+  if (!run.in_time(n, x)) return false;
   if (mask.kind === "chunk") return Math.floor(from / mask.k) !== Math.floor(to / mask.k);
   const at = run.node_at(state.k), t = at >= 0 && run.position[at] >= 0 ? run.position[at] : run.total - 1;
   return Math.min(from, to) === t - mask.k;
