@@ -33,7 +33,7 @@ def lesson(
     answers, written = [], []
     for one in chosen:
         heading(f"{one.number}. {one.question}")
-        answer = one(out, seed)
+        answer = one(out, seed, "auto" if every else "light")
         say(f"{answer}\n")
         answers.append(answer)
         written += list(answer.pictures.items())

@@ -32,10 +32,8 @@ class Module:
     _made_with: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *given: Any, **options: Any) -> Any:
-        """Keep the arguments beside the attributes, so that a file can say how to make the model again.
-
-        Generators are kept as they are now, before the constructor draws from them.
-        """
+        # The arguments are kept beside the attributes, so that a file can say how to make the model again; generators
+        # as they are now, before the constructor draws from them. Tools would take a docstring here for every model's.
         module = super().__new__(cls)
         module._made_with = tuple(map(_as_now, given)), {name: _as_now(value) for name, value in options.items()}
         return module

@@ -102,7 +102,7 @@ def truncation(run: Run) -> None:
 
     run.plot("which pairs of loss and use a gradient joins, coloured by what they give", (9.4, 3.5), plot)
     draw(tapes["chunk"], run.file("the chain cut in chunks, about the first cut", "cut"), steps=range(7, 13),
-         overlay="cuts")  # fmt: skip
+         overlay="cuts", theme=run.theme)  # fmt: skip
     run.rows(
         ("", "pairs (τ, t)", "‖∂L/∂W‖", "‖lost‖", "‖lost‖ / ‖full‖"),
         [
@@ -139,7 +139,7 @@ def detaching(run: Run) -> None:
                          and not (name == "after" and 0 <= tape.step[i] < cut)])  # fmt: skip
         held[name] = sum(held_bytes(tape, ways).values())
         what = "the gradient goes all the way" if name == "before" else f"✂ h({cut - 1}) is detached"
-        draw(tape, run.file(what, name), overlay="gradient" if name == "before" else "cuts")
+        draw(tape, run.file(what, name), overlay="gradient" if name == "before" else "cuts", theme=run.theme)
     gap = float(np.linalg.norm(gradients["before"] - gradients["after"]))
     run.rows(
         ("", "L", "‖∂L/∂W‖", "bytes held for backward"),
@@ -181,8 +181,10 @@ def twice(run: Run) -> None:
             carried, _ = cell(tensor(x[t]), carried, at=t)
         after = F.sum(carried**2).named("L")
     after.backward()
-    draw(first, run.file("the first graph", "first"), gradients=True)
-    draw(second, run.file("the second graph: it starts from the number h(2)", "second"), gradients=True)
+    draw(first, run.file("the first graph", "first"), gradients=True, theme=run.theme)
+    draw(
+        second, run.file("the second graph: it starts from the number h(2)", "second"), gradients=True, theme=run.theme
+    )
     run.rows(
         ("", "‖∂L/∂W‖"),
         [

@@ -61,7 +61,7 @@ def stored(run: Run) -> None:
         (8.6, 3.4),
         lambda figure: _plot_stored(figure, live, lengths, growth),
     )
-    draw(tape, run.file("bytes held at each step", "step"), steps=range(5, 7), overlay="bytes")
+    draw(tape, run.file("bytes held at each step", "step"), steps=range(5, 7), overlay="bytes", theme=run.theme)
     run.rows(
         (f"values of step {middle} by the op that made them", "bytes", "share"),
         [(op, f"{size:,}", percent(size / step_bytes)) for op, size in by_op.most_common()],
@@ -132,8 +132,8 @@ def forcing(run: Run) -> None:
     for name, teacher in (("teacher", True), ("free", False)):
         with Tape() as tapes[name]:
             net.loss(x[:4, :1], y[:4, :1], teacher=teacher)
-    draw(tapes["teacher"], run.file("teacher forcing: the target y(t−1) is fed back", "teacher"))
-    draw(tapes["free"], run.file("free running: the net's own output is fed back", "free"))
+    draw(tapes["teacher"], run.file("teacher forcing: the target y(t−1) is fed back", "teacher"), theme=run.theme)
+    draw(tapes["free"], run.file("free running: the net's own output is fed back", "free"), theme=run.theme)
 
     def plot(figure: Any) -> None:
         axes = figure.add_subplot()
@@ -188,7 +188,7 @@ def trees(run: Run) -> None:
         with Tape() as tape:
             net.unfold(tree, run.rng.normal(size=(8, 8)))
         draw(tape, run.file(f"eight leaves: a {name}, coloured by the heights that run together", name),
-             steps=15, overlay="levels")  # fmt: skip
+             steps=15, overlay="levels", theme=run.theme)  # fmt: skip
     depth, long, near, far = np.array(ratios).T
 
     def plot(figure: Any) -> None:

@@ -43,15 +43,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Question ``number``; ``lesson(folder)`` answers it by a run of its own and writes its pictures there."""
+    """Question ``number``; ``lesson(folder)`` answers it by a run of its own and writes its pictures there.
+
+    ``theme``, as ``viz.draw`` takes it, is that of the graphs.
+    """
 
     number: int
     question: str
     short: str
     run: Callable[[Run], None]
 
-    def __call__(self, folder: str | Path = ".", seed: int = 0) -> Answer:
-        run = Run(self.number, Path(folder), np.random.default_rng(seed))
+    def __call__(self, folder: str | Path = ".", seed: int = 0, theme: str = "light") -> Answer:
+        run = Run(self.number, Path(folder), np.random.default_rng(seed), theme)
         run.folder.mkdir(parents=True, exist_ok=True)
         self.run(run)
         first, second, third = run.sentences
@@ -68,10 +71,10 @@ class Lesson:
 
 
 class Run:
-    """What a lesson is handed: a generator and a folder; and what it hands back."""
+    """What a lesson is handed: a generator, a folder, the theme of its pictures; and what it hands back."""
 
-    def __init__(self, number: int, folder: Path, rng: np.random.Generator) -> None:
-        self.number, self.folder, self.rng = number, folder, rng
+    def __init__(self, number: int, folder: Path, rng: np.random.Generator, theme: str = "light") -> None:
+        self.number, self.folder, self.rng, self.theme = number, folder, rng, theme
         self.table = ""
         self.sentences: list[str] = []
         self.pictures: dict[Path, str] = {}

@@ -26,7 +26,7 @@ def terms(run: Run) -> None:
     W = cell.a.W
     found, parts = ledger(loss, W), contributions(loss, W)
     gap = np.linalg.norm(np.sum(list(parts.values()), axis=0) - W.grad)
-    draw(tape, run.file("each h(t) with its share of the terms of ∂L/∂W"), overlay="share", of=W)
+    draw(tape, run.file("each h(t) with its share of the terms of ∂L/∂W"), overlay="share", of=W, theme=run.theme)
     run.table = str(found)
     most = int(found.term.argmax())
     share = found.term[most] / found.term.sum()
@@ -58,7 +58,13 @@ def plus(run: Run) -> None:
         h = F.tanh(F.linear(tensor(u).named("x"), w)).named("h")
         loss = F.sum(F.linear(h, v).named("o") ** 2 + F.tanh(F.linear(h, w)).named("h′") ** 2).named("L")
     loss.backward()
-    draw(fresh, run.file("h has two readers: both send a gradient back"), detail="units", overlay="gradient")
+    draw(
+        fresh,
+        run.file("h has two readers: both send a gradient back"),
+        detail="units",
+        overlay="gradient",
+        theme=run.theme,
+    )
 
     def value(at: float) -> float:
         return (1.5 * at) ** 2 + np.tanh(0.8 * at) ** 2
@@ -96,7 +102,7 @@ def one_step(run: Run) -> None:
     J = gradient_flow(loss, net).jacobian(2, 1)[0]
     slope = 1 - h**2
     made = W.T @ (slope * g)
-    draw(tape, run.file("the gradient on its way back from L"), overlay="gradient")
+    draw(tape, run.file("the gradient on its way back from L"), overlay="gradient", theme=run.theme)
     run.rows(
         ("", "unit 1", "unit 2"),
         [

@@ -16,6 +16,7 @@ from tinyseq.viz.output.render import write
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), "-.", (0, (6, 2, 1.5, 2, 1.5, 2)), (0, (3, 1.5)))
+GRID = "#d9dce0"
 FORMATS = ("svg", "png", "pdf")
 
 
@@ -113,7 +114,7 @@ def _settings() -> Any:
         "axes.spines.right": False,
         "axes.grid": True,
         "axes.axisbelow": True,
-        "grid.color": "#d9dce0",
+        "grid.color": GRID,
         "grid.linewidth": 0.6,
         "xtick.color": style.MUTED,
         "ytick.color": style.MUTED,

@@ -36,6 +36,8 @@ from tinyseq.viz.chapter import Figure, figure
 from tinyseq.viz.chapter.gallery import ending, equation_html, inline
 from tinyseq.viz.lessons import lesson
 from tinyseq.viz.lessons.live import LIVE, live_page
+from tinyseq.viz.look import style
+from tinyseq.viz.plots import plots
 from tinyseq.viz.site.extra import needed
 from tinyseq.viz.site.formulas import with_formulas
 from tinyseq.viz.stepper import to_html
@@ -94,7 +96,7 @@ class Document:
             elif token.type == "fence":
                 self.blocks += 1
                 token.type, token.content = "html_block", self._block(token.info.split(), token.content)
-        return markdown.renderer.render(tokens, markdown.options, {})
+        return with_wide_cells(markdown.renderer.render(tokens, markdown.options, {}))
 
     def _block(self, info: list[str], code: str) -> str:
         kind, rest = (info[0], info[1:]) if info else ("", [])
@@ -175,7 +177,7 @@ class Document:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(picture.png)
             image = f'<img src="{self.up}pictures/{path.name}" alt="{html.escape(found.title)}">'
-            shown = f'<figure class="picture plot">{image}<figcaption>{words}</figcaption></figure>'
+            shown = f'<figure class="picture raster">{image}<figcaption>{words}</figcaption></figure>'
         live = self._figure_live(found) if rest[1:] == ["live"] else ""
         return f'{shown}\n<p class="equation">{equation_html(found.equation)}</p>{live}'
 
@@ -200,7 +202,7 @@ class Document:
         return highlighted(textwrap.dedent(inspect.getsource(thing)))
 
     def _lesson(self, rest: list[str], _: str) -> str:
-        answer = lesson(rest[0])(Path.cwd())
+        answer = lesson(rest[0])(Path.cwd(), theme="auto")
         said = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in answer.sentences)
         shown = "".join(pictured(path.read_text("utf-8"), what) for path, what in answer.pictures.items())
         return f'{said}<pre class="printed" tabindex="0">{html.escape(answer.table)}</pre>{shown}'
@@ -227,11 +229,33 @@ class Document:
         return needed("markdown_it").MarkdownIt("commonmark").enable("table").render(said)
 
 
+INKS = {"#000000": "ink", style.INK: "ink", style.PAPER: "paper", style.MUTED: "muted", plots.GRID: "grid"}
+INKS |= {colour: f"curve-{place}" for place, colour in enumerate(plots.COLOURS)}
+
+
+def themed(plot: str) -> str:
+    """A plot's SVG whose colours are those that the site's style gives them, light or dark."""
+    return re.sub(r"#[0-9a-f]{6}\b", lambda m: f"var(--{INKS[m[0]]})" if m[0] in INKS else m[0], plot)
+
+
 def pictured(svg: str, words: str = "") -> str:
-    """A picture in its frame; a plot, whose ink is black, and what is of one theme alone stand on white."""
-    kind = "picture plot" if "matplotlib" in svg or "prefers-color-scheme" not in svg else "picture"
+    """A picture in its frame; what is of one theme alone stands on white."""
+    if "matplotlib" in svg:
+        kind, svg = "picture plot", themed(svg)
+    else:
+        kind = "picture" if "prefers-color-scheme" in svg else "picture light"
     said = f"<figcaption>{html.escape(words)}</figcaption>" if words else ""
     return f'<figure class="{kind}" tabindex="0">{inline(svg)}{said}</figure>'
+
+
+def with_wide_cells(page: str) -> str:
+    """Cells of tables that hold a sentence are wide enough for it to be read on a phone."""
+
+    def marked(found: re.Match[str]) -> str:
+        words = re.sub(r"<[^>]*>", "", found[2])
+        return f'<td{found[1]} class="told">{found[2]}</td>' if len(words) > 60 else found[0]
+
+    return re.sub(r"<td([^>]*)>(.*?)</td>", marked, page, flags=re.DOTALL)
 
 
 def highlighted(code: str) -> str:

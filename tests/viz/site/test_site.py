@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (scripts of the page)
 """The site: formulas, documents whose code is run, links that are checked; slowly, the whole of it in a browser."""
 
 from __future__ import annotations
@@ -210,3 +211,46 @@ def test_what_an_example_printed_is_kept_for_each_that_a_page_shows(tmp_path: Pa
         assert printed.startswith(first), name
     with pytest.raises(TinyseqError, match=r"nothing is kept of what examples/gone\.py prints"):
         made(tmp_path, "```example gone\n```")
+
+
+def test_plots_take_the_colours_of_the_page_and_graphs_follow_its_theme(tmp_path: Path, browser: Any) -> None:
+    body = made(tmp_path, "```lesson 7\n```\n\n```figure 10.15\n```")
+    style = "".join(Path(str(resources.files("tinyseq.viz.site").joinpath("assets", name))).read_text("utf-8") for name in ("header.css", "site.css"))  # fmt: skip
+    (tmp_path / "p.html").write_text(f"<!doctype html><meta charset='utf-8'><style>{style}</style>{body}", "utf-8")
+    found = {}
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto((tmp_path / "p.html").as_uri())
+        found[scheme] = page.evaluate(
+            """() => {
+              const colour = (part, of) => getComputedStyle(part)[of], all = [...document.querySelectorAll("figure.plot svg *")];
+              const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+              const bright = (text) => { const [r, g, b] = numbers(text); return (r + g + b) / 765; };
+              return {
+                texts: all.filter((e) => e.tagName === "text").map((e) => bright(colour(e, "fill"))),
+                papers: all.map((e) => colour(e, "fill")).filter((fill) => fill === "rgb(255, 255, 255)").length,
+                plates: document.querySelectorAll("figure.light").length,
+                page: bright(colour(document.documentElement, "backgroundColor")),
+              };
+            }"""
+        )
+        page.close()
+    assert found["light"]["page"] == 1 and found["dark"]["page"] < 0.15
+    assert len(found["dark"]["texts"]) > 10 and min(found["dark"]["texts"]) > 0.5 > max(found["light"]["texts"])
+    assert found["dark"]["papers"] == 0 and found["dark"]["plates"] == 0
+
+
+def test_long_cells_of_tables_are_wide_enough_to_be_read(tmp_path: Path) -> None:
+    words = "a sentence that says at some length what was found and why it is short"
+    body = made(tmp_path, f"| a | b |\n|---|---|\n| 1 | {words} |")
+    assert f'<td class="told">{words}</td>' in body and "<td>1</td>" in body
+
+
+def test_constructors_of_nets_are_documented_by_their_own_arguments(tmp_path: Path) -> None:
+    import pdoc.doc
+
+    from tinyseq import nn
+
+    for kind in (nn.RNNCell, nn.LSTMCell, nn.EncoderDecoder):
+        found = pdoc.doc.Class(kind.__module__, kind.__name__, kind, (kind.__module__, kind.__name__))
+        assert "rng" in str(found.members["__init__"].signature), kind  # type: ignore[attr-defined]

@@ -1,5 +1,7 @@
 // Search in the page: every word has to be there; titles count more than text. Nothing is asked of a network.
 (() => {
+  const strip = document.querySelector("header.site nav"), part = strip.querySelector("[aria-current]"); // on a phone the parts stand in one line
+  if (part) strip.scrollLeft = part.offsetLeft - (strip.clientWidth - part.offsetWidth) / 2;
   const field = document.getElementById("find"), list = document.getElementById("found"), up = document.body.dataset.up;
   const fold = (text) => text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
   const pages = (window.SEARCH ?? []).map((page) => ({ ...page, head: fold(page.title), body: fold(page.text) }));
