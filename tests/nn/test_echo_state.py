@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 import tinyseq as ts
 from tinyseq import nn
+from tinyseq.errors import DataError
 from tinyseq.train import SGD
 
 F64: Any = {"dtype": np.float64}
@@ -105,6 +106,25 @@ def test_fit_is_ridge_regression_of_the_states(rng: np.random.Generator) -> None
     np.testing.assert_allclose(net.predict(x), np.concatenate([h, x], 2) @ w.T + net.c.value, rtol=1e-8, atol=1e-10)
 
 
+def test_a_tanh_output_is_fitted_before_its_squash_and_stays_within_it(rng: np.random.Generator) -> None:
+    r = nn.Reservoir(0, 20, rng=rng, bias_scaling=0.2, feedback_size=1, leak=0.7, **F64)
+    y = 0.9 * np.sin(0.3 * np.arange(400))[:, None, None]
+    net = nn.EchoStateNetwork(r, 1, ridge=0.1, output_activation="tanh").fit(None, y, washout=50)
+    h, _ = net.run(None, y)
+    z, t = h[50:, 0], np.arctanh(y[50:, 0])
+    w = np.linalg.solve((z - z.mean(0)).T @ (z - z.mean(0)) + 0.1 * np.eye(20), (z - z.mean(0)).T @ (t - t.mean(0))).T
+    np.testing.assert_allclose(net.V.value, w, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(net.predict(None, y)[50:, 0], np.tanh(z @ w.T + net.c.value), rtol=1e-10, atol=1e-12)
+    net.V.value *= 100  # a readout that runs off
+    assert np.abs(net.free_run(50, net.warm_up(None, y))).max() <= 1
+    told, _ = nn.EchoStateNetwork(r, 1, output_activation="tanh").learn(None, y, delta=0.2)
+    linear = nn.RecursiveLeastSquares(20, 1, 1.0, 0.2).update(h[:, 0], np.arctanh(y[:, 0]))
+    np.testing.assert_allclose(told[:, 0], np.tanh(linear), rtol=1e-9, atol=1e-12)
+    for act in (lambda: net.fit(None, y / 0.9 + 0.1), lambda: net.learn(None, 2 * y)):
+        with pytest.raises(DataError, match="between −1 and 1"):
+            act()
+
+
 def test_several_sequences_and_streaming_give_what_one_fit_gives(rng: np.random.Generator) -> None:
     def fresh() -> nn.EchoStateNetwork:
         return nn.EchoStateNetwork(nn.Reservoir(1, 15, rng=np.random.default_rng(5), **F64), 1, ridge=0.1)
@@ -185,6 +205,7 @@ def test_what_does_not_fit_is_said(rng: np.random.Generator) -> None:
         (lambda: nn.Reservoir(1, 5, rng=rng, W=np.triu(np.ones((5, 5)), 1), spectral_radius=0.9), "no eigenvalue"),
         (lambda: nn.Reservoir(1, 5, rng=rng, W=np.ones((4, 4))), r"\(5, 5\)"),
         (lambda: nn.Reservoir(1, 5, rng=rng, activation="exp"), "'linear'"),
+        (lambda: nn.EchoStateNetwork(nn.Reservoir(1, 5, rng=rng), 1, output_activation="exp"), "'linear' or 'tanh'"),
         (
             lambda: nn.EchoStateNetwork(nn.Reservoir(1, 5, rng=rng, density=1.0, feedback_size=2), 1),
             "feedback_size of 2",

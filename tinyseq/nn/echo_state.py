@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyseq import functions as F
 from tinyseq.checks import generator, positive
-from tinyseq.errors import ShapeError, TinyseqError
+from tinyseq.errors import DataError, ShapeError, TinyseqError
 from tinyseq.nn.echo_sequences import (
     EchoState,
     check_washout,
@@ -21,7 +21,7 @@ from tinyseq.nn.echo_sequences import (
     part_of,
 )
 from tinyseq.nn.module import Module
-from tinyseq.nn.reservoir import Reservoir
+from tinyseq.nn.reservoir import ACTIVATIONS, Reservoir
 from tinyseq.nn.ridge import RecursiveLeastSquares, Ridge
 from tinyseq.replay.compiling import compile as compiled
 from tinyseq.structure.chain import Chain
@@ -39,6 +39,8 @@ class EchoStateNetwork(Module):
 
     Sequences are (T, B, F), or lists of arrays (T, F) of different lengths. ``ridge`` is λ of ‖V‖²; ``method`` says how
     it is solved (``nn.Ridge``). ``direct`` lets the readout see x(t), and y(t−1) where outputs are fed back, beside h.
+    With ``output_activation="tanh"``, o = tanh(c + V h): fitted as arctanh y, for targets between −1 and 1, so that a
+    free run stays within ±1.
 
     Outputs are fed back where the reservoir has a ``feedback_size``: while fitting, y(t−1) is the target (teacher
     forcing), afterwards the output. A net without feedback whose outputs are like its inputs runs freely by reading
@@ -55,7 +57,10 @@ class EchoStateNetwork(Module):
         ridge: float = 1e-6,
         method: str = "normal",
         direct: bool = False,
+        output_activation: str = "linear",
     ) -> None:
+        if output_activation not in ACTIVATIONS:
+            raise TinyseqError(f"output_activation is 'linear' or 'tanh', got {output_activation!r}")
         if not isinstance(reservoir, Reservoir):
             raise TinyseqError(f"expected an nn.Reservoir, got {type(reservoir).__name__}")
         positive(output_size=output_size)
@@ -64,6 +69,7 @@ class EchoStateNetwork(Module):
                 f"{output_size} outputs cannot be fed back to a feedback_size of {reservoir.feedback_size}"
             )
         self.reservoir, self.output_size, self.direct = reservoir, int(output_size), bool(direct)
+        self.output_activation = output_activation
         self.input_size, self.hidden_size = reservoir.input_size, reservoir.hidden_size
         self.dtype = dtype = reservoir.dtype
         self.V = Parameter(np.zeros((output_size, self.hidden_size), dtype), "V")
@@ -108,10 +114,11 @@ class EchoStateNetwork(Module):
         return ((h, o), o) if isinstance(state, tuple) else (h, o)
 
     def output(self, x: Tensor | None, h: Tensor, y: Tensor | None) -> Tensor:
-        """c + V h (+ V_x x + V_y y)."""
+        """c + V h (+ V_x x + V_y y), or its tanh."""
         o = self.c + F.linear(h, self.V)
         o = o if self.V_x is None else o + F.linear(x, self.V_x)
-        return (o if self.V_y is None else o + F.linear(y, self.V_y)).named("o")
+        o = o if self.V_y is None else o + F.linear(y, self.V_y)
+        return (F.tanh(o) if self.output_activation == "tanh" else o).named("o")
 
     def initial_state(self, batch: int) -> Any:
         """h(0), or (h(0), y(0)) where outputs are fed back: zeros."""
@@ -264,9 +271,9 @@ class EchoStateNetwork(Module):
         """Add a stretch of any length to what ``solve`` fits, in memory that does not grow; returns the end state."""
         x, y, state = checked(self, x, y, state, teacher=True, target=True)
         check_washout(washout, len(y))
-        end = state
+        targets, end = self._targets(y), state
         for part, z, end in self._features(x, y, state, washout, noise, rng):  # noqa: B007
-            self._ridge.add(z, y[part].reshape(-1, self.output_size))
+            self._ridge.add(z, targets[part].reshape(-1, self.output_size))
         return end
 
     def solve(self) -> EchoStateNetwork:
@@ -299,11 +306,23 @@ class EchoStateNetwork(Module):
         size = self._options[:2]
         if self._online is None or (self._online.forgetting, self._online.delta) != (forgetting, delta):
             self._online = RecursiveLeastSquares(*size, forgetting, delta)
-        predicted, end = [], state
+        targets, predicted, end = self._targets(y), [], state
         for part, z, end in self._features(x, y, state, washout, 0.0, None):  # noqa: B007
-            predicted.append(self._online.update(z, y[part].reshape(-1, self.output_size)))
+            predicted.append(self._online.update(z, targets[part].reshape(-1, self.output_size)))
         self._set(self._online.V, self._online.c)
-        return np.concatenate(predicted).reshape(-1, *y.shape[1:]).astype(self.dtype), end
+        told = np.concatenate(predicted).reshape(-1, *y.shape[1:])
+        return (np.tanh(told) if self.output_activation == "tanh" else told).astype(self.dtype), end
+
+    def _targets(self, y: np.ndarray) -> np.ndarray:
+        """What c + V h is fitted to: y, or arctanh y."""
+        if self.output_activation == "linear":
+            return y
+        if not (np.abs(y) < 1).all():
+            raise DataError(
+                f"a tanh output has targets between −1 and 1, got {y.min():g} to {y.max():g}: scale y, or leave "
+                "output_activation out"
+            )
+        return np.arctanh(y.astype(np.float64))
 
     def _features(self, x: Any, y: Any, state: EchoState, washout: int, noise: float, rng: Any) -> Iterator[Any]:
         """(steps, rows that the readout sees at them, state at the end) after the washout."""
