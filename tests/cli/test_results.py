@@ -8,6 +8,7 @@ def test_runs_keeps_and_shows(run, tmp_path):
     assert made.exit_code == 0, made.output
     assert "10.21 as printed in the book" in made.output and "reached" in made.output
     assert "Chosen: nothing to choose." in made.output
+    assert "bptt seed 0: " in made.output and "(2 of 2, 0:00 left)" in made.output  # no terminal: a line for each seed
     assert (tmp_path / "out" / "bptt.svg").stat().st_size > 1000
     rows = json.loads((tmp_path / "out" / "bptt.json").read_text())["rows"]
     assert [row["seed"] for row in rows] == [0, 1] and rows[0]["results"]["by_hand"] < 1e-12
@@ -31,3 +32,22 @@ def test_writes_the_table_into_a_file(run, tmp_path):
 def test_a_name_that_is_none(run):
     made = run("results", "mackie")
     assert made.exit_code == 1 and "no experiment is called 'mackie'" in made.output
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(run, monkeypatch):
+    def interrupted(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinyseq.results.running.run", interrupted)
+    made = run("results", "bptt", "-o", "out")
+    assert made.exit_code == 130 and "kept in out: the same command goes on" in made.output
+
+
+def test_a_narrow_terminal_has_reasons_below_the_table(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("tinyseq.cli.results.WIDTH_WHEN_PIPED", 80)
+    row = {"experiment": "legs", "seed": 0, "results": {"error": 0.01, "apart": 0.2}}
+    (tmp_path / "legs.json").write_text(json.dumps({"experiment": "legs", "rows": [row]}))
+    shown = run("results", "legs", "--show", "-o", ".").output
+    assert max(map(len, shown.splitlines())) <= 80
+    table, _, below = shown.partition("Short of the paper")
+    assert "Euler" not in table.split("What was done")[0] and "the error of Euler's rule" in " ".join(below.split())

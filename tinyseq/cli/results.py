@@ -17,7 +17,7 @@ def results(
         list[str] | None, typer.Argument(help="Experiments, or how their names begin (default: all).")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="All seeds of all experiments: about an hour and a half of one core.")
+        bool, typer.Option("--full", help="All seeds of all experiments: over an hour of one core.")
     ] = False,
     seeds: Annotated[int | None, typer.Option(help="So many seeds of each.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table and all rows here.", metavar="FILE")] = None,
@@ -55,6 +55,7 @@ def results(
         rows = _run(wanted, out, workers)
     made = lines(experiments, rows)
     _table(made)
+    _cost(rows, {experiment.name for experiment in experiments})
     done = {line.experiment.name: line.experiment for line in made}
     written = [(write_experiment(out, name, rows), "rows") for name in done] if not show else []
     written += [(_plot(experiment, rows, out), "plot") for experiment in done.values() if not show]
@@ -72,42 +73,74 @@ def results(
 def _run(wanted: Any, out: Path, workers: int | None) -> list[dict[str, Any]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
     from tinyseq.results.running import run
 
+    console = Console(stderr=True, highlight=False, markup=False)
     columns = (
-        BarColumn(),
+        BarColumn(bar_width=20),
         TextColumn("{task.percentage:3.0f}%"),
-        TextColumn("{task.fields[left]}"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.fields[left]} left"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=1.0, left="")
+    with Progress(*columns, console=console, expand=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=1.0, left="–")
 
         def told(share: float, left: float, text: str) -> None:
-            minutes, seconds = divmod(round(left), 60)
-            bar.update(task, completed=share, description=text, left=f"{minutes}:{seconds:02d} left")
+            bar.update(task, completed=share, description=text, left=_clock(left))
 
-        return run(wanted, out, workers=workers, told=told)
+        def ended(row: dict[str, Any], count: int, of: int, left: float) -> None:
+            if not console.is_terminal:  # a log: a line for each seed in place of the bar
+                done = f"{row['experiment']} seed {row['seed']}: {row['seconds']:.0f} s"
+                console.print(f"{done} ({count} of {of}, {_clock(left)} left)", soft_wrap=True)
+
+        try:
+            return run(wanted, out, workers=workers, told=told, ended=ended)
+        except KeyboardInterrupt:
+            bar.stop()
+            console.print(f"Stopped. What had ended is kept in {out}: the same command goes on with the rest.")
+            raise
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"
 
 
 def _table(made: Any) -> None:
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
+    from rich.text import Text
 
-    from tinyseq.results.report import HEADER, notes
+    from tinyseq.results.report import notes, reasons
 
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in HEADER:
-        grid.add_column(name, justify="right" if name == "seeds" else "left")
+    for name in ("", "paper", "ours", "seeds", "verdict"):
+        grid.add_column(name, justify="right" if name == "seeds" else "left", no_wrap=name in ("seeds", "verdict"))
+    last = None
     for line in made:
-        grid.add_row(*line.cells())
+        if line.experiment is not last:
+            grid.add_row(Text(line.experiment.name, style="bold"))
+            last = line.experiment
+        grid.add_row(Padding(line.figure.what, (0, 0, 0, 2)), line.paper, line.ours, str(line.seeds), line.outcome)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = WIDTH_WHEN_PIPED
     console.print(grid)
-    say()
-    say(notes(made))
+    for title, parts in (("Short of the paper", reasons(made)), ("What was done", notes(made))):
+        if parts:
+            console.print(f"\n{title}", style="bold")
+        for name, text in parts:
+            console.print(Padding(f"{name}: {text}", (0, 0, 0, 2)))
+
+
+def _cost(rows: Any, names: set[str]) -> None:
+    """What the seeds of the table took in all, where and when they were run."""
+    mine = [row["cpu_seconds"] for row in rows if row["experiment"] in names and "cpu_seconds" in row]
+    if mine:
+        say(f"\n{len(mine)} seeds, {sum(mine) / 60:.1f} minutes of a processor core in all.")
 
 
 def _plot(experiment: Any, rows: Any, out: Path) -> Path:

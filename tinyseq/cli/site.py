@@ -42,7 +42,7 @@ def _results(names: Sequence[str]) -> str:
     made = lines(chosen, kept(RESULTS) if RESULTS.is_dir() else [])
     if not made:
         return ""
-    told = "" if names else "\n\n" + "\n".join(f"- {note}" for note in notes(made).splitlines())
+    told = "" if names else "\n\n" + "\n".join(f"- {name}: {note}" for name, note in notes(made))
     return markdown(made) + told
 
 

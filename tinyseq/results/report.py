@@ -42,12 +42,20 @@ class Line:
         return f"{self.figure.paper} (recalled)" if self.figure.recalled else self.figure.paper or "–"
 
     @property
-    def verdict(self) -> str:
-        """Reached, or short and why; nothing where nothing is asked."""
+    def outcome(self) -> str:
+        """Reached or short; shown where nothing is asked."""
         reached = self.figure.reached(self.value)
-        if reached is None:
-            return "shown"
-        return "reached" if reached else f"short: {self.figure.why or 'not known why'}"
+        return "shown" if reached is None else "reached" if reached else "short"
+
+    @property
+    def why(self) -> str:
+        """The reason where ours is short, else nothing."""
+        return (self.figure.why or "not known why") if self.outcome == "short" else ""
+
+    @property
+    def verdict(self) -> str:
+        """The outcome, and why where it is short."""
+        return f"{self.outcome}: {self.why}" if self.why else self.outcome
 
     def cells(self) -> tuple[str, ...]:
         """What stands in the table."""
@@ -80,10 +88,19 @@ def markdown(made: Sequence[Line]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def notes(made: Sequence[Line]) -> str:
-    """For each experiment of the table: source, budget, optimiser, departures, how its settings were chosen."""
+def reasons(made: Sequence[Line]) -> list[tuple[str, str]]:
+    """(experiment and figures, why) of all that is short; figures of one reason together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for line in made:
+        if line.why:
+            found.setdefault((line.experiment.name, line.why), []).append(line.figure.what)
+    return [(f"{name}, {'; '.join(figures)}", why) for (name, why), figures in found.items()]
+
+
+def notes(made: Sequence[Line]) -> list[tuple[str, str]]:
+    """(experiment, note) of each in the table: source, budget, optimiser, departures, how its settings were chosen."""
     seen = {line.experiment.name: line.experiment for line in made}
-    return "\n".join(f"{e.name}: {e.title}. {e.paper}. {e.setup} Chosen: {e.chosen}" for e in seen.values())
+    return [(e.name, f"{e.title}. {e.paper}. {e.setup} Chosen: {e.chosen}") for e in seen.values()]
 
 
 def into_readme(path: Path, table: str) -> Path:

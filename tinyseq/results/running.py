@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from tinyseq.bench.measuring.machine import cores
-from tinyseq.errors import DataError
+from tinyseq.errors import DataError, TinyseqError
 from tinyseq.results.experiment import Experiment
 from tinyseq.results.registry import EXPERIMENTS
 from tinyseq.results.store import append, kept, stamped
@@ -66,44 +67,81 @@ def run_job(name: str, seed: int) -> dict[str, Any]:
     return {**row, "curves": curves} if curves else row
 
 
+class Pace:
+    """How far the jobs are, and how long they will take: by what they are known to take on an idle core, and by how
+    much longer those that ended took here."""
+
+    def __init__(self, jobs: Sequence[Job], workers: int) -> None:
+        self.total, self.workers = sum(job.seconds for job in jobs), workers
+        self.done = self.took = 0.0
+
+    def ended(self, job: Job, seconds: float) -> None:
+        """A job ended after so many seconds."""
+        self.done, self.took = self.done + job.seconds, self.took + seconds
+
+    def now(self, running: Iterable[tuple[Job, float]]) -> tuple[float, float]:
+        """(share that is done, seconds left), given what is running and for how long."""
+        slower = self.took / self.done if self.done else 1.0
+        inside, longest = 0.0, 0.0
+        for job, seconds in running:
+            share = min(seconds / (slower * job.seconds), 0.95)
+            inside, longest = inside + share * job.seconds, max(longest, (1 - share) * job.seconds)
+        left = max((self.total - self.done - inside) / self.workers, longest)
+        return (self.done + inside) / self.total, slower * left
+
+
 def run(
     wanted: Sequence[Job],
     folder: Path,
     *,
     workers: int | None = None,
-    told: Callable[[float, float, str], object] = lambda done, left, text: None,
+    told: Callable[[float, float, str], object] = lambda share, left, text: None,
+    ended: Callable[[dict[str, Any], int, int, float], object] = lambda row, count, of, left: None,
 ) -> list[dict[str, Any]]:
     """Run jobs that the folder does not hold yet; returns all its rows. ``told(share, seconds left, text)`` is called
-    as time passes. Raises what an experiment raises, after the rows that were done are kept."""
+    as time passes, ``ended(row, how many, of how many, seconds left)`` as a row is kept. Raises what an experiment
+    raises, and TinyseqError where a process was killed, after the rows that were done are kept."""
     known = {(row["experiment"], row["seed"]) for row in kept(folder)}
     left = [job for job in wanted if (job.experiment, job.seed) not in known]
     if left:
         workers = min(workers or cores(), len(left))
         context = get_context("spawn")
         own = (own_core, (context.Value("i", 0),)) if workers > 1 else (None, ())
-        with ProcessPoolExecutor(workers, context, *own) as pool:
-            for row in _rows(pool, left, workers, told):
-                append(folder, stamped(row))
+        pace = Pace(left, workers)
+        try:
+            with ProcessPoolExecutor(workers, context, *own) as pool:
+                for count, (row, seconds) in enumerate(_rows(pool, left, workers, pace, told), 1):
+                    append(folder, stamped(row))
+                    ended(row, count, len(left), seconds)
+        except BrokenProcessPool:
+            raise TinyseqError(
+                f"a process that ran an experiment was killed, for want of memory or by hand; what had ended is kept "
+                f"in {folder}: the same command goes on with the rest, with --workers 1 in less memory"
+            ) from None
     return kept(folder)
 
 
-def _rows(pool: ProcessPoolExecutor, left: Sequence[Job], workers: int, told: Any) -> Iterator[dict[str, Any]]:
-    total, done, queue = sum(job.seconds for job in left), 0.0, list(left)
+def _rows(
+    pool: ProcessPoolExecutor, left: Sequence[Job], workers: int, pace: Pace, told: Any
+) -> Iterator[tuple[dict[str, Any], float]]:
+    """(row, seconds left after it) as they end."""
+    queue = list(left)
     running: dict[Future[dict[str, Any]], tuple[Job, float]] = {}
+
+    def now() -> tuple[float, float]:
+        at = time.perf_counter()
+        return pace.now((job, at - began) for job, began in running.values())
+
     try:
         while queue or running:
             while queue and len(running) < workers:
                 job = queue.pop(0)
                 running[pool.submit(run_job, job.experiment, job.seed)] = job, time.perf_counter()
-            ended = wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done
-            for future in ended:
-                job, _ = running.pop(future)
-                done += job.seconds
-                yield future.result()
-            now = time.perf_counter()
-            inside = sum(min(now - began, 0.95 * job.seconds) for job, began in running.values())
-            names = ", ".join(f"{job.experiment} {job.seed}" for job, _ in running.values())
-            told((done + inside) / total, (total - done - inside) / workers, names)
+            for future in wait(running, timeout=LOOK, return_when=FIRST_COMPLETED).done:
+                job, began = running.pop(future)
+                pace.ended(job, time.perf_counter() - began)
+                yield future.result(), now()[1]
+            told(*now(), ", ".join(f"{job.experiment} {job.seed}" for job, _ in running.values()))
     finally:
         for future in running:
             future.cancel()

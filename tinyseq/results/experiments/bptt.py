@@ -10,6 +10,8 @@ from tinyseq import nn
 from tinyseq.replay import compile
 from tinyseq.results.experiment import Experiment, Figure
 
+STEP = 2e-4  # of differences of fourth order: what they leave out and what rounding costs are both below 1e-9
+
 
 def by_hand(net: nn.RNN, x: np.ndarray, y: np.ndarray, misprinted: bool = False) -> dict[str, np.ndarray]:
     """∇U, ∇W, ∇b, ∇V, ∇c of L = −Σ_t log p(y_t), mean over the batch, by 10.17 to 10.28 in plain NumPy.
@@ -57,12 +59,12 @@ def identity(seed: int, *, T: int = 12, hidden: int = 7, batch: int = 3) -> dict
         numeric, flat = np.zeros(p.value.size), p.value.reshape(-1)
         for i in range(flat.size):
             values = []
-            for step in (1e-3, -1e-3, 2e-3, -2e-3):
+            for step in (STEP, -STEP, 2 * STEP, -2 * STEP):
                 before = flat[i]
                 flat[i] = before + step
                 values.append(float(loss(x, y)))
                 flat[i] = before
-            numeric[i] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / 12e-3
+            numeric[i] = (8 * (values[0] - values[1]) - (values[2] - values[3])) / (12 * STEP)
         size = np.abs(auto[name]).max()
         last = name.rsplit(".", 1)[-1]
         for key, other in (
@@ -103,7 +105,7 @@ EXPERIMENTS = (
         identity,
         "float64, 12 steps, 7 units, differences of fourth order.",
         "nothing to choose.",
-        seeds=5,
+        seeds=20,
         full=20,
         seconds=0.4,
         short={"T": 5, "hidden": 4},

@@ -169,7 +169,7 @@ EXPERIMENTS = (
         "1",
         74_000,
         2,
-        10,
+        3,
         75,
         partial(adding, T=100, most=222_000),
         ADDING_CHOSEN,
@@ -208,7 +208,7 @@ EXPERIMENTS = (
         for T, most, wrong, seeds, seconds in (
             (100, 74_000, "1", 3, 2),
             (500, 209_000, "0", 3, 9),
-            (1000, 853_000, "1", 1, 85),
+            (1000, 853_000, "1", 1, 20),
         )
     ),
     _online(

@@ -141,7 +141,7 @@ EXPERIMENTS = (
         OWN,
         seeds=1,
         full=1,
-        seconds=120.0,
+        seconds=60.0,
         short={"updates": 20, "characters": 20_000},
         axes=("updates", "loss"),
     ),
