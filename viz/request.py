@@ -15,6 +15,7 @@ from tinyseq.tensor.handles import Tensor
 from tinyseq.viz.diagram import Diagram
 from tinyseq.viz.excerpt.choose import ancestors
 from tinyseq.viz.excerpt.positions import Reads
+from tinyseq.viz.excerpt.runs import apart
 from tinyseq.viz.look import labels
 from tinyseq.viz.look.options import Look
 from tinyseq.viz.output.beside import side_by_side
@@ -125,14 +126,15 @@ def _of_tape(tape: Tape, asked: Request, keep: np.ndarray | None) -> Diagram:
     for cell in asked.opened:
         if cell not in known:
             raise TinyseqError(f"opened names a cell {cell!r} that is not on this tape; its cells are {sorted(known)}")
+    tape, opened = apart(tape, keep, asked.opened)
     if asked.view == "folded":
-        return folded(tape, asked.detail, keep, opened=asked.opened)
+        return folded(tape, asked.detail, keep, opened=opened)
     if asked.view == "tree" and not Reads(tape, keep).trees():
         raise TinyseqError(
             "view='tree' draws what is unfolded over a tree, and on this tape no position reads two others: it is a "
             "chain; draw it with view='unfolded'"
         )
-    return unfolded(tape, asked.steps, asked.detail, keep, opened=asked.opened)
+    return unfolded(tape, asked.steps, asked.detail, keep, opened=opened)
 
 
 def _one_of(what: str, given: Any, known: tuple[str, ...]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 import tinyseq as ts
 from tests.viz import own_nets, package_nets
 from tests.viz.geometry import problems
+from tests.viz.untried_nets import NETS
 from tinyseq.viz import draw
 
 
@@ -97,3 +100,52 @@ def test_late_states_rise_past_each_other_without_a_detour():
     for e in late:
         ys = [y for _, y in e.path]
         assert min(np.diff(ys)) > -0.5 and abs(min(ys) - at[e.source].y) < 0.5
+
+
+def test_a_chain_that_starts_from_another_says_so():
+    """The root of a tree, the last state of an encoder: what the first step alone reads is an arrow of its own."""
+    tree = NETS["tree_into_chain"](3)
+    assert edges(tree) >= {("h", "d", "start", 0), ("d", "d", "W_d", 1), ("h", "h", "U", 1)}
+    assert ("recursive", "writer", "start", 0) in edges(tree, detail="box")
+    beams = edges(NETS["beam"](3))
+    assert {("h1", f"h{n}", "start", 0) for n in (2, 3, 4)} <= beams
+    assert sum(label == "start" for *_, label, _ in beams) == 3
+    for name in ("tree_into_chain", "beam", "translator"):
+        tape = NETS[name](4)
+        for detail in ("cell", "units", "ops", "box"):
+            assert not problems(draw(tape, view="folded", detail=detail).diagram, tape)
+
+
+def test_a_folded_tree_names_the_weights_of_each_child():
+    for view in ("folded", "unfolded"):
+        found = draw(package_nets.NETS["TreeLSTM"](3), view=view).diagram
+        assert {"f1", "f2"} <= {v.name for v in found.vertices} and "f" not in {v.name for v in found.vertices}
+        at = {v.id: v for v in found.vertices}
+        read = {(",".join(e.label), at[e.target].name) for e in found.links if at[e.source].name == "z"}
+        assert {("W_f1", "f1"), ("W_f2", "f2")} <= read
+        assert {v.name for v in found.vertices if v.name[0] in "hs"} == {"h", "s"}  # leaves and inner nodes alike
+
+
+def test_encoder_of_two_directions_and_decoder_are_strips_of_their_own():
+    """What gathers both directions joins the decoder to them: none stands among the rows of another."""
+    for detail in ("cell", "box"):
+        diagram = draw(NETS["translator"](3), view="folded", detail=detail).diagram
+        spans = {}
+        for v in diagram.vertices:
+            low, high = spans.get(v.strip, (v.y, v.y))
+            spans[v.strip] = min(low, v.y), max(high, v.y)
+        order = sorted(spans, key=lambda strip: spans[strip])
+        assert order[-1] == "decoder" and len(order) == 3
+        for a, b in pairwise(order):
+            assert spans[a][1] < spans[b][0]
+
+
+def test_a_total_needs_no_number_beside_what_it_is_the_total_of():
+    diagram = draw(NETS["variational"](3)).diagram
+    assert {v.text for v in diagram.vertices if v.name == "L"} == {"L", "L(0)", "L(1)", "L(2)"}
+
+
+def test_words_stand_under_what_the_tree_reads_alone():
+    diagram = draw(NETS["tree_into_chain"](3)).diagram
+    assert {diagram.vertex(i).name for i in diagram.words} == {"x"}
+    assert sorted(diagram.words.values()) == ["cat", "on", "sat", "the"]

@@ -1,4 +1,4 @@
-"""Nets that mix what others have apart: trees over two chains, three rates, both directions and attention, halting."""
+"""Nets that mix what others have apart: trees over and under chains, rates, directions and attention, halting, heads."""
 
 from __future__ import annotations
 
@@ -147,4 +147,148 @@ def history_window(T: int) -> ts.Tape:
     step.__name__ = "window"
     with ts.Tape() as tape:
         ts.unfold(step, ts.Chain(T), data(T), zeros("h", "h_1", "h_2"))
+    return tape
+
+
+@net
+def siamese(T: int) -> ts.Tape:
+    """Two sequences read by one cell, each from a state of its own; the loss is how far apart they end."""
+    cell = nn.GRUCell(F, H, rng=np.random.default_rng(0), dtype=np.float64)
+    with ts.Tape() as tape:
+        ends = []
+        for name in ("x", "z"):
+            sequence = ts.tensor(np.random.default_rng(1).normal(size=(T, B, F)), name)
+            ends.append(ts.unfold(cell, ts.Chain(T), sequence, cell.initial_state(B)).final)
+        ts.sum((ends[0] - ends[1]) ** 2).named("L")
+    return tape
+
+
+@net
+def translator(T: int) -> ts.Tape:
+    """Bidirectional encoder, two stacked decoder layers, the upper looks at the encoder."""
+    w, g = Weights(), np.random.default_rng(0)
+    both = nn.Bidirectional(nn.GRUCell(F, 2, rng=g, dtype=np.float64), nn.GRUCell(F, 2, rng=g, dtype=np.float64))
+    with ts.Tape() as tape:
+        keys = ts.transpose(both.encode(data(T)).outputs, (1, 0, 2)).named("K")
+
+        def step(y, state):
+            s, d = state
+            s = ts.tanh(ts.linear(y, w("U_1", H, F)) + ts.linear(s, w("W_1", H, H))).named("s")
+            e = ts.matmul(keys, ts.linear(s, w("A", H, H)).reshape((B, H, 1))).reshape((B, T))
+            a = ts.softmax(e).named(r"\alpha")
+            C = ts.matmul(a.reshape((B, 1, T)), keys).reshape((B, H)).named("C")
+            d = ts.tanh(
+                ts.linear(s, w("U_2", H, H)) + ts.linear(C, w("C_2", H, H)) + ts.linear(d, w("W_2", H, H))
+            ).named("d")
+            return (s, d), ts.linear(d, w("V", 3, H)).named("o")
+
+        step.__name__ = "decoder"
+        ys = ts.tensor(np.ones((T, B, F)), "y")
+        ts.unfold(step, ts.Chain(T), ys, zeros("s", "d"))
+    return tape
+
+
+@net
+def tree_into_chain(T: int) -> ts.Tape:
+    """A tree over words whose root starts a chain that writes an answer."""
+    w = Weights()
+    tree = nn.RecursiveNet(F, H, 2, rng=np.random.default_rng(0), dtype=np.float64)
+    t = ts.Tree.from_brackets("((the cat) (sat on))", labelled=False)
+    with ts.Tape() as tape:
+        root = tree.unfold(t, ts.tensor(np.ones((4, F)), "x")).root
+
+        def step(y, h):
+            h = ts.tanh(ts.linear(y, w("U_d", H, F)) + ts.linear(h, w("W_d", H, H))).named("d")
+            return h, ts.linear(h, w("V_d", 2, H)).named("o")
+
+        step.__name__ = "writer"
+        ts.unfold(step, ts.Chain(T), ts.tensor(np.ones((T, B, F)), "y"), root)
+    return tape
+
+
+@net
+def beam(T: int) -> ts.Tape:
+    """Three chains of one cell that start from one state and go apart, compared at each step."""
+    w = Weights()
+    cell = nn.RNNCell(F, H, rng=np.random.default_rng(0), dtype=np.float64)
+    with ts.Tape() as tape:
+        enc = ts.unfold(cell, ts.Chain(T), data(T), cell.initial_state(B))
+        tops = []
+        for k in range(3):
+
+            def step(y, h):
+                h = ts.tanh(ts.linear(y, w("U", H, F)) + ts.linear(h, w("W", H, H))).named("h")
+                return h, ts.linear(h, w("V", 1, H)).named("s")
+
+            step.__name__ = f"beam {k + 1}"
+            r = ts.unfold(step, ts.Chain(T), ts.tensor(np.ones((T, B, F)) * k, f"y_{k + 1}"), enc.final)
+            tops.append(ts.sum(r.outputs).named(f"S_{k + 1}"))
+        ts.softmax(ts.stack(tops)).named("p")
+    return tape
+
+
+@net
+def variational(T: int) -> ts.Tape:
+    """A variational RNN: prior, posterior, a sample by given noise, a decoder; two terms of loss at each step."""
+    w = Weights()
+
+    def step(x, eps, h):
+        m0 = ts.linear(h, w("P_m", 2, H)).named(r"\mu_0")
+        s0 = ts.exp(ts.linear(h, w("P_s", 2, H))).named(r"\sigma_0")
+        xh = ts.concatenate([x, h], axis=-1)
+        m = ts.linear(xh, w("Q_m", 2, F + H)).named(r"\mu")
+        s = ts.exp(ts.linear(xh, w("Q_s", 2, F + H))).named(r"\sigma")
+        z = (m + s * eps).named("z")
+        y = (ts.linear(z, w("D_z", F, 2)) + ts.linear(h, w("D_h", F, H))).named(r"\hat x")
+        kl = ts.sum(ts.log(s0 / s) + (s * s + (m - m0) ** 2) / (2.0 * s0 * s0)).named("K")
+        rec = ts.sum((y - x) ** 2).named("R")
+        h = ts.tanh(ts.linear(h, w("W", H, H)) + ts.linear(x, w("U", H, F)) + ts.linear(z, w("Z", H, 2))).named("h")
+        return h, (rec + kl).named("L")
+
+    step.__name__ = "vrnn"
+    with ts.Tape() as tape:
+        r = ts.unfold(step, ts.Chain(T), (data(T), ts.tensor(np.ones((T, B, 2)), r"\epsilon")), zeros("h")[0])
+        ts.sum(r.outputs).named("L")
+    return tape
+
+
+@net
+def tree_over_directions_with_readout(T: int) -> ts.Tape:
+    """A tree over the outputs of two directions; its root is read by a chain that reads the outputs again."""
+    w, g = Weights(), np.random.default_rng(0)
+    both = nn.Bidirectional(nn.RNNCell(F, 2, rng=g, dtype=np.float64), nn.RNNCell(F, 2, rng=g, dtype=np.float64))
+    tree = nn.RecursiveNet(4, H, 2, rng=g, dtype=np.float64)
+    with ts.Tape() as tape:
+        outs = both.encode(data(T)).outputs
+        root = tree.unfold(ts.Tree.balanced(T), outs.reshape((T, 4))).root
+
+        def step(x, h):
+            h = ts.tanh(ts.linear(x, w("U_r", H, 4)) + ts.linear(h, w("W_r", H, H))).named("r")
+            return h, ts.linear(h, w("V_r", 2, H)).named("y")
+
+        step.__name__ = "readout"
+        ts.unfold(step, ts.Chain(T), outs, root)
+    return tape
+
+
+@net
+def many_heads(T: int) -> ts.Tape:
+    """One GRU, four tasks: a tag and a value at each step, a class and a length at the end."""
+    w = Weights()
+    cell = nn.GRUCell(F, H, rng=np.random.default_rng(0), dtype=np.float64)
+    with ts.Tape() as tape:
+        h = ts.unfold(cell, ts.Chain(T), data(T), cell.initial_state(B)).outputs
+
+        def heads(h, s):
+            tag = ts.linear(h, w("V_t", 3, H)).named("t")
+            value = ts.linear(h, w("V_v", 1, H)).named("v")
+            return s, (tag, value)
+
+        heads.__name__ = "heads"
+        tag, value = ts.unfold(heads, ts.Chain(T), h, None).outputs
+        made = {"t": tag, "v": value}
+        for name, size in (("k", 2), ("l", 1)):
+            made[name] = ts.linear(h[T - 1], w(f"V_{name}", size, H)).named(name)
+        losses = [ts.sum(out**2).named(f"L_{name}") for name, out in made.items()]
+        (losses[0] + losses[1] + losses[2] + losses[3]).named("L")
     return tape

@@ -19,6 +19,7 @@ def annotate(layout: Layout) -> None:
 
 
 LISTED = 12  # parameters named under a graph; a few more if these are all
+TITLES = 16.0  # the least between the names of two strips
 LINES, NAMED, SHAPE_LINE = 3, 4, 12.0  # shapes told apart in a row, names with one shape, and how far apart lines are
 
 
@@ -98,12 +99,16 @@ class _Notes:
 
     def _strips(self, x: float) -> None:
         """The name of each cell beside its strip, where there are several."""
+        placed = [v for v in self.layout.diagram.vertices if v.column is not None or v.position is not None]
+        titles = []
         for name, title in self.layout.diagram.strips.items():
-            placed = [v for v in self.layout.diagram.vertices if v.column is not None or v.position is not None]
             ys = [v.y for v in placed if v.strip == name]
             if ys and self.layout.steps is not None:
-                note = Note((Run(title),), x, (min(ys) + max(ys)) / 2, "right", style.NOTE_SIZE + 2)
-                self.layout.diagram.notes.append(note)
+                titles.append(((min(ys) + max(ys)) / 2, title))
+        last = float("inf")
+        for y, title in sorted(titles, reverse=True):
+            last = min(y, last - TITLES)
+            self.layout.diagram.notes.append(Note((Run(title),), x, last, "right", style.NOTE_SIZE + 2))
 
     def _row_shapes(self, x: float) -> float:
         """Shapes left of their rows; returns how far to the left they reach."""

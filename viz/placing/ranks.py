@@ -147,7 +147,22 @@ def _strips(
     for before, after in joined:
         if before != after and before in between and after in between:
             between[after].add(before)
-    try:
-        return [{name} for name in TopologicalSorter(between).static_order()]
-    except CycleError:
-        return [set(between)]
+    return _groups(between)
+
+
+def _groups(between: dict[str, set[str]]) -> list[set[str]]:
+    """Names in order, those that reach one another together."""
+    reach: dict[str, set[str]] = {}
+    for name in between:
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            new = between[waiting.pop()] - seen
+            seen |= new
+            waiting += new
+        reach[name] = seen
+    of = {name: min([name, *[o for o in reach[name] if name in reach[o]]]) for name in between}
+    graph = {of[name]: set() for name in between}
+    for name, before in between.items():
+        graph[of[name]] |= {of[o] for o in before} - {of[name]}
+    return [{name for name in between if of[name] == group} for group in TopologicalSorter(graph).static_order()]

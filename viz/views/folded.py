@@ -17,6 +17,7 @@ from tinyseq.viz.units.primitives import Reduced, Unit
 from tinyseq.viz.views import strips
 from tinyseq.viz.views.trees import bare, parameters, reduce, vertex
 
+START, MANY = "start", 512  # the name of an arrow to what a chain starts from; nodes to look at for it
 AROUND = 6  # steps on both sides that tell a chain from a tree
 
 
@@ -37,12 +38,14 @@ def folded(
     around = {c: _around(tape, reads.mask({c}), step) for c in reads.cells if c not in trees}
     trees |= Excerpt(tape, around, keep).irregular()
     shown = {c: _shown(tape, reads.mask({c}), step, c in trees) for c in reads.cells}
+    first = {c: s for c in reads.cells if c not in trees and (s := _first(tape, reads, c, shown[c])) is not None}
+    shown = {c: sorted({*steps, *([first[c]] if c in first else [])}) for c, steps in shown.items()}
     excerpt = Excerpt(tape, shown, keep, trees, apart=True)
     reduced = reduce(excerpt, detail, through, True, opened)
     diagram = Diagram("folded", detail, parameters=parameters(excerpt))
     diagram.repeats, diagram.counts = total, excerpt.counts
     diagram.repeated = "position" if trees else "time step"
-    parts = _fold(excerpt, reduced, diagram)
+    parts = _fold(excerpt, reduced, diagram, first)
     strips.assign(diagram, tape, trees, parts)
     _count_each(diagram, tape, reads, trees)
     loops = [f"{diagram.vertex(e.source).text} to {diagram.vertex(e.target).text}" for e in diagram.links if e.delay]
@@ -78,14 +81,37 @@ def _shown(tape: Tape, mask: np.ndarray, step: int, is_tree: bool) -> list[int]:
     return sorted({own, *kinds_of_positions(tape, mask)}) if is_tree else [own]
 
 
-def _fold(excerpt: Excerpt, reduced: Reduced, diagram: Diagram) -> dict[str, str]:
+def _first(tape: Tape, reads: Reads, cell: str, shown: list[int]) -> int | None:
+    """The first step of a chain, if it reads other cells than those that are shown read: it starts from them."""
+    mask = reads.mask({cell})
+    first = int(tape.step[int(np.argmax(mask))])
+    if first in shown or not _cells_read(tape, reads, mask, first) - _cells_read(tape, reads, mask, shown[0]):
+        return None
+    return first
+
+
+def _cells_read(tape: Tape, reads: Reads, mask: np.ndarray, step: int) -> set[int]:
+    """Numbers of the cells that a step of one reads, be it by way of what is outside of all steps."""
+    waiting = np.flatnonzero(mask & (tape.step == step)).tolist()
+    seen, found = set(waiting), set()
+    while waiting and len(seen) < MANY:
+        for j in tape.inputs(waiting.pop()):
+            if tape.step[j] >= 0:
+                found.add(int(reads.cell[j]))
+            elif j not in seen:
+                seen.add(j)
+                waiting.append(j)
+    return found - {int(reads.cell[int(np.argmax(mask))])}
+
+
+def _fold(excerpt: Excerpt, reduced: Reduced, diagram: Diagram, first: dict[str, int]) -> dict[str, str]:
     """Units that stand for one another become one, arrows between steps (or positions) late.
 
     On a tree what is called alike in leaves, inner nodes and root is drawn once; where that would lead round in a
     circle, leaves are drawn for themselves. Among primitives they always are: no op may seem to read what it does not.
     Returns what to write of each vertex of such a leaf or inner node: which of them it is of.
     """
-    fold = _Folder(excerpt, reduced, diagram)
+    fold = _Folder(excerpt, reduced, diagram, first)
     units = reduced.units.values()
     in_trees = [u for u in units if fold.in_tree(u)]
     places: list[dict[str, tuple]] = [{}]
@@ -128,8 +154,9 @@ def _readers(reduced: Reduced, among: set[str]) -> set[int | None]:
 class _Folder:
     """Merges the units of an excerpt that stand in one place of the folded graph."""
 
-    def __init__(self, excerpt: Excerpt, reduced: Reduced, diagram: Diagram) -> None:
+    def __init__(self, excerpt: Excerpt, reduced: Reduced, diagram: Diagram, first: dict[str, int]) -> None:
         self.excerpt, self.reduced, self.diagram = excerpt, reduced, diagram
+        self.first = self._of_first(first)  # units that are there for what a chain starts from
         self.feeding = _feeding(reduced)
         self.leaves: set[str] = set()
 
@@ -144,14 +171,14 @@ class _Folder:
         """Vertices and links of the diagram, units of one place in one vertex."""
         here: dict[tuple, Vertex] = {}
         for unit in self.reduced.units.values():
-            if not unit.ghost and unit.initial is None and self._is_drawn(unit):
+            if not unit.ghost and unit.initial is None and unit.id not in self.first and self._is_drawn(unit):
                 made = here.setdefault(place[unit.id], vertex(unit, 0, unit.label))
                 made.key = place[unit.id]
         self.diagram.links = []
         seen: dict[tuple, str] = {}
         for wire in self.reduced.wires:
             source, target = self.reduced.units[wire.source], self.reduced.units[wire.target]
-            if place[target.id] not in here:
+            if place[target.id] not in here or target.id in self.first:
                 continue
             chained = not self.in_tree(target)
             delay = self._delay(source, target)
@@ -168,7 +195,36 @@ class _Folder:
             if twice or (same not in seen and (delay or start != end or chained)):
                 self.diagram.links.append(link)
             seen.setdefault(same, wire.source)
+        self._start(here, place)
         self.diagram.vertices = list(here.values())
+
+    def _of_first(self, first: dict[str, int]) -> set[str]:
+        """Units of the first steps of chains, and of what only these read."""
+        excerpt, units = self.excerpt, self.reduced.units
+        found = {
+            u.id
+            for u in units.values()
+            if excerpt.step[u.node] >= 0 and not u.ghost and first.get(excerpt.node(u.node).cell) == u.step
+        }
+        readers: dict[str, set[str]] = {}
+        for wire in self.reduced.wires:
+            readers.setdefault(wire.source, set()).add(wire.target)
+        return found | {i for i, who in readers.items() if who <= found and excerpt.step[units[i].node] < 0}
+
+    def _start(self, here: dict[tuple, Vertex], place: dict[str, tuple]) -> None:
+        """Arrows from what another cell has made to the chain that starts from it."""
+        there = {(e.source, e.target) for e in self.diagram.links if not e.delay}
+        for wire in self.reduced.wires:
+            source, target = self.reduced.units[wire.source], self.reduced.units[wire.target]
+            ends = (place[source.id], place[target.id])
+            if target.id not in self.first or source.id in self.first or not set(ends) <= set(here):
+                continue
+            start, end = here[ends[0]].id, here[ends[1]].id
+            same = self.excerpt.keys[source.node][0] == self.excerpt.keys[target.node][0]
+            if not same and source.initial is None and not self.excerpt.is_source(source.node):
+                if (start, end) not in there:
+                    self.diagram.links.append(Link(start, end, (START,), dashed=True, cut=wire.cut))
+                there.add((start, end))
 
     def complete(self) -> None:
         """Any child of an inner node may be a leaf or an inner node: what reads a state of one reads that of both."""
@@ -222,4 +278,5 @@ def _feeding(reduced: Reduced) -> set[str]:
 
 def _alike(unit: Unit) -> tuple:
     named = any(run.style == labels.ITALIC for run in unit.label)
-    return ("named", labels.text_of(unit.label)) if named and not unit.name else unit.key
+    count = unit.key[-2] if len(unit.key) > 2 else 0  # of several in one position that are called alike
+    return ("named", labels.text_of(unit.label), count) if named and not unit.name else unit.key

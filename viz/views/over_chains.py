@@ -18,7 +18,7 @@ from tinyseq.viz.excerpt.positions import Positions, Reads
 from tinyseq.viz.units.primitives import Reduced
 from tinyseq.viz.views import strips
 from tinyseq.viz.views.columns import Columns
-from tinyseq.viz.views.trees import add_positions, children, link_of, positions_shown, reduce
+from tinyseq.viz.views.trees import add_positions, add_words, children, link_of, positions_shown, reduce
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def trees_over_chains(asked: Question, reads: Reads, trees: set[str]) -> Diagram
             link = link_of(reduced, wire)
             link.source = wire.source if wire.source in over else columns.start(reduced.units[wire.source])
             diagram.links.append(link)
+    add_words(diagram, tape)
     diagram.tree = children(positions, in_tree)
     strips.assign(diagram, tape, trees)
     diagram.description += f" Over it the {size:,} positions of a tree, {len(in_tree)} of them shown."

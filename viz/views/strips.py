@@ -32,17 +32,8 @@ def assign(
     for v in diagram.vertices:
         v.strip = v.strip or known.get(v.key, "")
     at = {v.id: v for v in diagram.vertices}
-    for _ in range(len(diagram.vertices)):
-        changed = False
-        for link in diagram.links:
-            a, b = at[link.source], at[link.target]
-            if not a.strip and b.strip and a.role in ("data", "parameter", "constant", "initial"):
-                a.strip, changed = b.strip, True
-            elif not b.strip and a.strip and b.role not in ("data", "parameter", "constant", "initial"):
-                b.strip, changed = a.strip, True
-        if not changed:
-            break
-    _number(diagram)
+    _spread(diagram, at)
+    number(diagram)
     own = [e for e in diagram.links if e.delay < 0 and at[e.source].strip == at[e.target].strip]
     late = {at[e.target].strip: at[e.target].column or 0 for e in own}
     for e in diagram.links:
@@ -54,6 +45,32 @@ def assign(
         diagram.strips[name] = plain if name in trees else title(name, name in late)
 
 
+def _spread(diagram: Diagram, at: dict[str, Vertex]) -> None:
+    """Strips for what was recorded outside of all cells: of what reads it, or of the last of those that it reads."""
+    given = ("data", "parameter", "constant", "initial")
+    sources: dict[str, list[Vertex]] = {}
+    for link in diagram.links:
+        if at[link.source].role not in given:
+            sources.setdefault(link.target, []).append(at[link.source])
+    order = {strip: n for n, strip in enumerate(dict.fromkeys(v.strip for v in diagram.vertices if v.strip))}
+    for _ in range(2 * len(diagram.vertices)):
+        changed = False
+        for link in diagram.links:
+            a, b = at[link.source], at[link.target]
+            if not a.strip and b.strip and a.role in given:
+                a.strip, changed = b.strip, True
+        for v in diagram.vertices:
+            read = [a.strip for a in sources.get(v.id, ())]
+            if not v.strip and v.role not in given and read and all(read):
+                v.strip, changed = max(read, key=order.__getitem__), True
+        if not changed:  # a way round: begin somewhere
+            half = (v for v in diagram.vertices if not v.strip and v.role not in given)
+            found = next(((v, a.strip) for v in half for a in sources.get(v.id, ()) if a.strip), None)
+            if found is None:
+                break
+            found[0].strip = found[1]
+
+
 def names(diagram: Diagram) -> list[str]:
     """The cells that have nodes in steps, in the order of the picture; [] where there is one only."""
     placed = [v for v in diagram.vertices if v.column is not None or (v.position or -1) >= 0]
@@ -61,26 +78,31 @@ def names(diagram: Diagram) -> list[str]:
     return found if len(found) > 1 else []
 
 
-def _number(diagram: Diagram) -> None:
-    """h of the first layer becomes h₁, h of the second h₂, where both would be called h."""
+def number(diagram: Diagram) -> None:
+    """h of the first layer becomes h₁, h of the second h₂, where both would be called h; so do the forget gates f of a
+    tree's position, one for each child. What stands at no step needs no number: it has no time either."""
+    within: dict[tuple, int] = {}
+    places: dict[str, tuple] = {}
     bare: dict[str, list[tuple]] = {}
     for v in diagram.vertices:
-        if _is_bare(v):
-            who = bare.setdefault(v.name, [])
-            if _place(v) not in who and v.role in ("state", "unit"):
-                who.append(_place(v))
+        if not _is_bare(v) or (v.column is None and v.position is None):
+            continue
+        place: tuple = v.key
+        if v.position is not None:  # leaf and inner node may make the same thing in different ways
+            here = (v.strip, v.position, v.name)
+            within[here] = within.get(here, -1) + 1
+            place = (v.strip, within[here])
+        places[v.id] = place
+        who = bare.setdefault(v.name, [])
+        if place not in who and v.role in ("state", "unit"):
+            who.append(place)
     for v in diagram.vertices:
         who = bare.get(v.name, [])
-        if _is_bare(v) and len(who) > 1 and _place(v) in who:
-            number = Run(str(who.index(_place(v)) + 1), SUB)
+        if len(who) > 1 and places.get(v.id) in who:
+            run = Run(str(who.index(places[v.id]) + 1), SUB)
             at = len(v.base or v.label)
-            v.label = (*v.label[:at], number, *v.label[at:])
-            v.base = (*v.base, number) if v.base else v.base
-
-
-def _place(v: Vertex) -> tuple:
-    """The same in every step, and in every position of a tree."""
-    return v.kind or v.key
+            v.label = (*v.label[:at], run, *v.label[at:])
+            v.base = (*v.base, run) if v.base else v.base
 
 
 def _is_bare(v: Vertex) -> bool:

@@ -76,10 +76,12 @@ def tree(
     diagram = Diagram("unfolded", detail, parameters=parameters(excerpt), ordered=True, counts=excerpt.counts)
     add_positions(diagram, tape, reduced.units.values())
     diagram.links = [link_of(reduced, wire) for wire in reduced.wires]
+    add_words(diagram, tape)
     at = {v.id: v for v in diagram.vertices}
     crossed = any(at[e.source].position == -1 != at[e.target].position for e in diagram.links)
     if alone and not crossed:
         diagram.tree = children(positions, shown)
+        strips.number(diagram)
     else:
         strips.assign(diagram, tape)
     diagram.description = f"Graph over the {total:,} positions of a tree, {len(shown)} of them shown."
@@ -109,9 +111,6 @@ def add_positions(diagram: Diagram, tape: Tape, units: Iterable[Unit]) -> None:
         if unit.ghost:
             v.role, v.node, v.shape = "ellipsis", -1, None
         diagram.vertices.append(v)
-        word = _word(tape, unit)
-        if word and unit.role == "data" and not unit.ghost:
-            diagram.words[v.id] = word
 
 
 def link_of(reduced: Reduced, wire: Wire) -> Link:
@@ -119,11 +118,30 @@ def link_of(reduced: Reduced, wire: Wire) -> Link:
     return Link(wire.source, wire.target, wire.names, dashed=reduced.units[wire.source].ghost, cut=wire.cut)
 
 
-def _word(tape: Tape, unit: Unit) -> str:
-    """The word that a tree has at a position, for the data that is read there."""
-    for words in tape.words.values() if unit.step is not None and unit.step >= 0 else ():
-        if unit.step < len(words) and words[unit.step] is not None:  # type: ignore[operator]
-            return labels.shorten(labels.clean(str(words[unit.step])), 14)
+def add_words(diagram: Diagram, tape: Tape) -> None:
+    """The words that a tree has at its positions, for the data that these read."""
+    at = {v.id: v for v in diagram.vertices}
+    readers: dict[str, list[str]] = {}
+    for link in diagram.links:
+        readers.setdefault(link.source, []).append(link.target)
+    for v in diagram.vertices:
+        if v.role == "data" and not v.dashed and v.position is not None and tape.words:
+            words = tape.words.get(_cell_that_reads(v.id, at, readers, tape), ())
+            if 0 <= v.position < len(words) and words[v.position] is not None:
+                diagram.words[v.id] = labels.shorten(labels.clean(str(words[v.position])), 14)
+
+
+def _cell_that_reads(id: str, at: dict[str, Vertex], readers: dict[str, list[str]], tape: Tape) -> str:
+    """The cell that reads a vertex, be it by way of what is outside of all steps."""
+    waiting, seen = [id], {id}
+    while waiting:
+        for target in readers.get(waiting.pop(), ()):
+            node = at[target].node
+            if node >= 0 and tape.step[node] >= 0:
+                return tape.kinds[int(tape.kind[node])].cell
+            if target not in seen:
+                seen.add(target)
+                waiting.append(target)
     return ""
 
 
