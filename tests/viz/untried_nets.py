@@ -1,4 +1,4 @@
-"""Nets that mix what others have apart: trees over and under chains, rates, directions and attention, halting, heads."""
+"""Nets that mix what others have apart: trees over and under chains, rates, directions, attention, halting, heads."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def _groups(between: dict[str, set[str]]) -> list[set[str]]:
             waiting += new
         reach[name] = seen
     of = {name: min([name, *[o for o in reach[name] if name in reach[o]]]) for name in between}
-    graph = {of[name]: set() for name in between}
+    graph: dict[str, set[str]] = {of[name]: set() for name in between}
     for name, before in between.items():
         graph[of[name]] |= {of[o] for o in before} - {of[name]}
     return [{name for name in between if of[name] == group} for group in TopologicalSorter(graph).static_order()]
