@@ -8,6 +8,8 @@ from tinyseq.viz.placing import arrow_names, curves, wires
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.steps import is_total
 
+BEND = 14.0  # how far before a node a level line bends to its height
+
 
 def route(layout: Layout) -> None:
     """Give every link its path and its label a place."""
@@ -30,10 +32,28 @@ def _plain(layout: Layout, link: Link) -> None:
         link.path, link.tip = list(curve[0]), curve[1]
         return
     beside = [v for v in layout.diagram.vertices if v.column is None and v.position is None]
-    path, others = curves.arrow(a, b, beside), [v for v in beside if v is not a and v is not b]
+    others = [v for v in beside if v is not a and v is not b]
+    level = _level(a, b, others) if layout.steps is not None else None
+    if level is not None:
+        link.path, link.tip = curves.headed(level)
+        return
+    path = curves.arrow(a, b, beside)
     if layout.steps is not None and a.x < b.x and any(curves.hits(path, v) for v in others):
         path = curves.over_all(a, b, others)
     link.path, link.tip = curves.headed(path)
+
+
+def _level(a: Vertex, b: Vertex, others: list[Vertex]) -> list[curves.Point] | None:
+    """Level and upright as the lines of the steps are, from what stands beside these to what stands further right; None
+    where something is in the way."""
+    left, right = a.x + a.width / 2, b.x - b.width / 2
+    if right - left < 2 * BEND:
+        return None
+    for x in (right - BEND, left + BEND):
+        path = wires.rounded([(left, a.y), (x, a.y), (x, b.y), (right, b.y)])
+        if not any(curves.hits(path, v) for v in others):
+            return path
+    return None
 
 
 def _to_totals(layout: Layout) -> None:

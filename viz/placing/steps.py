@@ -88,7 +88,7 @@ class Steps:
             side = self.way(sign)
             if key not in self.rows.row:
                 continue
-            inside = not self._ends_row(key, side)
+            inside = not self._ends_row(key, side) or self._entered(key, side)
             if inside and reasons == {"total"}:  # straight up to the line of its total
                 continue
             for reason in sorted(reasons):
@@ -109,6 +109,11 @@ class Steps:
         line.reach(self.across.node(key), up=False)
         self.channels.side(line, -side)
         self.tops[key, side] = channel, name
+
+    def _entered(self, key: Key, side: int) -> bool:
+        """Whether a state comes in level from a side, so that nothing goes out there."""
+        taps = self.nets.taps.get(key, ())
+        return any(t.net.kind == "late" and self.way(t.net.sign) == -side and straight(self.rows, t) for t in taps)
 
     def _ends_row(self, key: Key, side: int) -> bool:
         row = [item for item in self.rows.rows[self.rows.row[key]] if item[0] == "node"]
