@@ -64,6 +64,9 @@ def _unit(cell: str, p: dict[str, np.ndarray], x: np.ndarray, h: np.ndarray, s: 
     if cell == "mrnn":
         m = (p["A"].T @ x) * (p["B"].T @ h)
         return np.tanh(p["W"].T @ m + p["U"].T @ x + p["b"]), s
+    if cell == "antisymmetric":
+        generator = (p["W"] - p["W"].T - 0.01 * np.eye(len(h))).T
+        return h + 0.1 * np.tanh(p["U"].T @ x + generator @ h + p["b"]), s
     a = p["U"].T @ x + p["W"].T @ h
     return np.tanh((a - a.mean()) / np.sqrt(a.var() + 1e-5) * p["gain"] + p["b"]), s
 

@@ -29,6 +29,7 @@ _ROWS = {problem.row: problem for problem in ROWS}
 PROBLEMS = {
     "rnn": _ROWS["rnn 65,128,100,32"],
     "lstm": _ROWS["lstm 65,128,100,32"],
+    "antisymmetric rnn": _ROWS["user: antisymmetric rnn 65,128,100,32"],
     "lstm of lengths 5-100": _ROWS["lstm lengths 5-100 32,64,64 sequences"],
     "tree of 1024 leaves": _ROWS["tree balanced 1024 leaves H 64"],
     "forest of 32 trees": _ROWS["forest 32 trees 10-50 leaves H 64"],

@@ -40,7 +40,8 @@ class Ops:
 class Cell:
     """One step: parameter shapes, equations, and how the fast form packs its parameters.
 
-    `packs` maps a packed name to the parameters that are laid side by side (last axis) to make it.
+    `packs` maps a packed name to the parameters that are laid side by side (last axis) to make it; `prepare` makes of
+    the fast form's parameters, once for all steps, what the equations make of them in each.
     """
 
     states: int
@@ -49,6 +50,7 @@ class Cell:
     project: Callable[[Ops, Params, Any], Any]
     recur: Callable[[Ops, Params, Any, State], State]
     packs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    prepare: Callable[[Params], Params] = dict
 
 
 def pack(cell: Cell, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -234,6 +236,24 @@ def _lnrnn_recur(ops: Ops, p: Params, a: Any, state: State) -> State:
     return (ops.tanh(ops.layer_norm(ops.addmm(a, state[0], p["W"]), p["gain"], p["b"])),)
 
 
+FRICTION, STEP = 0.01, 0.1
+
+
+def _antisymmetric(ops: Ops, p: Params, x: Any, state: State) -> State:
+    """Antisymmetric RNN, Chang et al. 2019: h + ε tanh(x U + h (W − Wᵀ − γ I) + b)."""
+    (h,) = state
+    return (h + STEP * ops.tanh(x @ p["U"] + h @ (p["W"] - p["W"].T) - FRICTION * h + p["b"]),)
+
+
+def _antisymmetric_prepare(p: Params) -> Params:
+    return {**p, "W": p["W"] - p["W"].T}
+
+
+def _antisymmetric_recur(ops: Ops, p: Params, a: Any, state: State) -> State:
+    (h,) = state
+    return (h + STEP * ops.tanh(ops.addmm(a, h, p["W"]) - FRICTION * h),)
+
+
 def tree_leaf(ops: Ops, p: Params, x: Any) -> Any:
     """h = tanh(x V + c) for the leaves' inputs (n, V)."""
     return ops.tanh(ops.addmm(p["c"], x, p["V"]))
@@ -253,4 +273,7 @@ CELLS: dict[str, Cell] = {
     "indrnn": Cell(1, _indrnn_shapes, _indrnn, _affine_single, _indrnn_recur),
     "mrnn": Cell(1, _mrnn_shapes, _mrnn, _mrnn_project, _mrnn_recur, {"U_all": ("A", "U")}),
     "lnrnn": Cell(1, _lnrnn_shapes, _lnrnn, _lnrnn_project, _lnrnn_recur),
+    "antisymmetric": Cell(
+        1, _shapes(("",)), _antisymmetric, _affine_single, _antisymmetric_recur, prepare=_antisymmetric_prepare
+    ),
 }

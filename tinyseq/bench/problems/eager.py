@@ -92,7 +92,7 @@ def hoisted_loss(
     for layer in problem.prefixes():
         outs = []
         for prefix in layer:
-            inner = under(q, prefix) if prefix else q
+            inner = cell.prepare(under(q, prefix) if prefix else q)
             steps = cut(cell.project(ops, inner, rows))
             start = (zeros(steps[0].shape[0], problem.hidden),) * cell.states
             outs.append(join(_run(partial(cell.recur, ops, inner), steps, start, "backward" in prefix)))

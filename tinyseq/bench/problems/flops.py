@@ -72,6 +72,14 @@ class Shadow:
     def __truediv__(self, other: Shadow | float) -> Shadow:
         return self._binary(other, 1, 3)
 
+    def __rmul__(self, other: float) -> Shadow:
+        return self._binary(other, 1, 0)
+
+    @property
+    def T(self) -> Shadow:
+        """The transpose, which costs nothing."""
+        return Shadow(self.counts, self.shape[::-1], self.grad)
+
     def __matmul__(self, other: Shadow) -> Shadow:
         flops = 2 * self.size * other.shape[-1]
         self.counts.matmul += flops * (1 + self.grad + other.grad)

@@ -172,6 +172,7 @@ ROWS: tuple[Problem, ...] = (
     _chain("indrnn", 65, 128, 100, 32, "user: independent rnn"),
     _chain("mrnn", 65, 128, 100, 32, "user: multiplicative rnn"),
     _chain("lnrnn", 65, 128, 100, 32, "user: layer-normalised rnn"),
+    _chain("antisymmetric", 65, 128, 100, 32, "user: antisymmetric rnn"),
 )
 
 MEMORY_ROWS: tuple[Problem, ...] = (

@@ -27,6 +27,7 @@ NEAREST = {
     "user: independent rnn": "rnn",
     "user: multiplicative rnn": "rnn",
     "user: layer-normalised rnn": "rnn",
+    "user: antisymmetric rnn": "rnn",
 }
 
 

@@ -86,8 +86,10 @@ def _packed_loss(problem: Problem) -> Callable[..., Any]:
     cell = CELLS[problem.cell]
 
     def loss(q: Params, x: Any, targets: Any) -> Any:
+        inner = cell.prepare(q)
+
         def body(state: State, x_t: Any) -> tuple[State, Any]:
-            new = cell.recur(OPS, q, cell.project(OPS, q, x_t), state)
+            new = cell.recur(OPS, inner, cell.project(OPS, inner, x_t), state)
             return new, new[0]
 
         hs = jax.lax.scan(body, _zeros(problem, x.shape[1]), x)[1]
@@ -104,7 +106,7 @@ def hoisted_sum(problem: Problem, q: Params, x: Any, targets: Any, unroll: int) 
     for layer in problem.prefixes():
         outs = []
         for prefix in layer:
-            inner = under(q, prefix) if prefix else q
+            inner = cell.prepare(under(q, prefix) if prefix else q)
 
             def body(state: State, a: Any, p: Params = inner) -> tuple[State, Any]:
                 new = cell.recur(OPS, p, a, state)
