@@ -16,6 +16,7 @@ from tinyseq.train.clipping import clip_global_norm
 from tinyseq.train.optimisers import Adam
 
 PROFILES, POOL, BATCH = 16, 50_000, 64
+UPDATES, SAMPLED = 6000, 12_000  # batches; more where samples are judged
 MANY_PROFILES = 256  # profiles where P(τ) is learned by itself: of 16 · 64 lengths it costs about 0.03 bits a string
 
 
@@ -53,7 +54,7 @@ def bits(model: nn.SequenceModel, strings: list[np.ndarray], given: bool) -> flo
 
 
 def density(
-    seed: int, *, length: str = "end", context: str = "", updates: int = 6000, hidden: int = 32, count: int = 10_000,
+    seed: int, *, length: str = "end", context: str = "", updates: int = UPDATES, hidden: int = 32, count: int = 10_000,
     rate: float = 0.01, profiles: int = PROFILES,
 ) -> dict[str, Any]:  # fmt: skip
     """Bits a string on new strings; of samples the share that the grammar can make, and how far the histogram of their
@@ -95,18 +96,23 @@ def density(
 
 
 DENSITY_SETUP = (
-    "LSTM of 32 units, Adam, 6,000 batches of 64 new strings, whose lengths are those of {:,} strings, rate 0.01 "
+    "LSTM of 32 units, Adam, {:,} batches of 64 new strings, whose lengths are those of {:,} strings, rate 0.01 "
     "falling on a cosine; 10,000 new strings."
 )
 
 
-DENSITY_CHOSEN = "units, rate and batches on seed 1000, not reported here."
+DENSITY_CHOSEN = (
+    "units, rate and batches on seed 1000, not reported here: of its samples 0.9985 were legal after 6,000 batches, "
+    "0.9993 after 12,000."
+)
 
 
-FEW = "6,000 batches do not quite suffice"
+FEW = "so many batches do not quite suffice"
 
 
 def _density(name: str, title: str, bound: float, exact: str, seeds: int, **sizes: Any) -> Experiment:
+    if "context" not in sizes:
+        sizes["updates"] = SAMPLED
     figures = [
         Figure(
             "bits",
@@ -145,11 +151,11 @@ def _density(name: str, title: str, bound: float, exact: str, seeds: int, **size
         "the grammar's entropy, exactly",
         tuple(figures),
         partial(density, **sizes),
-        DENSITY_SETUP.format(sizes.get("profiles", PROFILES) * BATCH),
+        DENSITY_SETUP.format(sizes.get("updates", UPDATES), sizes.get("profiles", PROFILES) * BATCH),
         DENSITY_CHOSEN,
         seeds=seeds,
         full=3,
-        seconds=17.0,
+        seconds=15.0 if "context" in sizes else 28.0,
         short={"updates": 500, "count": 1000},
         axes=("updates", "bits a string"),
     )
