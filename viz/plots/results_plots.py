@@ -55,11 +55,22 @@ def _curves(axes: Any, curves: Any, names: tuple[str, str], log: str) -> None:
             axes.plot(x, y, lw=1.2, alpha=0.8, label=_plain(name) if first else None, **style)
     axes.set_xlabel(_plain(names[0]))
     axes.set_ylabel(_plain(names[1]))
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
-    axes.legend(frameon=False)
+    for side, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if side in log:
+            axes.set(**{f"{side}scale": "log"})
+            _plain_numbers(axis)
+    if list(places) != [names[1]]:  # a single curve is named by its axis
+        axes.legend(frameon=False)
+
+
+def _plain_numbers(axis: Any) -> None:
+    """30 in place of 3 × 10¹ on a log scale, where numbers are neither small nor large."""
+    from matplotlib.ticker import LogFormatter
+
+    low, high = axis.get_view_interval()
+    if low >= 0.01 and high < 1e4:
+        axis.set_major_formatter(LogFormatter())
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def _points(figure: Any, figures: Mapping[str, Sequence[float]]) -> None:

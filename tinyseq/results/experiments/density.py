@@ -157,7 +157,8 @@ def _density(name: str, title: str, bound: float, exact: str, seeds: int, **size
         full=3,
         seconds=15.0 if "context" in sizes else 28.0,
         short={"updates": 500, "count": 1000},
-        axes=("updates", "bits a string"),
+        axes=("updates", "bits a string, training"),
+        log="y",
     )
 
 

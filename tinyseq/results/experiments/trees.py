@@ -144,7 +144,7 @@ def inference(
     return {
         "short": float(good[sizes <= 6].mean()), "long": float(good[sizes > 6].mean()),
         "common": float(np.mean([p.relation == common for p in test])), "trained_on": len(train),
-        "curves": {"right, by operators": by_size, "training loss": curve},
+        "loss": curve[-1][1], "curves": {"right, by operators": by_size},
     }  # fmt: skip
 
 
