@@ -15,6 +15,7 @@ import pytest
 
 from tinyseq import functions as F
 from tinyseq import nn
+from tinyseq.functions.vjps import RULES
 from tinyseq.nn.linear_recurrences import RANGES
 from tinyseq.results.experiments import (
     bptt,
@@ -298,7 +299,8 @@ SHORT: dict[str, Short] = {
     "reversal-attention": Short(lambda r: min(r["attention 3"], r["plain 3"]) > 0.95, cut_the_state(nn.LSTMCell)),
     "copy-chrono": Short(lambda r: r["chrono"] < 0.9 * r["baseline"], gates_that_forget),
     "clipping": Short(
-        lambda r: r["clip 10"] == r["clip and Ω 10"] == 1, target_of_another_input(clipping, "temporal_order")
+        lambda r: r["clip 10"] == r["clip and Ω 10"] == 1 and r["flow clip and Ω 10"] < 0.2 * r["flow clip 10"],
+        target_of_another_input(clipping, "temporal_order"),
     ),
     "output-recurrence": Short(lambda r: r["10.4"] > 0.69 and r["10.3"] < 0.01 and r["10.4 parity"] < 0.02, no_delay),
     "directions": Short(lambda r: r["both"] < 0.05 and r["least"] > 0.9 and r["late"] < 0.15, one_direction),
@@ -321,3 +323,32 @@ def test_the_short_form_misses_it_under_its_mutation(name: str, monkeypatch: Pat
     SHORT[name].mutation(monkeypatch)
     found = EXPERIMENTS[name].short_form(**SHORT[name].sizes)
     assert not SHORT[name].holds(found), found
+
+
+@pytest.mark.parametrize("wrong", ["W for its transpose", "no gradient"])
+def test_the_short_form_of_clipping_misses_it_under_a_wrong_gradient_of_the_regulariser(
+    wrong: str, monkeypatch: Patch
+) -> None:
+    """The task alone is solved at T = 10 by clipping too: what Ω does is seen in how gradients keep their size."""
+    right = RULES["matmul"]
+
+    def transposed(at: Any) -> Any:
+        square = at.k == 0 and at.x[1].shape[0] == at.x[1].shape[1]
+        return F.matmul(at.g, F.transpose(at.x[1])) if square else right(at)
+
+    if wrong == "no gradient":
+        omega = clipping.information_flow
+        monkeypatch.setattr(clipping, "information_flow", lambda *given: F.detach(omega(*given)))
+    else:
+        monkeypatch.setitem(RULES, "matmul", transposed)
+    found = EXPERIMENTS["clipping"].short_form()
+    assert found["clip and Ω 10"] == 1 and not SHORT["clipping"].holds(found), found
+
+
+def test_the_flow_of_a_linear_net_is_that_of_its_weights() -> None:
+    """W = r·1 keeps each gradient's direction: with tiny weights elsewhere Ω / T is (r − 1)²."""
+    net = clipping.sparse_tanh(np.random.default_rng(0))
+    net.encoder.a.W.value[...] = 0.7 * np.eye(50)
+    net.encoder.a.U.value[...] *= 1e-3
+    x, y = np.random.default_rng(1).integers(0, 6, (8, 5)), np.array([0, 1, 2, 3, 0])
+    assert clipping.flow(net, x, y) == pytest.approx(0.09, rel=1e-4)
