@@ -39,7 +39,8 @@ class Line:
     @property
     def paper(self) -> str:
         """The paper's figure, marked where it was recalled."""
-        return f"{self.figure.paper} (recalled)" if self.figure.recalled else self.figure.paper or "–"
+        paper = self.figure.paper
+        return f"{paper} (recalled)" if self.figure.recalled and paper else paper or "–"
 
     @property
     def outcome(self) -> str:
