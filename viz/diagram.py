@@ -139,6 +139,7 @@ class Diagram:
     columns: list[Column] = field(default_factory=list)
     ordered: bool = False  # inputs stand from left to right, as the children of a tree
     tree: dict[int, list[int]] = field(default_factory=dict)  # position -> its children, of a tree
+    entries: dict[str, tuple | None] = field(default_factory=dict)  # what chains read of trees -> the state it begins
     grounded: frozenset[int] = frozenset()  # positions under which no other stands: something comes up to them
     parameters: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()  # names of parameters that are not learned

@@ -8,6 +8,7 @@ import pytest
 import tinyseq as ts
 from tests.viz.geometry import problems
 from tests.viz.own_nets import NETS
+from tests.viz.untried_nets import NETS as UNTRIED
 from tinyseq.viz import draw
 
 DETAILS = ("cell", "units", "ops", "box")
@@ -84,3 +85,27 @@ def test_a_chain_over_a_tree_is_drawn_too():
     for detail in DETAILS:
         for view in ("folded", "unfolded"):
             assert draw(tape, view=view, detail=detail).svg
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+@pytest.mark.parametrize(
+    "name", ["tree_into_chain", "tree_over_directions_with_readout", "tree_lstm_into_lstm", "tree_as_context"]
+)
+def test_a_tree_that_chains_start_from_stands_in_a_strip_of_its_own(name, detail):
+    for T in (1, 2, 3, 40):
+        tape = UNTRIED[name](T)
+        diagram = draw(tape, detail=detail).diagram
+        assert not problems(diagram, tape), T
+        assert T == 1 or (diagram.columns and diagram.tree and len(diagram.strips) > 1)
+
+
+def test_a_tree_hangs_under_the_first_state_of_the_chain_that_it_starts():
+    diagram = draw(UNTRIED["tree_into_chain"](3)).diagram
+    at = {v.text: v for v in diagram.vertices}
+    root, first = at["h(6)"], at["d(0)"]
+    into = next(e for e in diagram.links if (e.source, e.target) == (root.id, first.id))
+    assert into.label == ("W_d",) and abs(into.tip[1] - first.y) < 0.5 and into.tip[0] < first.x  # level, as any state
+    assert root.y < min(v.y for v in diagram.vertices if v.strip == "writer") and root.x < first.x
+    context = draw(UNTRIED["tree_as_context"](3)).diagram
+    into = [e for e in context.links if context.vertex(e.source).text == "h(6)"]
+    assert {context.vertex(e.target).text for e in into} == {"d(0)", "d(1)", "d(2)"}

@@ -19,6 +19,11 @@ def net(record: Callable[[int], ts.Tape]) -> Callable[[int], ts.Tape]:
     return record
 
 
+def _root(tree: nn.TreeNet, words: str = "((a b) (c d))") -> object:
+    leaves = ts.Tree.from_brackets(words, labelled=False)
+    return tree.unfold(leaves, ts.tensor(np.ones((leaves.n_leaves, F)), "x")).root
+
+
 @net
 def tree_over_two_chains(T: int) -> ts.Tape:
     """Two sequences, each read by a net of its own; one tree joins what both have made of their steps."""
@@ -193,9 +198,8 @@ def tree_into_chain(T: int) -> ts.Tape:
     """A tree over words whose root starts a chain that writes an answer."""
     w = Weights()
     tree = nn.RecursiveNet(F, H, 2, rng=np.random.default_rng(0), dtype=np.float64)
-    t = ts.Tree.from_brackets("((the cat) (sat on))", labelled=False)
     with ts.Tape() as tape:
-        root = tree.unfold(t, ts.tensor(np.ones((4, F)), "x")).root
+        root = _root(tree, "((the cat) (sat on))")
 
         def step(y, h):
             h = ts.tanh(ts.linear(y, w("U_d", H, F)) + ts.linear(h, w("W_d", H, H))).named("d")
@@ -291,4 +295,33 @@ def many_heads(T: int) -> ts.Tape:
             made[name] = ts.linear(h[T - 1], w(f"V_{name}", size, H)).named(name)
         losses = [ts.sum(out**2).named(f"L_{name}") for name, out in made.items()]
         (losses[0] + losses[1] + losses[2] + losses[3]).named("L")
+    return tape
+
+
+@net
+def tree_lstm_into_lstm(T: int) -> ts.Tape:
+    """Both states of a tree's root start a chain that has two states as well."""
+    rng = np.random.default_rng(0)
+    tree = nn.TreeLSTM(F, H, 2, rng=rng, dtype=np.float64)
+    cell = nn.LSTMCell(F, H, rng=rng, dtype=np.float64)
+    with ts.Tape() as tape:
+        root = _root(tree)
+        ts.unfold(cell, ts.Chain(T), ts.tensor(np.ones((T, B, F)), "y"), root)
+    return tape
+
+
+@net
+def tree_as_context(T: int) -> ts.Tape:
+    """Every step of a chain reads the root of a tree."""
+    w, tree = Weights(), nn.RecursiveNet(F, H, 2, rng=np.random.default_rng(0), dtype=np.float64)
+    with ts.Tape() as tape:
+        root = _root(tree)
+
+        def step(y, d):
+            a = ts.linear(y, w("U_d", H, F)) + ts.linear(d, w("W_d", H, H)) + ts.linear(root, w("C", H, H))
+            d = ts.tanh(a).named("d")
+            return d, d
+
+        step.__name__ = "writer"
+        ts.unfold(step, ts.Chain(T), ts.tensor(np.ones((T, B, F)), "y"), zeros("d")[0])
     return tape

@@ -99,9 +99,15 @@ class Reads:
                 found.add(name)
             else:
                 chains.add(name)
-        if found and not chains:
-            return found | plain
-        return found | {name for name in plain if found and self._joined(name, found)}
+        plain = {name for name in plain if found and self._goes_with(name, found)}
+        return found | plain if not chains else found | {name for name in plain if self._joined(name, found)}
+
+    def _goes_with(self, name: str, trees: set[str]) -> bool:
+        """Whether a cell may be a part of trees: one that runs once and reads what they have made comes after them."""
+        mine, theirs = self.mask({name}), self.mask(trees)
+        widths, sources = np.diff(self.tape.input_pointers), self.tape.input_indices
+        reads = bool((np.repeat(mine, widths) & theirs[sources]).any())
+        return not reads or len(np.unique(self.tape.step[mine])) > 1
 
     def _joined(self, name: str, others: set[str]) -> bool:
         """Whether a cell reads, or is read by, one of some others."""

@@ -1,4 +1,7 @@
-"""Trees over chains: the steps below, the trees over them, and lines from what steps have made up to what reads it."""
+"""Trees over chains: the steps below, the trees over them, and lines from what steps have made up to what reads it.
+
+Where chains start from what trees have made, and no tree reads a chain, the trees hang under the first state instead.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,9 @@ class OverChains:
         for number, link in enumerate(self.across):
             self._ports(number, link)
         self.trees.grounded = frozenset(self.feet)
+        self.down = [e for e in diagram.links if self._over(e.source) and not self._over(e.target)]
+        self.entries: dict[str, Vertex] = {}  # of the trees, what chains read -> the port where it enters among these
+        self.begun = [self._enter(e) for e in self.down]
 
     def _over(self, id: str) -> bool:
         return self.at[id].position is not None
@@ -72,10 +78,28 @@ class OverChains:
         port = Vertex(id, (id,), None, "below", (), position=place, kind=kind, width=PORT, height=PORT)
         self.trees.vertices.append(port)
 
+    def _enter(self, link: Link) -> Link:
+        """The piece of a link into a chain that is drawn with the chain, from an invisible port before its steps."""
+        key, b = self.whole.entries.get(link.source), self.at[link.target]
+        if link.source not in self.entries:
+            column = None if key is None else 0
+            port = Vertex(f"from {link.source}", key or (link.source,), column, "initial" if key else "data", (),
+                          strip=b.strip, width=PORT, height=PORT)  # fmt: skip
+            self.entries[link.source] = port
+            self.chains.vertices.append(port)
+        inner = Link(self.entries[link.source].id, b.id, link.label, recurrent=key is not None, cut=link.cut)
+        self.chains.links.append(inner)
+        return inner
+
     # -- places ------------------------------------------------------------------------
     def place(self, row_gap: float, node_gap: float, lines: Iterable[float]) -> None:
-        """Place the trees over the middle of the chains, which are placed already, and over the lines of these."""
+        """Place the trees over the middle of the chains, which are placed already, and over the lines of these; those
+        that only start chains under the first state of these."""
         forest.place(self.trees, row_gap, node_gap)
+        lines = list(lines)
+        if self.down and not self.across:
+            self._hang(lines)
+            return
         outside = dict.fromkeys(e.source for e in self.across if self.at[e.source].column is None)
         self.tracks = {id: BAND * 0.6 + TRACK * n for n, id in enumerate(outside)}
         chains, trees = self.chains.vertices, self.trees.vertices
@@ -86,11 +110,23 @@ class OverChains:
             min(v.x for v in chains) + max(v.x for v in chains) - min(v.x for v in trees) - max(v.x for v in trees)
         ) / 2
         self.floor = self.top + height - FOOT
-        for v in trees:
+        self._move(dx, dy)
+
+    def _move(self, dx: float, dy: float) -> None:
+        for v in self.trees.vertices:
             v.x, v.y = v.x + dx, v.y + dy
         for e in self.trees.links:
             e.path = [(x + dx, y + dy) for x, y in e.path]
             e.tip, e.label_at = (p and (p[0] + dx, p[1] + dy) for p in (e.tip, e.label_at))
+
+    def _hang(self, lines: list[float]) -> None:
+        """Under the chains, what is read last of the trees straight under where it enters."""
+        first = min(self.entries, key=lambda i: self.entries[i].y)
+        bottom = min([*(v.y - v.height / 2 for v in self.chains.vertices), *lines])
+        room = BAND + TRACK * len(self.entries)
+        top = max(v.y + v.height / 2 for v in self.trees.vertices)
+        self._move(self.entries[first].x - self.at[first].x, bottom - room - top)
+        self.ceiling = bottom - room
 
     def join(self) -> None:
         """Paths of the links across, when those of both parts are there."""
@@ -109,6 +145,35 @@ class OverChains:
                 start = wires.rounded([*beside, (port.x, beside[-1][1]), end])
             link.path = [*start, *curves.line(start[-1], inner.path[0])[1:], *inner.path[1:]]
             link.tip, link.label_at = inner.tip, inner.label_at
+
+    def enter(self) -> None:
+        """Paths of the links from trees into chains."""
+        order = sorted(self.entries, key=lambda i: self.entries[i].y)
+        for link, inner in zip(self.down, self.begun, strict=True):
+            port, number = self.entries[link.source], order.index(link.source)
+            way = self._way(self.at[link.source], port, number)
+            link.path = [*wires.rounded(way), *curves.line(way[-1], inner.path[0])[1:], *inner.path[1:]]
+            link.tip, link.label_at, link.recurrent = inner.tip, inner.label_at, inner.recurrent
+
+    def _way(self, v: Vertex, port: Vertex, number: int) -> list[Point]:
+        """Out of a tree, past all that stands there, to a port."""
+        end, away = (port.x, port.y), TRACK * (number + 1.5)
+        if self.across:
+            x = self._left([*self.trees.vertices, *self.chains.vertices]) - away
+            return [(v.x - v.width / 2, v.y), (x, v.y), (x, port.y), end]
+        y = self.ceiling + TRACK * (number + 1)
+        ways = []
+        for x in (port.x - TRACK * number, self._left(self.chains.vertices) - away):
+            ways.append([(v.x, v.y + v.height / 2), (v.x, y), (x, y), (x, port.y), end])
+            for side in (-1, 1):
+                out = v.x + side * (v.width / 2 + TRACK)
+                ways.append([(v.x + side * v.width / 2, v.y), (out, v.y), (out, y), (x, y), (x, port.y), end])
+        others = [w for w in self.whole.vertices if w is not v]
+        return next((way for way in ways if not any(curves.hits(wires.rounded(way), w) for w in others)), ways[0])
+
+    @staticmethod
+    def _left(vertices: Iterable[Vertex]) -> float:
+        return min(w.x - w.width / 2 for w in vertices)
 
     def _beside(self, v: Vertex) -> list[Point]:
         """Out of what stands right of the steps, up to its track, over which it turns to its readers."""

@@ -18,6 +18,7 @@ def route(layout: Layout) -> None:
         _to_totals(layout)
     if layout.over is not None:
         layout.over.join()
+        layout.over.enter()
     for link in layout.diagram.links:
         if not link.path:
             _plain(layout, link)

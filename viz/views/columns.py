@@ -16,6 +16,7 @@ class Columns:
     """``diagram``: units of the steps shown as vertices, one column for each step, and what joins them.
 
     A state runs on into a gap as itself; ``to_readers``: as what reads it there, as the book draws it.
+    ``begun`` keeps a column before the first step for what comes from elsewhere.
     """
 
     def __init__(
@@ -27,9 +28,10 @@ class Columns:
         detail: str,
         time: Callable[[int], str],
         to_readers: bool = False,
+        begun: bool = False,
     ) -> None:
         self.reduced, self.detail, self.time, self.total = reduced, detail, time, total
-        self.shown, self.tape, self.to_readers = shown, excerpt.tape, to_readers
+        self.shown, self.tape, self.to_readers, self.begun = shown, excerpt.tape, to_readers, begun
         self.diagram = Diagram("unfolded", detail)
         self.diagram.parameters = parameters(excerpt)
         self.diagram.counts = excerpt.counts
@@ -52,7 +54,7 @@ class Columns:
         before = [u for u in self.reduced.units.values() if u.initial is not None and self._early(u)]
         after = [u for u in self.reduced.units.values() if u.initial is not None and not self._early(u)]
         early, late = _ranks(before), _ranks(after)
-        wide = 1 + max(early.values(), default=-1)
+        wide = max(1 + max(early.values(), default=-1), int(self.begun))
         self.starts = {i: wide - 1 - rank for i, rank in early.items()}  # initial state -> its column
         columns += [Column(None, 0, -1, -1) for _ in range(wide)]
         previous = -1

@@ -1,4 +1,5 @@
-"""Trees over the outputs of chains: the chains as columns of time steps, over them the trees, joined by what they read.
+"""Trees and chains on one tape: the chains as columns of time steps, over them the trees that read what they have made,
+under them those that they start from.
 
 ``Diagram.tree`` and ``Diagram.columns`` are both there: vertices of chains have a column, those of trees a position.
 """
@@ -15,7 +16,7 @@ from tinyseq.viz.diagram import Diagram
 from tinyseq.viz.excerpt.choose import choose_steps
 from tinyseq.viz.excerpt.excerpt import Excerpt
 from tinyseq.viz.excerpt.positions import Positions, Reads
-from tinyseq.viz.units.primitives import Reduced
+from tinyseq.viz.units.primitives import Reduced, Wire
 from tinyseq.viz.views import strips
 from tinyseq.viz.views.columns import Columns
 from tinyseq.viz.views.trees import add_positions, add_words, children, link_of, positions_shown, reduce
@@ -34,8 +35,8 @@ class Question:
     time: Callable[[int], str]
 
 
-def trees_over_chains(asked: Question, reads: Reads, trees: set[str]) -> Diagram | None:
-    """The picture; None where the chains read the trees, so that these do not stand over them."""
+def trees_over_chains(asked: Question, reads: Reads, trees: set[str]) -> Diagram:
+    """The picture: chains that start from what trees have made too, these then stand under them."""
     tape, chains = asked.tape, [c for c in reads.cells if c not in trees]
     positions = Positions(tape, reads.mask(trees))
     total = int(tape.step[reads.mask(chains)].max()) + 1
@@ -53,11 +54,12 @@ def trees_over_chains(asked: Question, reads: Reads, trees: set[str]) -> Diagram
     excerpt = Excerpt(tape, of_cell, asked.keep, trees)
     reduced = reduce(excerpt, asked.detail, opened=asked.opened)
     over = _over(excerpt, reduced)
-    if over is None:
-        return None
+    into = [w for w in reduced.wires if w.source in over and w.target not in over]
+    begins = {w.source: _begun(reduced, w, over) for w in into}
     below = Reduced({i: u for i, u in reduced.units.items() if i not in over})
     below.wires = [w for w in reduced.wires if w.source not in over and w.target not in over]
-    columns = Columns(excerpt, below, shown, total, asked.detail, asked.time)
+    begun = any(key is not None for key in begins.values())
+    columns = Columns(excerpt, below, shown, total, asked.detail, asked.time, begun=begun)
     diagram = columns.diagram
     add_positions(diagram, tape, [u for i, u in reduced.units.items() if i in over])
     for wire in reduced.wires:
@@ -65,6 +67,8 @@ def trees_over_chains(asked: Question, reads: Reads, trees: set[str]) -> Diagram
             link = link_of(reduced, wire)
             link.source = wire.source if wire.source in over else columns.start(reduced.units[wire.source])
             diagram.links.append(link)
+    diagram.links += [link_of(reduced, wire) for wire in into]
+    diagram.entries = begins
     add_words(diagram, tape)
     diagram.tree = children(positions, in_tree)
     strips.assign(diagram, tape, trees)
@@ -72,14 +76,28 @@ def trees_over_chains(asked: Question, reads: Reads, trees: set[str]) -> Diagram
     return diagram
 
 
-def _over(excerpt: Excerpt, reduced: Reduced) -> set[str] | None:
-    """Units of the trees, what is made of them, and what only these read."""
+def _begun(reduced: Reduced, wire: Wire, over: set[str]) -> tuple | None:
+    """The key of the state that what a tree has made is read in place of, at the first step of a chain; None where it
+    is no state but read as it is."""
+    units, target = reduced.units, reduced.units[wire.target]
+    late: dict[tuple, tuple[str, ...]] = {}
+    for w in reduced.wires:
+        a, b = units[w.source], units[w.target]
+        if b.key == target.key and w.source not in over and None not in (a.step, b.step) and a.step != b.step:
+            late[a.key] = w.names
+    read_at = {units[w.target].step for w in reduced.wires if w.source == wire.source and w.target not in over}
+    if len(read_at) > 1:  # a context
+        return None
+    alike = [key for key, names in late.items() if names == wire.names]
+    return next(iter(alike or late), None)
+
+
+def _over(excerpt: Excerpt, reduced: Reduced) -> set[str]:
+    """Units of the trees, what is made of them outside of all steps, and what only these read."""
     units, tape = reduced.units, excerpt.tape
     found = {i for i, u in units.items() if tape.step[u.node] >= 0 and excerpt.keys[u.node][0] in excerpt.trees}
     for wire in sorted(reduced.wires, key=lambda w: units[w.source].node):
-        if wire.source in found and wire.target not in found:
-            if tape.step[units[wire.target].node] >= 0:
-                return None
+        if wire.source in found and tape.step[units[wire.target].node] < 0:
             found.add(wire.target)
     readers: dict[str, set[str]] = {}
     for wire in reduced.wires:

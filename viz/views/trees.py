@@ -63,11 +63,10 @@ def tree(
     steps: int | Sequence[int] | None,
     detail: str,
     keep: np.ndarray | None = None,
-    alone: bool = True,
 ) -> Diagram:
     """A tape unfolded over trees: children under their parents; of large ones the positions nearest the root.
 
-    Where they are not ``alone``, but read by chains, it is drawn in layers, as it is.
+    Where a position reads what was made of others outside of all of them, it is drawn in layers, as it is.
     """
     positions = Positions(tape, keep)
     shown = positions_shown(positions, total, steps, detail)
@@ -79,7 +78,7 @@ def tree(
     add_words(diagram, tape)
     at = {v.id: v for v in diagram.vertices}
     crossed = any(at[e.source].position == -1 != at[e.target].position for e in diagram.links)
-    if alone and not crossed:
+    if not crossed:
         diagram.tree = children(positions, shown)
         strips.number(diagram)
     else:

@@ -50,8 +50,9 @@ def unfolded(
     if trees:
         question = Question(tape, keep, steps, detail, SHOWN[detail], tuple(opened), time)
         chains = set(reads.cells) - trees
-        over = trees_over_chains(question, reads, trees) if chains else None
-        return over or tree(tape, total, steps, detail, keep, alone=not chains)
+        if chains:
+            return trees_over_chains(question, reads, trees)
+        return tree(tape, total, steps, detail, keep)
     reduced = reduce(excerpt, detail, through, opened=opened)
     diagram = Columns(excerpt, reduced, shown, total, detail, time, to_readers=not count_gaps).diagram
     strips.assign(diagram, tape)
