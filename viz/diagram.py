@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tinyseq.viz.look.labels import Label, text_of
 from tinyseq.viz.look.options import Look
+from tinyseq.viz.look.style import DELAY_SQUARE
 
 Point = tuple[float, float]
 
@@ -88,6 +89,16 @@ class Link:
     label_at: Point | None = None
     square: Point | None = None
     path_in: list[Point] = field(default_factory=list)  # from the source to the square
+
+    @property
+    def lateness(self) -> str:
+        """What is written in the square: by how many steps it is late, unless that is one."""
+        return "" if self.delay in (0, 1) else str(self.delay).replace("-", "−")
+
+    @property
+    def side(self) -> float:
+        """How wide and high the square is."""
+        return DELAY_SQUARE + 3.0 * len(self.lateness)
 
 
 @dataclass

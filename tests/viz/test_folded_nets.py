@@ -11,6 +11,7 @@ from tests.viz import own_nets, package_nets
 from tests.viz.geometry import problems
 from tests.viz.untried_nets import NETS
 from tinyseq.viz import draw
+from tinyseq.viz.placing import arrow_names
 
 
 def edges(tape, **options):
@@ -149,3 +150,12 @@ def test_words_stand_under_what_the_tree_reads_alone():
     diagram = draw(NETS["tree_into_chain"](3)).diagram
     assert {diagram.vertex(i).name for i in diagram.words} == {"x"}
     assert sorted(diagram.words.values()) == ["cat", "on", "sat", "the"]
+
+
+def test_the_name_of_a_late_arrow_stands_clear_of_the_number_in_its_square():
+    for make, view in ((package_nets.NETS["SkipCell"], "folded"), (package_nets.NETS["Bidirectional"], "folded")):
+        numbered = [e for e in draw(make(3), view=view).diagram.links if e.lateness]
+        assert numbered
+        for e in numbered:
+            apart = abs(e.label_at[0] - e.square[0]) - arrow_names.width(e) / 2 - e.side / 2
+            assert apart > 3.0

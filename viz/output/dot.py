@@ -142,8 +142,7 @@ def _link(graph, link: Link, number: int, diagram: Diagram) -> None:
     source = link.source
     if link.square:
         source = f"delay{number}"
-        text = str(link.delay).replace("-", "−") if link.delay != 1 else ""
-        side = style.DELAY_SQUARE + (3.0 * len(text) if text else 0.0)
+        text, side = link.lateness, link.side
         label = labels.html_label((labels.Run(text),), "", 8.5, colours.paper) if text else ""
         _node(
             graph, source, label=label, pos=_spline([link.square], None), shape="box", style="filled",

@@ -85,10 +85,9 @@ class _Painter:
             self._head(link.path[-1], link.tip, colour)
         if link.square:
             x, y = link.square
-            text = str(link.delay).replace("-", "−") if link.delay != 1 else ""
-            side = style.DELAY_SQUARE + (3.0 * len(text) if text else 0.0)
+            side = link.side
             self._box((x - side / 2, y - side / 2), side, side, 0.0, colours.ink, colours.ink, 1.0)
-            self._write((Run(text),), x, y, 8.5, "center", colours.paper)
+            self._write((Run(link.lateness),), x, y, 8.5, "center", colours.paper)
         name = labels.names(link.label) if link.label else ()
         if link.cut or link.badge:
             name = (*name, Run((" ✂" if link.cut else "") + (f" {link.badge}" if link.badge else "")))

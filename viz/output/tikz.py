@@ -81,7 +81,7 @@ def _link(link: Link, diagram: Diagram, trunks: Trunks) -> str:
     if link.square:
         entry = trunks.rest(link.path_in)
         lines += [rf"\draw[{colour}{dashed}] {_curve(entry)};"] if entry else []
-        half = style.DELAY_SQUARE / 2
+        half = link.side / 2
         low, high = (link.square[0] - half, link.square[1] - half), (link.square[0] + half, link.square[1] + half)
         lines.append(rf"\fill[ink] {_at(low)} rectangle {_at(high)};")
         if link.delay != 1:

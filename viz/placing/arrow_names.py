@@ -104,7 +104,8 @@ class Taken:
                 self.add((x - 1, y - 1, x + 1, y + 1), link)
             if link.square:
                 x, y = link.square
-                self.add((x - 6, y - 6, x + 6, y + 6), link)
+                half = link.side / 2 + 1.5
+                self.add((x - half, y - half, x + half, y + half), link)
             if link.label_at:
                 self.add(_box(link.label_at, width(link)), None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinyseq.viz.diagram import Link, Vertex
-from tinyseq.viz.look import labels, style
+from tinyseq.viz.look import labels
 from tinyseq.viz.placing import arrow_names, curves, wires
 from tinyseq.viz.placing.layout import Layout
 from tinyseq.viz.placing.steps import is_total
@@ -103,4 +103,4 @@ def beside_square(link: Link, side: int) -> curves.Point:
     """Where the name of a delayed arrow stands: on one side of its square."""
     assert link.square is not None
     width = labels.width(labels.names(link.label)) if link.label else 10.0
-    return link.square[0] + side * (style.DELAY_SQUARE / 2 + 4 + width / 2), link.square[1]
+    return link.square[0] + side * (link.side / 2 + 4 + width / 2), link.square[1]

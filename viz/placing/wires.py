@@ -234,7 +234,7 @@ class _Wires:
             wide = arrow_names.width(link)
             if wide:
                 side = self.steps.way(link.delay)
-                link.label_at = (link.square[0] + side * (style.DELAY_SQUARE / 2 + 4 + wide / 2), link.square[1])
+                link.label_at = (link.square[0] + side * (link.side / 2 + 4 + wide / 2), link.square[1])
             return
         side, place = self.steps.way(net.sign), self.wraps.setdefault(net, len(self.wraps))
         y = self.steps.heights.centre[self.rows.port[net.source, net.sign]]
