@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import tracemalloc
+import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,43 @@ def test_bytes_of_all_functions_are_bounded() -> None:
     runs[0].backward(*batch(400))
     versions = [v for run in runs for v in run.versions()]
     assert sum(v.nbytes for v in versions) <= 1 << 20 or len(versions) == 1
+
+
+def test_what_is_dropped_for_its_bytes_and_wanted_again_is_told_once() -> None:
+    ts.keep_recordings(number=1000, megabytes=1)
+    run = ts.compile(net().loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is not wanted again is nobody's business
+        for T in range(10, 60):
+            run.backward(*batch(T))
+    assert len(run.versions()) < 50
+    with pytest.warns(RecordingWarning, match=r"more than 1 megabytes.*ts\.keep_recordings\(megabytes=4\)") as told:
+        for T in (10, 11):
+            run.backward(*batch(T))
+    assert len(told) == 1 and told[0].filename == __file__
+
+
+def test_bytes_are_counted_as_they_are_taken() -> None:
+    """Of what recordings share, one memory to run in, none counts; what is left is counted within a factor of 2."""
+    run, rng = (
+        ts.compile(ts.nn.LSTM(8, 32, 4, rng=np.random.default_rng(0), dtype=np.float64).loss),
+        np.random.default_rng(0),
+    )
+    batches = [(rng.normal(size=(T, 16, 8)), rng.integers(0, 4, (T, 16))) for T in range(40, 60)]
+    for x in batches[:8]:
+        run.backward(*x)
+    tracemalloc.start()
+    try:
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for x in batches[8:]:
+            run.backward(*x)
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    counted = sum(v.nbytes for v in run.versions()[8:])
+    assert len(run.versions()) == 20 and counted / 2 <= taken <= 2 * counted
 
 
 def test_settings_are_checked_and_told() -> None:

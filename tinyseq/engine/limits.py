@@ -34,7 +34,8 @@ def keep_recordings(number: int | None = None, megabytes: float | None = None) -
 
     Those that were not used for longest are dropped first, and recorded again when they are wanted. Returns what
     holds now; 32 and 256 if nobody says otherwise. A function with more shapes than that wants a larger number. The
-    plans of tapes that are run without ``ts.compile`` may take as many megabytes once more.
+    memory that they run in, one after the other, is as large as the largest of them wants and does not count; plans of
+    tapes that are run without ``ts.compile`` may take as many megabytes once more.
     """
     for name, value in (("number", number), ("megabytes", megabytes)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 internal(__file__)
 
+MOST_DROPPED = 1000  # kinds of arguments that are remembered when their recording is gone
 MOST_EARLIER = 3  # recordings kept for other states of what a function reads, as of a switch between two
 
 OFTEN = 8  # recordings of one signature, after which somebody is told
@@ -62,6 +63,7 @@ class CompiledFunction:
         self._guard = Guard()
         self._told: set[str] = set()
         self._again = 0  # times that something had changed
+        self._dropped: set[Any] = set()  # kinds of arguments whose recordings had no room
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         return self._run(arguments, keywords, False)
@@ -91,7 +93,9 @@ class CompiledFunction:
         return [v for version in list(self._versions.values()) for v in (version, *version.earlier)]
 
     def drop(self, version: Version) -> bool:
-        """Forget a recording, if it is kept."""
+        """Forget a recording, if it is kept, as all together take more than they may."""
+        if len(self._dropped) < MOST_DROPPED:
+            self._dropped.add(version.key)
         current = self._versions.get(version.key)
         if current is version:
             return self._versions.pop(version.key, None) is not None
@@ -167,6 +171,8 @@ class CompiledFunction:
         if before is not None and before.fresh:
             version = self._versions[key] = before.anew(Recorded(self.function, arguments, keywords))
             return version
+        if before is None and key in self._dropped:
+            self._tell_bytes()
         made, watch, fresh = record(self.function, (self.function,), arguments, keywords)
         version = Version(made, watch, self, key, fresh)
         version.keep = [found for a in (*arguments, *keywords.values()) for found in known_by_identity(a)]
@@ -249,6 +255,16 @@ class CompiledFunction:
                 "arguments (other shapes, lengths, structures, numbers), and those unused for longest are dropped now. "
                 "Pad to a few lengths, give numbers that change as np.asarray(number), or keep more: "
                 f"ts.keep_recordings(number={4 * LIMITS.number})",
+                RecordingWarning,
+            )
+
+    def _tell_bytes(self) -> None:
+        if self._tell("bytes"):
+            megabytes = LIMITS.bytes >> 20
+            warn(
+                f"compiled function {self.__name__!r} records again what was dropped, as the recordings of all "
+                f"functions take more than {megabytes} megabytes. Pad to a few lengths, or keep more: "
+                f"ts.keep_recordings(megabytes={4 * megabytes})",
                 RecordingWarning,
             )
 

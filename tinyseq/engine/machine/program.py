@@ -70,6 +70,7 @@ class Program:
         self._parts = made.parts
         self._views = dict(zip(outputs, made.views, strict=True))
         self._in_turn: Part | None = None
+        self._shares = shares
         self._move_in(LENT.memory(self._room()) if shares else Memory(self._room()))
         if not shares:
             self._begin()
@@ -218,8 +219,9 @@ class Program:
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes that the program and its plan take, roughly: arrays, and what Python keeps beside them."""
-        found = self.arena.nbytes + self.grads.nbytes + self.integers.nbytes
+        """Bytes that the program and its plan take, roughly: arrays, and what Python keeps beside them. Memory that it
+        shares with others goes with the last of them, and does not count."""
+        found = self.integers.nbytes + (0 if self._shares else self.arena.nbytes + self.grads.nbytes)
         for code, tables, moves in self._parts:
             found += code.nbytes + tables.nbytes + 2 * sum(part.nbytes for part in moves)
         found += sum(s.data.nbytes for s in self.storages if isinstance(s.data, np.ndarray))

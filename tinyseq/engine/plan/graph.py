@@ -235,7 +235,7 @@ def _verify_sum(graph: Graph, root: Class, terms: list[Term]) -> None:
 
 
 def dump_graph(graph: Graph) -> str:
-    """The classes, then the sums and the components."""
+    """The classes, then which are made once, the sums and the components."""
     sums = [
         f"sum {i}: " + ", ".join(f"{t.kind} {t.cls.index}" for t in terms) for i, terms in sorted(graph.sums.items())
     ]
@@ -243,5 +243,6 @@ def dump_graph(graph: Graph) -> str:
         f"component {k}{' (recurs)' if u.recurrent else ''}: classes {', '.join(str(c.index) for c in u.classes)}"
         for k, u in enumerate(graph.components)
     ]
+    once = [f"class {i} is made once for {count} members" for i, count in sorted(graph.once.items()) if i in graph.needed]
     wants = "gradients wanted: classes " + (", ".join(map(str, sorted(graph.wants))) or "none")
-    return "\n".join([graph.state.dump(), *sums, *components, wants])
+    return "\n".join([graph.state.dump(), *once, *sums, *components, wants])
