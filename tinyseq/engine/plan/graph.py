@@ -243,6 +243,7 @@ def dump_graph(graph: Graph) -> str:
         f"component {k}{' (recurs)' if u.recurrent else ''}: classes {', '.join(str(c.index) for c in u.classes)}"
         for k, u in enumerate(graph.components)
     ]
-    once = [f"class {i} is made once for {count} members" for i, count in sorted(graph.once.items()) if i in graph.needed]
+    made = [(i, count) for i, count in sorted(graph.once.items()) if i in graph.needed]
+    once = [f"class {i} is made once for {count} members" for i, count in made]
     wants = "gradients wanted: classes " + (", ".join(map(str, sorted(graph.wants))) or "none")
     return "\n".join([graph.state.dump(), *once, *sums, *components, wants])
