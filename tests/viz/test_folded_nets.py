@@ -159,3 +159,9 @@ def test_the_name_of_a_late_arrow_stands_clear_of_the_number_in_its_square():
         for e in numbered:
             apart = abs(e.label_at[0] - e.square[0]) - arrow_names.width(e) / 2 - e.side / 2
             assert apart > 3.0
+
+
+def test_the_mask_of_an_attention_is_no_second_input():
+    for view in ("folded", "unfolded"):
+        found = draw(package_nets.NETS["EncoderDecoder, attention"](3), view=view).diagram
+        assert {v.name for v in found.vertices if v.role == "data"} == {"x", "y", "m"}

@@ -88,7 +88,7 @@ class EncoderDecoder(Module):
                 empty = int(encoded.steps.lengths.argmin())
                 raise DataError(f"sequence {empty} has length 0: attention has nothing to read; leave the pair out")
             keys, mask = encoded.batch_first()
-            return state, before, (keys, as_tensor(mask.astype(self.dtype)))
+            return state, before, (keys, as_tensor(mask.astype(self.dtype)).named("m"))
         C = encoded.last.named("C")
         return state, before, (self.cell.terms(C), F.linear(C, self.Q))
 
