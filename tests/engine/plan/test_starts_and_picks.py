@@ -214,3 +214,31 @@ def test_a_tree_in_which_an_arity_occurs_once(rng: np.random.Generator) -> None:
 
     tree = ts.Tree.from_children([[1, 2], [3, 4, 5], [], [6, 7], [], [], [], []])
     agree(lambda x: ts.sum(ts.unfold(Net(), tree, x).root ** 2), rng.normal(size=(tree.n_leaves, 2)))
+
+
+ROWS_OF_A_STACK = {
+    "one row": lambda z: z[0] * 0.7,
+    "both": lambda z: z[0] * 0.7 + z[1] * z[0],
+    "a run of rows": lambda z: ts.sum(ts.rows(z, 1, 2), axis=0),
+    "a row of a row": lambda z: z[2][0] * z[1] + z[0],
+}
+
+
+@pytest.mark.parametrize(
+    ("delays", "truncate"), [((1,), None), ((2,), None), ((1,), ts.Chunk(3)), ((1,), ts.Window(2))], ids=str
+)
+@pytest.mark.parametrize("name", ROWS_OF_A_STACK)
+def test_rows_of_what_a_step_stacks(
+    name: str, delays: tuple[int, ...], truncate: Any, rng: np.random.Generator
+) -> None:
+    """What is stacked is wanted in its step alone; its rows are read by their addresses all the same."""
+    W = parameter(rng, H, H)
+
+    def step(x: Any, h: Any) -> Any:
+        h = ts.tanh(ROWS_OF_A_STACK[name](ts.stack([h, h, x])) @ W) + 0.1 * x
+        return h, h
+
+    def f(x: Any) -> Any:
+        return ts.sum(ts.unfold(step, ts.Chain(T), x, zeros(B, H), delays=delays, truncate=truncate).outputs ** 2)
+
+    agree(f, rng.normal(size=(T, B, H)))

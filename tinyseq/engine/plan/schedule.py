@@ -12,6 +12,7 @@ from tinyseq.engine.plan.reads import Delayed, Same, Shared
 from tinyseq.engine.plan.regions import Region, Schedule
 from tinyseq.engine.plan.tasks import Back, Tasks
 from tinyseq.engine.plan.values_read import values_read
+from tinyseq.ops.groups import NUMBERED
 
 ENOUGH_ROWS = 8
 
@@ -86,8 +87,8 @@ class _Lifetimes:
                 return True
             if cls.group.levels is not None and root.group is not cls.group:
                 return True  # in a tree, the same member of another group may be of another height
-            if root.op in VIEWS and self.outlives(root):
-                return True
+            if root.op in NUMBERED or (root.op in VIEWS and self.outlives(root)):
+                return True  # rows are found by their addresses, of which each member has its own
         return False
 
 
