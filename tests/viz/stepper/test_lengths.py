@@ -297,11 +297,18 @@ def attends(lengths: Any, S: int) -> ts.Tensor:
     return net.loss(X[:S], Y[:4], None if lengths is None else np.minimum(lengths, S))
 
 
+def translates(lengths: Any, S: int) -> ts.Tensor:
+    """The net of the book, whose context is one of the encoder's states under another name."""
+    net = nn.EncoderDecoder(nn.LSTMCell(3, 2, rng=rng(), dtype=F64), 3, 2, rng=rng(), cell="gru")
+    return net.loss(X[:S], Y[:4], None if lengths is None else np.minimum(lengths, S))
+
+
 @pytest.mark.parametrize("lengths", [None, [4, 6]])
-def test_a_shorter_input_is_shut_out_of_attention(browser: Any, tmp_path: Any, lengths: Any) -> None:
+@pytest.mark.parametrize("made", [attends, translates])
+def test_encoders_of_the_package_read_shorter_inputs(browser: Any, tmp_path: Any, made: Any, lengths: Any) -> None:
     def loss(S: int) -> ts.Tensor:
         with ts.Tape():
-            found = attends(lengths, S)
+            found = made(lengths, S)
         found.backward()
         return found
 

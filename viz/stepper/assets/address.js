@@ -31,12 +31,14 @@ function restore() {
     else state[key] = given;
   }
   if (!runs[state.run]) state.run = 0;
+  const { k } = state;
   for (const part of PARTS) part.restore?.(parts);
+  state.k = k; // an event of the walk that the parts have made
   state.embed = parts.has("embed");
   document.documentElement.classList.toggle("embedded", state.embed);
   if (!["full", "window", "chunk"].includes(state.mask)) state.mask = "full";
   if (!["op", "stage"].includes(state.by)) state.by = "op";
-  state.width = Math.min(Math.max(state.width, 1), Math.max(run_now().total, 1));
+  state.width = Math.min(Math.max(state.width, 1), Math.max(run_now().given_total, 1));
   state.track = Math.min(Math.max(state.track, 0), run_now().tracks.length - 1);
   state.parameter = Math.min(Math.max(state.parameter, 0), Math.max(run_now().ledgers.length - 1, 0));
   saved = parts.toString();

@@ -34,7 +34,7 @@ class Run {
     this.structure = json.kind;
     this.loss_steps = json.loss_steps;
     this.elsewhere = json.elsewhere;
-    this.total = json.total;
+    this.total = this.given_total = json.total; // steps now, and of the page as it was written
     this.whole = json.held === json.of;
     this.held = json.held;
     this.of = json.of;

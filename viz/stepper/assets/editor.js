@@ -39,12 +39,14 @@ function replay(number) {
 function undo(back) {
   const log = log_now(), [from, to] = back ? [log.done, log.undone] : [log.undone, log.done];
   if (!from.length) return;
+  stop();
   to.push(from.pop());
   replay(state.run);
   render();
 }
 
 function start_again() {
+  stop();
   logs[state.run] = { done: [], undone: [] };
   replay(state.run);
   render();
@@ -62,7 +64,7 @@ function read_log(run, text) {
   return { done, undone: [] };
 }
 
-const is_leaf_of = (run, n) => run.computes && Number.isInteger(n) && n >= 0 && n < run.n && run.is_leaf(n);
+const is_leaf_of = (run, n) => run.computes && Number.isInteger(n) && n >= 0 && n < run.n && run.is_leaf(n) && !is_list_of_rows(run, n);
 const FITS = { s: (run, [n, place, value]) => is_leaf_of(run, n) && place in run.values[n] && fits_leaf(run, n, value) };
 const fits = (run, name, numbers) => Boolean(FITS[name](run, numbers));
 
@@ -83,17 +85,17 @@ function origin_of(run, n) {
   return { leaf: from.leaf, places };
 }
 
-const leaves_of = (run) => Array.from({ length: run.n }, (_, n) => n).filter((n) => run.is_leaf(n) && run.values[n].length);
+const leaves_of = (run) => Array.from({ length: run.n }, (_, n) => n).filter((n) => run.is_leaf(n) && run.values[n].length && !is_list_of_rows(run, n));
 
 // The number that the editor is about: of the node that was clicked, else of the leaf that was chosen last.
 function chosen_number(run) {
   const origin = state.pinned >= 0 && state.pinned < run.n ? origin_of(run, state.pinned) : null;
-  if (origin) {
+  if (origin && is_leaf_of(run, origin.leaf)) {
     const unit = view_of(run).unit(state.pinned);
     state.leaf = origin.leaf;
     state.place = origin.places ? origin.places[unit] : unit;
   }
-  if (!run.values[state.leaf]?.length || !run.is_leaf(state.leaf)) state.leaf = run.ledgers[state.parameter]?.leaf ?? leaves_of(run)[0];
+  if (!is_leaf_of(run, state.leaf) || !run.values[state.leaf].length) state.leaf = run.ledgers[state.parameter]?.leaf ?? leaves_of(run)[0];
   state.place = Math.min(Math.max(state.place, 0), run.values[state.leaf].length - 1);
   return [state.leaf, state.place];
 }

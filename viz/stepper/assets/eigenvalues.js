@@ -60,7 +60,7 @@ function qr_step(h, low, high, mu) {
   for (let k = low; k <= high; k++) h[k][k] = plus(h[k][k], mu);
 }
 
-// All eigenvalues [re, im] of n × n numbers; null where some are not finite.
+// All eigenvalues [re, im] of n × n numbers; null where some are not finite, or too large for the way to them.
 function eigenvalues(numbers, n) {
   if (!numbers.every(Number.isFinite)) return null;
   const h = hessenberg(numbers, n), found = [];
@@ -77,7 +77,7 @@ function eigenvalues(numbers, n) {
     qr_step(h, low, high, odd ?? shift_of(h, high));
   }
   for (; high >= 0; high--) found.push(h[high][high]);
-  return found;
+  return found.every((v) => Number.isFinite(modulus(v))) ? found : null;
 }
 
 const radius_of = (values) => (values ? values.reduce((most, v) => Math.max(most, modulus(v)), 0) : NaN);

@@ -97,7 +97,7 @@ function knob(id, name, { min, max, step, value, words }, turn) {
   box.querySelector(".name").replaceChildren(...name, " ");
   const slide = box.querySelector("input");
   Object.assign(slide, { min, max, step });
-  if (document.activeElement !== slide && !Number.isNaN(value)) slide.value = value;
+  if (document.activeElement !== slide) slide.value = Number.isNaN(value) ? max : value; // what is no number is beyond all
   box.querySelector("output").textContent = words ?? show(value, 3);
   return box;
 }

@@ -4,17 +4,18 @@
 
 // What a run was before it was shortened.
 const original_of = (run) => (run.original ??= {
-  source: run.source.slice(), forward: run.forward, backward: run.backward, tracks: run.tracks, ledgers: run.ledgers, total: run.total, loss_steps: run.loss_steps, live: run.live, peak: run.peak, leaving: run.leaving, returning: run.returning,
+  source: run.source.slice(), forward: run.forward, backward: run.backward, tracks: run.tracks, ledgers: run.ledgers, loss_steps: run.loss_steps, live: run.live, peak: run.peak, leaving: run.leaving, returning: run.returning,
 });
 
-// The nodes that do the same in other steps: step → node, for each node the same map.
+// The nodes that do the same in other steps: step → node, for each node the same map. One of them may have a name of its
+// own, and where lengths differ later ones have fewer rows.
 function peers_of(run) {
   if (run.peers) return run.peers;
   const by_key = new Map(), counts = new Map(), alike = new Map();
-  const kinds = run.kinds.map(({ shape, ...rest }) => JSON.stringify([rest, shape.length])).map((text, id) => alike.get(text) ?? alike.set(text, id).get(text));
+  const kinds = run.kinds.map(({ op, cell, attrs, dtype, line, shape }) => JSON.stringify([op, cell, attrs, dtype, line, shape.length])).map((text, id) => alike.get(text) ?? alike.set(text, id).get(text));
   run.peers = Array.from({ length: run.n }, (_, n) => {
     if (!run.outer.timed[n]) return null;
-    const kind = kinds[run.kind[n]], here = `${kind}|${run.position[n]}`, rank = counts.get(here) ?? 0, key = `${kind}|${rank}`; // fewer rows where lengths differ
+    const kind = kinds[run.kind[n]], here = `${kind}|${run.position[n]}`, rank = counts.get(here) ?? 0, key = `${kind}|${rank}`;
     counts.set(here, rank + 1);
     if (!by_key.has(key)) by_key.set(key, new Map());
     by_key.get(key).set(run.position[n], n);
@@ -129,6 +130,16 @@ function late_nodes(run) {
   return late;
 }
 
+// What the loss does not come from any more, as a memory that only a later step would have read, is left out too.
+function leave_out_unread(run) {
+  const read = new Uint8Array(run.n);
+  read[run.loss] = 1;
+  for (let n = run.loss; n >= 0; n--) {
+    if (!read[n] && !run.is_leaf(n)) run.late[n] = 1;
+    if (!run.late[n]) for (const x of inputs_of(run, n)) read[x] = 1;
+  }
+}
+
 // Make a run the shortened one, or the given one again.
 function reshape(run) {
   const { endings } = shortening_of(run), original = original_of(run), whole = shape_key(run) === null, total = Math.max(...[...run.spans.keys()].map((cell) => steps_of(run, cell)));
@@ -138,10 +149,11 @@ function reshape(run) {
   run.late = whole ? null : late_nodes(run);
   const rewired = whole ? [] : [...rewire_ends(run, [...endings, ...sequences_of(run).contexts]), ...rewire_starts(run)];
   for (const [e, x] of rewired) run.source[e] = x;
+  if (!whole) leave_out_unread(run);
   run.rewired = rewired.map(([e]) => e);
   for (let n = 0; n < run.n; n++) run.made.nodes[n].inputs = inputs_of(run, n);
   const kept = (n) => !is_late(run, n);
-  Object.assign(run, { total: whole ? original.total : total, forward: original.forward.filter(kept), backward: original.backward.filter(kept) });
+  Object.assign(run, { total: whole ? run.given_total : total, forward: original.forward.filter(kept), backward: original.backward.filter(kept) });
   run.tracks = original.tracks.map((track) => part_of_track(run, track));
   run.ledgers = original.ledgers.map((ledger) => part_of_ledger(run, ledger));
   run.moments();

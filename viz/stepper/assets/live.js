@@ -42,8 +42,9 @@ class Live extends Run {
       if (kept) kept.forEach((keep, i) => { if (!keep) this.values[n][i] = 0; });
     });
     this.grads = executor.backward(this.loss, (n, place) => this.form[this.pointer[n] + place] !== 0 && !this.blocks(n, this.pointer[n] + place), null, this.kept);
+    const given = new Set(this.ledgers.map(({ leaf }) => leaf));
     for (let n = 0; n < this.n; n++) {
-      if (!this.grads[n] && this.begun[n] >= 0) this.grads[n] = executor.zeros(n); // all that comes to it is stopped
+      if (!this.grads[n] && (this.begun[n] >= 0 || given.has(n))) this.grads[n] = executor.zeros(n); // all that comes to it is stopped
       this.value_norm[n] = norm(this.values[n]);
       this.grad_norm[n] = norm(this.grads[n]);
     }

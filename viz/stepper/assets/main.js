@@ -38,7 +38,7 @@ function lists() {
   $("track-label").hidden = run.tracks.length < 2;
   $("mask").value = state.mask;
   $("mask-k").value = state.width;
-  $("mask-k").max = Math.max(run.total, 1);
+  $("mask-k").max = Math.max(run.given_total, 1);
   $("by").value = state.by;
   $("by").options[1].textContent = stage_word(run);
   document.querySelectorAll(".stage-word").forEach((w) => { w.textContent = stage_word(run); });
@@ -89,7 +89,7 @@ function listen() {
   choose("parameter", "parameter");
   choose("track", "track");
   choose("mask", "mask", String);
-  choose("mask-k", "width", (v) => Math.min(Math.max(Math.round(Number(v)) || 1, 1), Math.max(run_now().total, 1)));
+  choose("mask-k", "width", (v) => Math.min(Math.max(Math.round(Number(v)) || 1, 1), Math.max(run_now().given_total, 1)));
   $("by").addEventListener("change", () => { state.by = $("by").value; if (playing) play(true); save(); });
   $("graph").addEventListener("scroll", () => { followed.left = $("graph").scrollLeft; if (curves.strip?.x) { const run = run_now(), t = run.tracks[state.track], c = t.norm.length; shade_window(run, t, (i) => (c > 1 ? i / (c - 1) : 0.5)); } });
   $("strip").addEventListener("pointerdown", (event) => {
@@ -116,7 +116,7 @@ $("title").textContent = runs.map((r) => r.title).join(" and ");
 if (runs.length > 1) $("runs").append(...runs.map((r, i) => element("button", { type: "button", onclick: () => switch_run(i) }, r.title)));
 else $("runs").hidden = true;
 START.parameter = state.parameter = first_parameter(runs[0]);
-START.width = state.width = Math.min(5, Math.max(runs[0].total, 1));
+START.width = state.width = Math.min(5, Math.max(runs[0].given_total, 1));
 help();
 for (const part of PARTS) part.listen?.();
 restore();

@@ -30,10 +30,11 @@ function play(on) {
 
 function switch_run(number) {
   const before = run_now(), share = state.k <= before.F ? state.k / before.F : state.k <= before.F + before.B ? 1 + (state.k - before.F) / before.B : 2 + (state.k - before.F - before.B) / before.U;
+  for (const part of PARTS) part.leave?.();
   state.run = number;
   const run = run_now();
   state.k = Math.round(share <= 1 ? share * run.F : share <= 2 ? run.F + (share - 1) * run.B : run.F + run.B + (share - 2) * run.U);
-  Object.assign(state, { pinned: -1, unit: -1, leaf: -1, place: 0, track: 0, parameter: first_parameter(run), width: Math.min(state.width, Math.max(run.total, 1)) });
+  Object.assign(state, { pinned: -1, unit: -1, leaf: -1, place: 0, track: 0, parameter: first_parameter(run), width: Math.min(state.width, Math.max(run.given_total, 1)) });
   if (run.structure !== "chain") state.mask = "full";
   lists();
   render();

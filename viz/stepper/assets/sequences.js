@@ -27,6 +27,10 @@ function found_sequences(run) {
   for (const each of list) each.total = Math.max(...each.cells.map((cell) => run.spans.get(cell).total));
   const of = new Map(list.flatMap((each, number) => each.cells.map((cell) => [cell, number]))), contexts = [];
   for (const link of links) take_link(run, link, list[of.get(link.from)], of, contexts);
+  for (const [, x] of contexts) {
+    const { cell } = run.of_kind(x);
+    if (peers_of(run)[x].size < run.spans.get(cell).total) list[of.get(cell)].refused ||= "its steps are not alike";
+  }
   for (const each of list) if (each.refused) Object.assign(each, masked_length(run, each));
   return { list, of, contexts };
 }
@@ -34,10 +38,10 @@ function found_sequences(run) {
 // Attention reads all steps of a sequence that its mask lets through: with zeros there it reads fewer. Whether a mask does
 // so is tried: other values of the last step have to leave the loss as it is.
 function masked_length(run, { cells, total }) {
-  const masks = leaves_of(run).filter((n) => run.of_kind(n).op === "input" && run.shape(n).length === 2 && run.shape(n)[1] === total && is_number(run, n) && run.values[n].every((v) => v === 0 || v === 1));
+  const masks = leaves_of(run).filter((n) => run.of_kind(n).op === "input" && run.shape(n).length === 2 && run.shape(n)[1] === total && is_number(run, n) && run.given[n].every((v) => v === 0 || v === 1));
   if (!masks.length) return {};
   const [one, other] = [(v) => v, (v) => 2 * v + 1].map((turned) => {
-    const values = run.values.map((numbers) => numbers?.slice()), inside = (n) => run.outer.timed[n] && cells.includes(run.of_kind(n).cell);
+    const values = run.start.values.map((numbers) => numbers.slice()), inside = (n) => run.outer.timed[n] && cells.includes(run.of_kind(n).cell);
     for (const n of masks) shut_out(values[n], total, total - 1);
     for (let n = 0; n < run.n; n++) if (inside(n) && run.position[n] === total - 1) values[n] = values[n].map(turned);
     new Executor(run.nodes, values).forward(inside);
@@ -126,7 +130,7 @@ function row_ends(run) {
   for (let n = 0; n < run.n; n++) {
     const [table, index] = inputs_of(run, n);
     if (run.of_kind(n).op !== "take" || run.outer.timed[n] || !run.is_leaf(index) || run.of_kind(table).op !== "concatenate") continue;
-    const found = ends_among(run, inputs_of(run, table), run.values[index]);
+    const found = ends_among(run, inputs_of(run, table), run.given[index]);
     if (found) run.row_ends.set(n, { ...found, index });
   }
   return run.row_ends;
@@ -146,6 +150,9 @@ function ends_among(run, parts, rows) {
   const is_end = (t, i) => t < 0 || t === steps.length - 1 || place[i] >= height(steps[t + 1]);
   return at.every(is_end) && at.some((t) => t >= 0) ? { cell: run.of_kind(steps[0]).cell, at, place, starts } : null;
 }
+
+// Whether a leaf is such a list: it says how the graph is made, and is no number of the user's.
+const is_list_of_rows = (run, n) => run.structure === "chain" && [...row_ends(run).values()].some(({ index }) => index === n);
 
 // How many steps an unfolding has now.
 function steps_of(run, cell) {

@@ -48,7 +48,7 @@ function state_task(run) {
 
 function chosen_ledger(run) {
   const square = features_of(run).square.map((leaf) => run.ledgers.find((l) => l.leaf === leaf));
-  return square.find((l) => l.leaf === run.ledgers[state.parameter]?.leaf) ?? square[0] ?? run.ledgers[0];
+  return square.find((l) => l.leaf === run.ledgers[first_parameter(run)]?.leaf) ?? square[0] ?? run.ledgers[0]; // whichever ledger is shown: a question stays
 }
 
 // One term of ∂L/∂W: δ of a unit times what stood at the other end of the weight.
@@ -164,7 +164,7 @@ function draw_tasks(run) {
 
 function check_task() {
   const run = run_now(), task = tasks_of(run)[task_at], x = number_in($("task-answer").value);
-  if (Number.isNaN(x)) $("task-hint").textContent = "A number, please: -0.12 or 1e-4.";
+  if (!Number.isFinite(x)) $("task-hint").textContent = "A number, please: -0.12 or 1e-4.";
   else if (near(x, task.answer)) {
     solved().add(task_at);
     $("task-hint").textContent = `Right: ${task.formula}.`;
@@ -189,9 +189,11 @@ PARTS.push({
     }).observe($("tasks"));
   },
   save(parts) {
+    if (task_at) parts.set("task", String(task_at + 1));
     runs.forEach((run, i) => { if (run.solved?.size) parts.set(`ok${i || ""}`, [...run.solved].sort().join(".")); });
   },
   restore(parts) {
+    task_at = /^[1-9]$/.test(parts.get("task") ?? "") ? Number(parts.get("task")) - 1 : 0;
     runs.forEach((run, i) => { run.solved = new Set((parts.get(`ok${i || ""}`) ?? "").split(".").filter((t) => /^\d$/.test(t)).map(Number)); });
   },
   open: { tasks: () => tasks_of(run_now()) },

@@ -68,7 +68,7 @@ let going = 0;
 
 function settings_now() {
   const clip = Number($("clip").value);
-  return [Number($("rule").value), Number($("rate").value) || 0, clip > 0 ? clip : 0, MASKS.indexOf(state.mask), state.mask === "full" ? 0 : state.width];
+  return [Number($("rule").value), data.rate, clip > 0 ? clip : 0, MASKS.indexOf(state.mask), state.mask === "full" ? 0 : state.width];
 }
 
 // So many updates more, from the one that is looked at.
@@ -154,8 +154,17 @@ PARTS.push({
   listen() {
     $("rule").replaceChildren(...RULES.map((rule, i) => element("option", { value: i }, rule.name)));
     $("rate").value = data.rate;
-    $("rate").addEventListener("change", () => { data.rate = Number($("rate").value) || 0; render(); });
-    $("clip").addEventListener("change", () => render());
+    $("rate").addEventListener("change", () => {
+      const rate = number_in($("rate").value); // what is no rate leaves the one before
+      if (rate >= 0 && Number.isFinite(rate)) data.rate = rate;
+      $("rate").value = data.rate;
+      render();
+    });
+    $("clip").addEventListener("change", () => {
+      const clip = number_in($("clip").value);
+      $("clip").value = clip > 0 && Number.isFinite(clip) ? clip : "";
+      render();
+    });
     $("train-once").addEventListener("click", () => { stop(); train(1); });
     $("train-run").addEventListener("click", () => {
       if (going) return stop();
@@ -164,6 +173,7 @@ PARTS.push({
     });
     $("update-at").addEventListener("input", () => { stop(); look_at(Number($("update-at").value)); });
   },
+  leave: () => stop(),
   restart(run) {
     run.history = [];
     run.optimiser = null;
