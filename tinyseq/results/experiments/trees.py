@@ -182,7 +182,10 @@ TREE_SETUP = (
 TREE_CHOSEN = "rate and epochs by what a seed may take here, on seed 1000; the same for both nets."
 
 
-FEW = "17,000 pairs and 15 epochs are too few. It stands above the LSTM over the words on every seed"
+FEW = (
+    "17,000 pairs are too few, not the epochs: on seed 1000 they give 0.63 and 0.61 in 15 epochs, 0.69 and 0.61 in 45, "
+    "but 51,000 pairs 0.81 and 0.70 in 15. It stands above the LSTM over the words on every seed"
+)
 FEW_EXPRESSIONS = (
     "8,000 expressions are too few: the training loss falls to 0.5 nats, while nearly half of the new ones are wrong"
 )
