@@ -125,7 +125,8 @@ def draw(
     """Draw a tape, the tape up to a tensor, or a cell; several of them, in a list or as {title: thing}, side by side.
 
     view       "unfolded": a column for each time step, of a tree children under their parents; "tree": the same, an
-               error for what is no tree; "folded": one step, with a black square where a value is late
+               error for what is no tree; "folded": one step, with a black square where a value is late, and
+               "start" on the dashed arrow from what the first step alone reads
     detail     "box": each call of a cell as one box, but for the cells named in ``opened``; "cell": named nodes,
                parameters as labelled arrows; "units": with the gates and sums between them; "ops": every primitive
     steps      how many time steps to show (the first and last; by default 10, fewer in detail), or which: range(5, 9)
