@@ -102,7 +102,10 @@ def use(page: Any, dice: random.Random) -> str:
 def shown(page: Any) -> list[str]:
     """All that the page shows; a card of questions is worked out when it is on the screen."""
     page.evaluate("() => { document.activeElement.blur(); document.getElementById('tasks')?.scrollIntoView(); }")
-    page.wait_for_timeout(300)  # the address, too, waits while a slider is dragged
+    page.wait_for_timeout(250)  # the address waits while a slider is dragged
+    page.wait_for_function(
+        "() => { const [box, at] = [document.getElementById('tasks'), stepper.state.run]; return box.hidden || box.dataset.key.startsWith(`${at}|${stepper.runs[at].version}|`); }"
+    )
     return page.evaluate(SHOWN)
 
 
