@@ -173,3 +173,17 @@ def test_training_stops_where_the_reader_goes_back_or_elsewhere(browser: Any, tm
             page.wait_for_timeout(200)
             assert page.text_content("#train-now") == at
         assert page.evaluate("() => stepper.runs[1].history.length") == 0
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_phone_shows_the_page_without_moving_it_sideways(browser: Any, tmp_path: Any, width: int) -> None:
+    """By itself and in the frame of another page, with what is widest: two runs, the losses' colours, changes made."""
+    path = gated(nn.LSTMCell, T=14).tape.to_html(tmp_path / "p.html", title="a", compare={"b": translation()})
+    for hash in ("", "#embed=true&bands=sum&k=40", "#run=1&bands=share&beside=untrained&do1=S_1_3~T_2&embed=true"):
+        with opened(browser, path, hash) as page:
+            page.set_viewport_size({"width": width, "height": 700})
+            page.wait_for_timeout(100)
+            wide = page.evaluate(
+                "() => [...document.querySelectorAll('body *')].filter((e) => !e.closest('svg, .scroll, dialog') && e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 0.5).map((e) => e.outerHTML.slice(0, 80))"
+            )
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, (hash, wide)
