@@ -14,7 +14,7 @@ from tinyseq.viz.placing.nets import Net
 from tinyseq.viz.placing.over_chains import OverChains
 from tinyseq.viz.placing.steps import Steps, gap_text, gap_width, is_total
 
-BESIDE = 46.0  # between two vertices over one another beside the steps
+BESIDE, APART = 46.0, 10.0  # between two vertices over one another beside the steps; between two that are large
 
 
 class Layout:
@@ -106,7 +106,7 @@ class Layout:
             ready = [v for v in todo if not ids & set(reads[v.id])] or todo
             y = None
             for level, v in sorted(((self._level_of(v), v) for v in ready), key=lambda one: one[0]):
-                y = level if y is None else max(level, y + BESIDE)
+                y = level if y is None else max(level, y + max(BESIDE, v.height + APART))
                 v.x, v.y = left - v.width / 2, y
             left -= max(v.width for v in ready) + style.COLUMN_GAP
             todo = [v for v in todo if v not in ready]
@@ -138,7 +138,8 @@ class Layout:
                 own += [self.vertices[s].y for s in self._sources(v) if s in done] if not own else []
                 wanted.append((sum(own) / len(own) if own else 0.0, v))
             for level, v in sorted(wanted, key=lambda one: one[0]):
-                y = self._clear_of(level if y is None else max(level, y + BESIDE), v, busy)
+                next_up = level if y is None else max(level, y + max(BESIDE, v.height + APART))
+                y = self._clear_of(next_up, v, busy)
                 v.x, v.y = edge + v.width / 2, y
                 widest = max(widest, v.width)
             edge += widest + style.COLUMN_GAP
