@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinyseq.engine.machine.program import Program
     from tinyseq.tape import Tape
 from tinyseq.engine.plan_cache import CACHE
+from tinyseq.engine.reasons import Later
 
 SMALL = 64  # nodes: below, planning costs more than running node by node
 
@@ -93,7 +94,7 @@ class Compiled:
     def _tell(self, reason: str) -> None:
         """Say once for each reason that there is no plan."""
         self.fallback = reason
-        if reason not in _told:
+        if reason not in _told and not isinstance(reason, Later):
             if len(_told) >= MOST_TOLD:
                 _told.clear()
             _told.add(reason)

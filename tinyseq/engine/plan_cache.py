@@ -13,6 +13,7 @@ from tinyseq.engine.environment import wishes
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.planned import planned
+from tinyseq.engine.reasons import Later
 
 if TYPE_CHECKING:
     from tinyseq.engine.machine.program import Program
@@ -34,8 +35,8 @@ class PlanCache:
         key = structure_key(tape, outputs, loss), wishes()
         with (lock := self._guard.lock):
             found = self._programs.pop(key, None)
-            if found is None:
-                found = planned(tape, outputs, loss)
+            if found is None or isinstance(found, Later):
+                found = planned(tape, outputs, loss, apart=found is not None)
                 self._trim()
             self._programs[key] = found
         return found, lock

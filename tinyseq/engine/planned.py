@@ -11,6 +11,7 @@ from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.choices import switched_off
 from tinyseq.engine.plan.folded import Class, Unplannable
 from tinyseq.engine.plan.pipeline import checking, fold_tape, plan_tape
+from tinyseq.engine.reasons import Later
 from tinyseq.engine.validation.check import verify_plan
 from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.errors import FallbackWarning, TapeError, warn
@@ -27,9 +28,10 @@ CONTENT = (
 )
 
 
-def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> Program | str:
+def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False, apart: bool = True) -> Program | str:
     """A program for a tape, or the reason why there is none: it has no plan, or planning it failed.
 
+    Without ``apart`` members that have no plan together are not planned one by one; the reason is a `Later` then.
     With ``check``, or with ``TINYSEQ_CHECK=1`` in the environment, the tape, every pass and the plan are verified;
     raises TapeError where one of them breaks its rules, or the plan computes something else than the tape. Raises
     DataError where ``TINYSEQ_WITHOUT`` names what can't be switched off.
@@ -41,11 +43,13 @@ def planned(tape: Tape, outputs: list[int], loss: int, check: bool = False) -> P
         folded = fold_tape(tape, outputs, loss, check)
         program = INSTANCES.program(folded, outputs, loss, without)
         if program is None:
-            program = Program(plan_tape(tape, outputs, loss, without=without, check=check, folded=folded), shares=True)
+            plan = plan_tape(tape, outputs, loss, without=without, check=check, folded=folded, apart=apart or check)
+            program = Program(plan, shares=True)
         elif check:
             verify_instance(program)
     except Unplannable as reason:
-        return str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason)}"
+        text = str(reason) if ".py:" in str(reason) else f"{reason}{_where(reason)}"
+        return Later(text) if reason.later else text
     except Exception as error:  # whatever went wrong in planning, the reference executor can still run the tape
         if check and isinstance(error, TapeError):  # a pass was found wrong
             raise

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
+from tinyseq.engine.reasons import Later
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import RecordingWarning, TapeError, warn
 from tinyseq.replay.compared import compare
@@ -78,7 +79,7 @@ class CompiledFunction:
 
     def program(self, *arguments: Any, **keywords: Any) -> Program | str:
         """The program for arguments like these, or the reason why there is none."""
-        return self._version(arguments, keywords).program(True)
+        return self._version(arguments, keywords).program(True, apart=True)
 
     def reference(self, *arguments: Any, **keywords: Any) -> tuple[Reference, int]:
         """The reference executor with the leaves of a call, and the first result's node: to look at every value."""
@@ -195,7 +196,8 @@ class CompiledFunction:
             program = version.program(backward)
             leaves = version.leaves(_arrays(arguments, keywords))
             if isinstance(program, str):
-                self._tell_fallback(program)
+                if not isinstance(program, Later):
+                    self._tell_fallback(program)
                 return self._plain(version, leaves, backward)
             with program.alone():
                 program.bind(leaves, version.tape)

@@ -17,6 +17,7 @@ from tinyseq.engine.environment import wishes
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.no_gradient import nothing_to_differentiate
+from tinyseq.engine.reasons import Later
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
 from tinyseq.replay.watch import Watch
@@ -154,17 +155,20 @@ class Version(Recorded):
                 return False
         return self.watch.holds()
 
-    def program(self, backward: bool) -> Program | str:
-        """The program, planned when first wanted; or the reason why there is none."""
+    def program(self, backward: bool, apart: bool = False) -> Program | str:
+        """The program, planned when first wanted; or the reason why there is none. What has a plan for its members one
+        by one alone gets it the second time, or at once with ``apart``."""
         key = backward, wishes()
-        if key not in self._programs:
+        known = self._programs.get(key)
+        if known is None or isinstance(known, Later):
             loss = self.nodes[0] if backward else -1
             if backward and self.tape.shape(loss) != ():
                 raise GradientError(
                     "backward needs a scalar loss first among the results, "
                     f"got shape {self.tape.shape(loss)}; return ts.sum(...)"
                 )
-            program = _planned(self.tape, self.nodes, loss, getattr(self.owner(), "check", False))
+            check = getattr(self.owner(), "check", False)
+            program = _planned(self.tape, self.nodes, loss, check, apart or known is not None)
             self._programs[key] = program
             self.nbytes += 0 if isinstance(program, str) else program.nbytes
             trim(self)
@@ -198,12 +202,12 @@ def _installed() -> bool:
     return find_spec("tinyseq.engine.plan_cache") is not None
 
 
-def _planned(tape: Tape, nodes: list[int], loss: int, check: bool) -> Program | str:
+def _planned(tape: Tape, nodes: list[int], loss: int, check: bool, apart: bool) -> Program | str:
     if not _installed():
         return NOT_INSTALLED
     from tinyseq.engine.planned import planned
 
-    return planned(tape, nodes, loss, check)
+    return planned(tape, nodes, loss, check, apart)
 
 
 VERSIONS: weakref.WeakSet[Version] = weakref.WeakSet()  # those that have been planned, of all functions

@@ -224,12 +224,11 @@ ROWS_OF_A_STACK = {
 }
 
 
-@pytest.mark.parametrize(
-    ("delays", "truncate"), [((1,), None), ((2,), None), ((1,), ts.Chunk(3)), ((1,), ts.Window(2))], ids=str
-)
+@pytest.mark.parametrize("delays", [(1,), (2,)], ids=str)
+@pytest.mark.parametrize("truncate", [None, ts.Chunk(3), ts.Window(2)], ids=str)
 @pytest.mark.parametrize("name", ROWS_OF_A_STACK)
 def test_rows_of_what_a_step_stacks(
-    name: str, delays: tuple[int, ...], truncate: Any, rng: np.random.Generator
+    name: str, truncate: Any, delays: tuple[int, ...], rng: np.random.Generator
 ) -> None:
     """What is stacked is wanted in its step alone; its rows are read by their addresses all the same."""
     W = parameter(rng, H, H)

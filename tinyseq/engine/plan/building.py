@@ -63,7 +63,7 @@ class Building:
                 bounds[group.index] = arange(group.count + 1)
         levels = max(length(b) for b in bounds.values()) - 1 if bounds else 1
         if any(length(b) != levels + 1 for b in bounds.values()):
-            raise Unplannable("groups of different lengths in one recurrence")
+            raise Unplannable("groups of different lengths in one recurrence", groups=[g.index for g in groups])
         self.block = Block(bounds, levels, [], phase=self.phase, note=note)
         return self.block
 

@@ -28,6 +28,7 @@ def explain(plan: Parts) -> str:
     sections = [
         told.summary(),
         told.switched_off(),
+        told.apart(),
         told.loops(),
         told.made_once(),
         told.batched(),
@@ -81,6 +82,11 @@ class Explanation(Words):
         """What the planner was told not to do."""
         off = [name for name in OPTIONAL if name in self.graph.without]
         return [f"Switched off by {WITHOUT}:", *(f"  {name}: {OPTIONAL[name]}" for name in off)] if off else []
+
+    def apart(self) -> list[str]:
+        """What is planned node by node."""
+        lines = [f"  {why}" for _, why in self.graph.state.apart]
+        return ["Planned node by node, as there is no plan for all steps together:", *lines] if lines else []
 
     def loops(self) -> list[str]:
         """What recurs, step by step or height by height."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -17,11 +18,13 @@ class Refused(Exception):
     """This tape has no plan; the reference executor runs it. The message says why, and where on the tape.
 
     stage   the pass that refused it; ``op``, ``cell`` and ``line`` are those of the class it was at
+    groups  those whose members might have a plan one by one; ``later`` says that they have not been tried
     """
 
-    def __init__(self, why: str, cls: Class | None = None) -> None:
+    def __init__(self, why: str, cls: Class | None = None, groups: Sequence[int] = ()) -> None:
         super().__init__(why + ("" if cls is None else f" ({cls.where})"))
         self.why, self.stage = why, ""
+        self.groups, self.later = tuple(groups) if cls is None else (cls.group.index,), False
         self.op, self.cell = ("", "") if cls is None else (cls.op, cls.cell)
         self.line = ("", 0) if cls is None else cls.line
 
@@ -107,6 +110,7 @@ class Folded:
 
     joins   what each join outside cells puts together, a list of members
     places  (class, number) of the nodes that are asked for, the loss among them
+    apart   groups that were taken apart, one set after the other, and why (apart.py)
     """
 
     classes: list[Class]
@@ -114,6 +118,7 @@ class Folded:
     joins: dict[int, Picked]
     places: dict[int, tuple[int, int]]
     _joined: dict[int, list[int]] = field(default_factory=dict)
+    apart: tuple[tuple[frozenset[int], str], ...] = ()
 
     def joined(self, index: int) -> list[int]:
         """Classes that a join reads, in order; none where the class is no join."""

@@ -26,6 +26,7 @@ import numpy as np
 
 from tinyseq import display
 from tinyseq.engine.environment import wishes
+from tinyseq.engine.plan.apart import MOST_TIMES, taken_apart, to_part
 from tinyseq.engine.plan.buffers import verify_buffers
 from tinyseq.engine.plan.choices import checked, switched_off
 from tinyseq.engine.plan.differentiate import differentiate
@@ -172,18 +173,33 @@ def stages_of(
     without: frozenset[str] | None = None,
     check: bool | None = None,
     folded: Folded | None = None,
+    apart: bool = True,
 ) -> Stages:
-    """What each pass up to ``until`` makes of a tape, which may have been ``folded`` already. Raises Refused where it
-    has no plan."""
+    """What each pass up to ``until`` makes of a tape, which may have been ``folded`` already. Members that have no plan
+    together are planned one by one with ``apart``, where they are few. Raises Refused where there is no plan."""
     if until not in PASSES:
         raise DataError(f"no pass is called {until!r}; there are {', '.join(PASSES)}")
     off = switched_off() if without is None else checked(frozenset(without))
     stages = Stages(tape, outputs, loss, off, checking() if check is None else check)
-    if folded is not None:
-        stages.values["fold"] = folded
-    if until not in stages.values:
-        stages.run(until)
-    return stages
+    first: Refused | None = None
+    for _ in range(MOST_TIMES):
+        stages.values = {} if folded is None else {"fold": folded}
+        try:
+            if until not in stages.values:
+                stages.run(until)
+            return stages
+        except Refused as refusal:
+            first, folded = first or refusal, stages.values.get("fold")
+            groups = frozenset() if folded is None else to_part(folded, refusal)
+            if not apart:
+                first.later = bool(groups)
+            if folded is None or not groups or not apart:
+                break
+            folded = taken_apart(folded, groups, refusal.why)
+            if stages.check:
+                verify_folded(folded, tape)
+    assert first is not None
+    raise first
 
 
 def fold_tape(tape: Tape, outputs: Sequence[int], loss: int = -1, check: bool = False) -> Folded:
@@ -199,14 +215,16 @@ def plan_tape(
     without: frozenset[str] | None = None,
     check: bool | None = None,
     folded: Folded | None = None,
+    apart: bool = True,
 ) -> Plan:
     """Plan a tape for the values of ``outputs`` and, with ``loss``, the gradients of its parameters.
 
     It may have been ``folded`` already. ``without`` names optional decisions (`choices.OPTIONAL`) to leave out,
-    ``check`` says whether every pass is verified; if None, the environment says so. Raises Refused where there is no
+    ``check`` says whether every pass is verified; if None, the environment says so. Members that have no plan together
+    get one for each with ``apart``, where they are few. Raises Refused where there is no
     plan, TapeError where a pass is wrong.
     """
-    return finished(stages_of(tape, outputs, loss, without=without, check=check, folded=folded))
+    return finished(stages_of(tape, outputs, loss, without=without, check=check, folded=folded, apart=apart))
 
 
 def plan_of_symbols(folded: Folded, outputs: Sequence[int], loss: int, without: frozenset[str]) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinyseq.engine.plan.apart import taken_apart
 from tinyseq.engine.plan.fold import fold
 from tinyseq.engine.plan.layout import View
 from tinyseq.engine.plan.maps import VIEWS
@@ -17,7 +18,10 @@ class Search(Followed):
 
     def __init__(self, plan: Plan, told: Told) -> None:
         super().__init__(plan, told, 1)
-        self.nodes = {cls.index: cls.nodes for cls in fold(told.tape, plan.graph.outputs, plan.graph.loss).classes}
+        folded = fold(told.tape, plan.graph.outputs, plan.graph.loss)
+        for groups, _ in plan.graph.state.apart:
+            folded = taken_apart(folded, groups)
+        self.nodes = {cls.index: cls.nodes for cls in folded.classes}
         self.found = ""
         self.last: dict[tuple[str, int], int] = {}
         for place, block in enumerate(plan.blocks):
