@@ -558,3 +558,19 @@ def test_a_step_that_records_another_op_for_another_batch_cannot_run_over_ragged
 
     with ts.Tape(), pytest.raises(ShapeError, match="records other nodes for other batch sizes"):
         ts.unfold(step, ts.Chain([2, 3]), np.ones((5, 1)), np.zeros((2, 1)))
+
+
+@pytest.mark.parametrize("lengths", [[5], [4, 4, 4]], ids=str)
+def test_a_batch_that_never_shrinks_may_be_of_one_sequence(lengths: list[int], rng: np.random.Generator) -> None:
+    """With one row both operands of x + c are broadcast in another way than with two: the step is as good as any."""
+    T, B = lengths[0], len(lengths)
+    x, c, h = rng.standard_normal((T, B, 1)), rng.standard_normal((1, 3)), rng.standard_normal((B, 3))
+
+    def step(x: Any, h: Any) -> Any:
+        h = ts.tanh(h * 0.5 + (x + c))
+        return h, h
+
+    with ts.Tape():
+        told = ts.unfold(step, ts.Chain(lengths), x.reshape(T * B, 1), h).outputs.value
+        plain = ts.unfold(step, ts.Chain(T), x, h).outputs.value
+    np.testing.assert_array_equal(told, plain.reshape(T * B, 3))

@@ -218,7 +218,10 @@ def _unfold_chain(
 
     folded = recorded(int(sizes[0]))
     check_state(folded, initial, ragged)
-    rows = ragged_rows(tape, folded, recorded(int(sizes[0]) + 1), sizes) if ragged else None
+    rows = None
+    if ragged:  # where the batch never shrinks, one recording says all
+        other = recorded(int(sizes[0]) + 1) if sizes[-1] != sizes[0] else folded
+        rows = ragged_rows(tape, folded, other, sizes)
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if ragged else chain.positions
     if truncate is not None and initial:
         steps = chain.positions + tape.next_step(scope, chain.T)
