@@ -16,7 +16,7 @@ import numpy as np
 from tinyseq.engine.forks import Guard
 from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, OutputView, assembled
 from tinyseq.engine.machine.program import Program
-from tinyseq.engine.plan.folded import Folded
+from tinyseq.engine.plan.folded import Folded, Refused
 from tinyseq.engine.plan.layout import Storage, allocate
 from tinyseq.engine.plan.pipeline import PASSES, VERIFY, Plan, checking, finished, plan_of_symbols
 from tinyseq.engine.plan.reuse import Arena
@@ -220,6 +220,9 @@ class Instances:
             return None
         try:
             template = Template(folded, outputs, loss, without, axes=known.axes)
+        except Refused:  # it has no plan for its members together, by numbers or by symbols
+            known.hopeless = True
+            return None
         except Exception as error:  # what can't be planned with symbols is planned as it is
             known.hopeless = True
             self._failed(error)

@@ -98,6 +98,14 @@ def test_what_is_run_once_is_run_by_the_reference_and_then_planned(monkeypatch: 
     assert not isinstance(ts.compile(over_its_past(p)).program(x), str)  # who asks for the program gets it at once
 
 
+def test_lengths_that_are_new_each_time_are_planned_one_by_one_too() -> None:
+    """Known plans of such a structure there are none, also where every plan is verified."""
+    run = ts.compile(over_its_past(weights()), check=True)
+    for T in range(12, 19):
+        run.backward(shaped((T, B, V), T))
+        assert not isinstance(run.program(shaped((T, B, V), T)), str)
+
+
 def test_a_tape_that_comes_again_is_planned_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYSEQ_CHECK", "0")
     p, x, found = weights(), shaped((30, B, V), 5), []
