@@ -59,5 +59,3 @@ FOUND = {
         memory=1, arity=2,
     ),
 }  # fmt: skip
-
-UNPLANNED = {"parts of a level's rows"}

@@ -7,6 +7,7 @@ import pytest
 
 import tinyseq as ts
 from tinyseq.engine.limits import LIMITS
+from tinyseq.errors import RecordingWarning
 
 
 def test_a_known_number_of_batches_is_kept_and_afterwards_what_held_before_holds() -> None:
@@ -32,6 +33,7 @@ def test_recordings_of_many_lengths_are_kept_where_there_is_room(monkeypatch: py
             np.testing.assert_allclose(W.grad, len(x))
         return len(ran._versions)
 
-    assert kept() == 1  # the newest
+    with pytest.warns(RecordingWarning, match="records again what was dropped"):
+        assert kept() == 1  # the newest
     with LIMITS.at_least(8, megabytes=64):
         assert kept() == 3

@@ -18,7 +18,7 @@ import numpy as np
 
 import tinyseq as ts
 from tests.engine.agreement import recorded
-from tests.engine.found import FOUND, UNPLANNED
+from tests.engine.found import FOUND
 from tests.engine.searching.found_programs import FOUND as FOUND_PROGRAMS
 from tests.engine.test_agreement_nets import NETS, H, Named, O, V
 from tinyseq.bench.contestants import our_nets, ours
@@ -95,8 +95,7 @@ def programs() -> dict[str, Callable[[], Recorded]]:
     for net in USERS_NETS:
         found[f"row {net.row}"] = lambda net=net: _users_net(net)
     for name, recipe in FOUND.items():
-        if name not in UNPLANNED:
-            found[f"recipe {name}"] = lambda recipe=recipe: recorded(recipe, np.float64)
+        found[f"recipe {name}"] = lambda recipe=recipe: recorded(recipe, np.float64)
     for name in FOUND_PROGRAMS:
         found[f"program {name}"] = lambda name=name: _program(name)
     return found

@@ -76,7 +76,7 @@ def test_why_it_has_none_together_is_said_without_parting() -> None:
     tape, wanted, loss = recorded(over_its_past(weights()), shaped((30, B, V), 5))
     with pytest.raises(Refused, match="groups of different lengths in one recurrence") as refused:
         plan_tape(tape, wanted, loss, apart=False)
-    assert refused.value.later and refused.value.stage == "rewrite"
+    assert refused.value.later and refused.value.stage == "schedule"
 
 
 def test_what_is_run_once_is_run_by_the_reference_and_then_planned(monkeypatch: pytest.MonkeyPatch) -> None:

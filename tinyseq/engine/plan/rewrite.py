@@ -251,16 +251,8 @@ def _components(graph: Graph) -> None:
         classes = [graph.classes[running[k]] for k in members]
         recurrent = len(members) > 1 or members[0] in successors[members[0]]
         if recurrent:
-            _same_lengths({cls.group.index: cls.group for cls in classes})
             classes = _level_order(graph, classes)
         graph.components.append(Component(classes, recurrent))
-
-
-def _same_lengths(groups: dict[int, Group]) -> None:
-    """What recurs together has as many levels each. Raises Refused."""
-    levels = [group.count if group.levels is None else length(group.levels) - 1 for group in groups.values()]
-    if any(number != levels[0] for number in levels):
-        raise Unplannable("groups of different lengths in one recurrence", groups=list(groups))
 
 
 def _outside(graph: Graph, cls: Class) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyseq.engine.plan.folded import Class
+from tinyseq.engine.plan.folded import Class, Group, Unplannable
 from tinyseq.engine.plan.graph import Component, Graph, Term
 from tinyseq.engine.plan.maps import VIEWS
 from tinyseq.engine.plan.numbers import integer, length
@@ -27,6 +27,7 @@ def schedule(tasks: Tasks) -> Schedule:
     for component in graph.components:
         lifetimes = _Lifetimes(graph, component, kept, leads)
         if component.recurrent:
+            _same_lengths({cls.group.index: cls.group for cls in component.classes})
             one_level |= {cls.index for cls in component.classes if not lifetimes.outlives(cls)}
         regions.append(_forward(graph, component, one_level))
     if graph.loss >= 0 and graph.loss_class.index in graph.wants:
@@ -44,6 +45,13 @@ def _leads(graph: Graph) -> dict[int, tuple[int, int]]:
                 before, after = leads.get(ref.source, (0, 0))
                 leads[ref.source] = (max(before, -ref.by), max(after, ref.by))
     return leads
+
+
+def _same_lengths(groups: dict[int, Group]) -> None:
+    """What recurs together has as many levels each. Raises Refused."""
+    levels = [group.count if group.levels is None else length(group.levels) - 1 for group in groups.values()]
+    if any(number != levels[0] for number in levels):
+        raise Unplannable("groups of different lengths in one recurrence", groups=list(groups))
 
 
 def enough_rows(cls: Class) -> bool:
