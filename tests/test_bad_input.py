@@ -58,6 +58,11 @@ CASES: dict[str, tuple[Callable[[], Any], type[TinyseqError], str]] = {
     "transpose of many axes": (lambda: ts.transpose(t(1, 1, 1, 1, 1)), ShapeError, "at most 4 axes"),
     "T of a vector": (lambda: t(3).T, ShapeError, r".T needs at least two axes, got shape \(3,\)"),
     "concatenate": (lambda: ts.concatenate([t(2, 2), t(3, 2)]), ShapeError, r"all other axes must be equal, got \(2, 2\) and \(3, 2\)"),
+    "concatenate a number with a vector": (
+        lambda: ts.concatenate([t(2), t()], axis=0),
+        ShapeError,
+        r"concatenate along axis 0: all other axes must be equal, got \(2,\) and \(\)",
+    ),
     "concatenate scalars": (lambda: ts.concatenate([t()]), ShapeError, "concatenate along axis -1: a scalar has no axes"),
     "concatenate nothing": (lambda: ts.concatenate([]), ShapeError, "needs at least one tensor, got none"),
     "stack": (lambda: ts.stack([t(2), t(3)]), ShapeError, r"stack needs equal shapes, got \(2,\) and \(3,\)"),

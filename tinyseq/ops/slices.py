@@ -132,7 +132,7 @@ def _concatenate_shape(attrs: tuple, shapes: tuple, dtypes: tuple) -> tuple[tupl
     if not 0 <= axis < len(first):
         raise ShapeError(f"concatenate along axis {axis} of tensors of shape {first}")
     for shape in shapes:
-        if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+        if len(shape) != len(first) or shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
             raise ShapeError(f"concatenate along axis {axis}: all other axes must be equal, got {first} and {shape}")
     return (*first[:axis], sum(s[axis] for s in shapes), *first[axis + 1 :]), dtype
 
