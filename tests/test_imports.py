@@ -235,7 +235,8 @@ ENGINE_OF_THE_REFERENCE = {
     "reference.py",
     "protocol.py",
     "forks.py",
-    "limits.py", "reasons.py",
+    "limits.py",
+    "reasons.py",
 }
 WITHOUT_THE_COMPILED_ENGINE = """
     import numpy as np
