@@ -145,9 +145,11 @@ def _title(text: str) -> str:
 
 
 def _lead(text: str) -> str:
-    """The first sentence after the title."""
-    first = next((p for p in text.strip().split("\n\n")[1:] if p and p[0] not in "`#$|-"), "")
-    return " ".join(first.split()).split(". ")[0].rstrip(".") + "."
+    """The first sentence after the title; code in fences is none."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL).strip().split("\n\n")[1:]
+    first = next((p.strip() for p in prose if p.strip() and p.strip()[0] not in "#$|-"), "")
+    sentence = " ".join(first.split()).split(". ")[0].rstrip(".")
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 def _plain(text: str) -> str:

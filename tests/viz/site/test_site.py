@@ -6,7 +6,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,15 @@ from tinyseq.viz.site.build import PARTS
 from tinyseq.viz.site.document import Document, inside, titled
 from tinyseq.viz.site.formulas import with_formulas
 from tinyseq.viz.site.links import broken
+
+
+def test_lists_of_pages_tell_them_by_a_sentence_not_by_code() -> None:
+    lead = import_module("tinyseq.viz.site.build")._lead
+    assert lead("# T\n\n```python\nimport numpy\n\nx = 1\n```\n\n`f` makes it. Then more.") == "`f` makes it."
+    assert lead("# T\n\nIs it so?") == "Is it so?"
+    for page in resources.files("tinyseq.viz.site").joinpath("content", "guides").iterdir():
+        found = lead(page.read_text("utf-8"))
+        assert "import" not in found and "=" not in found and len(found) > 20, page.name
 
 
 def test_formulas_become_mathml_and_code_stays() -> None:
