@@ -53,12 +53,13 @@ class Shaken(ts.Reference):
         self.values.update({i: self.shaken(v) for i, v in given.items()})
 
     def shaken(self, x: np.ndarray, inner: np.ndarray | float = 0.0) -> np.ndarray:
-        """Each number with a change of up to 1e-12 of itself and of ``inner``; integers as they are."""
+        """Each number with a change of up to 1e-12 of itself and of ``inner``; integers and infinities as they are."""
         if x.dtype == np.int64:
             return x
         with np.errstate(all="ignore"):
             size = self.rng.uniform(0.5, 1.0, x.shape)  # equal ones would cancel in every sum of two
-            return x + CLOSE * (np.abs(x) + inner) * self.rng.choice([-1.0, 1.0], x.shape) * size
+            moved = x + CLOSE * (np.abs(x) + inner) * self.rng.choice([-1.0, 1.0], x.shape) * size
+            return np.where(np.isinf(x), x, moved)
 
     def forward(self, index: int) -> None:
         for i in self._missing(index):

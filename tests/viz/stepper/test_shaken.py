@@ -28,3 +28,14 @@ def test_numbers_of_many_sizes_each_have_a_bound_of_their_own_size() -> None:
 def test_a_sum_has_a_bound_of_the_size_of_its_terms(last: float) -> None:
     found, y = bounds_of(np.array([1e6, 0.5, last]), ts.sum)
     assert 0.1 * CLOSE * 2e6 <= found.value(y)[0] <= 10 * CLOSE * 2e6
+
+
+def test_an_infinity_is_not_shaken_into_nan() -> None:
+    """tanh(∞) = 1; a bound that came by way of NaN would be none at all."""
+    w = ts.Parameter(np.array([0.5, 0.25]), "w")
+    with ts.Tape(executor=ts.Reference) as tape:
+        x = ts.tensor(np.array([np.inf, 1.0]))
+        y = ts.sum(ts.tanh(x) * w) - ts.sum(w)
+    tape.executor.differentiate(y.index)
+    found = Bounds(tape.executor, {x.index: tape.executor.values[x.index]}, y.index, None)
+    assert np.isfinite(found.others[0].values[y.index]).all() and found.value(y.index)[0] >= 0.1 * CLOSE
