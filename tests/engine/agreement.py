@@ -15,6 +15,7 @@ from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.fold import Unplannable
 from tinyseq.engine.plan.pipeline import Plan, plan_tape
 from tinyseq.engine.validation.check import verify_plan
+from tinyseq.engine.validation.meaning import verify_meaning
 
 
 @dataclass
@@ -75,6 +76,20 @@ def run_plan(plan: Plan, tape: ts.Tape, wanted: list[int], loss: int, threads: i
         np.testing.assert_array_equal(first, other, "a thread reads what another writes with no barrier between")
     runs[0].plan = plan
     return runs[0]
+
+
+def agreeing(
+    tape: ts.Tape, wanted: list[int], loss: int, threads: int = 2, tolerance: float = 1e-12, bounded: bool = False,
+    **how: Any,
+) -> Plan:  # fmt: skip
+    """The plan of a tape, of which every pass, every element and the meaning (``bounded``: of what is small) are
+    verified, and whose numbers are the reference's."""
+    plan = plan_tape(tape, wanted, loss, check=True, **how)
+    verify_plan(plan)
+    verify_meaning(plan, tape, bounded=bounded)
+    within = 1e-5 if plan.dtype == np.float32 else tolerance
+    compare(run_plan(plan, tape, wanted, loss, threads), reference(tape, wanted, loss), within, names_of(tape))
+    return plan
 
 
 def entries(results: Results) -> list[np.ndarray]:

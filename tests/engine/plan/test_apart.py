@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tests.engine.agreement import compare, names_of, reference, run_plan
+from tests.engine.agreement import agreeing
 from tests.engine.plan.golden import programs
 from tinyseq.engine.plan import apart, pipeline
 from tinyseq.engine.plan.apart import MOST_APART, taken_apart
@@ -17,8 +17,6 @@ from tinyseq.engine.plan.fold import fold
 from tinyseq.engine.plan.folded import Refused, verify_folded
 from tinyseq.engine.plan.pipeline import plan_tape
 from tinyseq.engine.reasons import Later
-from tinyseq.engine.validation.check import verify_plan
-from tinyseq.engine.validation.meaning import verify_meaning
 from tinyseq.errors import FallbackWarning, TapeError
 
 B, V, H = 3, 4, 5
@@ -55,20 +53,11 @@ def recorded(loss: Any, *arrays: np.ndarray) -> tuple[ts.Tape, list[int], int]:
     return tape, [found.index], found.index
 
 
-def agrees(tape: ts.Tape, wanted: list[int], loss: int, threads: int = 2, **how: Any) -> Any:
-    plan = plan_tape(tape, wanted, loss, check=True, **how)
-    verify_plan(plan)
-    verify_meaning(plan, tape, bounded=True)
-    tolerance = 1e-5 if plan.dtype == np.float32 else 1e-11
-    compare(run_plan(plan, tape, wanted, loss, threads), reference(tape, wanted, loss), tolerance, names_of(tape))
-    return plan
-
-
 @pytest.mark.parametrize("T", [3, 8, 12, 30])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_attention_over_its_own_past_has_a_plan(T: int, threads: int) -> None:
     tape, wanted, loss = recorded(over_its_past(weights()), shaped((T, B, V), 5))
-    plan = agrees(tape, wanted, loss, threads)
+    plan = agreeing(tape, wanted, loss, threads, 1e-11, bounded=True)
     assert ("Planned node by node" in plan.explain()) == (T > 8)
 
 
@@ -140,7 +129,7 @@ def test_any_net_taken_apart_is_the_same_net(name: str) -> None:
         parts = taken_apart(folded, groups)
         verify_folded(parts, tape)
         assert len(parts.classes) <= MOST_APART and parts.apart == ((groups, ""),)
-        agrees(tape, wanted, loss, folded=parts)
+        agreeing(tape, wanted, loss, tolerance=1e-11, bounded=True, folded=parts)
 
 
 @pytest.mark.parametrize("wrong", ["number", "class"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinyseq as ts
-from tests.engine.agreement import compare, names_of, reference, run_plan
+from tests.engine.agreement import agreeing, compare, names_of, reference, run_plan
 from tinyseq.engine.instances import INSTANCES
 from tinyseq.engine.plan import once as module
 from tinyseq.engine.plan.graph import verify_graph
@@ -158,10 +158,8 @@ def test_a_context_multiplied_in_each_step_is_multiplied_once() -> None:
         return chain(lambda x, h: (ts.tanh(x + h @ p["W"] + context @ p["V"]),) * 2, x, h)
 
     tape, wanted, loss = recorded(cell(lambda x, h, p: x + h * p["b"], p), two)
-    plan = plan_tape(tape, wanted, loss, check=True)
-    verify_meaning(plan, tape)
+    plan = agreeing(tape, wanted, loss)
     assert "matmul" in made_once(plan.graph)
-    compare(run_plan(plan, tape, wanted, loss, 2), reference(tape, wanted, loss), 1e-12, names_of(tape))
 
 
 NOT: dict[str, Step] = {
@@ -184,10 +182,8 @@ def test_rows_of_a_batch_that_shrinks_stay() -> None:
     step = cell(lambda x, h, p: x + h * ts.exp(ts.expand(p["b"], (h.shape[0], F))), weights())
     for structure, same in ((chain, True), (lengths, False)):
         tape, wanted, loss = recorded(step, structure)
-        plan = plan_tape(tape, wanted, loss, check=True)
+        plan = agreeing(tape, wanted, loss)
         assert ("exp" in made_once(plan.graph)) == same
-        verify_meaning(plan, tape)
-        compare(run_plan(plan, tape, wanted, loss, 2), reference(tape, wanted, loss), 1e-12, names_of(tape))
 
 
 def test_what_waits_for_the_first_step_of_its_own_recurrence_stays_in_it() -> None:
@@ -202,10 +198,8 @@ def test_what_waits_for_the_first_step_of_its_own_recurrence_stays_in_it() -> No
         return h
 
     tape, wanted, loss = recorded(None, first_of_all)
-    plan = plan_tape(tape, wanted, loss, check=True)
+    plan = agreeing(tape, wanted, loss)
     assert "tanh" not in made_once(plan.graph)
-    verify_meaning(plan, tape)
-    compare(run_plan(plan, tape, wanted, loss, 2), reference(tape, wanted, loss), 1e-12, names_of(tape))
 
 
 def test_what_is_read_by_a_delay_or_kept_as_an_output_stays() -> None:
@@ -221,10 +215,8 @@ def test_what_is_read_by_a_delay_or_kept_as_an_output_stays() -> None:
 
     for net in (handed_on, collected):
         tape, wanted, loss = recorded(None, net)
-        plan = plan_tape(tape, wanted, loss, check=True)
+        plan = agreeing(tape, wanted, loss, threads=1)
         assert "exp" not in made_once(plan.graph)
-        verify_meaning(plan, tape)
-        compare(run_plan(plan, tape, wanted, loss, 1), reference(tape, wanted, loss), 1e-12, names_of(tape))
 
 
 def test_a_member_that_is_asked_for_is_the_one_that_is_made() -> None:
@@ -240,9 +232,7 @@ def test_a_member_that_is_asked_for_is_the_one_that_is_made() -> None:
         out = loop(step, ts.tensor(shaped((T, B, F), 10)), ts.tensor(shaped((B, F), 11)))
         loss = ts.sum(out) + ts.sum(kept[2])
     wanted = [loss.index, kept[3].index, kept[0].index]
-    plan = plan_tape(tape, wanted, loss.index, check=True)
-    verify_meaning(plan, tape)
-    compare(run_plan(plan, tape, wanted, loss.index, 2), reference(tape, wanted, loss.index), 1e-12, names_of(tape))
+    agreeing(tape, wanted, loss.index)
 
 
 @pytest.mark.parametrize("structure", ["chain", "lengths", "tree"])

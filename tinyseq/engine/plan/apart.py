@@ -7,7 +7,7 @@ each node, still many times faster than the reference executor; as they repeat n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class, Folded, Group, Refused
 from tinyseq.engine.plan.reads import Delayed, Picked, Read, Run, Same, Shared
 from tinyseq.ops.groups import JOINS
+
+Renamed = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""From classes and numbers of members to those that they have once groups are taken apart."""
 
 MOST_APART = 2000  # classes that a tape may have then
 MOST_TIMES = 8  # that a tape is planned anew
@@ -93,7 +96,7 @@ def _order(folded: Folded, groups: frozenset[int]) -> list[tuple[int, int]]:
         if cls.group.index not in groups:
             found.append((cls.index, -1))
         elif cls is together[0]:
-            members: Sequence[int] = np.argsort(cls.nodes, kind="stable").tolist()
+            members = np.argsort(cls.nodes, kind="stable").tolist()
             found += [(each.index, m) for m in members for each in together]
     return found
 
@@ -104,10 +107,9 @@ def _one(found: Folded, source: int, number: int) -> Read:
 
 
 def _read(
-    found: Folded, cls: Class, ref: Read, here: object, classes: np.ndarray, numbers: np.ndarray, parted: np.ndarray
+    found: Folded, cls: Class, ref: Read, here: Renamed, classes: np.ndarray, numbers: np.ndarray, parted: np.ndarray
 ) -> Read:
     """How a class that stays whole reads what it read before."""
-    assert callable(here)
     sources, places = here(classes, numbers)
     if cls.count == 1:
         return _one(found, int(sources[0]), int(places[0]))
