@@ -63,6 +63,15 @@ def test_the_last_eigenvalue_is_numpys(browser: Any, exported: Any) -> None:
     assert np.abs(np.linalg.eigvals(W.value.astype(float)) - task["answer"]).min() < 1e-9
 
 
+def test_the_card_comes_back_with_the_numbers(browser: Any, exported: Any) -> None:
+    """Numbers that overflow ask nothing, so the card goes; where they come back, so does it, though it was on no screen."""
+    with opened(browser, exported("rnn")[0], "#do=s_5_0_1e%2B40") as page:
+        page.wait_for_function("() => document.getElementById('tasks').hidden")
+        page.evaluate("() => new Promise((done) => setTimeout(done, 200))")  # the observer of the screen has seen it go
+        page.click("#undo")
+        page.wait_for_function("() => !document.getElementById('tasks').hidden", timeout=5_000)
+
+
 def test_a_tree_has_the_tasks_that_fit_it(browser: Any, exported: Any) -> None:
     path, _ = exported("tree")
     with opened(browser, path) as page:

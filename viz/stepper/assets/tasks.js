@@ -144,11 +144,12 @@ function hint_for({ answer, upstream, local, parts }, x) {
 const solved = () => (run_now().solved ??= new Set());
 let task_at = 0;
 
-let tasks_seen = true; // whether the card is on the screen: what nobody sees is not worked out at every change
+let tasks_seen = true; // whether the card is on the screen: what nobody scrolled to is not worked out at every change
 
 function draw_tasks(run) {
-  if (!tasks_seen && run.tasks && run.computes) return;
-  const list = run.computes ? tasks_of(run) : [], box = $("tasks");
+  const box = $("tasks");
+  if (!tasks_seen && !box.hidden && run.tasks && run.computes) return; // a hidden card is on no screen, and may come back
+  const list = run.computes ? tasks_of(run) : [];
   box.hidden = !list.length;
   if (!list.length) return;
   task_at = Math.min(task_at, list.length - 1);
