@@ -183,7 +183,7 @@ def _one_net(name: str, title: str, setup: str, chosen: str, why: str, seconds: 
         CLIPPING_SETUP + setup,
         chosen,
         seeds=1,
-        full=1,
+        full=3,
         seconds=seconds,
         short={"lengths": (10, 14), "every": 2, "updates": 1200, "count": 500, "tested": (12, 60)},
         axes=("updates", "running loss"),

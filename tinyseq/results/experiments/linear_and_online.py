@@ -165,7 +165,7 @@ EXPERIMENTS = (
                 "0.84 ± 0.06",
                 at_least=0.7,
                 at_most=1.1,
-                why="one seed of three learns less by this part than by one step back; half the paper's size, on "
+                why="the seeds scatter: some learn less by this part than by one step back; half the paper's size, on "
                 "another task",
             ),
             Figure("recovered_snap", "of RTRL's gain, SnAp-1"),

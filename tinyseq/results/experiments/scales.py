@@ -140,7 +140,7 @@ EXPERIMENTS = (
         "About 50,000 weights each, 1,500 batches of 32 windows of 50, Adam, rate 0.003; tenth held out.",
         OWN,
         seeds=1,
-        full=1,
+        full=3,
         seconds=60.0,
         short={"updates": 20, "characters": 20_000},
         axes=("updates", "loss"),
