@@ -223,6 +223,43 @@ def test_an_instance_with_a_wrong_number_is_refused_by_name(what: str) -> None:
         verify_instance(program)
 
 
+@pytest.mark.parametrize("what", ["code", "tables", "constants"])
+def test_so_is_a_wrong_number_of_the_part_that_runs_in_turn(what: str) -> None:
+    tapes = [recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3)) for T in (5, 8)]
+    (first, second) = (fold(tape, [loss], loss) for tape, loss in tapes)
+    template = Template(first, [tapes[0][1]], tapes[0][1], threads=2)
+    program = template.program(second, [tapes[1][1]], tapes[1][1])
+    assert program is not None and program.threads == 2
+    verify_instance(program)
+    right = template.in_turn
+
+    def wrong(given: tuple) -> Any:
+        part = right(given)
+        assert part is not None, "made from the template, not from the plan"
+        code, tables, (places, storages, constants) = part
+        changed = {"code": code, "tables": tables.copy(), "constants": constants.copy()}
+        changed[what][-1] += 1
+        return changed["code"], changed["tables"], (places, storages, changed["constants"])
+
+    template.in_turn = wrong  # type: ignore[method-assign]
+    with pytest.raises(TapeError, match=f"instance: the {what} of all threads in turn"):
+        verify_instance(program)
+
+
+def test_instances_share_the_pace_of_their_plan() -> None:
+    """Each may run only once: whether threads wait for each other's processors is seen over all of them."""
+    tapes = [recorded(partial(NETS["three_layers"], Named(1, np.float64), T, 3)) for T in (5, 8, 9)]
+    folded = [fold(tape, [loss], loss) for tape, loss in tapes]
+    template = Template(folded[0], [tapes[0][1]], tapes[0][1], threads=2)
+    for (tape, loss), each in zip(tapes, folded, strict=True):
+        program = template.program(each, [loss], loss)
+        assert program is not None
+        with program.alone():
+            program.bind({i: tape.executor.value(i) for i in leaves(tape)}, tape)
+            program.run()
+    assert template.pace is not None and template.pace.runs == 3
+
+
 def test_structures_that_are_kept_are_bounded() -> None:
     made = Instances(most=3, often=2)
     for width in range(4, 12):

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinyseq.engine.forks import Guard
+from tinyseq.engine.machine.assemble import Assembler, Part
 from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, OutputView, assembled
+from tinyseq.engine.machine.pacing import Pace
 from tinyseq.engine.machine.program import Program
 from tinyseq.engine.plan.folded import Folded, Refused
 from tinyseq.engine.plan.layout import Storage, allocate
@@ -48,6 +50,11 @@ class Template:
         self.plan = plan_of_symbols(symbolic(folded, trace, axes), outputs, loss, without)
         self.made = assembled(self.plan, threads or wanted_threads(self.plan))
         self._program = _compiled(trace, _recorded(self.made))
+        self._guards = len(trace.lines)  # those of the program; running in turn may add its own
+        several = self.made.threads > 1
+        self.pace = Pace() if several else None
+        self._part = Assembler(self.plan, range(self.made.threads), self.made.threads).assemble() if several else None
+        self._in_turn: Any = None
         self._values: Any = None
         trace.forget()
 
@@ -66,14 +73,25 @@ class Template:
             made.dtype, made.threads, kept, parts, starts, size, [Limit(*each) for each in limits],
             [OutputView(*each) for each in views], [Listed(*each) for each in listed], made.classes,
         )  # fmt: skip
-        return Program.instance(new, outputs, arena, lambda: self.filled(given, kept, (arena, total), outputs, loss))
+        return Program.instance(
+            new, outputs, arena, lambda: self.filled(given, kept, (arena, total), outputs, loss), self.pace,
+            lambda: self.in_turn(given),
+        )  # fmt: skip
+
+    def in_turn(self, given: tuple) -> Part | None:
+        """The part that does all threads' work in turn, of a tape folded alike; None where it has to be made anew."""
+        if self._in_turn is None:
+            self._in_turn = _compiled(self.trace, self._part)
+        found = self._in_turn(*given)
+        return None if found is None else (found[0].copy(), *found[1:])
 
     def filled(
         self, given: tuple, storages: list[Storage], sizes: tuple[int, int], outputs: list[int], loss: int
     ) -> Plan:
         """The whole plan of a tape folded alike, with the storages that its program has."""
         if self._values is None:
-            self._values = _compiled(self.trace, _Symbols(self.plan.stages, self.plan.blocks).every)
+            every = _Symbols(self.plan.stages, self.plan.blocks).every
+            self._values = _compiled(self.trace, every, self._guards)
         filling = _Filling(self._values(*given))
         for old, new in zip(self.plan.storages, storages, strict=True):
             filling.done[id(old)] = new
@@ -105,13 +123,15 @@ def _recorded(made: Assembled) -> tuple:
     return storages, made.parts, made.flat_starts, made.flat_size, *([tuple(each) for each in part] for part in rest)
 
 
-def _compiled(trace: Trace, result: Any) -> Any:
-    """A function (C, G, J, P) → result, or None where a guard fails."""
+def _compiled(trace: Trace, result: Any, guards: int | None = None) -> Any:
+    """A function (C, G, J, P) → result, or None where a guard fails; only those of the first lines, if so many are
+    given."""
     uses: list[str] = []
     text = trace.text(result, uses)
+    guards = len(trace.lines) if guards is None else guards
     wanted, lines = set(uses), []
-    for line in reversed(trace.lines):
-        if line.name and line.name not in wanted:
+    for at, line in reversed(list(enumerate(trace.lines))):
+        if (line.name and line.name not in wanted) or (not line.name and at >= guards):
             continue
         wanted.update(line.uses)
         lines.append(f" {line.name} = {line.text}" if line.name else f" if {line.text}: return None")
@@ -268,14 +288,20 @@ def verify_instance(program: Program) -> None:
         if getattr(expected, what) != getattr(found, what):
             raise TapeError(f"instance: {what} {getattr(found, what)}, the plan says {getattr(expected, what)}")
     for k, (mine, other) in enumerate(zip(found.parts, expected.parts, strict=True)):
-        pairs = zip((*mine[:2], *mine[2]), (*other[:2], *other[2]), strict=True)
-        for what, (a, b) in zip(("code", "tables", "places", "storages", "constants"), pairs, strict=True):
-            if not np.array_equal(a, b):
-                raise TapeError(f"instance: the {what} of thread {k} are not those that its plan assembles to")
+        _same_part(mine, other, f"thread {k}")
+    if program.threads > 1:
+        _same_part(*program.parts_in_turn(), "all threads in turn")
     for own, its in zip(found.listed, expected.listed, strict=True):
         lists = np.array_equal(own.places, its.places) and np.array_equal(own.numbers, its.numbers)
         if own[:2] != its[:2] or not lists:
             raise TapeError(f"instance: the list of addresses in s{own.where} is not the plan's")
+
+
+def _same_part(mine: Part, other: Part, whose: str) -> None:
+    pairs = zip((*mine[:2], *mine[2]), (*other[:2], *other[2]), strict=True)
+    for what, (a, b) in zip(("code", "tables", "places", "storages", "constants"), pairs, strict=True):
+        if not np.array_equal(a, b):
+            raise TapeError(f"instance: the {what} of {whose} are not those that its plan assembles to")
 
 
 INSTANCES = Instances()

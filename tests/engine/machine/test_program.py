@@ -153,7 +153,7 @@ def paced(pace: Pace, costs: Callable[[int], tuple[float, float]], runs: int, mo
     monkeypatch.setattr("tinyseq.engine.machine.pacing.time.perf_counter", lambda: clock[0])
     for k in range(runs):
         together, alone = costs(k)
-        pace.run(partial(take, "t", together), partial(take, "a", alone))
+        pace.run(partial(take, "t", together), partial(take, "a", alone), lambda: None)
     return "".join(chosen)
 
 
@@ -172,3 +172,21 @@ def test_a_held_processor_makes_runs_alone_until_it_is_free_again(monkeypatch: p
     chosen = paced(Pace(), lambda k: (50.0 if 100 <= k < 300 else 1.0, 2.0), 500, monkeypatch)
     assert chosen[100:300].count("t") <= 30, "each costs fifty"
     assert "a" not in chosen[340:345] and chosen[340:].count("t") > 150
+
+
+def test_what_running_alone_needs_is_not_its_time_and_twice_the_work_may_take_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, chosen, pace = [0.0], [], Pace()
+
+    def take(name: str, seconds: float) -> None:
+        chosen.append(name)
+        clock[0] += seconds
+
+    monkeypatch.setattr("tinyseq.engine.machine.pacing.time.perf_counter", lambda: clock[0])
+    for k in range(300):
+        work = (1.0, 40.0)[k % 7 < 3]
+        pace.run(
+            partial(take, "t", 3 * work), partial(take, "a", 1 * work), partial(take, "ready", 1000.0), work
+        )  # alone is the faster one, whatever it takes to make it ready
+    assert chosen.count("a") > 250

@@ -13,7 +13,8 @@ class Pace:
 
     Threads that wait for each other lose when another process holds a processor: a run that takes milliseconds
     together can then take a hundred. Both give the same numbers, so the faster is taken, and the other is
-    tried again from time to time: the more seldom, the more often it lost.
+    tried again from time to time: the more seldom, the more often it lost. Programs of one plan share a pace, though
+    each may run only once: what counts is time for so much work.
     """
 
     SOONEST, LATEST_ALONE, LATEST_TOGETHER = 8, 64, 16
@@ -29,14 +30,19 @@ class Pace:
         """Whether runs alone are the faster ones."""
         return len(self._together) == 5 and bool(self._alone) and median(self._together) > median(self._alone)
 
-    def run(self, together: Callable[[], None], alone: Callable[[], None]) -> None:
-        """Run one of the two."""
+    def run(
+        self, together: Callable[[], None], alone: Callable[[], None], ready: Callable[[], None], work: float = 1.0
+    ) -> None:
+        """Run one of the two. ``ready`` makes what running alone needs, which is not its time; ``work``: how much
+        there is to do, in any unit."""
         self.runs += 1
         before, trial = self.prefers_alone, self.runs == self.next_trial
         pick_alone = before != trial
+        if pick_alone:
+            ready()
         start = time.perf_counter()
         (alone if pick_alone else together)()
-        took = time.perf_counter() - start
+        took = (time.perf_counter() - start) / work
         if pick_alone:
             self._alone.append(took)
         elif self.runs > 1:  # the first run meets cold memory

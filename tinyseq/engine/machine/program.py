@@ -39,15 +39,28 @@ class Program:
     def __init__(self, plan: Plan, threads: int | None = None, shares: bool = False) -> None:
         made = assembled(plan, threads if threads is not None else wanted_threads(plan))
         self._plan: Plan | Callable[[], Plan] = plan
-        self._load(made, plan.graph.outputs, plan.arena, threads is None, shares)
+        pace = Pace() if threads is None and made.threads > 1 else None
+        self._load(made, plan.graph.outputs, plan.arena, pace, self._in_turn_of_plan, shares)
 
     @classmethod
-    def instance(cls, made: Assembled, outputs: list[int], arena: int, plan: Callable[[], Plan]) -> Program:
-        """A program whose plan is worked out when somebody asks for it."""
+    def instance(
+        cls, made: Assembled, outputs: list[int], arena: int, plan: Callable[[], Plan], pace: Pace | None,
+        in_turn: Callable[[], Part | None],
+    ) -> Program:  # fmt: skip
+        """A program whose plan is worked out when somebody asks for it, and the part that does the work of all threads
+        in turn when a run wants it. It shares the pace of its plan's other programs."""
         self = cls.__new__(cls)
         self._plan = plan
-        self._load(made, outputs, arena, True, True)
+        self._load(made, outputs, arena, pace, lambda: in_turn() or self._in_turn_of_plan(), True)
         return self
+
+    def parts_in_turn(self) -> tuple[Part, Part]:
+        """The part of all threads in turn, as it is made here and as the plan itself assembles to: equal, if all is
+        right."""
+        return self._make_in_turn(), self._in_turn_of_plan()
+
+    def _in_turn_of_plan(self) -> Part:
+        return Assembler(self.plan, range(self.threads), self.threads).assemble()
 
     @property
     def plan(self) -> Plan:
@@ -56,12 +69,16 @@ class Program:
             self._plan = self._plan()
         return self._plan
 
-    def _load(self, made: Assembled, outputs: list[int], arena: int, paced: bool, shares: bool) -> None:
+    def _load(
+        self, made: Assembled, outputs: list[int], arena: int, pace: Pace | None, in_turn: Callable[[], Part],
+        shares: bool,
+    ) -> None:  # fmt: skip
         self.dtype, self.storages, self.threads, self.made = made.dtype, made.storages, made.threads, made
         self._arena_size = max(arena, 1)
         self._leaves = [s for s in self.storages if s.space == "leaf" and s.last >= 0]
         self._lookups: list[Lookup] | None = None
-        self._pace = Pace() if paced and self.threads > 1 else None
+        self._pace = pace
+        self._make_in_turn = in_turn
         self.flags = np.zeros(16, np.int64)
         self._place_integers()
         self._grads = [s for s in self.storages if s.space == "grads"]
@@ -234,7 +251,7 @@ class Program:
         if self._pace is None:
             self.run_together()
         else:
-            self._pace.run(self.run_together, self.run_in_turn)
+            self._pace.run(self.run_together, self.run_in_turn, self._ready_in_turn, self._arena_size)
 
     def run_together(self) -> None:
         """Run each thread's part in a thread of its own."""
@@ -246,12 +263,15 @@ class Program:
 
         The bits are those of `run_together`.
         """
+        self._ready_in_turn()
+        WORKERS.run(self._alone[0])
+
+    def _ready_in_turn(self) -> None:
         if self._in_turn is None:
-            part = Assembler(self.plan, range(self.threads), self.threads).assemble()
+            part = self._make_in_turn()
             self._alone = self._for_machine([part])
             self._move(part)
             self._in_turn = part  # last: an exception before leaves none
-        WORKERS.run(self._alone[0])
 
     def _for_machine(self, parts: list[Part]) -> tuple[np.ndarray, list[np.ndarray]]:
         """The addresses of the parts as the virtual machine reads them, and what lies there."""
