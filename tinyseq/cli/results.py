@@ -17,7 +17,7 @@ def results(
         list[str] | None, typer.Argument(help="Experiments, or how their names begin (default: all).")
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full", help="All seeds of all experiments: over an hour of one core.")
+        bool, typer.Option("--full", help="All seeds of all experiments: about an hour of one core.")
     ] = False,
     seeds: Annotated[int | None, typer.Option(help="So many seeds of each.", min=1)] = None,
     json: Annotated[Path | None, typer.Option(help="Write the table and all rows here.", metavar="FILE")] = None,
