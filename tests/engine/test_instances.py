@@ -145,8 +145,8 @@ def instances_of_random_nets(seeds: range) -> int:
             recording = recorded_recipe(recipe, np.float64)
             try:
                 fold(*recording)
-                plan_tape(*recording)
-            except Refused:
+                plan_tape(*recording, apart=False)
+            except Refused:  # it has a plan, if any, for its own members one by one: no other tape's
                 continue
             recordings.append(recording)
         found += instances_of(recordings, 1 + seed % 2) - 1 if recordings else 0
