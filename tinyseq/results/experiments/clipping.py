@@ -84,22 +84,23 @@ def train(
     rate: float,
     weight: float,
     rng: Any,
-    every: int = 1,
-    grow: bool = False,
+    grow: int = 0,
 ) -> tuple[int, list[list[float]]]:
     """Updates until the running loss is below 0.003, or all of them, or until it diverges; and the loss on the way.
 
-    Each batch has one of ``lengths``, low and high, ``every`` steps apart. With ``grow`` the high one begins at the low
-    one and grows by ``every`` where the running loss is below 0.1, and the rate is divided as it grows."""
+    Each batch has one of the ``lengths`` from low to high. With ``grow`` the high one begins at the low one and grows
+    by so much where the running loss is below 0.1, the rate is divided as it grows, and what is left in the end are
+    the parameters of the lowest running loss over all lengths."""
     smooth, curve, since = 1.4, [], 0
-    longest = lengths[0] if grow else lengths[1]
+    longest, lowest, kept = lengths[0] if grow else lengths[1], np.inf, None
+    parameters = net.parameters()
     with LIMITS.at_least(lengths[1] - lengths[0] + 2):
         step = TrainingStep(
-            loss_of(net, weight if way.endswith("Ω") else 0.0), SGD(net.parameters(), rate),
+            loss_of(net, weight if way.endswith("Ω") else 0.0), SGD(parameters, rate),
             clip=None if way == "SGD" else LIMIT,
         )  # fmt: skip
         for count in range(1, updates + 1):
-            T = lengths[0] + every * int(rng.integers(0, (longest - lengths[0]) // every + 1))
+            T = int(rng.integers(lengths[0], longest + 1))
             step.optimiser.rate = rate * lengths[0] / longest if grow else rate
             try:
                 loss = float(step(*temporal_order(rng, T, BATCH)))
@@ -109,9 +110,13 @@ def train(
             if count % max(1, updates // 200) == 0:
                 curve.append([count, smooth])
             if longest < lengths[1] and smooth < 0.1 and since > SETTLED:
-                longest, since = longest + every, 0
+                longest, since = min(longest + grow, lengths[1]), 0
+            elif grow and longest == lengths[1] and smooth < lowest and since > SETTLED:
+                lowest, kept = smooth, [p.value.copy() for p in parameters]
             if longest == lengths[1] and smooth < 0.003:
                 break
+    for p, value in zip(parameters, kept or (), strict=False):
+        p.value[...] = value
     return count, curve
 
 
@@ -134,15 +139,14 @@ def success(
 
 
 def one_net(
-    seed: int, *, lengths: tuple[int, int] = (50, 200), updates: int = 40_000,
-    every: int = 10, count: int = 10_000,
+    seed: int, *, lengths: tuple[int, int] = (50, 200), updates: int = 100_000, count: int = 10_000,
     tested: tuple[int, ...] = (50, 100, 200, 1000, 5000), rate: float = 0.05, weight: float = 2.0, way: str = WAYS[2],
-    grow: bool = True,
+    grow: int = 10,
 ) -> dict[str, Any]:  # fmt: skip
-    """One net trained on lengths 50, 60, … 200: how many of 10,000 new sequences of each length are wrong."""
+    """One net trained on all lengths from 50 to 200: how many of 10,000 new sequences of each length are wrong."""
     rng = np.random.default_rng([seed, 200, WAYS.index(way)])
     net = sparse_tanh(rng)
-    done, curve = train(net, way, lengths, updates, rate, weight, rng, every, grow)
+    done, curve = train(net, way, lengths, updates, rate, weight, rng, grow)
     wrong = {f"wrong {T}": errors(net, T, count, rng, 100 if T > 500 else 500) for T in tested}
     return {**wrong, "updates": done, "curves": {"running loss": curve}}
 
@@ -164,8 +168,10 @@ STUCK = (
     "and weight 2 (seed 1000): their script goes on for up to 5,000,000"
 )
 GROWS = (
-    "learned where it was trained for long enough, not beyond: 40,000 updates end as the longest lengths come in, and "
-    "the authors' script goes on for up to 5,000,000"
+    "learned where it was trained, but for a few sequences, and beyond in part at best: 100,000 updates, where the "
+    "authors' script goes on for up to 5,000,000 (a run of seed 1001 had none of 1,000 wrong at length 1,000 after "
+    "120,000). Trained on lengths 50, 60, … 200 alone it keeps a symbol in a cycle of states, and half of all longer "
+    "ones come out wrong"
 )
 
 
@@ -185,7 +191,13 @@ def _one_net(name: str, title: str, setup: str, chosen: str, why: str, seconds: 
         seeds=1,
         full=3,
         seconds=seconds,
-        short={"lengths": (10, 14), "every": 2, "updates": 1200, "count": 500, "tested": (12, 60)},
+        short={
+            "lengths": (10, 14),
+            "grow": min(2, sizes.get("grow", 2)),
+            "updates": 1200,
+            "count": 500,
+            "tested": (12, 60),
+        },
         axes=("updates", "running loss"),
         log="y",
     )
@@ -219,12 +231,13 @@ EXPERIMENTS = (
     ),
     _one_net(
         "clipping-one-net",
-        "One tanh net trained on lengths 50, 60, … 200, the longer ones as it masters the shorter",
+        "One tanh net trained on lengths 50 to 200, the longer ones as it masters the shorter",
         " Lengths grow from 50 by 10 as the running loss falls below 0.1, and the rate falls with the longest; at most "
-        "40,000 updates. Growing lengths are a departure.",
-        CLIPPING_CHOSEN + " The growing lengths and the falling rate on the training loss of seed 1000.",
+        "100,000 updates, of which those parameters stay that had the lowest running loss over all lengths. Growing "
+        "lengths are a departure.",
+        CLIPPING_CHOSEN + " The growing lengths, the falling rate and how many updates on seeds 1000 and 1001.",
         GROWS,
-        130.0,
+        200.0,
     ),
     _one_net(
         "clipping-one-net-flat",
@@ -233,7 +246,7 @@ EXPERIMENTS = (
         CLIPPING_CHOSEN,
         STUCK,
         120.0,
-        grow=False,
+        grow=0,
         updates=20_000,
     ),
 )
