@@ -34,7 +34,7 @@ def results(
     """Run experiments of the literature, seed by seed, and print what the paper found beside what was found here.
 
     Each seed is kept as it ends, so a run that was stopped goes on. Below the table stand budgets, departures from the
-    papers and how settings were chosen. All of them take about half an hour of one core, half as long on two.
+    papers and how settings were chosen. All of them take about a third of an hour of one core, half as long on two.
     """
     from tinyseq.results.report import into_readme, lines, markdown
     from tinyseq.results.running import chosen, jobs

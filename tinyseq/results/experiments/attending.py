@@ -63,7 +63,7 @@ EXPERIMENTS = (
         OWN,
         seeds=1,
         full=3,
-        seconds=10.0,
+        seconds=3.3,
         short={"lengths": (3,), "tested": (3, 6), "updates": 700, "hidden": 32},
         axes=("length", "symbols right"),
     ),

@@ -107,7 +107,7 @@ EXPERIMENTS = (
         "nothing to choose.",
         seeds=20,
         full=20,
-        seconds=0.4,
+        seconds=0.1,
         short={"T": 5, "hidden": 4},
     ),
 )

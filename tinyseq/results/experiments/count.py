@@ -45,7 +45,7 @@ def _counting(name: str, title: str, letters: int) -> Experiment:
          Figure("GRU", "GRU", "not far beyond 10"), Figure("tanh", "tanh", "not beyond 10")),
         lambda seed, **sizes: count(seed, **{"letters": letters, **sizes}),
         "10 units, 1,500 updates on all strings of n = 1 … 10, Adam, rate 0.01.", OWN,
-        seeds=1, full=3, seconds=1.5, short={"largest": 3, "most": 3, "updates": 250}, axes=("updates", "loss"),
+        seeds=1, full=3, seconds=0.7, short={"largest": 3, "most": 3, "updates": 250}, axes=("updates", "loss"),
     )  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def _density(name: str, title: str, bound: float, exact: str, seeds: int, **size
         DENSITY_CHOSEN,
         seeds=seeds,
         full=3,
-        seconds=15.0 if "context" in sizes else 28.0,
+        seconds=7.8 if "context" in sizes else 15.0,
         short={"updates": 500, "count": 1000},
         axes=("updates", "bits a string, training"),
         log="y",

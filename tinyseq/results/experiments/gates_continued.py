@@ -102,7 +102,7 @@ GRAZZI, FENG, BECK = "Grazzi et al. 2024, arXiv 2411.12537", "Feng et al. 2024, 
 
 
 def _track(
-    name: str, title: str, paper: str, kind: str, figure: Figure, seconds: float = 5.5, updates: int = 6000
+    name: str, title: str, paper: str, kind: str, figure: Figure, seconds: float = 2.5, updates: int = 6000
 ) -> Experiment:
     return Experiment(
         name,
@@ -168,7 +168,7 @@ EXPERIMENTS = (
         BECK,
         "sLSTM",
         Figure("last", "right at the last of 256 bits", "solved", at_least=0.99, why=SEED),
-        10.0,
+        2.8,
         3000,
     ),
     _track(
@@ -177,11 +177,11 @@ EXPERIMENTS = (
         BECK,
         "sLSTM, no mixing",
         Figure("last", "right at the last of 256 bits", "chance", at_most=0.6),
-        10.0,
+        2.8,
         3000,
     ),
     *(
-        _selective(kind, layers, paper, least, 8.0 * layers)
+        _selective(kind, layers, paper, least, 2.8 * layers)
         for kind, row in (("minGRU", ("37.0%", "96.8%", "99.5%")), ("minLSTM", ("37.6%", "85.7%", "96.0%")))
         for layers, paper, least in ((1, row[0], None), (2, row[1], None), (3, row[2], float(row[2][:-1]) / 100))
     ),
@@ -197,7 +197,7 @@ EXPERIMENTS = (
             OWN,
             seeds=5,
             full=5,
-            seconds=1.0,
+            seconds=0.35,
             short={"pairs": 4, "keys": 2, "updates": 200},
             axes=("updates", "loss"),
         )

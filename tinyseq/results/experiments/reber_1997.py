@@ -157,7 +157,7 @@ EXPERIMENTS = (
             Figure("solved", "solved, LSTM of 1997, plain SGD (share of seeds)", "1", at_least=1.0, why=OPEN),
             Figure("wrong", "strings wrong at the end, of 512", "0"),
         ),
-        12.0,
+        5.8,
         most=25_320,
     ),
     _row(
@@ -170,7 +170,7 @@ EXPERIMENTS = (
             Figure("solved", "solved, LSTM by Adam (share of seeds)", "1", at_least=1.0, why="a seed that is late"),
             Figure("sequences", "strings until solved", "8,440 (by SGD)", at_most=8440, shown=",d", why="a late seed"),
         ),
-        3.0,
+        2.3,
         most=25_320,
     ),
     _row(
@@ -183,7 +183,7 @@ EXPERIMENTS = (
             Figure("solved", "solved, Elman's net (share of seeds)", "0", at_most=0.0),
             Figure("wrong", "strings wrong at the end, of 512", ""),
         ),
-        11.0,
+        4.9,
         most=25_320,
         hidden=15,
     ),

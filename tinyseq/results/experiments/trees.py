@@ -207,7 +207,7 @@ def _inference(name: str, title: str, tree: bool, short: str, long: str, least: 
         TREE_CHOSEN,
         seeds=1,
         full=3,
-        seconds=35.0,
+        seconds=12.5,
         short={"pairs": 3000, "longer": 100, "epochs": 12},
         axes=("operators", "right"),
     )
@@ -235,7 +235,7 @@ def _listops(name: str, title: str, tree: bool, paper: str, least: float | None)
         TREE_CHOSEN,
         seeds=1,
         full=3,
-        seconds=30.0,
+        seconds=8.8,
         short={"examples": 1500, "tested": 300, "epochs": 6, "hidden": 32},
         axes=("epoch", "training loss"),
     )
