@@ -144,7 +144,7 @@ def test_the_readme_and_the_help_say_how_long_it_takes() -> None:
     text = " ".join((ROOT / "README.md").read_text("utf-8").split())
     assert f"the default takes about {default} minutes of one core, {round(default / 2)} of two idle ones" in text
     assert f"all seeds of all experiments, about {full} and {round(full / 2)} (" in text
-    assert 15 < default < 25 and 45 < full < 75  # as the help of the command has it
+    assert 15 < default < 25 and 45 < full < 65  # as the help of the command has it
 
 
 def test_experiments_take_what_their_stored_seeds_took() -> None:

@@ -64,7 +64,7 @@ def test_the_last_eigenvalue_is_numpys(browser: Any, exported: Any) -> None:
 
 
 def test_the_card_comes_back_with_the_numbers(browser: Any, exported: Any) -> None:
-    """Numbers that overflow ask nothing, so the card goes; where they come back, so does it, on no screen or not."""
+    """Numbers that overflow ask nothing, so the card goes; where they come back, so does it."""
     with opened(browser, exported("rnn")[0], "#do=s_5_0_1e%2B40") as page:
         page.wait_for_function("() => document.getElementById('tasks').hidden")
         page.evaluate("() => new Promise((done) => setTimeout(done, 200))")  # the observer of the screen has seen it go

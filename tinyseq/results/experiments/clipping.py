@@ -169,9 +169,9 @@ STUCK = (
 )
 GROWS = (
     "learned where it was trained, but for a few sequences, and beyond in part at best: 100,000 updates, where the "
-    "authors' script goes on for up to 5,000,000 (a run of seed 1001 had none of 1,000 wrong at length 1,000 after "
-    "120,000). Trained on lengths 50, 60, … 200 alone it keeps a symbol in a cycle of states, and half of all longer "
-    "ones come out wrong"
+    "authors' script goes on for up to 5,000,000 (seed 1001, its rate falling faster with the longest, had none of "
+    "1,000 wrong at length 1,000 after 120,000). Trained on lengths 50, 60, … 200 alone it keeps symbols in cycles of "
+    "states: seed 1000 had none of 500 wrong at length 200 and all at 195"
 )
 
 
