@@ -23,6 +23,14 @@ ARRAYS: dict[str, Any] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "floordiv": operator.floordiv, "eq": operator.eq,
     "maximum": np.maximum, "minimum": np.minimum,
 }  # fmt: skip
+
+
+def _written(array: Any) -> Any:
+    copy = array.copy()
+    copy[1] = 7
+    return copy
+
+
 REDUCED: dict[str, Any] = {
     "first": lambda a: a[0],
     "last": lambda a: a[-1],
@@ -33,6 +41,10 @@ REDUCED: dict[str, Any] = {
     "any": lambda a: (a > 1).any(),
     "all": lambda a: (a > 1).all(),
     "length": lambda a: a.size,
+    "but the first": lambda a: a[1:].sum() + a[1:][0],
+    "between": lambda a: (a[1:] - a[:-1]).max() * (a[:1] + a[-1:]).min(),
+    "larger ones": lambda a: np.maximum(a, a[0]).sum(),
+    "written to a copy": lambda a: _written(a)[1] * 2 + _written(a)[1:].sum() + a.sum(),
     "steps": lambda a: (np.diff(a) * np.array([1, 3])).sum(),
     "places": lambda a: np.flatnonzero(a > 1).size + 2 * np.flatnonzero(a).size,
     "stacked": lambda a: (np.stack([a, a * a]) * np.array([[1], [5]])).max(),
@@ -93,11 +105,12 @@ def test_lines_give_what_plain_numbers_give(program: list, here: list[int], ther
     trace = Trace()
 
     def given_arrays(v: list[int]) -> list[np.ndarray]:
-        return [np.array(v), np.full(3, v[0]), np.full(3, v[1])]
+        return [np.array(v), np.full(3, v[0]), np.full(3, v[1]), np.array([0, v[2], v[0]])]
 
     symbols = [Num(trace, trace.let(f"P[{i}]", ()), value) for i, value in enumerate(here)]
     listed = Array(trace, trace.let("C", ()), np.array(here))
-    found = run(program, symbols, [listed, *(Array.repeated(trace, 3, s) for s in symbols[:2])])
+    few = Array.listed(trace, [0, symbols[2], symbols[0]])
+    found = run(program, symbols, [listed, *(Array.repeated(trace, 3, s) for s in symbols[:2]), few])
     again = _compiled(trace, found)
     plain = run(program, here, given_arrays(here))
     assert list(again(np.array(here), None, None, here)) == plain
@@ -129,3 +142,35 @@ def test_operations_with_simple_numbers(sign: str, constant: float, turned: bool
                 continue  # an error for both, and then the tape is planned anew
             if (others := again(None, None, None, [there])) is not None:
                 assert others[0] == eval(words, {"x": there, "c": constant})
+
+
+def _kinds(v: list[Any], symbols: bool) -> dict[str, Any]:
+    """One of each kind of operand, by numbers or by symbols for them."""
+    if not symbols:
+        made = {"few": np.array([v[0], 2, v[1]]), "alike": np.full(3, v[2]), "list": np.array(v)}
+        return {**made, "number": v[1], "constant": 4, "constants": np.array([1, 2, 3])}
+    trace = v[0].trace
+    few, listed = Array.listed(trace, [v[0], 2, v[1]]), Array(trace, trace.let("C", ()), np.array([n.value for n in v]))
+    made = {"few": few, "alike": Array.repeated(trace, 3, v[2]), "list": listed}
+    return {**made, "number": v[1], "constant": 4, "constants": np.array([1, 2, 3])}
+
+
+@pytest.mark.parametrize("what", sorted(REDUCED))
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "maximum", "minimum"])
+@pytest.mark.parametrize("other", ["few", "alike", "list", "number", "constant", "constants"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_few_known_one_by_one_are_what_an_array_is(what: str, name: str, other: str, turned: bool) -> None:
+    def found(v: list[Any], symbols: bool) -> list[Any]:
+        kinds = _kinds(v, symbols)
+        pair = (kinds[other], kinds["few"]) if turned else (kinds["few"], kinds[other])
+        return [REDUCED[what](ARRAYS[name](*pair)) * 1]
+
+    trace, here = Trace(), [3, 5, 2]
+    again = _compiled(trace, found([Num(trace, trace.let(f"P[{i}]", ()), n) for i, n in enumerate(here)], True))
+    assert list(again(np.array(here), None, None, here)) == found(here, False)
+    told = 0
+    for there in ([4, 6, 3], [7, 9, 1], [-2, 0, 5]):
+        others = again(np.array(there), None, None, there)
+        told += others is not None
+        assert others is None or list(others) == found(there, False)
+    assert told or what in ("any", "all", "places")  # which are decided by each tape

@@ -13,6 +13,8 @@ import numpy as np
 from tinyseq.engine.plan.symbols import Array, Num, apply, picked
 from tinyseq.engine.plan.tracing import trace_in
 
+FEW = 4  # integers that symbols know one by one
+
 
 def integer(number: Any) -> Any:
     """A number of NumPy's as one of Python's; a symbol as it is."""
@@ -58,6 +60,8 @@ def vector(numbers: Sequence[Any]) -> np.ndarray:
     trace = trace_in((numbers,))
     if trace is None:
         return _integers(numbers)
+    if len(numbers) <= FEW:
+        return Array.listed(trace, numbers)  # type: ignore[return-value]
     at = [i for i, number in enumerate(numbers) if isinstance(number, Num)]
     if 2 * len(at) > len(numbers):
         return apply(trace, _integers, (numbers,), {})
