@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyseq.engine.instances import _compiled
-from tinyseq.engine.plan.numbers import larger, smaller
+from tinyseq.engine.plan.numbers import larger, meet, smaller
 from tinyseq.engine.plan.symbols import Array, Num
 from tinyseq.engine.plan.tracing import Trace
 
@@ -174,3 +174,16 @@ def test_a_few_known_one_by_one_are_what_an_array_is(what: str, name: str, other
         told += others is not None
         assert others is None or list(others) == found(there, False)
     assert told or what in ("any", "all", "places")  # which are decided by each tape
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(-9, 40), st.integers(0, 2)), max_size=12),
+    st.integers(1, 9),
+)
+@settings(deadline=None, max_examples=500)
+def test_two_members_that_write_one_element_are_seen(writes: list[tuple[int, int, int, int]], size: int) -> None:
+    """A write is (member, group, place, level), of ``size`` elements; against all pairs."""
+    expected = any(
+        a[3] == b[3] and abs(a[2] - b[2]) < size and a[:2] != b[:2] for a in writes for b in writes if a is not b
+    )
+    assert meet([np.array([w[k] for w in writes], np.int64) for k in range(4)], size) == expected

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyseq.engine.plan.meeting import two_meet
 from tinyseq.engine.plan.symbols import Array, Num, apply, picked
 from tinyseq.engine.plan.tracing import trace_in
 
@@ -84,14 +85,4 @@ def _with(base: np.ndarray, at: np.ndarray, numbers: list[int]) -> np.ndarray:
 def meet(writes: Sequence[np.ndarray], size: int) -> Any:
     """Whether two members write one element at one level, each ``size`` elements from its place on; given the member,
     its group, the place and the level of each write."""
-    return _made(_meet, *writes, size)
-
-
-def _meet(members: np.ndarray, groups: np.ndarray, places: np.ndarray, levels: np.ndarray, size: int) -> bool:
-    if not len(places):
-        return False
-    lowest = places.min()
-    order = np.argsort(levels * (places.max() - lowest + 1) + (places - lowest), kind="stable")
-    members, groups, places, levels = members[order], groups[order], places[order], levels[order]
-    near = (levels[1:] == levels[:-1]) & (places[1:] - places[:-1] < size)
-    return bool((near & ((members[1:] != members[:-1]) | (groups[1:] != groups[:-1]))).any())
+    return _made(two_meet, *writes, size)

@@ -273,6 +273,8 @@ class Array(Arithmetic):
             ):
                 found = PLAIN[sign](its, mine) if turned else PLAIN[sign](mine, its)
                 return Array.repeated(self.trace, count, found)
+        if sign == "+" and type(other) is int and other == 0 and self.dtype == np.int64:
+            return self
         if sign in ("+", "-", "*") and (others := self._beside(other)):
             pairs = [(b, a) if turned else (a, b) for a, b in zip(self.parts, others, strict=True)]
             return Array.listed(self.trace, [PLAIN[sign](a, b) for a, b in pairs])
