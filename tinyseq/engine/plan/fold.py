@@ -9,7 +9,7 @@ loop written in Python is recognised just as an unfolded cell is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby, islice
+from itertools import islice
 
 import numpy as np
 
@@ -19,11 +19,11 @@ from tinyseq.engine.plan.members import Numbering, components, orient
 from tinyseq.engine.plan.reading import read, repeated, take
 from tinyseq.engine.plan.reads import Picked
 from tinyseq.engine.plan.repeats import instances as repeated_instances
-from tinyseq.engine.plan.used import marks_of, split_by_use
+from tinyseq.engine.plan.used import NONE, Template, all_places, marks_of, split_by_use
 from tinyseq.ops import OPS
 from tinyseq.ops.groups import JOINS, RANGES
 from tinyseq.ops.op import row_by_row
-from tinyseq.tape import DTYPES, Tape
+from tinyseq.tape import DTYPES, Kind, Tape
 
 MOST_CLASSES = 4000
 
@@ -36,23 +36,19 @@ def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
     inner, leaves = np.flatnonzero(~given).astype(integers), np.flatnonzero(given)
     del given
     starts, found = repeated_instances(tape, inner, about)
-    members = [(instances, np.arange(length)) for instances, length in found]
     if outputs or loss >= 0:
-        members = split_by_use(tape, inner, starts, members, marks_of(tape, about, outputs, loss))
+        members = split_by_use(tape, inner, starts, found, marks_of(tape, about, outputs, loss))
+    else:
+        members = [(instances, all_places(length)) for instances, length in found]
     state = Folded([], [], {}, {})
     at = Numbering(np.full(n, -1, integers), np.full(n, -1, integers), {})
-    _add_singles(tape, state, at, list(leaves[:, None]))
+    _add_leaves(tape, state, at, leaves)
     if sum(len(places) for _, places in members) > MOST_CLASSES:
         raise Unplannable("the tape has too many nodes that repeat nothing")
     first_inner = len(state.classes)
-    made = []
-    for once, run in groupby(members, lambda each: len(each[0]) == 1):
-        if once:
-            made.append(_add_singles(tape, state, at, [inner[starts[instances] + places] for instances, places in run]))
-        else:
-            made += [_add_classes(tape, state, at, inner, starts[instances], places) for instances, places in run]
-    for nodes, classes in made:
-        _read(tape, at, nodes, classes)
+    sizes = np.array([(len(instances), len(places)) for instances, places in members], np.int64).reshape(-1, 2)
+    nodes, arity = _add_groups(tape, state, at, inner, starts, members, sizes)
+    _read(tape, at, nodes, sizes, arity, state.classes[first_inner:])
     for cls in state.classes[first_inner:]:
         _check_alike(state, cls)
     orient(state, first_inner, at)
@@ -63,71 +59,70 @@ def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
     return state
 
 
-def _add_singles(
-    tape: Tape, state: Folded, at: Numbering, groups: Sequence[np.ndarray]
-) -> tuple[np.ndarray, list[Class]]:
-    """Groups of one member each, given by their nodes: (nodes of all their classes, the classes)."""
-    first = len(state.classes)
-    nodes = np.concatenate([np.zeros(0, at.cls.dtype), *groups]).astype(at.cls.dtype)
-    at.cls[nodes], at.number[nodes] = np.arange(first, first + len(nodes)), 0
-    kinds, columns = tape.kinds, zip(*(c[nodes].tolist() for c in (tape.kind, tape.rows, tape.arg)), strict=True)
-    place = 0
-    for own in groups:
-        group = Group(len(state.groups), 1)
+def _add_leaves(tape: Tape, state: Folded, at: Numbering, leaves: np.ndarray) -> None:
+    """A group of one class of one member for each leaf."""
+    at.cls[leaves], at.number[leaves] = np.arange(len(leaves)), 0
+    kinds, nodes = tape.kinds, leaves.astype(at.cls.dtype)
+    columns = zip(*(column[leaves].tolist() for column in (tape.kind, tape.rows, tape.arg)), strict=True)
+    for i, (kind, rows, arg) in enumerate(columns):
+        group = Group(i, 1)
         state.groups.append(group)
-        for kind, rows, arg in islice(columns, len(own)):
-            op, attrs, tail, dtype, name, cell, line = kinds[kind]
-            numbers = nodes[place : place + 1], repeated(rows, 1), repeated(arg, 1)
-            place += 1
-            state.classes.append(
-                Class(len(state.classes), op, attrs, tail, DTYPES[dtype], name, cell, line, *numbers, group)
-            )
-    return nodes[:, None], state.classes[first:]
+        numbers = nodes[i : i + 1], repeated(rows, 1), repeated(arg, 1)
+        state.classes.append(_class(i, kinds[kind], numbers, group))
 
 
-def _add_classes(
-    tape: Tape, state: Folded, at: Numbering, inner: np.ndarray, begins: np.ndarray, places: np.ndarray
-) -> tuple[np.ndarray, list[Class]]:
-    """A group whose members begin at some of the inner nodes, with a class for each place in them: (the nodes of each,
-    the classes)."""
-    group = Group(len(state.groups), len(begins))
-    state.groups.append(group)
-    shape, first = (len(places), len(begins)), len(state.classes)
-    nodes = np.empty(shape, at.cls.dtype)
-    rows, args = np.empty(shape, tape.rows.dtype), np.empty(shape, tape.arg.dtype)
-    alike = np.empty(len(places), np.int64)
-    take(inner, begins, places, tape.rows, tape.arg, first, at.cls, at.number, nodes, rows, args, alike)
-    kinds, known = tape.kinds, alike.tolist()
-    for p, kind in enumerate(tape.kind[nodes[:, 0]].tolist()):
-        k, bits = kinds[kind], known[p]
-        group.ragged |= not bits & 1
-        own_rows, own_args = (
-            repeated(a[p, 0], group.count) if bits & bit else a[p].astype(np.int64) for a, bit in ((rows, 1), (args, 2))
-        )
-        dtype = DTYPES[k.dtype]
-        state.classes.append(
-            Class(first + p, k.op, k.attrs, k.tail, dtype, k.name, k.cell, k.line, nodes[p], own_rows, own_args, group)
-        )
-    return nodes, state.classes[first:]
+def _add_groups(
+    tape: Tape, state: Folded, at: Numbering, inner: np.ndarray, starts: np.ndarray, members: list[Template],
+    sizes: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """A group for each template, with a class for each place in it: (all their nodes, each class's number of
+    inputs)."""
+    first = len(state.classes)
+    nodes = np.empty(int(sizes.prod(axis=1).sum()), at.cls.dtype)
+    told = np.empty((int(sizes[:, 1].sum()), 5), np.int64)
+    flat = (np.concatenate([NONE, *[each[k] for each in members]]) for k in range(2))
+    columns = tape.kind, tape.rows, tape.arg, tape.input_pointers
+    take(inner, starts, *flat, sizes, *columns, first, at.cls, at.number, nodes, told)
+    kinds, about, begin, index = tape.kinds, told.tolist(), 0, first
+    for count, many in sizes.tolist():
+        group = Group(len(state.groups), count)
+        state.groups.append(group)
+        for kind, row, arg, alike, _ in about[index - first : index - first + many]:
+            own = nodes[begin : begin + count]
+            rows = repeated(row, count) if alike & 1 else tape.rows[own].astype(np.int64)
+            args = repeated(arg, count) if alike & 2 else tape.arg[own].astype(np.int64)
+            group.ragged |= not alike & 1
+            state.classes.append(_class(index, kinds[kind], (own, rows, args), group))
+            begin, index = begin + count, index + 1
+    return nodes, told[:, 4]
 
 
-def _read(tape: Tape, at: Numbering, nodes: np.ndarray, classes: list[Class]) -> None:
-    """What each class of a group reads; lists of members until they are seen in order."""
+def _class(index: int, kind: Kind, numbers: tuple[np.ndarray, np.ndarray, np.ndarray], group: Group) -> Class:
+    op, attrs, tail, dtype, name, cell, line = kind
+    return Class(index, op, attrs, tail, DTYPES[dtype], name, cell, line, *numbers, group)
+
+
+def _read(
+    tape: Tape, at: Numbering, nodes: np.ndarray, sizes: np.ndarray, arity: np.ndarray, classes: list[Class]
+) -> None:
+    """What each class reads; lists of members until they are seen in order."""
     pointers, edges = tape.input_pointers, tape.input_indices
-    arity = (pointers[nodes[:, 0] + 1] - pointers[nodes[:, 0]]).astype(np.int64)
     for p, cls in enumerate(classes):
         if cls.op in JOINS and cls.count == 1:
-            begin = pointers[nodes[p, 0]]
+            begin = pointers[cls.nodes[0]]
             at.joins[cls.index] = edges[begin : begin + arity[p]]
             arity[p] = 0
-    total = int(arity.sum())
-    sources, numbers = np.empty((total, nodes.shape[1]), nodes.dtype), np.empty((total, nodes.shape[1]), nodes.dtype)
-    only, step = np.empty(total, np.int64), np.empty(total, np.int64)
-    read(nodes, arity, pointers, edges, at.cls, at.number, sources, numbers, only, step)
-    ones, steps, r = only.tolist(), step.tolist(), 0
+    total = int((arity * sizes[:, 0].repeat(sizes[:, 1])).sum())
+    sources, numbers = np.empty(total, nodes.dtype), np.empty(total, nodes.dtype)
+    found = np.empty((int(arity.sum()), 2), np.int64)
+    read(nodes, sizes, arity, pointers, edges, at.cls, at.number, sources, numbers, found)
+    told, begin = iter(found.tolist()), 0
     for cls, inputs in zip(classes, arity.tolist(), strict=True):
-        cls.refs = [Picked(sources[k], numbers[k], only=ones[k], step=steps[k]) for k in range(r, r + inputs)]
-        r += inputs
+        count = len(cls.nodes)
+        for only, step in islice(told, inputs):
+            own = slice(begin, begin + count)
+            cls.refs.append(Picked(sources[own], numbers[own], only=only, step=step))
+            begin += count
 
 
 def _check_alike(state: Folded, cls: Class) -> None:

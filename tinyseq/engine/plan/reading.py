@@ -24,32 +24,55 @@ def repeated(number: int, count: int) -> np.ndarray:
 
 
 @kernel
-def take(inner, begins, places, rows, args, first_class, cls, number, nodes, node_rows, node_args, alike):
-    """Write (places, members): nodes, their rows and args; and of each node its class and number. ``alike`` says of
-    each place whether all rows (1) and all args (2) are one number."""
-    for p in range(places.size):
-        one_row, one_arg = True, True
-        for m in range(begins.size):
-            node = inner[begins[m] + places[p]]
-            nodes[p, m], node_rows[p, m], node_args[p, m] = node, rows[node], args[node]
-            one_row &= rows[node] == node_rows[p, 0]
-            one_arg &= args[node] == node_args[p, 0]
-            cls[node], number[node] = first_class + p, m
-        alike[p] = np.int64(one_row) + 2 * np.int64(one_arg)
+def take(inner, starts, instances, places, sizes, kind, rows, args, pointers, first_class, cls, number, nodes, told):
+    """Write the nodes of each class, class after class, and of each node its class and number.
+
+    A group is a part of ``instances`` and one of ``places``, ``sizes`` how many there are; it has a class for each
+    place. ``told`` of a class is its first node's kind, rows and arg, whether all rows (1) and all args (2) are one
+    number, and how many inputs that node has.
+    """
+    c, at, instance, place = 0, 0, 0, 0
+    for g in range(sizes.shape[0]):
+        count, many = sizes[g, 0], sizes[g, 1]
+        for m in range(count):
+            begin = starts[instances[instance + m]]
+            for p in range(many):
+                node = inner[begin + places[place + p]]
+                nodes[at + p * count + m], cls[node], number[node] = node, first_class + c + p, m
+                if m == 0:
+                    inputs = np.int64(pointers[node + 1]) - np.int64(pointers[node])
+                    told[c + p, 0], told[c + p, 1], told[c + p, 2] = kind[node], rows[node], args[node]
+                    told[c + p, 3], told[c + p, 4] = 3, inputs
+                else:
+                    if rows[node] != told[c + p, 1]:
+                        told[c + p, 3] &= 2
+                    if args[node] != told[c + p, 2]:
+                        told[c + p, 3] &= 1
+        at, instance, place, c = at + count * many, instance + count, place + many, c + many
 
 
 @kernel
-def read(nodes, arity, pointers, edges, cls, number, classes, numbers, only, step):
-    """Write (inputs of all places, members): class and number of what each reads. ``only`` is the class where all are
-    of one, else -1; ``step`` how the numbers go."""
-    r = 0
-    for p in range(arity.size):
-        for j in range(arity[p]):
-            for m in range(nodes.shape[1]):
-                source = edges[pointers[nodes[p, m]] + j]
-                classes[r, m], numbers[r, m] = cls[source], number[source]
-            only[r], step[r] = described(classes[r], numbers[r])
-            r += 1
+def read(nodes, sizes, arity, pointers, edges, cls, number, classes, numbers, found):
+    """Write class and number of what each member of each class reads, input after input; and of each input of a class
+    the class where all are of one, else -1, and how the numbers go. ``arity`` is that of each class."""
+    c, at, out, r = 0, 0, 0, 0
+    for g in range(sizes.shape[0]):
+        count, many = sizes[g, 0], sizes[g, 1]
+        begin = out
+        for m in range(count):
+            out = begin + m
+            for p in range(many):
+                first = pointers[nodes[at + p * count + m]]
+                for j in range(arity[c + p]):
+                    source = edges[first + j]
+                    classes[out], numbers[out] = cls[source], number[source]
+                    out += count
+        out = begin
+        for p in range(many):
+            for _ in range(arity[c + p]):
+                found[r, 0], found[r, 1] = described(classes[out : out + count], numbers[out : out + count])
+                out, r = out + count, r + 1
+        at, c = at + count * many, c + many
 
 
 @kernel

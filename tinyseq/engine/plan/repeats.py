@@ -22,21 +22,21 @@ def instances(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndar
     if not len(inner):
         return np.zeros(0, np.int64), []
     starts, keys = _cut(tape, inner, about)
-    ends = np.append(starts, len(inner))
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    cuts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1], [True]]))
-    templates = [order[cuts[i] : cuts[i + 1]] for i in np.argsort(order[cuts[:-1]], kind="stable")]
-    parts: list[np.ndarray] = []
-    for instances in templates:
-        kind = int(tape.kind[inner[starts[instances[0]]]])
-        if about.traits[kind] & LOOSE_PICK:
-            parts += _runs(instances, tape.arg[inner[starts[instances]]])
-        elif about.traits[kind] & FREE and len(instances) < FEWEST_REPEATS:
-            parts += list(instances[:, None])
+    order, cuts = np.empty(len(keys), np.int64), np.empty(len(keys) + 1, np.int64)
+    cuts = cuts[: _grouped(keys, order, cuts) + 1]
+    first = order[cuts[:-1]]
+    lengths = np.append(starts, len(inner))[first + 1] - starts[first]
+    traits = about.traits[tape.kind[inner[starts[first]]]]
+    bounds, parts = cuts.tolist(), []
+    for i, (length, trait) in enumerate(zip(lengths.tolist(), traits.tolist(), strict=True)):
+        alike = order[bounds[i] : bounds[i + 1]]
+        if trait & LOOSE_PICK:
+            parts += [(run, length) for run in _runs(alike, tape.arg[inner[starts[alike]]])]
+        elif trait & FREE and len(alike) < FEWEST_REPEATS:
+            parts += [(one, length) for one in alike[:, None]]
         else:
-            parts.append(instances)
-    return starts, [(instances, int(ends[instances[0] + 1] - starts[instances[0]])) for instances in parts]
+            parts.append((alike, length))
+    return starts, parts
 
 
 def _cut(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndarray, np.ndarray]:
@@ -47,6 +47,35 @@ def _cut(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndarray, 
     columns = tape.kind, tape.rows, tape.step, tape.input_pointers, tape.input_indices
     _hashes(*columns, inner, table, number, starts, keys)
     return starts, keys
+
+
+@kernel
+def _grouped(keys, order, cuts):
+    """Write instances template after template, each in order, templates as they first appear, and where each begins;
+    returns how many templates there are."""
+    mask = np.int64(1)
+    while mask < 2 * keys.size:
+        mask *= 2
+    mask -= 1
+    table, own = np.full(mask + 1, -1, np.int64), np.empty(keys.size, np.int64)
+    first, many = np.empty(keys.size, np.int64), 0
+    for i in range(keys.size):
+        at = np.int64(keys[i] >> np.uint64(20)) & mask
+        while table[at] >= 0 and keys[first[table[at]]] != keys[i]:
+            at = (at + 1) & mask
+        if table[at] < 0:
+            table[at], first[many], cuts[many + 1] = many, i, 0
+            many += 1
+        own[i] = table[at]
+        cuts[own[i] + 1] += 1
+    cuts[0] = 0
+    for t in range(many):
+        cuts[t + 1] += cuts[t]
+        first[t] = cuts[t]  # from now on where the next instance goes
+    for i in range(keys.size):
+        order[first[own[i]]] = i
+        first[own[i]] += 1
+    return many
 
 
 @kernel
@@ -68,14 +97,10 @@ def _count(kind, step, inner, table):
 
 
 @kernel
-def _mixed(x, place):
-    """Bits of a number stirred, another way at each place."""
-    y = np.uint64(x) + np.uint64(place) * np.uint64(0x9E3779B97F4A7C15)
-    y ^= y >> np.uint64(30)
-    y *= np.uint64(0xBF58476D1CE4E5B9)
-    y ^= y >> np.uint64(27)
-    y *= np.uint64(0x94D049BB133111EB)
-    return y ^ (y >> np.uint64(31))
+def _stirred(code, x):
+    """A hash of what a hash stands for, and then a number."""
+    found = (code ^ np.uint64(x)) * np.uint64(0x9E3779B97F4A7C15)
+    return found ^ (found >> np.uint64(29))
 
 
 @kernel
@@ -95,16 +120,15 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
         traits = table[k, 1]
         if i == 0 or _begins(table[k, 0], cell, step[node], at):
             if count:
-                keys[count - 1] = code + _mixed(i - begin, 0)
+                keys[count - 1] = _stirred(code, i - begin)
             starts[count], code, begin, cell, at = i, np.uint64(0), i, table[k, 0], step[node]
             count += 1
-        place = i - begin
         if traits & LOOSE:
-            code += _mixed(rows[node], 1 << 44)
+            code = _stirred(code, rows[node])
         first, inputs = np.int64(pointers[node]), np.int64(pointers[node + 1]) - np.int64(pointers[node])
-        code += _mixed((np.int64(k) << 32) + inputs, 2 * place + 1)
+        code = _stirred(code, (np.int64(k) << 32) + inputs)
         if traits & JOIN and (inputs > FEW_JOINED or traits & STACK):
-            code += _mixed(node, 1 << 43)
+            code = _stirred(code, node)
             inputs = 0  # such a node is like no other: what it joins, often a whole sequence, tells nothing more
         for j in range(inputs):
             source = np.int64(edges[first + j])
@@ -121,9 +145,9 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
             if alike and not traits & FREE:
                 many = min(many, np.int64(0))
             where += (table[other, 2] << 32) + (many << 42)
-            code += _mixed(where, (1 << 42) + 2 * (place * 64 + j))
+            code = _stirred(code, where)
     if count:
-        keys[count - 1] = code + _mixed(inner.size - begin, 0)
+        keys[count - 1] = _stirred(code, inner.size - begin)
 
 
 def _runs(instances: np.ndarray, args: np.ndarray) -> list[np.ndarray]:

@@ -7,6 +7,7 @@ be of different classes: a step that nobody reads may hold NaN, and 0 · NaN is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,16 @@ from tinyseq.tape import Tape
 
 NEEDED = 1
 
+NONE = np.zeros(0, np.int64)
 Template = tuple[np.ndarray, np.ndarray]  # (instances, places in each)
+
+
+@lru_cache(maxsize=256)
+def all_places(length: int) -> np.ndarray:
+    """All places of an instance, read-only."""
+    found = np.arange(length)
+    found.flags.writeable = False
+    return found
 
 
 @kernel
@@ -33,13 +43,30 @@ def _mark(pointers, edges, kind, passes, marks):
 
 @kernel
 def _codes(inner, starts, instances, places, marks, code):
-    """Write the marks of (instances, places); whether those of all instances are alike."""
-    alike = True
+    """Write the marks of (instances, places)."""
     for m in range(instances.size):
         for p in range(places.size):
             code[m, p] = marks[inner[starts[instances[m]] + places[p]]]
-            alike &= code[m, p] == code[0, p]
-    return alike
+
+
+@kernel
+def _alike(inner, starts, instances, sizes, marks, codes):
+    """Write the marks of the first instance of each template; whether those of all others are the same. ``sizes`` are
+    the instances of each template and their length."""
+    first, at = 0, 0
+    for t in range(sizes.shape[0]):
+        count, length = sizes[t, 0], sizes[t, 1]
+        for m in range(count):
+            begin = starts[instances[first + m]]
+            for p in range(length):
+                mark = marks[inner[begin + p]]
+                if m == 0:
+                    codes[at + p] = mark
+                elif mark != codes[at + p]:
+                    return False
+        first += count
+        at += length
+    return True
 
 
 def marks_of(tape: Tape, about: KindTables, outputs: Sequence[int], loss: int) -> np.ndarray:
@@ -53,25 +80,31 @@ def marks_of(tape: Tape, about: KindTables, outputs: Sequence[int], loss: int) -
 
 
 def split_by_use(
-    tape: Tape, inner: np.ndarray, starts: np.ndarray, templates: Sequence[Template], marks: np.ndarray
+    tape: Tape, inner: np.ndarray, starts: np.ndarray, found: Sequence[tuple[np.ndarray, int]], marks: np.ndarray
 ) -> list[Template]:
-    """The templates, cut so that members of a class are marked alike, without what nobody needs.
+    """The templates, given by their instances and length, cut so that members of a class are marked alike, without what
+    nobody needs.
 
     What recurs is cut between its steps, so that it stays a chain; what only reads the recurrence, place by place.
     """
-    codes, alike = [], True
-    for instances, places in templates:
+    sizes = np.array([(len(instances), length) for instances, length in found], np.int64).reshape(-1, 2)
+    first = np.empty(int(sizes[:, 1].sum()), np.uint8)
+    if _alike(inner, starts, np.concatenate([NONE, *[i for i, _ in found]]), sizes, marks, first):
+        needed, at, templates = first.tolist(), 0, []
+        for instances, length in found:
+            own = needed[at : at + length]
+            at += length
+            if any(own):
+                templates.append((instances, all_places(length) if all(own) else np.flatnonzero(own)))
+        return templates
+    whole = [(instances, np.arange(length)) for instances, length in found]
+    recurs = _recurring(tape, inner, starts, whole, marks)
+    templates = []
+    for (instances, places), core in zip(whole, recurs, strict=True):
         code = np.empty((len(instances), len(places)), np.uint8)
-        alike &= _codes(inner, starts, instances, places, marks, code)
-        codes.append(code)
-    if alike:
-        needed = [(instances, places[code[0] > 0]) for (instances, places), code in zip(templates, codes, strict=True)]
-        return [template for template in needed if len(template[1])]
-    recurs = _recurring(tape, inner, starts, templates, marks)
-    found: list[Template] = []
-    for (instances, places), code, core in zip(templates, codes, recurs, strict=True):
-        found += _cut(instances, places, code, core)
-    return found
+        _codes(inner, starts, instances, places, marks, code)
+        templates += _cut(instances, places, code, core)
+    return templates
 
 
 def _cut(instances: np.ndarray, places: np.ndarray, code: np.ndarray, core: np.ndarray) -> list[Template]:
