@@ -58,21 +58,14 @@ def read(nodes, sizes, arity, pointers, edges, cls, number, classes, numbers, fo
     c, at, out, r = 0, 0, 0, 0
     for g in range(sizes.shape[0]):
         count, many = sizes[g, 0], sizes[g, 1]
-        begin = out
-        for m in range(count):
-            out = begin + m
-            for p in range(many):
-                first = pointers[nodes[at + p * count + m]]
-                for j in range(arity[c + p]):
-                    source = edges[first + j]
-                    classes[out], numbers[out] = cls[source], number[source]
-                    out += count
-        out = begin
-        for p in range(many):
-            for _ in range(arity[c + p]):
+        for _ in range(many):
+            for j in range(arity[c]):
+                for m in range(count):
+                    source = edges[pointers[nodes[at + m]] + j]
+                    classes[out + m], numbers[out + m] = cls[source], number[source]
                 found[r, 0], found[r, 1] = described(classes[out : out + count], numbers[out : out + count])
                 out, r = out + count, r + 1
-        at, c = at + count * many, c + many
+            at, c = at + count, c + 1
 
 
 @kernel

@@ -42,11 +42,10 @@ def instances(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndar
 def _cut(tape: Tape, inner: np.ndarray, about: KindTables) -> tuple[np.ndarray, np.ndarray]:
     """Where instances begin: at each node outside cells, and where the cell or its step changes; a hash of each."""
     table, number = about.columns, np.full(len(tape), -1, inner.dtype)
-    many = _count(tape.kind, tape.step, inner, table)
-    starts, keys = np.empty(many, np.int64), np.zeros(many, np.uint64)
+    starts, keys = np.empty(len(inner), inner.dtype), np.empty(len(inner), np.uint64)  # room for the most there can be
     columns = tape.kind, tape.rows, tape.step, tape.input_pointers, tape.input_indices
-    _hashes(*columns, inner, table, number, starts, keys)
-    return starts, keys
+    count = _hashes(*columns, inner, table, number, starts, keys)
+    return starts[:count].astype(np.int64), keys[:count]
 
 
 @kernel
@@ -85,18 +84,6 @@ def _begins(own, cell, step, at):
 
 
 @kernel
-def _count(kind, step, inner, table):
-    """How many instances there are."""
-    count, cell, at = 0, np.int64(0), np.int64(0)
-    for i in range(inner.size):
-        node = inner[i]
-        own = table[kind[node], 0]
-        count += i == 0 or _begins(own, cell, step[node], at)
-        cell, at = own, step[node]
-    return count
-
-
-@kernel
 def _stirred(code, x):
     """A hash of what a hash stands for, and then a number."""
     found = (code ^ np.uint64(x)) * np.uint64(0x9E3779B97F4A7C15)
@@ -105,7 +92,8 @@ def _stirred(code, x):
 
 @kernel
 def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, keys):
-    """Starts and hashes of all instances; ``number`` becomes that of each node among the inner ones, -1 for a leaf.
+    """Starts and hashes of all instances, and how many there are; ``number`` becomes that of each node among the inner
+    ones, -1 for a leaf.
 
     A node's hash holds its kind and place, outside cells its rows, and of each input where in the same instance it
     lies, or else what it is. Members are run by one site: what they read has the same axes, and as many rows unless
@@ -130,24 +118,30 @@ def _hashes(kind, rows, step, pointers, edges, inner, table, number, starts, key
         if traits & JOIN and (inputs > FEW_JOINED or traits & STACK):
             code = _stirred(code, node)
             inputs = 0  # such a node is like no other: what it joins, often a whole sequence, tells nothing more
+        rule = table[k, 6]
         for j in range(inputs):
             source = np.int64(edges[first + j])
-            other = np.int64(kind[source])
-            where = number[source] - begin + 1 if number[source] >= begin else np.int64(0)
-            if traits & LOOSE_PICK and where == 0:
+            other, own, where = np.int64(kind[source]), np.int64(number[source]), np.int64(0)
+            if own >= begin:
+                where = own - begin + 1
+            elif traits & FREE or table[other, 1] & PARAMETER:
+                where = source + (1 << 30) if own < 0 else other + (1 << 20)
+            elif traits & LOOSE_PICK:
                 where = source + (1 << 20)  # rows of two sequences are two classes, though the nodes look alike
-            if traits & FREE or table[other, 1] & PARAMETER:
-                where = source + (1 << 30) if number[source] < 0 else other + (1 << 20)
-            rule = table[k, 6 + min(j, 1)]
-            wider = rule == WIDER and table[other, 4] >= table[k, 4] and table[other, 3] != table[k, 3]
-            alike = rule == EACH or wider or (rule == KEPT and table[other, 5] == table[k, 5])
             many = np.int64(rows[source])
-            if alike and not traits & FREE:
-                many = min(many, np.int64(0))
-            where += (table[other, 2] << 32) + (many << 42)
-            code = _stirred(code, where)
+            if not traits & FREE:
+                alike = rule == EACH
+                if rule == WIDER:
+                    alike = table[other, 4] >= table[k, 4] and table[other, 3] != table[k, 3]
+                elif rule == KEPT:
+                    alike = table[other, 5] == table[k, 5]
+                if alike:
+                    many = min(many, np.int64(0))
+            code = _stirred(code, where + (table[other, 2] << 32) + (many << 42))
+            rule = table[k, 7]
     if count:
         keys[count - 1] = _stirred(code, inner.size - begin)
+    return count
 
 
 def _runs(instances: np.ndarray, args: np.ndarray) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.engine.plan.kind_tables import REACHED, KindTables
+from tinyseq.engine.plan.kind_tables import POSITIONS, REACHED, KindTables
 from tinyseq.engine.plan.members import components
 from tinyseq.jit.decorators import kernel
 from tinyseq.tape import Tape
@@ -34,11 +34,17 @@ def all_places(length: int) -> np.ndarray:
 @kernel
 def _mark(pointers, edges, kind, passes, marks):
     """Backwards over the tape: what a needed node reads is needed; a gradient goes on where a vjp passes it."""
+    end = np.int64(pointers[marks.size])
     for i in range(marks.size - 1, -1, -1):
-        if marks[i]:
-            first = pointers[i]
-            for j in range(first, pointers[i + 1]):
-                marks[edges[j]] |= 1 | (marks[i] & passes[kind[i], min(j - first, 3)])
+        first = np.int64(pointers[i])
+        if marks[i] & REACHED:
+            passed = passes[kind[i]]
+            for j in range(first, end):
+                marks[edges[j]] |= NEEDED | passed[min(j - first, POSITIONS - 1)]
+        elif marks[i]:
+            for j in range(first, end):
+                marks[edges[j]] |= NEEDED
+        end = first
 
 
 @kernel
