@@ -55,6 +55,22 @@ def test_a_state_set_again_is_the_same() -> None:
         np.random.randn()
 
 
+def test_pythons_state_is_read_where_it_lies_and_only_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(random.Random):
+        pass
+
+    random.seed(3)
+    before = global_states()[1]
+    assert isinstance(before, tuple)  # its memory, not its numbers
+    random.gauss(0, 1)  # one kept
+    kept = global_states()[1]
+    random.gauss(0, 1)  # the kept one: nothing is drawn
+    assert before != kept != global_states()[1]
+    for other in (Mine(3), random.SystemRandom()):
+        monkeypatch.setattr(random, "_inst", other)
+        assert isinstance(global_states()[1], int)
+
+
 @pytest.mark.parametrize("kind", BELOW)
 def test_a_generator_of_the_users(kind: type) -> None:
     one = np.random.RandomState(kind(1))

@@ -8,7 +8,7 @@ up where something that the planner decided by would come out otherwise; then th
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,15 @@ from tinyseq.engine.machine.assemble import Assembler, Part
 from tinyseq.engine.machine.assembled import Assembled, Limit, Listed, OutputView, assembled
 from tinyseq.engine.machine.pacing import Pace
 from tinyseq.engine.machine.program import Program
+from tinyseq.engine.plan.first_fit import allocate
 from tinyseq.engine.plan.folded import Folded, Refused
-from tinyseq.engine.plan.layout import Storage, allocate
+from tinyseq.engine.plan.layout import Storage
 from tinyseq.engine.plan.pipeline import PASSES, VERIFY, Plan, checking, finished, plan_of_symbols
 from tinyseq.engine.plan.reuse import Arena
 from tinyseq.engine.plan.sharing import available, wanted_threads
 from tinyseq.engine.plan.symbols import Array, Num
 from tinyseq.engine.plan.tracing import Trace
-from tinyseq.engine.plan.unknowns import Axes, differing, structure, symbolic, tails
+from tinyseq.engine.plan.unknowns import Axes, Structure, differing, structure, symbolic, tails
 from tinyseq.errors import TapeError
 
 MOST_STRUCTURES = 32
@@ -217,15 +218,14 @@ class Instances:
         self.most, self.often = most, often
         self.counts = {"instances": 0, "templates": 0, "failed": 0}
         self.reasons: list[str] = []  # why there was no template, the last ones
-        self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._known: OrderedDict[Structure, _Known] = OrderedDict()
         self._guard = Guard()
 
     def program(self, folded: Folded, outputs: list[int], loss: int, without: frozenset[str]) -> Program | None:
         """The program of a tape folded as others were before; None where it has to be planned."""
-        key, axes_now = (structure(folded, outputs, loss), without, available()), tails(folded)
+        key, axes_now = structure(folded, outputs, loss, without, available()), tails(folded)
         with self._guard.lock:
-            known = self._known.pop(key) if key in self._known else _Known()
-            self._known[key] = known
+            known = self._known[key] = self._known.pop(key, None) or _Known()
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
             known.times += 1

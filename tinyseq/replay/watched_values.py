@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import types
 from ctypes import string_at
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 MOST_BYTES = 1 << 20  # of an array that is kept to compare with; of a larger one a hash
 BYTES = 4 * 625  # of a Mersenne twister: 624 words and the place among them
+HEAD = object.__basicsize__  # bytes before what an object of CPython's holds
 ATOMS = (int, float, complex, str, bytes, type(None), np.generic, np.dtype, range, slice)
 
 
@@ -45,7 +47,7 @@ def state_of(generator: Any) -> Any:
 
 def global_states() -> tuple[Any, Any]:
     """The states of the generators that belong to nobody: ``np.random.…`` and ``random.…``."""
-    return _NUMPYS.state(), hash(random.getstate())
+    return _NUMPYS.state(), _PYTHONS.state()
 
 
 class _NumPys:
@@ -71,6 +73,30 @@ class _NumPys:
         return memory, kept, number
 
 
+class _Pythons:
+    """The state of ``random.…``: 625 numbers one by one take longer than a small cell, a look at their memory not."""
+
+    def __init__(self) -> None:
+        self.known: Any = None  # the generator whose memory is known to hold its state
+
+    def state(self) -> Any:
+        generator: Any = getattr(random, "_inst", None)
+        if generator is None or (generator is not self.known and not self._readable(generator)):
+            return hash(random.getstate())
+        self.known = generator
+        return string_at(id(generator) + HEAD, BYTES), generator.gauss_next
+
+    @staticmethod
+    def _readable(generator: Any) -> bool:
+        """Whether the place and the words of the state lie behind the object's head, as CPython has them."""
+        if sys.implementation.name != "cpython" or type(generator) is not random.Random:
+            return False
+        if random.getstate.__self__ is not generator:  # type: ignore[attr-defined]
+            return False
+        words = np.frombuffer(string_at(id(generator) + HEAD, BYTES), np.uint32).tolist()
+        return (*words[1:], words[0]) == generator.getstate()[1]
+
+
 def _comparable(state: dict[str, Any]) -> Any:
     """The state of a RandomState, any generator below it: numbers, and arrays as their bytes."""
     return [
@@ -79,4 +105,4 @@ def _comparable(state: dict[str, Any]) -> Any:
     ]
 
 
-_NUMPYS = _NumPys()
+_NUMPYS, _PYTHONS = _NumPys(), _Pythons()

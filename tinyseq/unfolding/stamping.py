@@ -48,7 +48,7 @@ def stamp(
         if not len(folded.table):
             continue
         own = {local: values for (group, local), values in args.items() if group == g}
-        wanted = np.unique(folded.numbers[folded.codes == SLOT]).tolist()
+        wanted = sorted(set(folded.numbers[folded.codes == SLOT].tolist()))
         read = np.zeros((max(wanted, default=-1) + 1, len(instances)), np.int64)  # placeholder → its nodes
         for slot in wanted:
             read[slot] = slots(g, slot, instances, bases)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -114,49 +113,3 @@ class Block:
         for instruction in self.instructions:
             for address in instruction.operands:
                 yield address.storage
-
-
-def allocate(storages: list[Storage], alignment: int = ALIGN) -> tuple[int, int]:
-    """Place storages of the arena so that those alive at the same time don't overlap (first fit, in order of birth).
-
-    Returns (elements of the arena, elements without reuse).
-    """
-    wanted = [s for s in storages if s.space == "arena" and s.last >= 0]
-    wanted.sort(key=lambda s: (s.first, -s.size))
-    free: list[tuple[int, int]] = []  # (start, size), ordered
-    alive: dict[int, list[tuple[int, int]]] = {}  # by the last instruction: (start, size)
-    ends: list[int] = []  # of those alive, the earliest first
-    top = total = 0
-    for storage in wanted:
-        if ends and ends[0] < storage.first:
-            while ends and ends[0] < storage.first:
-                free += alive.pop(heappop(ends))
-            free = _merge(free)
-        lead = -(-storage.lead // alignment) * alignment
-        size = lead + -(-max(storage.size - storage.lead, 1) // alignment) * alignment
-        total += size
-        place = next((i for i, (_, room) in enumerate(free) if room >= size), None)
-        if place is None:
-            start = top
-            top += size
-        else:
-            start, room = free[place]
-            if room > size:
-                free[place] = (start + size, room - size)
-            else:
-                del free[place]
-        storage.base = start + lead
-        if storage.last not in alive:
-            heappush(ends, storage.last)
-        alive.setdefault(storage.last, []).append((start, size))
-    return top, total
-
-
-def _merge(free: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
-    for start, size in sorted(free):
-        if merged and merged[-1][0] + merged[-1][1] == start:
-            merged[-1] = (merged[-1][0], merged[-1][1] + size)
-        else:
-            merged.append((start, size))
-    return merged

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinyseq.engine.plan.chunks import grouped, sums_of_rows, sums_together
+from tinyseq.engine.plan.first_fit import allocate
 from tinyseq.engine.plan.instructions import Instructions, dump_blocks
-from tinyseq.engine.plan.layout import FOREVER, Block, Storage, allocate
+from tinyseq.engine.plan.layout import FOREVER, Block, Storage
 from tinyseq.errors import TapeError
 
 

@@ -37,15 +37,30 @@ def differing(these: tuple[tuple[int, ...], ...], those: tuple[tuple[int, ...], 
     return frozenset([(i, j) for i, a, b in pairs for j, (m, n) in enumerate(zip(a, b, strict=True)) if m != n])
 
 
-def structure(folded: Folded, outputs: Sequence[int], loss: int) -> Hashable:
-    """Equal for tapes whose plans differ in numbers alone."""
+class Structure:
+    """What tapes whose plans differ in numbers alone have in common; its hash is taken once."""
+
+    __slots__ = ("_hash", "parts")
+
+    def __init__(self, *parts: Hashable) -> None:
+        self.parts, self._hash = parts, hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and self._hash == other._hash and self.parts == other.parts
+
+
+def structure(folded: Folded, outputs: Sequence[int], loss: int, *beside: Hashable) -> Structure:
+    """Equal for tapes whose plans differ in numbers alone; what else a plan depends on stands ``beside``."""
     groups = tuple([(g.levels is None, g.backwards, g.ragged, g.count == 1) for g in folded.groups])
     classes = tuple([_of_class(cls) for cls in folded.classes])
     attrs = repr([cls.attrs for cls in folded.classes if cls.attrs])  # 1, 1.0 and True are equal
     joins = tuple([(index, *ref.sources()) for index, ref in folded.joins.items()])
     order = list(folded.places)
     places = tuple([(order.index(node), folded.places[node][0]) for node in (*outputs, *([loss] * (loss >= 0)))])
-    return groups, classes, attrs, joins, places, loss >= 0
+    return Structure(groups, classes, attrs, joins, places, loss >= 0, *beside)
 
 
 def _of_class(cls: Class) -> Hashable:
