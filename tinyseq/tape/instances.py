@@ -1,4 +1,4 @@
-"""Instances of a step written into a tape's columns: many nodes in one pass over them."""
+"""Nodes written into a tape's columns, many in one pass: instances of a step, and what was recorded one by one."""
 
 from __future__ import annotations
 
@@ -44,3 +44,33 @@ def write_instances(
                 edges[at] = read[numbers[e], m]
             else:
                 edges[at] = numbers[e]
+
+
+@kernel
+def write_stream(stream, sorts, args, turns, first, edge, columns, ends, edges):
+    """Write nodes recorded one by one: kind, rows, arg and step of each (4, nodes), where its inputs end, and these.
+
+    stream       of each node ~(its row of ``sorts``), then its inputs
+    sorts        kind, rows, and whether nodes of it have an arg
+    args         those that there are, in order
+    turns        nodes before which the step changed, each with what it changed to; at last the node after all
+    first, edge  the number of the first node and the first input
+    """
+    node, at, arg, turn = -1, 0, 0, 0
+    for i in range(stream.size):
+        code = stream[i]
+        if code >= 0:
+            edges[at] = code
+            at += 1
+            continue
+        if node >= 0:
+            ends[node] = edge + at
+        node += 1
+        while turns[turn + 2] <= first + node:
+            turn += 2
+        columns[0, node], columns[1, node], columns[2, node] = sorts[~code, 0], sorts[~code, 1], 0
+        columns[3, node] = turns[turn + 1]
+        if sorts[~code, 2]:
+            columns[2, node] = args[arg]
+            arg += 1
+    ends[node] = edge + at

@@ -10,7 +10,8 @@ from struct import pack
 import numpy as np
 
 from tinyseq.errors import TapeError
-from tinyseq.tape.columns import Columns
+from tinyseq.tape.columns import NARROW, Columns
+from tinyseq.tape.instances import write_stream
 from tinyseq.tape.kinds import Interned
 from tinyseq.tape.places import Places, Recording, take
 
@@ -77,21 +78,14 @@ class Stream(Columns):
         self._turns = [self.n, self._scope[1]]
 
     def _write(self, stream: np.ndarray) -> None:
-        lo, hi = self._n_flushed, self.n
-        new = stream < 0
-        places = np.flatnonzero(new)
-        kinds, rows, with_arg = self.places.sort_array()[~stream[places]].T
-        arg = np.zeros(hi - lo, np.int64)
-        if self.args:
-            arg[with_arg != 0] = self.args
-        turns = np.array([*self._turns, hi])
-        begins = np.maximum(turns[::2], lo)
-        step = np.repeat(turns[1:-1:2], begins[1:] - begins[:-1])
-        # a node's inputs are the numbers in the stream up to the next node
-        counts = np.empty(len(places), np.int64)
-        counts[:-1] = places[1:] - places[:-1] - 1
-        counts[-1] = len(stream) - 1 - places[-1]
-        self.put(self._numbered(kinds), rows, arg, step, counts, stream[~new])
+        nodes, sorts = self.n - self._n_flushed, self.places.sort_array()
+        args, turns = np.array(self.args, np.int64), np.array([*self._turns, self.n], np.int64)
+        if max(sorts[:, 1].max(), args.max(initial=0)) > NARROW:
+            self._widen()
+        block, ends, inputs = self._room(nodes, len(stream) - nodes)
+        write_stream(stream, sorts, args, turns, self._n_flushed, self._n_edges, block, ends, inputs)
+        block[0] = self._numbered(block[0])
+        self._n_flushed, self._n_edges = self.n, self._n_edges + len(inputs)
         self.stream.clear()
         for index, name in self.renamed:
             self.rename(index, name)
