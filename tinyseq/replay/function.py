@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -185,7 +186,7 @@ class CompiledFunction:
             self._tell_changes(before.watch.changed)
         self._versions[key] = version
         while len(self._versions) > LIMITS.number:
-            oldest = min(list(self._versions.values()), key=lambda v: v.used)
+            oldest = min(list(self._versions.values()), key=attrgetter("used"))
             self._tell_number()
             self._versions.pop(oldest.key, None)
         return version

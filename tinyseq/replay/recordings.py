@@ -211,15 +211,20 @@ def _planned(tape: Tape, nodes: list[int], loss: int, check: bool, apart: bool) 
 
 
 VERSIONS: weakref.WeakSet[Version] = weakref.WeakSet()  # those that have been planned, of all functions
+AT_MOST = [0]  # bytes that they take, or more: what is gone is not taken off before they are added up again
 
 
 def trim(newest: Version) -> None:
-    """Drop what was not used for longest, of all functions, until the rest is within the limit; the newest stays."""
+    """Drop what was not used for longest, of all functions, until the rest is within the limit; the newest stays.
+
+    What there is is added up when it may be too much: looking at each takes longer than many a batch.
+    """
     VERSIONS.add(newest)
+    AT_MOST[0] += newest.nbytes
+    if AT_MOST[0] <= LIMITS.bytes:
+        return
     kept = list(VERSIONS)
     total = sum([version.nbytes for version in kept])
-    if total <= LIMITS.bytes:
-        return
     for version in sorted(kept, key=lambda v: v.used):
         if total <= LIMITS.bytes:
             break
@@ -229,6 +234,7 @@ def trim(newest: Version) -> None:
                 owner.drop(version)
             VERSIONS.discard(version)
             total -= version.nbytes
+    AT_MOST[0] = total
 
 
 # -- arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -41,7 +42,8 @@ def interrupted(call: Callable[[], Any], line: int, files: tuple[str, ...] = (PA
                 raise KeyboardInterrupt
         return watch
 
-    before = sys.gettrace()
+    before, collects = sys.gettrace(), gc.isenabled()
+    gc.disable()  # an interrupt where another test's tape dies would be ignored, as all are in __del__
     sys.settrace(watch)
     try:
         call()
@@ -49,6 +51,8 @@ def interrupted(call: Callable[[], Any], line: int, files: tuple[str, ...] = (PA
         return True
     finally:
         sys.settrace(before)
+        if collects:
+            gc.enable()
     return False
 
 

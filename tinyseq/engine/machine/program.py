@@ -212,11 +212,12 @@ class Program:
             self._placed = True
             for part in self._parts:
                 self._move(part)
-            is_leaf = np.array([s.space == "leaf" for s in self.storages] + [False, False])
-            for code, _, (places, storages, constants) in self._parts:
-                moves = is_leaf[storages]
-                self._moving.append((code, places[moves], storages[moves], constants[moves]))
         else:
+            if not self._moving:
+                is_leaf = np.array([s.space == "leaf" for s in self.storages] + [False, False])
+                for code, _, (places, storages, constants) in self._parts:
+                    moves = is_leaf[storages]
+                    self._moving.append((code, places[moves], storages[moves], constants[moves]))
             bases = np.array([s.base for s in self.storages], np.int64)
             for code, places, storages, constants in self._moving:
                 code[places] = constants + bases[storages]

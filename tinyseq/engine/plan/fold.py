@@ -16,7 +16,7 @@ import numpy as np
 from tinyseq.engine.plan.folded import Class, Folded, Group, Unplannable, index_type
 from tinyseq.engine.plan.kind_tables import tables_of
 from tinyseq.engine.plan.members import Numbering, components, orient
-from tinyseq.engine.plan.reading import read, repeated, take
+from tinyseq.engine.plan.reading import parted_by, read, repeated, take
 from tinyseq.engine.plan.reads import Picked
 from tinyseq.engine.plan.repeats import instances as repeated_instances
 from tinyseq.engine.plan.used import NONE, Template, all_places, marks_of, split_by_use
@@ -32,9 +32,8 @@ def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
     """Group the nodes of a tape that are needed for some outputs (without any, all) into classes."""
     kind, n, about = tape.kind, len(tape), tables_of(tape.kinds)
     integers = index_type(n)
-    given = about.given[kind]
-    inner, leaves = np.flatnonzero(~given).astype(integers), np.flatnonzero(given)
-    del given
+    parted = np.empty(n, integers)
+    inner, leaves = np.split(parted, [parted_by(kind, about.given, parted)])
     starts, found = repeated_instances(tape, inner, about)
     if outputs or loss >= 0:
         members = split_by_use(tape, inner, starts, found, marks_of(tape, about, outputs, loss))
@@ -62,12 +61,12 @@ def fold(tape: Tape, outputs: Sequence[int] = (), loss: int = -1) -> Folded:
 def _add_leaves(tape: Tape, state: Folded, at: Numbering, leaves: np.ndarray) -> None:
     """A group of one class of one member for each leaf."""
     at.cls[leaves], at.number[leaves] = np.arange(len(leaves)), 0
-    kinds, nodes = tape.kinds, leaves.astype(at.cls.dtype)
+    kinds = tape.kinds
     columns = zip(*(column[leaves].tolist() for column in (tape.kind, tape.rows, tape.arg)), strict=True)
     for i, (kind, rows, arg) in enumerate(columns):
         group = Group(i, 1)
         state.groups.append(group)
-        numbers = nodes[i : i + 1], repeated(rows, 1), repeated(arg, 1)
+        numbers = leaves[i : i + 1], repeated(rows, 1), repeated(arg, 1)
         state.classes.append(_class(i, kinds[kind], numbers, group))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -213,12 +214,15 @@ def _is_chain(state: Folded, at: Numbering, groups: list[Group], classes: list[C
 
 def _heights_of(at: Numbering, groups: list[Group], classes: list[Class], inside: np.ndarray) -> dict[int, np.ndarray]:
     """Height of each group's members: the longest path through members of these groups."""
-    offsets = dict(zip([g.index for g in groups], np.cumsum([0, *[g.count for g in groups]]).tolist(), strict=False))
+    offsets = dict(zip([g.index for g in groups], accumulate([g.count for g in groups], initial=0), strict=False))
     total = sum(group.count for group in groups)
     offset_of, first_node = np.zeros(len(inside), np.int64), np.zeros(total, np.int64)
-    for cls in reversed(classes):
+    seen: set[int] = set()
+    for cls in classes:
         offset = offset_of[cls.index] = offsets[cls.group.index]
-        first_node[offset : offset + cls.count] = cls.nodes
+        if cls.group.index not in seen:
+            seen.add(cls.group.index)
+            first_node[offset : offset + cls.count] = cls.nodes
     room = sum(len(cls.refs) * cls.count for cls in classes) + sum(len(at.joins.get(c.index, ())) for c in classes)
     targets, sources, count = np.empty(room, np.int64), np.empty(room, np.int64), 0
     for cls in classes:

@@ -24,6 +24,23 @@ def repeated(number: int, count: int) -> np.ndarray:
 
 
 @kernel
+def parted_by(kind, given, nodes):
+    """Write the nodes whose kind is not ``given``, then the others, each in order; returns how many the first are."""
+    inner = kind.size
+    for i in range(kind.size):
+        inner -= given[kind[i]]
+    first, second = 0, inner
+    for i in range(kind.size):
+        if given[kind[i]]:
+            nodes[second] = i
+            second += 1
+        else:
+            nodes[first] = i
+            first += 1
+    return inner
+
+
+@kernel
 def take(inner, starts, instances, places, sizes, kind, rows, args, pointers, first_class, cls, number, nodes, told):
     """Write the nodes of each class, class after class, and of each node its class and number.
 
