@@ -175,7 +175,8 @@ class CompiledFunction:
             return version
         if before is None and key in self._dropped:
             self._tell_bytes()
-        made, watch, fresh = record(self.function, (self.function,), arguments, keywords)
+        last = None if self.last is None else self.last.watch
+        made, watch, fresh = record(self.function, arguments, keywords, last)
         version = Version(made, watch, self, key, fresh)
         version.keep = [found for a in (*arguments, *keywords.values()) for found in known_by_identity(a)]
         if fresh:

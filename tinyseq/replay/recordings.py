@@ -20,7 +20,7 @@ from tinyseq.engine.no_gradient import nothing_to_differentiate
 from tinyseq.engine.reasons import Later
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
-from tinyseq.replay.watch import Watch
+from tinyseq.replay.watch import Watch, unwatched
 from tinyseq.replay.watched_values import global_states
 from tinyseq.tape import DTYPES, Tape, set_gradients
 from tinyseq.tensor.handles import Tensor
@@ -89,15 +89,17 @@ class Recorded:
 
 
 def record(
-    function: Callable[..., Any], roots: tuple, arguments: tuple, keywords: dict[str, Any]
+    function: Callable[..., Any], arguments: tuple, keywords: dict[str, Any], before: Watch | None = None
 ) -> tuple[Recorded, Watch, str]:
-    """Record a function; ``roots`` are what it reads from beside its arguments.
+    """Record a function. What watched it ``before`` goes on where it sees all that there is to see.
 
     Returns the recording, what watches all that it depends on, and, of a function that no replay can stand for, why:
     it draws random numbers, or is not the same when it is recorded once more, which is tried where that is in doubt.
     """
-    roots = (*roots, *(a for a in (*arguments, *keywords.values()) if not isinstance(a, np.ndarray)))
-    watch, states = Watch(roots), global_states()
+    beside = [a for a in (*arguments, *keywords.values()) if not unwatched(a)]
+    roots = function, *[a for a in beside if not isinstance(a, np.ndarray)]
+    watch = before if before is not None and not beside and before.serves() else Watch(roots)
+    watch.of_function, states = not beside, global_states()
     made = Recorded(function, arguments, keywords)
     drew = _drew(watch, states)
     if drew:

@@ -76,6 +76,7 @@ class Watch:
         self.arrays: list[tuple[np.ndarray, Any]] = []
         self.generators: list[tuple[Any, Any]] = []
         self.unseeded = False
+        self.of_function = False  # of nothing but the function that was recorded
         self._seen: dict[int, Any] = {}
         self._names: set[str] = set()
         roots, names = list(roots), -1
@@ -272,6 +273,11 @@ class Watch:
         self._contents = variables
         return True
 
+    def serves(self) -> bool:
+        """Whether a new watch of the function would see what this one does: of generators it would know other
+        states."""
+        return self.of_function and not self.generators and self.holds()
+
     @property
     def changed(self) -> str:
         """What was other than before when last compared."""
@@ -283,6 +289,16 @@ class Watch:
             if state_of(generator) != state:
                 return type(generator).__name__
         return ""
+
+
+def unwatched(thing: Any) -> bool:
+    """Whether there is nothing to watch of a thing: of arrays that are arguments, numbers and texts, and tinyseq's own
+    things that hold no parameters, as a chain or a forest."""
+    kind = type(thing)
+    if kind is np.ndarray or isinstance(thing, ATOMS):
+        return True
+    ours = kind.__module__.split(".")[0] == "tinyseq" and not issubclass(kind, (tuple, list, dict, type))
+    return ours and not hasattr(thing, "named_parameters")
 
 
 def _items(container: Any) -> Any:

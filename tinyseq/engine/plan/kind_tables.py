@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
@@ -43,9 +44,24 @@ class KindTables:
         self.columns = np.column_stack([cell, self.traits, shape, tail, rank, elements, rules_of(kinds)])
 
 
+MOST_KNOWN = 64
+_known: OrderedDict[tuple[int, ...], tuple[tuple[Kind, ...], KindTables]] = OrderedDict()
+
+
 def tables_of(kinds: Sequence[Kind]) -> KindTables:
-    """The tables of the kinds of a tape; those of tapes with the same kinds are made once."""
-    return _made(tuple(kinds), tuple([id(OPS[k.op]) for k in kinds]))
+    """The tables of the kinds of a tape; those of tapes with the same kinds are made once.
+
+    Kinds are known by their addresses, which are kept with them, and then by what they are.
+    """
+    records = tuple([id(OPS[k.op]) for k in kinds])
+    key = *map(id, kinds), *records
+    found = _known.get(key)
+    if found is None:
+        own = tuple(kinds)
+        found = _known[key] = own, _made(own, records)
+        while len(_known) > MOST_KNOWN:
+            _known.popitem(last=False)
+    return found[1]
 
 
 @lru_cache(maxsize=64)
