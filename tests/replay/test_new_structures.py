@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import tinyseq as ts
 from tinyseq.engine.machine import memory, program
 from tinyseq.engine.plan_cache import CACHE
 from tinyseq.replay.recordings import Recorded
+from tinyseq.replay.watch import Watch, unwatched
 
 H, V = 4, 3
 
@@ -168,3 +170,67 @@ def test_memory_of_a_stream_is_bounded(kind: str, monkeypatch: pytest.MonkeyPatc
     largest = max(v.program(True).arena.nbytes for v in versions)
     assert len(memories) <= 8
     assert sum(memories.values()) <= 8 * (largest + (1 << 14))
+
+
+class Scaled(Cell):
+    """Its outputs scaled by an attribute that may change between calls."""
+
+    scale = 1.0
+
+    def step(self, x: Any, h: Any) -> tuple[Any, Any]:
+        h, out = super().step(x, h)
+        return h, out * self.scale
+
+
+@pytest.mark.filterwarnings("ignore::tinyseq.errors.RecordingWarning")
+def test_what_changes_is_noticed_by_the_recordings_of_all_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings of one function share what watches it; one made after a change sees the change, as do those from
+    before."""
+    unit, watches = Scaled(), []
+    real = Watch.__init__
+    monkeypatch.setattr(Watch, "__init__", lambda watch, *given: watches.append(1) or real(watch, *given))
+
+    def loss(x: Any) -> Any:
+        net = ts.unfold(unit, ts.Chain(x.shape[0]), x, ts.zeros((x.shape[1], H), "float64"))
+        return ts.sum(net.outputs)
+
+    def expected(x: np.ndarray) -> float:
+        with ts.Tape(executor=ts.Reference):
+            return loss(ts.tensor(x)).item()
+
+    run, rng = ts.compile(loss), np.random.default_rng(3)
+    batches = [rng.normal(size=(n, 2, V)) for n in range(2, 9)]
+    for scale in (1.0, 3.0, 1.0, -2.0):
+        unit.scale = scale
+        for x in batches:
+            np.testing.assert_allclose(run(x), expected(x), rtol=1e-12)
+        batches.append(rng.normal(size=(len(batches) + 2, 2, V)))  # one more, first met with the next scale
+    unit.scale = 5.0
+    for x in reversed(batches):
+        np.testing.assert_allclose(run(x), expected(x), rtol=1e-12)
+    assert len(watches) < 2 * len(batches)
+
+
+def test_a_watch_of_a_generator_serves_no_other_recording() -> None:
+    """A drawn number makes a recording that each call makes anew; of another length too."""
+    unit, rng = Cell(), np.random.default_rng(0)
+
+    def loss(x: Any) -> Any:
+        net = ts.unfold(unit, ts.Chain(x.shape[0]), x, ts.zeros((x.shape[1], H), "float64"))
+        return ts.sum(net.outputs) * float(rng.normal())
+
+    run = ts.compile(loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ts.errors.RecordingWarning)
+        for n in (2, 3, 2, 4, 3):
+            x = np.ones((n, 2, V))
+            assert run(x) != run(x)
+
+
+def test_what_a_watch_says_nothing_of() -> None:
+    chain = ts.Chain(3)
+    for thing in (np.ones(2), 3, "a", None, 2.5, chain, ts.Tree.balanced(4)):
+        assert unwatched(thing)
+        assert not Watch([thing]).mappings and not Watch([thing]).lists
+    for thing in ([1], (1,), {"a": 1}, cell, Cell, len, np.random.default_rng(0), object()):
+        assert not unwatched(thing)

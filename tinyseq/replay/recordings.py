@@ -98,17 +98,17 @@ def record(
     """
     beside = [a for a in (*arguments, *keywords.values()) if not unwatched(a)]
     roots = function, *[a for a in beside if not isinstance(a, np.ndarray)]
-    watch = before if before is not None and not beside and before.serves() else Watch(roots)
-    watch.of_function, states = not beside, global_states()
+    watch = before if before is not None and not beside and before.serves() else Watch(roots, not beside)
+    states = global_states()
     made = Recorded(function, arguments, keywords)
     drew = _drew(watch, states)
     if drew:
         return made, watch, f"it draws random numbers ({drew})"
-    if watch.holds() and made.frozen.keys() <= made.tape.structural and not watch.unseeded:
-        return made, watch, ""
+    if watch.holds() and made.frozen.keys() <= made.tape.structural and not watch.in_doubt:
+        return made, Watch(roots, not beside) if watch.incomplete else watch, ""
     again, changed = Recorded(function, arguments, keywords), watch.changed
     if made.same(again):
-        return made, watch if watch.holds() else Watch(roots), ""
+        return made, watch if watch.holds() and not watch.incomplete else Watch(roots, not beside), ""
     what = f"it changes what it reads, {changed}" if changed else "it computes with numbers that are new each time"
     return again, watch, what
 

@@ -11,130 +11,109 @@ functions written in C. Such things are given as arguments.
 
 from __future__ import annotations
 
-import dis
-import functools
+import array
+import collections
+import os
 import random
 import sys
-import sysconfig
 import types
+import weakref
 from collections.abc import Iterable, Iterator
-from operator import attrgetter, is_, itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
 
-from tinyseq.errors import PACKAGE
-from tinyseq.replay.watched_values import ATOMS, alike, bytes_of, state_of
+from tinyseq.replay.watched_names import (
+    CALLED,
+    CONSTRUCTORS,
+    PARTS,
+    WRAPPED,
+    implicit,
+    inherited,
+    is_ours,
+    is_users,
+    names_in,
+    written_here,
+)
+from tinyseq.replay.watched_places import MAPPINGS, MOST_ITEMS, Places, items_of
+from tinyseq.replay.watched_values import ATOMS, bytes_of, state_of
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.parameter import Parameter
 
-MOST_ITEMS = 256
 MOST_WATCHED = 1 << 24  # bytes of all arrays
 MOST_SEEN = 20_000  # things
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
-LIBRARIES = (*{sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}, PACKAGE)
 UNSEEDED = {"default_rng", "RandomState", "SeedSequence", "PCG64", "SystemRandom", "Random", "urandom", "token_bytes"}
 UNSEEDED |= {"time", "time_ns", "perf_counter", "monotonic", "now", "uuid4", "randbits"}
-_contents = attrgetter("cell_contents")
-_parts = attrgetter("__code__", "__defaults__", "__kwdefaults__")
+CONTAINERS = (tuple, list, set, frozenset, collections.deque, collections.UserList, *MAPPINGS)
+RAW = (array.array, bytearray, memoryview)
 
 
-@functools.lru_cache(maxsize=4096)
-def names_in(code: types.CodeType) -> tuple[frozenset[str], frozenset[tuple[str, str]]]:
-    """The globals that a function's code reads; and the attributes, each with the global it is read of, or ''."""
-    reads, attributes, before = set(), set(), ""
-    for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            reads.add(step.argval)
-            before = step.argval
-            continue
-        if step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            attributes.add((before, step.argval))
-        before = ""
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            more = names_in(inner)
-            reads |= more[0]
-            attributes |= more[1]
-    return frozenset(reads), frozenset(attributes)
+class Watch(Places):
+    """The places that functions and objects read: ``holds()`` says whether all is as it was when this was made.
 
+    ``in_doubt``: something may be other each time without being changed, as what an iterator gives. ``incomplete``:
+    some of what is read was not there yet, as a module that a function imports.
+    """
 
-def written_here(file: str | None) -> bool:
-    """Whether a source is the user's: none of Python's, of an installed library, or of tinyseq."""
-    return bool(file) and not str(file).startswith((*LIBRARIES, "<frozen")) and "-packages" not in str(file)
-
-
-class Watch:
-    """The places that functions and objects read: ``holds()`` says whether all is as it was when this was made."""
-
-    def __init__(self, roots: Iterable[Any]) -> None:
-        self.mappings: list[list[Any]] = []  # [mapping, getter of some keys, values, keys, what it is of]
-        self.lists: list[list[Any]] = []  # [list or dict, items]
-        self.absent: list[tuple[dict[str, Any], frozenset[str]]] = []  # names that an instance leaves to its class
-        self.cells: list[types.CellType] = []
-        self.functions: list[types.FunctionType] = []
-        self.arrays: list[tuple[np.ndarray, Any]] = []
-        self.generators: list[tuple[Any, Any]] = []
-        self.unseeded = False
-        self.of_function = False  # of nothing but the function that was recorded
+    def __init__(self, roots: Iterable[Any], of_function: bool = False) -> None:
+        super().__init__()
+        self.in_doubt = self.incomplete = False
+        self.of_function = of_function  # of nothing but the function that was recorded
         self._seen: dict[int, Any] = {}
         self._names: set[str] = set()
         roots, names = list(roots), -1
+        made = (self.mappings, self.lists, self.absent, self.cells, self.functions, self.arrays, self.generators)
         while names < len(self._names):  # more names show more attributes, and these more functions
             names = len(self._names)
-            for made in (
-                self.mappings,
-                self.lists,
-                self.absent,
-                self.cells,
-                self.functions,
-                self.arrays,
-                self.generators,
-            ):
-                made.clear()  # type: ignore[attr-defined]
-            self._seen, self._bytes = {}, 0
+            for part in made:
+                part.clear()  # type: ignore[attr-defined]
+            self._seen, self._classes, self._bytes = {}, set[type](), 0
             stack = list(reversed(roots))
             while stack and len(self._seen) < MOST_SEEN:
                 thing = stack.pop()
                 if id(thing) not in self._seen and not isinstance(thing, ATOMS):
                     self._seen[id(thing)] = thing
                     stack.extend(reversed(list(self._visit(thing))))
-        del self._seen
-        self._contents = list(map(_contents, self.cells))
-        self._code = list(map(_parts, self.functions))
-        self._changed = ""
+        del self._seen, self._classes
+        self.settle()
+
+    def serves(self) -> bool:
+        """Whether a new watch of the function would see what this one does: of generators it would know other
+        states."""
+        return self.of_function and not self.generators and not self.incomplete and self.holds()
 
     # -- looking
     def _visit(self, thing: Any) -> Iterator[Any]:
         """Watch what a thing is made of; yields what to look at next."""
         if isinstance(thing, (Parameter, Tensor)):
             return
-        if isinstance(thing, np.ndarray):
-            self._bytes += thing.nbytes
+        if isinstance(thing, (np.ndarray, *RAW)):
+            self._bytes += memoryview(thing).nbytes if isinstance(thing, RAW) else thing.nbytes
             if self._bytes <= MOST_WATCHED:
                 self.arrays.append((thing, bytes_of(thing)))
         elif isinstance(thing, GENERATORS):
             self.generators.append((thing, state_of(thing)))
         elif isinstance(thing, types.FunctionType):
             yield from self._function(thing)
-        elif isinstance(thing, types.MethodType):
-            yield from (thing.__func__, thing.__self__)
-        elif isinstance(thing, (functools.partial, functools.partialmethod)):
-            yield from (thing.func, thing.args, thing.keywords)
-        elif isinstance(thing, (staticmethod, classmethod)):
-            yield thing.__func__
-        elif isinstance(thing, property):
-            yield thing.fget
-        elif isinstance(thing, (tuple, list, dict, set, frozenset)):
-            yield from self._container(thing)
-        elif isinstance(thing, type):
+        elif isinstance(thing, WRAPPED):
+            yield from (getattr(thing, name, None) for name in PARTS)
+        elif isinstance(thing, weakref.ref):
+            yield thing()
+        elif isinstance(thing, type):  # which the code may make things of
+            yield from (vars(base).get(name) for base in thing.__mro__ if is_users(base) for name in CONSTRUCTORS)
             yield from self._class(thing)
         elif isinstance(thing, types.ModuleType):
-            return
-        elif hasattr(thing, "__dict__"):
-            yield from self._instance(thing)
-        elif written_here(getattr(sys.modules.get(type(thing).__module__), "__file__", "")):
-            yield from self._slotted(thing)
+            yield from self._module(thing)
+        else:
+            if isinstance(thing, CONTAINERS):
+                yield from self._container(thing)
+            self.in_doubt |= isinstance(thing, Iterator)
+            if hasattr(thing, "__dict__"):
+                yield from self._instance(thing)
+            elif is_users(type(thing)):
+                yield from self._slotted(thing)
 
     def _mapping(self, mapping: Any, keys: list[str], what: str) -> list[Any]:
         """Watch some keys of a mapping; returns their values."""
@@ -147,7 +126,13 @@ class Watch:
 
     def _function(self, function: types.FunctionType) -> Iterator[Any]:
         code = function.__code__
-        if not written_here(code.co_filename):
+        if function is os.getenv:
+            yield os.environ
+        if not written_here(code.co_filename):  # but it may stand around the user's, as a decorator's does
+            inside = [getattr(cell, "cell_contents", None) for cell in function.__closure__ or ()]
+            yield from (thing for thing in inside if isinstance(thing, types.FunctionType | types.MethodType))
+            yield from (thing for thing in inside if _is_module(thing))
+            yield from (getattr(function, "__wrapped__", None), getattr(function, "registry", None))
             return
         self.functions.append(function)
         yield from (function.__defaults__, function.__kwdefaults__)
@@ -155,53 +140,84 @@ class Watch:
             try:
                 yield cell.cell_contents
             except ValueError:  # nothing in it yet
+                self.incomplete = True
                 continue
             self.cells.append(cell)
-        reads, attributes = names_in(code)
+        reads, attributes, imports = names_in(code)
         space = function.__globals__
-        self.unseeded |= bool(UNSEEDED & (reads | {name for _, name in attributes}))
+        self.in_doubt |= bool(UNSEEDED & (reads | {name for _, name in attributes}))
         for base, name in attributes:
             module = space.get(base)
             if not isinstance(module, types.ModuleType):
                 self._names.add(name)
             elif name in vars(module) and written_here(getattr(module, "__file__", "")):
                 yield from self._mapping(vars(module), [name], f"module {base}")
+            elif module is os and name in ("environ", "getenv"):
+                yield os.environ
+        yield from self._imported(space, imports)
         modules = types.ModuleType
         known = [name for name in sorted(reads) if name in space and not isinstance(space[name], modules)]
         yield from self._mapping(space, known, "globals")
+        self.absent.append((space, reads - space.keys()))
+
+    def _imported(self, space: dict[str, Any], imports: frozenset[tuple[str, str]]) -> Iterator[Any]:
+        """Look at what a function imports when it runs."""
+        package = space.get("__package__") or ""
+        for name, part in imports:
+            module = sys.modules.get(name) or sys.modules.get(f"{package}.{name}" if name else package)
+            if module is None:
+                self.incomplete = True
+            elif not part:
+                yield module
+            elif written_here(getattr(module, "__file__", "")):
+                yield from self._mapping(vars(module), [part] if part in vars(module) else [], f"module {name}")
+                yield sys.modules.get(f"{module.__name__}.{part}")
+            elif module is os:
+                yield vars(os).get(part)
+
+    def _module(self, module: types.ModuleType) -> Iterator[Any]:
+        if written_here(getattr(module, "__file__", "")):
+            yield from self._mapping(vars(module), sorted(self._names & vars(module).keys()), module.__name__)
 
     def _container(self, thing: Any) -> Iterator[Any]:
-        items = list(thing.values()) if isinstance(thing, dict) else list(thing)
+        items = list(items_of(thing))
         if not isinstance(thing, (tuple, frozenset)):
             self.lists.append([thing, items])
-        if len(items) <= MOST_ITEMS:
+        if len(items) <= 2 * MOST_ITEMS:
             yield from items
 
     def _class(self, cls: type) -> Iterator[Any]:
+        if cls in self._classes:
+            return
+        self._classes.add(cls)
+        called = self._names | CALLED | inherited(cls)
         for base in cls.__mro__:
-            file = getattr(sys.modules.get(base.__module__), "__file__", None)
-            if base is not object and (base.__module__ == "__main__" or written_here(file)):
-                keys = [key for key in vars(base) if key in self._names or key == "__call__"]
+            if is_users(base):
+                keys = [key for key, value in vars(base).items() if key in called or implicit(key, value)]
                 yield from self._mapping(vars(base), keys, f"class {base.__name__}")
 
     def _instance(self, thing: Any) -> Iterator[Any]:
         own = vars(thing)
-        ours = type(thing).__module__.split(".")[0] == "tinyseq"
+        kind: type = type(thing)
+        ours, users = is_ours(kind), is_users(kind)
         if ours and not hasattr(thing, "named_parameters"):
             return
+        below = inherited(kind)
         keys = []
         for key, value in own.items():
             if isinstance(value, GENERATORS):
                 yield value
-            named = isinstance(value, (*ATOMS, np.ndarray)) if ours else key in self._names
-            if named or _is_module(value) or _holds_modules(value):
+            simple = isinstance(value, (*ATOMS, np.ndarray))
+            named = simple if ours else key in self._names or (simple and key in below)
+            array = isinstance(value, np.ndarray) and not users  # what a library's object computes with
+            if named or array or _is_module(value) or _holds_modules(value) or (key in CALLED and callable(value)):
                 keys.append(key)
-        yield from self._mapping(own, keys, type(thing).__name__)
+        yield from self._mapping(own, keys, kind.__name__)
         if not ours:
-            classes = set().union(*map(vars, type(thing).__mro__))
+            classes = set().union(*map(vars, kind.__mro__))
             self.absent.append((own, frozenset(self._names & classes - own.keys())))
             yield own.get("__wrapped__")
-        yield type(thing)
+        yield from self._class(kind)
 
     def _slotted(self, thing: Any) -> Iterator[Any]:
         slots = {name for cls in type(thing).__mro__ for name in getattr(cls, "__slots__", ())}
@@ -210,85 +226,7 @@ class Watch:
             get = attrgetter(*keys, keys[0])
             self.mappings.append([thing, get, get(thing), keys, type(thing).__name__])
             yield from get(thing)
-        yield type(thing)
-
-    # -- comparing
-    def holds(self) -> bool:
-        """Whether everything is as it was."""
-        return self._names_hold() and self._contents_hold()
-
-    def _names_hold(self) -> bool:
-        try:
-            for mapping, get, values, _, _ in self.mappings:
-                if not all(map(is_, get(mapping), values)):
-                    return self._look()
-            for container, items in self.lists:
-                if len(container) != len(items) or not all(map(is_, _items(container), items)):
-                    return self._look()
-            if self.cells and not all(map(is_, map(_contents, self.cells), self._contents)):
-                return self._look()
-        except (KeyError, ValueError, AttributeError):
-            return self._look()
-        for own, absent in self.absent:
-            if not absent.isdisjoint(own):
-                self._changed = f"an attribute {sorted(absent & own.keys())[0]} that hides its class's"
-                return False
-        return True
-
-    def _contents_hold(self) -> bool:
-        for function, parts in zip(self.functions, self._code, strict=True):
-            if not all(map(is_, _parts(function), parts)):
-                self._changed = f"the function {function.__name__}"
-                return False
-        for array, known in self.arrays:
-            if bytes_of(array) != known:
-                self._changed = f"an array {array.shape} that it reads"
-                return False
-        return True
-
-    def _look(self) -> bool:
-        """The same by value; what is alike is known from now on."""
-        for entry in self.mappings:
-            mapping, get, values, keys, what = entry
-            try:
-                found = get(mapping)
-            except (KeyError, AttributeError) as missing:
-                self._changed = f"{missing} of {what}"
-                return False
-            for key, old, new in zip(keys, values, found, strict=False):
-                if not alike(old, new):
-                    self._changed = f"{key} of {what}"
-                    return False
-            entry[2] = found
-        for entry in self.lists:
-            now = list(_items(entry[0]))
-            if len(now) != len(entry[1]) or not all(map(alike, now, entry[1])):
-                self._changed = f"the contents of a {type(entry[0]).__name__}"
-                return False
-            entry[1] = now
-        variables = [getattr(cell, "cell_contents", ...) for cell in self.cells]
-        if not all(map(alike, variables, self._contents)):
-            self._changed = "a variable of the function that encloses it"
-            return False
-        self._contents = variables
-        return True
-
-    def serves(self) -> bool:
-        """Whether a new watch of the function would see what this one does: of generators it would know other
-        states."""
-        return self.of_function and not self.generators and self.holds()
-
-    @property
-    def changed(self) -> str:
-        """What was other than before when last compared."""
-        return self._changed
-
-    def drew(self) -> str:
-        """A generator of random numbers that has been drawn from since; '' if there is none."""
-        for generator, state in self.generators:
-            if state_of(generator) != state:
-                return type(generator).__name__
-        return ""
+        yield from self._class(type(thing))
 
 
 def unwatched(thing: Any) -> bool:
@@ -301,10 +239,6 @@ def unwatched(thing: Any) -> bool:
     return ours and not hasattr(thing, "named_parameters")
 
 
-def _items(container: Any) -> Any:
-    return container.values() if isinstance(container, dict) else container
-
-
 def _is_module(value: Any) -> bool:
     return isinstance(value, Parameter) or hasattr(value, "named_parameters")
 
@@ -312,4 +246,4 @@ def _is_module(value: Any) -> bool:
 def _holds_modules(value: Any) -> bool:
     if not isinstance(value, (list, tuple, dict)) or len(value) > MOST_ITEMS:
         return False
-    return any(map(_is_module, _items(value)))
+    return any(map(_is_module, items_of(value)))

@@ -29,9 +29,11 @@ def alike(one: Any, other: Any) -> bool:
     return isinstance(one, types.MethodType) and one.__self__ is other.__self__ and one.__func__ is other.__func__
 
 
-def bytes_of(array: np.ndarray) -> Any:
-    """What tells whether an array holds the same numbers."""
-    if array.dtype.hasobject:
+def bytes_of(array: Any) -> Any:
+    """What tells whether an array, of NumPy's or of bytes, holds the same numbers."""
+    if not isinstance(array, np.ndarray):
+        array = memoryview(array)
+    elif array.dtype.hasobject:
         return None
     return array.tobytes() if array.nbytes <= MOST_BYTES else (array.nbytes, hash(array.tobytes()))
 
