@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -440,3 +441,65 @@ def test_numbers_from_an_iterator_are_new_at_each_call() -> None:
     with pytest.warns(RecordingWarning):
         found = [float(run(X)) for _ in range(4)]
     assert len(set(found)) == 4
+
+
+class Unhashable(type):
+    def __eq__(cls, other: object) -> bool:
+        return cls is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Odd(metaclass=Unhashable):
+    scale = 1.0
+
+
+class Raising:
+    def __getattr__(self, name: str) -> Any:
+        if name == "scale":
+            return SCALE["now"]
+        raise AttributeError(name)
+
+
+class Shy:
+    scale = 1.0
+
+    @property
+    def secret(self) -> Any:
+        raise RuntimeError("asked for")
+
+
+def test_odd_objects_are_watched_without_asking_them_anything() -> None:
+    odd, raising, shy, mock, cycle = Odd(), Raising(), Shy(), MagicMock(), Cell()
+    cycle.me, cycle.again = cycle, [cycle]
+    objects = np.array([odd, None], object)
+
+    def loss(x: Any) -> Any:
+        mock.note(x.shape)
+        return ts.sum(x) * odd.scale * raising.scale * shy.scale * cycle.scale * (1.0 + (objects[1] is not None))
+
+    SCALE["now"] = 1.0
+    run = ts.compile(loss)
+    first = float(run(X))
+    assert run(X) == first
+    shy.scale = SCALE["now"] = odd.scale = 2.0
+    assert run(X) == pytest.approx(8 * first)
+
+
+def test_more_than_can_be_watched_is_told_and_what_is_near_is_watched() -> None:
+    class Link:
+        def __init__(self, after: Any) -> None:
+            self.after, self.scale = after, 1.0
+
+    chain: Any = None
+    for _ in range(30_000):
+        chain = Link(chain)
+
+    def loss(x: Any) -> Any:
+        return ts.sum(x) * (chain.scale if chain.after else 0.0)
+
+    run = ts.compile(loss)
+    with pytest.warns(RecordingWarning, match="more than 20,000 things"):
+        first = float(run(X))
+    chain.scale = 2.0
+    assert run(X) == pytest.approx(2 * first)

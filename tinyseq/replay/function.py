@@ -14,10 +14,9 @@ from tinyseq.engine.forks import Guard
 from tinyseq.engine.limits import LIMITS
 from tinyseq.engine.reasons import Later
 from tinyseq.engine.reference import Reference
-from tinyseq.errors import RecordingWarning, TapeError, warn
+from tinyseq.errors import TapeError
 from tinyseq.replay.compared import compare
 from tinyseq.replay.recordings import (
-    NOT_INSTALLED,
     Recorded,
     Version,
     arrays_in,
@@ -25,6 +24,7 @@ from tinyseq.replay.recordings import (
     record,
     signature,
 )
+from tinyseq.replay.told import Told
 from tinyseq.tape import Tape
 from tinyseq.tensor.nesting import rebuild
 from tinyseq.tensor.source_lines import internal
@@ -36,8 +36,6 @@ internal(__file__)
 
 MOST_DROPPED = 1000  # kinds of arguments that are remembered when their recording is gone
 MOST_EARLIER = 3  # recordings kept for other states of what a function reads, as of a switch between two
-
-OFTEN = 8  # recordings of one signature, after which somebody is told
 
 
 class CompiledFunction:
@@ -63,8 +61,7 @@ class CompiledFunction:
         self.last: Version | None = None  # the recording of the last call
         self._versions: dict[Any, Version] = {}
         self._guard = Guard()
-        self._told: set[str] = set()
-        self._again = 0  # times that something had changed
+        self.told = Told(self.__name__)
         self._dropped: set[Any] = set()  # kinds of arguments whose recordings had no room
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
@@ -174,21 +171,23 @@ class CompiledFunction:
             version = self._versions[key] = before.anew(Recorded(self.function, arguments, keywords))
             return version
         if before is None and key in self._dropped:
-            self._tell_bytes()
+            self.told.bytes()
         last = None if self.last is None else self.last.watch
         made, watch, fresh = record(self.function, arguments, keywords, last)
         version = Version(made, watch, self, key, fresh)
         version.keep = [found for a in (*arguments, *keywords.values()) for found in known_by_identity(a)]
+        if watch.cut:
+            self.told.cut()
         if fresh:
-            self._tell_fresh(fresh)
+            self.told.fresh(fresh)
         elif before is not None:
             version.earlier = (before, *before.earlier)[:MOST_EARLIER]
             before.earlier = ()
-            self._tell_changes(before.watch.changed)
+            self.told.changes(before.watch.changed)
         self._versions[key] = version
         while len(self._versions) > LIMITS.number:
             oldest = min(list(self._versions.values()), key=attrgetter("used"))
-            self._tell_number()
+            self.told.number()
             self._versions.pop(oldest.key, None)
         return version
 
@@ -199,7 +198,7 @@ class CompiledFunction:
             leaves = version.leaves(_arrays(arguments, keywords))
             if isinstance(program, str):
                 if not isinstance(program, Later):
-                    self._tell_fallback(program)
+                    self.told.fallback(program)
                 return self._plain(version, leaves, backward)
             with program.alone():
                 program.bind(leaves, version.tape)
@@ -220,57 +219,6 @@ class CompiledFunction:
             executor.backward(version.nodes[0])
         values = [executor.value(i) for i in version.nodes]
         return rebuild(version.nesting, _handed_back(values, leaves, version.slots))
-
-    # -- what is told once
-    def _tell(self, what: str) -> bool:
-        first = what not in self._told
-        self._told.add(what)
-        return first
-
-    def _tell_fallback(self, reason: str) -> None:
-        if reason != NOT_INSTALLED and self._tell("fallback"):
-            from tinyseq.engine.planned import tell_fallback
-
-            tell_fallback(f"compiled function {self.__name__!r}", reason)
-
-    def _tell_fresh(self, why: str) -> None:
-        if self._tell("fresh"):
-            warn(
-                f"compiled function {self.__name__!r} is recorded anew at each call, which is slow, as {why}. Give "
-                "what changes as an argument: random numbers drawn outside, as in\n"
-                "    mask = ts.nn.dropout_mask(rng, (B, H), 0.5)\n    loss = f.backward(x, mask)",
-                RecordingWarning,
-            )
-
-    def _tell_changes(self, changed: str) -> None:
-        self._again += 1
-        if self._again >= OFTEN and self._tell("changes"):
-            warn(
-                f"compiled function {self.__name__!r} is recorded again and again, as what it reads changes from call "
-                f"to call: {changed or 'which parameters are trainable'}. Give it as an argument, a number as "
-                "np.asarray(number)",
-                RecordingWarning,
-            )
-
-    def _tell_number(self) -> None:
-        if self._tell("number"):
-            warn(
-                f"compiled function {self.__name__!r} has been recorded for more than {LIMITS.number} kinds of "
-                "arguments (other shapes, lengths, structures, numbers), and those unused for longest are dropped now. "
-                "Pad to a few lengths, give numbers that change as np.asarray(number), or keep more: "
-                f"ts.keep_recordings(number={4 * LIMITS.number})",
-                RecordingWarning,
-            )
-
-    def _tell_bytes(self) -> None:
-        if self._tell("bytes"):
-            megabytes = LIMITS.bytes >> 20
-            warn(
-                f"compiled function {self.__name__!r} records again what was dropped, as the recordings of all "
-                f"functions take more than {megabytes} megabytes. Pad to a few lengths, or keep more: "
-                f"ts.keep_recordings(megabytes={4 * megabytes})",
-                RecordingWarning,
-            )
 
 
 class _Held:

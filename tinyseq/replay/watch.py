@@ -36,7 +36,7 @@ from tinyseq.replay.watched_names import (
     names_in,
     written_here,
 )
-from tinyseq.replay.watched_places import MAPPINGS, MOST_ITEMS, Places, items_of
+from tinyseq.replay.watched_places import MOST_ITEMS, Places, is_container, items_of
 from tinyseq.replay.watched_values import ATOMS, bytes_of, state_of
 from tinyseq.tensor.handles import Tensor
 from tinyseq.tensor.parameter import Parameter
@@ -46,7 +46,6 @@ MOST_SEEN = 20_000  # things
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 UNSEEDED = {"default_rng", "RandomState", "SeedSequence", "PCG64", "SystemRandom", "Random", "urandom", "token_bytes"}
 UNSEEDED |= {"time", "time_ns", "perf_counter", "monotonic", "now", "uuid4", "randbits"}
-CONTAINERS = (tuple, list, set, frozenset, collections.deque, collections.UserList, *MAPPINGS)
 RAW = (array.array, bytearray, memoryview)
 
 
@@ -54,12 +53,12 @@ class Watch(Places):
     """The places that functions and objects read: ``holds()`` says whether all is as it was when this was made.
 
     ``in_doubt``: something may be other each time without being changed, as what an iterator gives. ``incomplete``:
-    some of what is read was not there yet, as a module that a function imports.
+    some of what is read was not there yet, as a module that a function imports. ``cut``: there is more than is watched.
     """
 
     def __init__(self, roots: Iterable[Any], of_function: bool = False) -> None:
         super().__init__()
-        self.in_doubt = self.incomplete = False
+        self.in_doubt = self.incomplete = self.cut = False
         self.of_function = of_function  # of nothing but the function that was recorded
         self._seen: dict[int, Any] = {}
         self._names: set[str] = set()
@@ -69,13 +68,14 @@ class Watch(Places):
             names = len(self._names)
             for part in made:
                 part.clear()  # type: ignore[attr-defined]
-            self._seen, self._classes, self._bytes = {}, set[type](), 0
-            stack = list(reversed(roots))
-            while stack and len(self._seen) < MOST_SEEN:
-                thing = stack.pop()
+            self._seen, self._classes, self._bytes = {}, set[int](), 0
+            waiting = collections.deque(roots)  # what is near comes first
+            while waiting and len(self._seen) < MOST_SEEN:
+                thing = waiting.popleft()
                 if id(thing) not in self._seen and not isinstance(thing, ATOMS):
                     self._seen[id(thing)] = thing
-                    stack.extend(reversed(list(self._visit(thing))))
+                    waiting.extend(self._visit(thing))
+            self.cut = bool(waiting)
         del self._seen, self._classes
         self.settle()
 
@@ -107,9 +107,9 @@ class Watch(Places):
         elif isinstance(thing, types.ModuleType):
             yield from self._module(thing)
         else:
-            if isinstance(thing, CONTAINERS):
+            if is_container(thing):
                 yield from self._container(thing)
-            self.in_doubt |= isinstance(thing, Iterator)
+            self.in_doubt |= hasattr(type(thing), "__next__")
             if hasattr(thing, "__dict__"):
                 yield from self._instance(thing)
             elif is_users(type(thing)):
@@ -187,9 +187,9 @@ class Watch(Places):
             yield from items
 
     def _class(self, cls: type) -> Iterator[Any]:
-        if cls in self._classes:
+        if id(cls) in self._classes:  # a metaclass may have no hash
             return
-        self._classes.add(cls)
+        self._classes.add(id(cls))
         called = self._names | CALLED | inherited(cls)
         for base in cls.__mro__:
             if is_users(base):
@@ -200,7 +200,7 @@ class Watch(Places):
         own = vars(thing)
         kind: type = type(thing)
         ours, users = is_ours(kind), is_users(kind)
-        if ours and not hasattr(thing, "named_parameters"):
+        if ours and not hasattr(type(thing), "named_parameters"):
             return
         below = inherited(kind)
         keys = []
@@ -236,11 +236,11 @@ def unwatched(thing: Any) -> bool:
     if kind is np.ndarray or isinstance(thing, ATOMS):
         return True
     ours = kind.__module__.split(".")[0] == "tinyseq" and not issubclass(kind, (tuple, list, dict, type))
-    return ours and not hasattr(thing, "named_parameters")
+    return ours and not hasattr(type(thing), "named_parameters")
 
 
 def _is_module(value: Any) -> bool:
-    return isinstance(value, Parameter) or hasattr(value, "named_parameters")
+    return isinstance(value, Parameter) or hasattr(type(value), "named_parameters")
 
 
 def _holds_modules(value: Any) -> bool:

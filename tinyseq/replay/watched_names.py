@@ -64,17 +64,18 @@ def names_in(code: types.CodeType) -> Names:
     return Names(frozenset(reads), frozenset(attributes), frozenset(imports))
 
 
-@functools.lru_cache(maxsize=1024)
 def inherited(cls: type) -> frozenset[str]:
     """The names that tinyseq's own classes above a user's one define, or read of their instances."""
-    found: set[str] = set()
-    for base in cls.__mro__:
-        if is_ours(base):
-            found |= vars(base).keys()
-            for value in vars(base).values():
-                function = next((part for name in PARTS if (part := getattr(value, name, None)) is not None), value)
-                if isinstance(function, types.FunctionType):
-                    found |= {name for _, name in names_in(function.__code__).attributes}
+    return frozenset[str]().union(*[_names_of(base) for base in cls.__mro__ if is_ours(base)])
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_of(cls: type) -> frozenset[str]:
+    found = set(vars(cls).keys())
+    for value in vars(cls).values():
+        function = next((part for name in PARTS if (part := getattr(value, name, None)) is not None), value)
+        if isinstance(function, types.FunctionType):
+            found |= {name for _, name in names_in(function.__code__).attributes}
     return frozenset(found - UNCALLED)
 
 

@@ -11,7 +11,9 @@ from typing import Any
 from tinyseq.replay.watched_values import alike, bytes_of, state_of
 
 MOST_ITEMS = 256
-MAPPINGS = (dict, types.MappingProxyType, collections.UserDict, collections.ChainMap, type(os.environ))
+MAPPINGS = (dict, types.MappingProxyType)
+CONTAINERS = (tuple, list, set, frozenset, collections.deque, *MAPPINGS)
+OF_PYTHON = (collections.UserDict, collections.ChainMap, type(os.environ), collections.UserList)  # written in Python
 _contents = attrgetter("cell_contents")
 _parts = attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
@@ -112,8 +114,13 @@ class Places:
         return ""
 
 
+def is_container(thing: Any) -> bool:
+    """Whether what is in a thing is watched. isinstance asks the class's hash of those that are written in Python."""
+    return isinstance(thing, CONTAINERS) or any(base is kind for base in type(thing).__mro__ for kind in OF_PYTHON)
+
+
 def items_of(container: Any) -> Any:
     """What is in a container; of a dict its keys too, unless there are many."""
-    if not isinstance(container, MAPPINGS):
+    if not isinstance(container, MAPPINGS) and (isinstance(container, CONTAINERS) or not hasattr(container, "keys")):
         return container
     return [*container.keys(), *container.values()] if len(container) <= MOST_ITEMS else container.values()
