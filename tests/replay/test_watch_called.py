@@ -13,6 +13,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
 
@@ -22,6 +23,7 @@ import scipy.sparse
 
 import tinyseq as ts
 from tinyseq.errors import RecordingWarning
+from tinyseq.nn.sequences import encode
 
 H, V, T, B = 3, 2, 4, 2
 X = np.random.default_rng(0).normal(size=(T, B, V))
@@ -84,6 +86,35 @@ class Beginning(Cell):
         return ts.zeros((batch, H), "float64") + self.scale
 
 
+class Showing(Cell):
+    """What its net reads of its state, which tinyseq's encode asks for, reads the attribute."""
+
+    input_size = V
+
+    def step(self, x: Any, h: Any) -> Any:
+        h = ts.tanh(x @ self.U + h @ self.W)
+        return h, h
+
+    def initial_state(self, batch: int, *_: Any) -> Any:
+        return ts.zeros((batch, H), "float64")
+
+    def hidden(self, state: Any) -> Any:
+        return state * self.scale
+
+
+class Gated(ts.nn.LSTMCell):
+    """A method that tinyseq's step calls is written over."""
+
+    scale = 1.0
+
+    def _gate(self, name: str, a: Any, s: Any) -> Any:
+        return super()._gate(name, a, s) * self.scale
+
+
+def _last(cell: Any) -> Callable[[Any], Any]:
+    return lambda x: ts.sum(encode(cell, x).last)
+
+
 def _chain(cell: Any) -> Callable[[Any], Any]:
     return lambda x: ts.sum(ts.unfold(cell, ts.Chain(T), x, ts.zeros((B, H), "float64")).outputs)
 
@@ -106,7 +137,10 @@ def _cells() -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None], np
         yield f"step of {kind.__name__}", _chain(cell), _set(cell), X
         cell = kind()
         yield f"leaf of {kind.__name__}", _tree(cell), _set(cell), ROWS
-    merging, beginning = Merging(), Beginning()
+    merging, beginning, showing = Merging(), Beginning(), Showing()
+    yield "hidden", _last(showing), _set(showing), X
+    gated = Gated(V, H, rng=np.random.default_rng(0), dtype="float64")
+    yield "a method of tinyseq's written over", _begun(gated), _set(gated), X
     yield "merge", _tree(merging), _set(merging), ROWS
     yield "initial state", _begun(beginning), _set(beginning), X
 
@@ -268,9 +302,27 @@ def _scaling() -> Iterator[float]:
     yield SCALE["now"]
 
 
+exec(compile("def around(f):\n    return lambda *given: f(*given)", contextlib.__file__, "exec"))
+
+
+@around  # type: ignore[name-defined]  # noqa: F821
+def _wrapped_unmarked() -> float:
+    return SCALE["now"]
+
+
 def _decorated(x: Any) -> Any:
     with _scaling() as scale:
         return ts.sum(x) * scale
+
+
+@of_kind.register
+def _(_: int) -> float:
+    return 2 * SCALE["now"]
+
+
+@of_kind.register
+def _(_: str) -> float:
+    return TABLE["a"]
 
 
 def _importing(x: Any) -> Any:
@@ -283,12 +335,6 @@ def _importing_a_part(x: Any) -> Any:
     from watched_settings import scale
 
     return ts.sum(x) * scale
-
-
-def _importing_late(x: Any) -> Any:
-    import colorsys  # which nobody has imported yet
-
-    return ts.sum(x) * colorsys.ONE_THIRD * SCALE["now"]
 
 
 def _unless_defined(x: Any) -> Any:
@@ -313,7 +359,6 @@ def _wheres() -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None], n
     here = globals()
     yield "import", _importing, lambda: setattr(SETTINGS, "scale", 3.0), X
     yield "import of a part", _importing_a_part, lambda: setattr(SETTINGS, "scale", 5.0), X
-    yield "import of what is not there yet", _importing_late, _change_scale, X
     yield (
         "module in a module",
         lambda x: ts.sum(x) * SETTINGS.inner.scale,
@@ -328,7 +373,8 @@ def _wheres() -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None], n
     yield "user dict", lambda x: ts.sum(x) * DATA["a"], lambda: DATA.__setitem__("a", 8.0), X
     yield "view of a dict", lambda x: ts.sum(x) * VIEWED["a"], _swap, X
     yield "weak reference", lambda x: ts.sum(x) * WEAK().scale, lambda: setattr(TARGET, "scale", 2.5), X
-    yield "function by the kind of its argument", lambda x: ts.sum(x) * of_kind(1), _change_scale, X
+    yield "function by the kind of its argument", lambda x: ts.sum(x) * of_kind(1.0), _change_scale, X
+    yield "function registered for a kind", lambda x: ts.sum(x) * of_kind("a"), _swap, X
     yield (
         "environment",
         lambda x: ts.sum(x) * float(os.environ.get("TINYSEQ_TEST_SCALE", "1")),
@@ -378,6 +424,22 @@ def test_a_change_is_heeded(name: str) -> None:
     assert wanted() != pytest.approx(before, rel=1e-6)
     for _ in range(2):
         assert run(x) == pytest.approx(wanted(), rel=1e-12)
+
+
+def test_a_module_that_nobody_has_imported_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "imported_late.py").write_text("scale = 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def loss(x: Any) -> Any:
+        import imported_late
+
+        return ts.sum(x) * imported_late.scale
+
+    run = ts.compile(loss)
+    first = float(run(X))
+    sys.modules["imported_late"].scale = 3.0  # type: ignore[attr-defined]
+    assert run(X) == pytest.approx(3 * first)
+    del sys.modules["imported_late"]
 
 
 def test_a_name_that_comes_while_a_number_is_written_anew_equal() -> None:
@@ -495,11 +557,15 @@ def test_more_than_can_be_watched_is_told_and_what_is_near_is_watched() -> None:
     for _ in range(30_000):
         chain = Link(chain)
 
+    before, then = Link(None), Link(None)
+
     def loss(x: Any) -> Any:
-        return ts.sum(x) * (chain.scale if chain.after else 0.0)
+        return ts.sum(x) * before.scale * (chain.scale if chain.after else 0.0) * then.scale
 
     run = ts.compile(loss)
     with pytest.warns(RecordingWarning, match="more than 20,000 things"):
         first = float(run(X))
-    chain.scale = 2.0
-    assert run(X) == pytest.approx(2 * first)
+    for near in (before, chain, then):
+        near.scale = 2.0
+        first *= 2
+        assert run(X) == pytest.approx(first)

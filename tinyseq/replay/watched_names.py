@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tinyseq.errors import PACKAGE
 
 LIBRARIES = (*{sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib")}, PACKAGE)
-CALLED = {"step", "leaf", "merge", "initial_state", "parameters", "scope_cell"}
+CALLED = {"step", "leaf", "merge", "initial_state", "hidden", "terms", "parameters", "scope_cell"}
 """What tinyseq calls on cells of any class."""
 CONSTRUCTORS = ("__init__", "__new__")
 UNCALLED = {*CONSTRUCTORS, "__post_init__", "__init_subclass__", "__set_name__", "__del__", "__repr__", "__str__"}
