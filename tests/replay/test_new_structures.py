@@ -234,3 +234,36 @@ def test_what_a_watch_says_nothing_of() -> None:
         assert not Watch([thing]).mappings and not Watch([thing]).lists
     for thing in ([1], (1,), {"a": 1}, cell, Cell, len, np.random.default_rng(0), object()):
         assert not unwatched(thing)
+
+
+def test_a_generator_that_somebody_else_draws_from_is_no_draw_of_a_new_length() -> None:
+    rng = np.random.default_rng(0)
+
+    def loss(x: Any) -> Any:
+        scale = float(rng.normal()) if x.shape[1] > 2 else 2.0
+        return steps(x) * scale
+
+    run = ts.compile(loss)
+    for n in (2, 3, 4, 2):
+        run(np.ones((n, 2, V)))
+        rng.normal()
+    assert not run.last.fresh
+
+
+def test_an_argument_is_watched_for_the_recordings_that_have_it() -> None:
+    class Settings:
+        scale = 2.0
+
+    settings = Settings()
+
+    def loss(x: Any, own: Any) -> Any:
+        return steps(x) * (own.scale if own is not None else 1.0)
+
+    run, x = ts.compile(loss), np.ones((3, 2, V))
+    run(x, settings)
+    run(x, None)
+    watch = run.last.watch
+    settings.scale = 3.0
+    run(x, None)
+    assert run.last.watch is watch and watch.holds()
+    assert run(x, settings) == pytest.approx(3 * run(x, None))

@@ -86,10 +86,10 @@ class Beginning(Cell):
         return ts.zeros((batch, H), "float64") + self.scale
 
 
-class Showing(Cell):
+class Showing:
     """What its net reads of its state, which tinyseq's encode asks for, reads the attribute."""
 
-    input_size = V
+    input_size, dtype, __init__ = V, np.dtype("float64"), Cell.__init__
 
     def step(self, x: Any, h: Any) -> Any:
         h = ts.tanh(x @ self.U + h @ self.W)
@@ -391,6 +391,14 @@ def _wheres() -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None], n
         "array of a library's object",
         lambda x: ts.sum(x) * float(MATRIX.sum()),
         lambda: MATRIX.data.__setitem__(0, 7.0),
+        X,
+    )
+    getenv = os.getenv
+    yield "decorated by a library that does not say so", lambda x: ts.sum(x) * _wrapped_unmarked(), _change_scale, X
+    yield (
+        "getenv by itself",
+        lambda x: ts.sum(x) * float(getenv("TINYSEQ_TEST_SCALE", "1")),
+        lambda: os.environ.__setitem__("TINYSEQ_TEST_SCALE", "2"),
         X,
     )
 

@@ -82,7 +82,7 @@ class Watch(Places):
     def serves(self) -> bool:
         """Whether a new watch of the function would see what this one does: of generators it would know other
         states."""
-        return self.of_function and not self.generators and not self.incomplete and self.holds()
+        return self.of_function and not self.generators and self.holds()
 
     # -- looking
     def _visit(self, thing: Any) -> Iterator[Any]:
