@@ -111,6 +111,14 @@ class Gated(ts.nn.LSTMCell):
         return super()._gate(name, a, s) * self.scale
 
 
+class Scaling(ts.nn.Module):
+    def __init__(self) -> None:
+        self.scale = 1.0
+
+    def loss(self, x: Any) -> Any:
+        return ts.sum(x) * self.scale
+
+
 def _last(cell: Any) -> Callable[[Any], Any]:
     return lambda x: ts.sum(encode(cell, x).last)
 
@@ -139,6 +147,14 @@ def _cells() -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None], np
         yield f"leaf of {kind.__name__}", _tree(cell), _set(cell), ROWS
     merging, beginning, showing = Merging(), Beginning(), Showing()
     yield "hidden", _last(showing), _set(showing), X
+    other = Plain()
+    other.step = lambda x, h: (h, x @ other.U)  # type: ignore[method-assign]
+    yield (
+        "a step that is an attribute",
+        _chain(other),
+        lambda: setattr(other, "step", lambda x, h: (h, 2.0 * (x @ other.U))),
+        X,
+    )
     gated = Gated(V, H, rng=np.random.default_rng(0), dtype="float64")
     yield "a method of tinyseq's written over", _begun(gated), _set(gated), X
     yield "merge", _tree(merging), _set(merging), ROWS
@@ -303,6 +319,7 @@ def _scaling() -> Iterator[float]:
 
 
 exec(compile("def around(f):\n    return lambda *given: f(*given)", contextlib.__file__, "exec"))
+exec(compile("def holding(model):\n    return lambda x: model.loss(x)", contextlib.__file__, "exec"))
 
 
 @around  # type: ignore[name-defined]  # noqa: F821
@@ -393,7 +410,8 @@ def _wheres() -> Iterator[tuple[str, Callable[[Any], Any], Callable[[], None], n
         lambda: MATRIX.data.__setitem__(0, 7.0),
         X,
     )
-    getenv = os.getenv
+    getenv, model = os.getenv, Scaling()
+    yield "a net inside a library's function", holding(model), _set(model), X  # type: ignore[name-defined]  # noqa: F821
     yield "decorated by a library that does not say so", lambda x: ts.sum(x) * _wrapped_unmarked(), _change_scale, X
     yield (
         "getenv by itself",
