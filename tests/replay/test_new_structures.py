@@ -13,7 +13,8 @@ import tinyseq as ts
 from tinyseq.engine.machine import memory, program
 from tinyseq.engine.plan_cache import CACHE
 from tinyseq.replay.recordings import Recorded
-from tinyseq.replay.watch import Watch, unwatched
+from tinyseq.replay.watch import Watch
+from tinyseq.replay.watched_things import unwatched
 
 H, V = 4, 3
 

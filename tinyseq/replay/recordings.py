@@ -20,7 +20,8 @@ from tinyseq.engine.no_gradient import nothing_to_differentiate
 from tinyseq.engine.reasons import Later
 from tinyseq.engine.reference import Reference
 from tinyseq.errors import GradientError, TapeError
-from tinyseq.replay.watch import Watch, unwatched
+from tinyseq.replay.watch import Watch
+from tinyseq.replay.watched_things import unwatched
 from tinyseq.replay.watched_values import global_states
 from tinyseq.tape import DTYPES, Tape, set_gradients
 from tinyseq.tensor.handles import Tensor
@@ -104,6 +105,8 @@ def record(
     drew = _drew(watch, states)
     if drew:
         return made, watch, f"it draws random numbers ({drew})"
+    if watch.draws_on:
+        return made, watch, "it reads from an iterator"
     if watch.holds() and made.frozen.keys() <= made.tape.structural and not watch.in_doubt:
         return made, Watch(roots, not beside) if watch.incomplete else watch, ""
     again, changed = Recorded(function, arguments, keywords), watch.changed

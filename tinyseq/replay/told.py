@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyseq.engine.limits import LIMITS
 from tinyseq.errors import RecordingWarning, warn
 from tinyseq.replay.recordings import NOT_INSTALLED
-from tinyseq.replay.watch import MOST_SEEN
+from tinyseq.replay.watch import MOST_SEEN, MOST_WATCHED
 
 OFTEN = 8  # recordings of one signature, after which somebody is told
 
@@ -77,8 +77,8 @@ class Told:
         """What it reads leads to more things than are watched."""
         if self._first("cut"):
             warn(
-                f"what the compiled function {self.name!r} reads leads to more than {MOST_SEEN:,} things, and changes "
-                "of those beyond will not be noticed. Give it what it computes with as arguments, and keep large "
-                "structures out of the objects that it reads",
+                f"what the compiled function {self.name!r} reads leads to more than {MOST_SEEN:,} things, or to arrays "
+                f"of more than {MOST_WATCHED >> 20} megabytes, and changes of those beyond will not be noticed. Give "
+                "it what it computes with as arguments, and keep large structures out of the objects that it reads",
                 RecordingWarning,
             )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import collections
 import os
 import types
+import weakref
 from operator import attrgetter, is_
 from typing import Any
 
 from tinyseq.replay.watched_values import alike, bytes_of, state_of
 
 MOST_ITEMS = 256
-MAPPINGS = (dict, types.MappingProxyType)
-CONTAINERS = (tuple, list, set, frozenset, collections.deque, *MAPPINGS)
-OF_PYTHON = (collections.UserDict, collections.ChainMap, type(os.environ), collections.UserList)  # written in Python
+CONTAINERS = (tuple, list, set, frozenset, collections.deque, dict, types.MappingProxyType)
+OF_PYTHON: tuple[type, ...] = (collections.UserDict, collections.UserList, collections.ChainMap, type(os.environ))
+OF_PYTHON += (weakref.WeakKeyDictionary, weakref.WeakValueDictionary, weakref.WeakSet)
+"""Containers written in Python; isinstance asks a thing's class for its hash to tell whether it is one."""
 _contents = attrgetter("cell_contents")
 _parts = attrgetter("__code__", "__defaults__", "__kwdefaults__")
 
@@ -24,7 +26,8 @@ class Places:
     def __init__(self) -> None:
         self.mappings: list[list[Any]] = []  # [mapping, getter of some keys, values, keys, what it is of]
         self.lists: list[list[Any]] = []  # [list or dict, items]
-        self.absent: list[tuple[dict[str, Any], frozenset[str]]] = []  # names that a class or Python has in their place
+        self.absent: list[tuple[Any, frozenset[str]]] = []  # names that are not there; something else is in their place
+        self.objects: list[Any] = []  # whose class may be set
         self.cells: list[types.CellType] = []
         self.functions: list[types.FunctionType] = []
         self.arrays: list[tuple[Any, Any]] = []
@@ -35,6 +38,7 @@ class Places:
         """All places are known: remember what is in them."""
         self._contents = list(map(_contents, self.cells))
         self._code = list(map(_parts, self.functions))
+        self._kinds = list(map(type, self.objects))
 
     def holds(self) -> bool:
         """Whether everything is as it was."""
@@ -64,13 +68,16 @@ class Places:
             return False
 
     def _contents_hold(self) -> bool:
+        if not all(map(is_, map(type, self.objects), self._kinds)):
+            self._changed = "the class of an object"
+            return False
         for function, parts in zip(self.functions, self._code, strict=True):
             if not all(map(is_, _parts(function), parts)):
                 self._changed = f"the function {function.__name__}"
                 return False
         for numbers, known in self.arrays:
             if bytes_of(numbers) != known:
-                self._changed = f"an array {getattr(numbers, 'shape', (len(numbers),))} that it reads"
+                self._changed = f"an array {getattr(numbers, 'shape', '')} that it reads"
                 return False
         return True
 
@@ -115,12 +122,20 @@ class Places:
 
 
 def is_container(thing: Any) -> bool:
-    """Whether what is in a thing is watched. isinstance asks the class's hash of those that are written in Python."""
-    return isinstance(thing, CONTAINERS) or any(base is kind for base in type(thing).__mro__ for kind in OF_PYTHON)
+    """Whether what is in a thing is watched."""
+    kind = type(thing)
+    return issubclass(kind, CONTAINERS) or any(base is other for base in kind.__mro__ for other in OF_PYTHON)
 
 
 def items_of(container: Any) -> Any:
-    """What is in a container; of a dict its keys too, unless there are many."""
-    if not isinstance(container, MAPPINGS) and (isinstance(container, CONTAINERS) or not hasattr(container, "keys")):
+    """What is in a container; of a dict its keys too, unless there are many. A class of the user's, which may make what
+    it shows, is not asked."""
+    kind = type(container)
+    for plain in (dict, list, tuple):
+        if issubclass(kind, plain) and kind is not plain:
+            container = plain(plain.items(container)) if plain is dict else list(plain.__iter__(container))
+    if issubclass(kind, (collections.UserDict, collections.UserList)):
+        container = container.data
+    if not hasattr(type(container), "keys"):
         return container
-    return [*container.keys(), *container.values()] if len(container) <= MOST_ITEMS else container.values()
+    return [*container.keys(), *container.values()] if len(container) <= MOST_ITEMS else list(container.values())
