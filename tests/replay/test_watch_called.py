@@ -494,6 +494,27 @@ class Counting(Cell):
         return self.calls
 
 
+class Stepping:
+    """Counts of its own by names that tinyseq and NumPy have too."""
+
+    def __init__(self) -> None:
+        self.cell, self.step, self.sum, self.terms = Cell(), 0, 0.0, 0
+
+    def loss(self, x: Any) -> Any:
+        return ts.sum(ts.unfold(self.cell, ts.Chain(T), x, ts.zeros((B, H), "float64")).outputs)
+
+
+def test_counts_by_the_names_of_methods_record_nothing_again() -> None:
+    model = Stepping()
+    run = ts.compile(model.loss)
+    for _ in range(4):
+        run(X)
+        model.step += 1
+        model.terms += 1
+        model.sum += 0.5
+    assert len(run.versions()) == 1
+
+
 def test_what_is_not_read_records_nothing_again() -> None:
     cell = Counting()
     run = ts.compile(_chain(cell))

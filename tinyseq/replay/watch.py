@@ -207,12 +207,12 @@ class Watch(Places):
         self.in_doubt |= bool(UNSEEDED & (reads | {name for _, name in attributes}))
         for base, name in attributes:
             module = space.get(base)
-            self._names.add(name)
-            if isinstance(module, types.ModuleType):
-                if name in vars(module) and written_here(getattr(module, "__file__", "")):
-                    yield from self._mapping(vars(module), [name], f"module {base}")
-                elif module is os and name in ("environ", "getenv"):
-                    yield os.environ
+            if not isinstance(module, types.ModuleType):
+                self._names.add(name)
+            elif name in vars(module) and written_here(getattr(module, "__file__", "")):
+                yield from self._mapping(vars(module), [name], f"module {base}")
+            elif module is os and name in ("environ", "getenv"):
+                yield os.environ
         for name, level, part in imports:
             yield from self._imported(imported(name, level, space), part)
         yield from self._mapping(space, [name for name in sorted(reads) if name in space], "globals")
@@ -271,7 +271,8 @@ class Watch(Places):
             simple = is_atom(value) or issubclass(type(value), np.ndarray)
             made_of = issubclass(type(value), (types.FunctionType, *WRAPPED)) or (simple and not is_atom(value))
             named = (simple or made_of) if ours else key in self._names or (simple and (key in below or self._whole))
-            if named or (made_of and not users) or is_cell(value) or holds_cells(value) or key in CALLED:
+            called = key in CALLED and callable(value)  # and no count of steps
+            if named or called or (made_of and not users) or is_cell(value) or holds_cells(value):
                 keys.append(key)
         yield from self._mapping(own, keys, kind.__name__)
         self.absent.append((own, frozenset((methods_of(kind) if ours else self._names | CALLED) - own.keys())))

@@ -137,6 +137,7 @@ def implicit(name: str, value: Any) -> bool:
     return method and name.startswith("__") and name.endswith("__") and name not in UNCALLED
 
 
+@functools.lru_cache(maxsize=4096)
 def written_here(file: str | None) -> bool:
     """Whether a source is the user's: none of Python's, of an installed library, or of tinyseq."""
     return bool(file) and not str(file).startswith((*LIBRARIES, "<frozen")) and not INSTALLED & {*Path(str(file)).parts}
