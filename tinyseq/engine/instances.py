@@ -204,7 +204,8 @@ def _parts(thing: Any) -> list[Any]:
 class _Known:
     """The templates of a structure; ``hopeless`` where it can't be planned with symbols."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Structure) -> None:
+        self.key = key  # the very object by which it is kept, which is found without being compared
         self.templates: list[Template] = []
         self.times, self.hopeless = 0, False
         self.tails: tuple[tuple[int, ...], ...] | None = None
@@ -225,7 +226,10 @@ class Instances:
         """The program of a tape folded as others were before; None where it has to be planned."""
         key, axes_now = structure(folded, outputs, loss, without, available()), tails(folded)
         with self._guard.lock:
-            known = self._known[key] = self._known.pop(key, None) or _Known()
+            known = self._known.get(key)
+            if known is None:
+                known = self._known[key] = _Known(key)
+            self._known.move_to_end(known.key)
             while len(self._known) > self.most:
                 self._known.popitem(last=False)
             known.times += 1
