@@ -515,6 +515,54 @@ def test_counts_by_the_names_of_methods_record_nothing_again() -> None:
     assert len(run.versions()) == 1
 
 
+class Descent:
+    """An optimiser of the user's, and a schedule: their steps are no cell's."""
+
+    def __init__(self, parameters: list[ts.Parameter]) -> None:
+        self.parameters, self.taken, self.rate = parameters, 0, 0.01
+
+    def step(self) -> None:
+        self.taken += 1
+        self.rate *= 0.9
+        for p in self.parameters:
+            p.value -= self.rate * p.grad
+
+
+class Schedule:
+    def __init__(self) -> None:
+        self.t = 0
+
+    def step(self) -> int:
+        self.t += 1
+        return self.t
+
+
+class Trained(ts.nn.Module):
+    def __init__(self) -> None:
+        self.W, self.taken = _new(V, H), 0
+        self.optimiser, self.schedule = Descent([self.W]), Schedule()
+
+    def loss(self, x: Any) -> Any:
+        return ts.sum(ts.tanh(x @ self.W))
+
+    def step(self, x: np.ndarray, run: Any) -> None:
+        run.backward(x)
+        self.taken += 1
+        self.optimiser.step()
+        self.schedule.step()
+
+
+def test_steps_that_train_are_no_reason_to_record_again() -> None:
+    net = Trained()
+    run = ts.compile(net.loss)
+    losses = []
+    for _ in range(4):
+        net.step(X, run)
+        losses.append(float(run(X)))
+    assert len(run.versions()) == 1
+    assert losses == sorted(losses, reverse=True) and losses[0] != losses[-1]
+
+
 def test_what_is_not_read_records_nothing_again() -> None:
     cell = Counting()
     run = ts.compile(_chain(cell))

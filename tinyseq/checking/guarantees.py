@@ -75,8 +75,11 @@ def promises() -> tuple[Promise, ...]:
             "A replay of ts.compile gives what recording anew would: what the function read beside its arguments is "
             "compared before each, also what cells' methods, operators, decorators and imports read. Not seen, and so "
             "to be given as arguments: names that are computed, the inside of containers of more than 256 items, what "
-            "lies behind C.",
-            ("replay/test_watch.py", "replay/test_watch_called.py", "replay/test_new_structures.py"),
+            "lies behind C or a clock, and what the function itself counts.",
+            (
+                "replay/test_watch.py", "replay/test_watch_called.py", "replay/test_watch_structures.py",
+                "replay/test_new_structures.py",
+            ),
         ),
         Promise("memory", "What is kept of recordings and plans is bounded.", ("replay/test_kept.py",)),
         Promise("machine code", "Cached kernels are never those of other sources.", ("jit/test_jit.py",)),

@@ -35,6 +35,7 @@ from tinyseq.replay.watched_names import (
     implicit,
     imported,
     inherited,
+    is_called,
     is_ours,
     is_users,
     methods_of,
@@ -248,12 +249,12 @@ class Watch(Places):
         if id(cls) in self._classes:  # a metaclass may have no hash
             return
         self._classes.add(id(cls))
-        called = self._names | CALLED | inherited(cls)
+        named = self._names | inherited(cls)
         for base in cls.__mro__:
             if is_users(base):
-                keys = [key for key, value in vars(base).items() if key in called or implicit(key, value)]
+                keys = [k for k, v in vars(base).items() if k in named or is_called(k, v) or implicit(k, v)]
                 yield from self._mapping(vars(base), keys, f"class {base.__name__}")
-                self.absent.append((vars(base), frozenset(called - vars(base).keys())))
+                self.absent.append((vars(base), frozenset((named | CALLED) - vars(base).keys())))
                 self._names |= {name for name in vars(base).get("__match_args__", ()) if isinstance(name, str)}
 
     def _instance(self, thing: Any, own: dict[str, Any]) -> Iterator[Any]:
@@ -271,7 +272,7 @@ class Watch(Places):
             simple = is_atom(value) or issubclass(type(value), np.ndarray)
             made_of = issubclass(type(value), (types.FunctionType, *WRAPPED)) or (simple and not is_atom(value))
             named = (simple or made_of) if ours else key in self._names or (simple and (key in below or self._whole))
-            called = key in CALLED and callable(value)  # and no count of steps
+            called = is_called(key, value, 0)
             if named or called or (made_of and not users) or is_cell(value) or holds_cells(value):
                 keys.append(key)
         yield from self._mapping(own, keys, kind.__name__)

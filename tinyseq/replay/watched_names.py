@@ -8,6 +8,7 @@ import sys
 import sysconfig
 import types
 from importlib.util import resolve_name
+from inspect import CO_VARARGS
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,13 +95,13 @@ def imported(name: str, level: int, space: dict[str, Any]) -> types.ModuleType |
 
 
 def inherited(cls: type) -> frozenset[str]:
-    """The names that tinyseq's own classes above a user's one define, or read of their instances."""
+    """The names that tinyseq's own classes above a user's one read of their instances."""
     return frozenset[str]().union(*[_names_of(base) for base in cls.__mro__ if is_ours(base)])
 
 
 @functools.lru_cache(maxsize=1024)
 def _names_of(cls: type) -> frozenset[str]:
-    found = set(vars(cls).keys())
+    found: set[str] = set()
     for value in vars(cls).values():
         function = next((part for name in PARTS if (part := getattr(value, name, None)) is not None), value)
         if isinstance(function, types.FunctionType):
@@ -129,6 +130,20 @@ def is_users(cls: type) -> bool:
         files = [f.__code__.co_filename for f in vars(cls).values() if isinstance(f, types.FunctionType)]
         return all(map(written_here, files))
     return written_here(getattr(module, "__file__", None))
+
+
+def is_called(name: str, value: Any, bound: int = 1) -> bool:
+    """Whether tinyseq calls a function of this name: a cell's, whose step takes an input and a state, ``bound``
+    arguments before them. No recording does what trains, as an optimiser's step or a net's own: it reads gradients."""
+    if name not in CALLED:
+        return False
+    function = getattr(value, "__func__", value)
+    if not isinstance(function, types.FunctionType):
+        return callable(value) or isinstance(value, WRAPPED)
+    code = function.__code__
+    trains = any(attribute in ("grad", "backward") for _, attribute in names_in(code).attributes)
+    few = name == "step" and code.co_argcount < bound + 2 and not code.co_flags & CO_VARARGS
+    return not trains and not few
 
 
 def implicit(name: str, value: Any) -> bool:

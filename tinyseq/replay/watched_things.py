@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyseq.replay.watched_names import is_users
+from tinyseq.replay.watched_names import is_called, is_ours, is_users
 from tinyseq.replay.watched_places import MOST_ITEMS, items_of
 from tinyseq.replay.watched_values import ATOMS
 from tinyseq.tensor.parameter import Parameter
@@ -45,8 +45,7 @@ def unwatched(thing: Any) -> bool:
     kind = type(thing)
     if kind is np.ndarray or is_atom(thing):
         return True
-    ours = kind.__module__.split(".")[0] == "tinyseq" and not issubclass(kind, (tuple, list, dict, type))
-    return ours and not hasattr(type(thing), "named_parameters")
+    return is_ours(kind) and not issubclass(kind, (tuple, list, dict, type)) and not hasattr(kind, "named_parameters")
 
 
 def gives_in_turn(kind: type) -> bool:
@@ -73,7 +72,7 @@ def is_cell(value: Any) -> bool:
     """A parameter, or what holds some; or a cell of any class."""
     kind = type(value)
     held = issubclass(kind, Parameter) or hasattr(kind, "named_parameters")
-    return held or (is_users(kind) and any(hasattr(kind, name) for name in ("step", "leaf")))
+    return held or (is_users(kind) and any(is_called(name, getattr(kind, name, None)) for name in ("step", "leaf")))
 
 
 def holds_cells(value: Any) -> bool:
